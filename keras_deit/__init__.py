@@ -1,0 +1,24 @@
+"""Data-efficient image transformers (DeiT) in Keras 3, on TensorFlow, JAX and PyTorch."""
+
+from keras_deit._backend import select_backend
+
+select_backend()  # before the first import of Keras
+
+from keras_deit import fusion, losses  # noqa: E402
+from keras_deit.distiller import Distiller  # noqa: E402
+from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+from keras_deit.models import DeiT, DeiTBackbone, DeiTClassifier, list_variants  # noqa: E402
+from keras_deit.teacher import Teacher  # noqa: E402
+
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "DeiT",
+    "DeiTBackbone",
+    "DeiTClassifier",
+    "Distiller",
+    "Teacher",
+    "fusion",
+    "list_variants",
+    "losses",
+]

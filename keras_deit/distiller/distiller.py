@@ -1,0 +1,446 @@
+"""The Distiller: what it computes, the same on every backend."""
+
+import importlib
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_deit import losses
+from keras_deit.distiller.labels import answers_probabilities, check_labels, is_sparse, read_labels
+from keras_deit.fusion import fuse
+from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.teacher import Teacher
+
+DEFAULT_ALPHA = {"hard": 0.5, "soft": 0.1}
+SOFT_REDUCTIONS = ("batch_mean", "official")
+
+_DistillationSteps = importlib.import_module(f"keras_deit.distiller.{keras.backend.backend()}").DistillationSteps
+
+
+class _BatchMean(keras.losses.Loss):
+    """Reduces values of examples as Keras's losses do: with sample weights, and right on several replicas."""
+
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
+@keras.saving.register_keras_serializable(package="keras_deit")
+class Distiller(_DistillationSteps, keras.Model):
+    """Trains a student from labels and from a teacher, through plain `compile` and `fit`.
+
+    The loss is `(1 - alpha) · criterion(class logits, labels) + alpha · distillation(distillation logits, teacher)` plus
+    `attention_weight · attention distillation`. The criterion is the `loss` given to `compile`; it must take logits. A
+    student with one output, or without a distillation token, has the distillation term on its class logits ("usual
+    distillation"). Each example adds its own share, so an unlabelled one adds the teacher's part alone.
+
+    Args:
+        student: A `keras_deit.DeiT`, or any Keras model from images to logits `(batch, classes)` or to a dictionary
+            with `class` and, if it has one, `distillation`.
+        teacher: A `keras_deit.Teacher`; or a Keras model that takes the student's images as they are and answers with
+            logits; or None, when the teacher's outputs come with the data.
+        distillation: `"hard"`, cross-entropy with the teacher's decision, or `"soft"`, divergence from its distribution.
+        alpha: Share of the distillation term in 0..1; None means 0.5 for hard and 0.1 for soft.
+        temperature: Positive float, of soft distillation.
+        attention_weight: Weight of attention distillation; needs a transformer teacher with as many patches.
+        soft_reduction: `"batch_mean"` sums over the classes and averages over the batch; `"official"` also divides by the
+            number of classes, as the official code does.
+        fusion: How the heads are fused for `accuracy` and the metrics given to `compile`, see `keras_deit.fusion.fuse`.
+        image_mean, image_std: The normalisation of the images that `fit` receives, of pixels in 0..1. It is undone
+            before a `Teacher` applies its own.
+        name: Name of the model.
+
+    Call arguments:
+        x: Images `(batch, height, width, 3)`; or `{"image": images, "teacher": outputs}` with stored outputs of the
+            teacher, logits `(batch, classes)` or, for hard distillation, integer decisions `(batch,)`.
+
+    Labels (`y`): integers, one-hot or mixed rows. Unlabelled: no `y` for a whole dataset, -1 or an all-zero row for
+    single examples.
+
+    Logs: `loss`, `class_loss`, `distillation_loss`, `attention_loss`, `accuracy` (of the fused heads), `class_accuracy`,
+    `distillation_accuracy`, `teacher_accuracy`, `teacher_agreement` (of the fused heads with the teacher), those that
+    the data and the models allow. Accuracies count each labelled example once, those of sample weight 0 not at all.
+    Metrics given to `compile` see the labels as they come and the fused logits.
+
+    `predict` returns what `student.predict` returns. `save` holds student, settings and optimiser, not the teacher: after
+    loading, `evaluate` (without the teacher's terms) and `predict` work, and `fit` asks for `distiller.teacher = ...`.
+
+    Raises:
+        ValueError: If student and teacher do not fit together, or an argument is out of range.
+
+    Example:
+
+    >>> import keras, keras_deit as kd, numpy as np
+    >>> student = kd.DeiT.from_variant("deit_ti", num_classes=10, image_size=32, patch_size=8, num_layers=1)
+    >>> teacher = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    >>> distiller = kd.Distiller(student, teacher)
+    >>> distiller.compile("adamw", loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+    >>> images, labels = np.zeros((8, 32, 32, 3), "float32"), np.arange(8)
+    >>> history = distiller.fit(images, labels, verbose=0)
+    >>> sorted(history.history)[:3]
+    ['accuracy', 'class_accuracy', 'class_loss']
+
+    Reference:
+        Touvron et al., 2020 (arXiv 2012.12877), section 4, equations 2 and 3.
+    """
+
+    def __init__(
+        self,
+        student,
+        teacher=None,
+        *,
+        distillation="hard",
+        alpha=None,
+        temperature=3.0,
+        attention_weight=0.0,
+        soft_reduction="batch_mean",
+        fusion="mean_logits",
+        image_mean=IMAGENET_MEAN,
+        image_std=IMAGENET_STD,
+        name="distiller",
+    ):
+        _check_arguments(distillation, alpha, temperature, attention_weight, soft_reduction)
+        _check_student(student, teacher)
+        super().__init__(name=name, dtype=student.dtype_policy)
+        self.student = student
+        self.distillation = distillation
+        self.alpha = DEFAULT_ALPHA[distillation] if alpha is None else alpha
+        self.temperature = temperature
+        self.attention_weight = attention_weight
+        self.soft_reduction = soft_reduction
+        self.fusion = fusion
+        self.image_mean = tuple(image_mean)
+        self.image_std = tuple(image_std)
+
+        class_logits, distillation_logits = _heads(_output(student))
+        self.distilled = distillation_logits is not None
+        self.num_classes = class_logits.shape[-1]
+        self._batch_mean = _BatchMean(name="batch_mean")
+        self._means = {tracker: keras.metrics.Mean(name=tracker) for tracker in self._metric_names()}
+        self._sparse = False
+        self._teacher = None
+        self.teacher = teacher
+        self.built = True
+
+    @property
+    def teacher(self):
+        """The `Teacher`, or None."""
+        return self._teacher
+
+    @teacher.setter
+    def teacher(self, teacher):
+        if teacher is not None and not isinstance(teacher, Teacher):
+            teacher = Teacher.of_bare_model(teacher)
+        if teacher is not None:
+            self._check_teacher(teacher)
+        self._teacher = teacher
+        self.train_function = self.test_function = None  # compiled with the former teacher
+
+    def __setattr__(self, name, value):
+        if name == "teacher":  # Keras would track a model that is assigned, and so train and save it
+            type(self).teacher.fset(self, value)
+        else:
+            super().__setattr__(name, value)
+
+    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: Name or instance of a Keras optimiser.
+            loss: The criterion of the class head; it must take logits.
+            metrics: Metrics of the fused logits. `"accuracy"` is always reported.
+            **kwargs: Any further argument of `keras.Model.compile`.
+
+        Raises:
+            ValueError: If there is no loss, if it takes probabilities, or if an option cannot work on this backend.
+        """
+        if loss is None or isinstance(loss, (dict, list, tuple)):
+            raise ValueError(
+                "`loss` must be one criterion, that of the class head, for example "
+                f"keras.losses.CategoricalCrossentropy(from_logits=True). Received: loss={loss!r}"
+            )
+        if answers_probabilities(loss):
+            raise ValueError(
+                "The student answers with logits, and this loss would take them for probabilities. Pass a loss object "
+                f"with `from_logits=True`. Received: loss={loss!r}"
+            )
+        self.check_compile(**kwargs)
+        self._sparse = is_sparse(loss)
+        if isinstance(metrics, (list, tuple)):
+            metrics = [metric for metric in metrics if metric not in ("accuracy", "acc")] or None
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compiles a loaded Distiller as it was when it was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Trains, as `keras.Model.fit` does, after a look at arrays of labels and at the batch size.
+
+        Args:
+            x: Images or a dataset, see the class.
+            y: Labels, see the class.
+            **kwargs: Any further argument of `keras.Model.fit`.
+
+        Returns:
+            The `keras.callbacks.History`.
+
+        Raises:
+            ValueError: If a label is out of range, or the replicas do not divide a batch.
+        """
+        if isinstance(y, (np.ndarray, list, tuple)):
+            check_labels(np.asarray(y), self.num_classes)
+            self._check_batches(len(y), kwargs.get("batch_size") or 32)
+        return super().fit(x, y, **kwargs)
+
+    def call(self, x, training=None):
+        """The student's outputs; with the teacher's attention in `x`, its own attention maps beside them."""
+        if not isinstance(x, dict):
+            return self.student(x, training=training)
+        if "teacher_attention" not in x:
+            return self.student(x["image"], training=training)
+        outputs, maps = self.student.call_with_attention(x["image"], training=training)
+        outputs = outputs if isinstance(outputs, dict) else {"class": outputs}
+        return {**outputs, "attention": maps}
+
+    def with_teacher(self, data, training):
+        """Puts the teacher's outputs beside the images of a batch.
+
+        Args:
+            data: What `fit` or `evaluate` iterates over: `x`, `(x, y)` or `(x, y, sample_weight)`.
+            training: Whether the outputs are needed, or only welcome.
+
+        Returns:
+            `(x, y, sample_weight)`, `x` being a dictionary with `image` and, from the teacher or as it came, `teacher`.
+
+        Raises:
+            ValueError: If they are needed and there is no teacher.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x = dict(x) if isinstance(x, dict) else {"image": x}
+        attention = self.attention_weight > 0
+        if self.teacher is not None and (attention or "teacher" not in x):
+            answer = self.teacher(x["image"], self.image_mean, self.image_std, return_attention=attention)
+            logits, maps = answer if attention else (answer, None)
+            x.setdefault("teacher", logits)
+            if attention:
+                x["teacher_attention"] = _patch_attention(maps, self.teacher.num_prefix_tokens)
+        elif training and (attention or "teacher" not in x):
+            raise ValueError(
+                "There is no teacher to ask (it is not saved with the Distiller). Set `distiller.teacher = ...`, or pass "
+                "stored outputs: x={'image': images, 'teacher': logits} (attention distillation needs the teacher itself)."
+            )
+        return x, y, sample_weight
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The scalar loss of a batch, see the class."""
+        class_logits, distillation_logits = _heads(y_pred)
+        batch_size = ops.shape(class_logits)[0]
+        weights = None if sample_weight is None else ops.reshape(sample_weight, (-1,))
+        terms = {}
+        if y is not None:
+            labels = read_labels(y, self.num_classes, self._sparse)
+            label_weights = labels.labelled if weights is None else labels.labelled * ops.cast(weights, "float32")
+            terms["class_loss"] = self._compile_loss(labels.targets, class_logits, label_weights)
+        teacher = self._teacher_outputs(x)
+        if teacher is not None:
+            student_logits = class_logits if distillation_logits is None else distillation_logits
+            terms["distillation_loss"] = self._reduce(self._distillation(teacher, student_logits), weights)
+        if isinstance(y_pred, dict) and "attention" in y_pred:
+            maps = _patch_attention(y_pred["attention"], self.student.num_prefix_tokens)
+            divergence = losses.attention_distillation(x["teacher_attention"], maps)
+            terms["attention_loss"] = self._reduce(divergence, weights)
+        for name, value in terms.items():
+            self._means[name].update_state(value * self.num_replicas(), sample_weight=batch_size)
+        return self._total(terms) + sum(self._aggregate_additional_loss(loss) for loss in self.losses)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Updates the metrics and returns those that this batch has, see the class."""
+        class_logits, distillation_logits = _heads(y_pred)
+        fused = fuse(class_logits, distillation_logits, self.fusion if self.distilled else "mean_logits")
+        teacher = self._teacher_outputs(x)
+        counted = ops.ones_like(fused[:, 0])
+        if sample_weight is not None:
+            counted = ops.cast(ops.reshape(sample_weight, (-1,)) > 0, "float32")
+        if teacher is not None:
+            self._count("teacher_agreement", fused, ops.argmax(teacher, axis=-1), counted)
+        if y is not None:
+            labels = read_labels(y, self.num_classes, sparse=False)
+            counted = counted * labels.labelled
+            answers = {"accuracy": fused, "class_accuracy": class_logits}
+            answers.update(distillation_accuracy=distillation_logits, teacher_accuracy=teacher)
+            for name, logits in answers.items():
+                if logits is not None:
+                    self._count(name, logits, labels.classes, counted)
+            results = super().compute_metrics(x, y, fused, sample_weight)
+        else:
+            results = self.get_metrics_result()
+        absent = self._absent(labelled=y is not None, taught=teacher is not None)
+        return {name: value for name, value in results.items() if name not in absent}
+
+    def get_config(self):
+        return {
+            "student": keras.saving.serialize_keras_object(self.student),
+            "distillation": self.distillation,
+            "alpha": self.alpha,
+            "temperature": self.temperature,
+            "attention_weight": self.attention_weight,
+            "soft_reduction": self.soft_reduction,
+            "fusion": self.fusion,
+            "image_mean": self.image_mean,
+            "image_std": self.image_std,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = {**config, "student": keras.saving.deserialize_keras_object(config["student"])}
+        return cls(**config)
+
+    def _distillation(self, teacher, student_logits):
+        if self.distillation == "hard":
+            return losses.hard_distillation(teacher, student_logits)
+        divergence = losses.soft_distillation(teacher, student_logits, self.temperature)
+        return divergence / self.num_classes if self.soft_reduction == "official" else divergence
+
+    def _total(self, terms):
+        if "distillation_loss" not in terms:  # evaluation without the teacher
+            return terms.get("class_loss", 0.0)
+        total = self.alpha * terms["distillation_loss"]
+        if "class_loss" in terms:
+            total = total + (1 - self.alpha) * terms["class_loss"]
+        if "attention_loss" in terms:
+            total = total + self.attention_weight * terms["attention_loss"]
+        return total
+
+    def _reduce(self, values, weights):
+        return self._batch_mean(values, values, sample_weight=weights)
+
+    def _count(self, name, logits, classes, counted):
+        hits = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), ops.cast(classes, "int32"))
+        self._means[name].update_state(ops.cast(hits, "float32"), sample_weight=counted)
+
+    def _teacher_outputs(self, x):
+        if not isinstance(x, dict) or "teacher" not in x:
+            return None
+        outputs = x["teacher"]
+        if len(outputs.shape) == 2:
+            return outputs
+        if self.distillation == "soft":
+            raise ValueError(
+                "Soft distillation needs the teacher's logits (batch, classes) as stored outputs. "
+                f"Received: decisions of shape {tuple(outputs.shape)}"
+            )
+        return ops.one_hot(ops.cast(outputs, "int32"), self.num_classes)
+
+    def _metric_names(self):
+        names = ["class_loss", "distillation_loss", "accuracy", "class_accuracy"]
+        names += ["distillation_accuracy"] * self.distilled + ["teacher_accuracy", "teacher_agreement"]
+        return names + ["attention_loss"] * (self.attention_weight > 0)
+
+    def _absent(self, labelled, taught):
+        absent = set()
+        if not labelled:
+            absent |= {"class_loss", "accuracy", "class_accuracy", "distillation_accuracy", "teacher_accuracy"}
+        if not taught:
+            absent |= {"distillation_loss", "attention_loss", "teacher_accuracy", "teacher_agreement"}
+        return absent
+
+    def _get_metrics_result_or_logs(self, logs):
+        # Keras would take the last step's logs, those of one replica, when they name fewer metrics than there are.
+        return {name: value for name, value in self.get_metrics_result().items() if name in logs}
+
+    def _check_teacher(self, teacher):
+        shared = {id(variable) for variable in self.student.variables} & {
+            id(variable) for variable in teacher.variables
+        }
+        if shared:
+            raise ValueError("Teacher and student share variables. Clone the model: `keras.models.clone_model`.")
+        attention = self.attention_weight > 0
+        image_shape = self.student.input_shape[1:]
+        patches = teacher.check(image_shape, self.num_classes, self.image_mean, self.image_std, attention=attention)
+        if attention:
+            self._check_patches(patches)
+
+    def _check_patches(self, teacher_patches):
+        if not hasattr(self.student, "call_with_attention"):
+            raise ValueError(
+                "`attention_weight` needs a student that gives its attention maps (a method `call_with_attention`), such "
+                f"as a keras_deit model. Received: {type(self.student).__name__}"
+            )
+        _, maps = self.student.call_with_attention(np.zeros((1, *self.student.input_shape[1:]), "float32"))
+        student_patches = maps[0].shape[-1] - self.student.num_prefix_tokens
+        if student_patches != teacher_patches:
+            raise ValueError(
+                "Attention distillation compares patch with patch, so teacher and student need the same number of them: "
+                "the same ratio of image size to patch size. "
+                f"Received: {teacher_patches} patches of the teacher, {student_patches} of the student."
+            )
+
+    def _check_batches(self, num_examples, batch_size):
+        replicas = self.num_replicas()
+        for size in (batch_size, num_examples % batch_size):
+            if size % replicas:
+                raise ValueError(
+                    f"The {replicas} replicas must divide every batch. Received: {num_examples} examples in batches of "
+                    f"{batch_size}, which makes a batch of {size}. Choose another batch size and drop the last examples, "
+                    "or pad them with sample weight 0 as `keras_deit.data.Batches` does."
+                )
+
+
+def _output(model):
+    """The symbolic outputs of a model in their structure, or None where they are not known."""
+    if isinstance(model, keras.Sequential):
+        return model.outputs[0] if model.outputs else None
+    return getattr(model, "output", None)
+
+
+def _heads(outputs):
+    if isinstance(outputs, dict):
+        return outputs["class"], outputs.get("distillation")
+    return outputs, None
+
+
+def _patch_attention(maps, num_prefix_tokens):
+    return [attention[:, :, num_prefix_tokens:, num_prefix_tokens:] for attention in maps]
+
+
+def _check_arguments(distillation, alpha, temperature, attention_weight, soft_reduction):
+    if distillation not in DEFAULT_ALPHA:
+        raise ValueError(f"`distillation` must be one of {tuple(DEFAULT_ALPHA)}. Received: {distillation!r}")
+    if alpha is not None and not 0 <= alpha <= 1:
+        raise ValueError(f"`alpha` must lie in 0..1. Received: alpha={alpha}")
+    if not temperature > 0:
+        raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
+    if attention_weight < 0:
+        raise ValueError(f"`attention_weight` must not be negative. Received: attention_weight={attention_weight}")
+    if soft_reduction not in SOFT_REDUCTIONS:
+        raise ValueError(f"`soft_reduction` must be one of {SOFT_REDUCTIONS}. Received: {soft_reduction!r}")
+
+
+_SWAPPED = "Are student and teacher swapped? Here the student comes first, unlike in keras.distillation.Distiller."
+
+
+def _check_student(student, teacher):
+    if not isinstance(student, keras.Model):
+        raise ValueError(f"`student` must be a Keras model. {_SWAPPED} Received: {type(student).__name__}")
+    outputs = _output(student)
+    if outputs is None:
+        raise ValueError(
+            "The student's inputs and outputs must be known: wrap a subclassed model as "
+            "`keras.Model(inputs := keras.Input(image_shape), student(inputs))`."
+        )
+    if (isinstance(outputs, dict) and "class" not in outputs) or isinstance(outputs, (list, tuple)):
+        raise ValueError(
+            "The student must answer with one output of logits (batch, classes), or with a dictionary that has `class` "
+            f"and, for a second head, `distillation`. Received outputs: {outputs}"
+        )
+    teacher_outputs = _output(teacher)
+    if isinstance(teacher_outputs, dict) and "distillation" in teacher_outputs:
+        if not isinstance(outputs, dict) or "distillation" not in outputs:
+            raise ValueError(
+                f"The teacher has a distillation head and the student has none. {_SWAPPED} To teach with a DeiT, pass "
+                "its fused `keras_deit.DeiTClassifier`."
+            )
+        raise ValueError("The teacher must give one answer an image: pass its fused `keras_deit.DeiTClassifier`.")

@@ -1,0 +1,38 @@
+"""What distilling needs of TensorFlow: the teacher outside of the tape, and replicas."""
+
+
+class DistillationSteps:
+    """Mixin for a `keras.Model` on TensorFlow that calls `self.with_teacher` before the step of Keras."""
+
+    def train_step(self, data):
+        """One step of training; the teacher answers before the tape is opened."""
+        return super().train_step(self.with_teacher(data, training=True))
+
+    def test_step(self, data):
+        """One step of evaluation."""
+        return super().test_step(self.with_teacher(data, training=False))
+
+    def num_replicas(self):
+        """Number of replicas in step with each other."""
+        return self.distribute_strategy.num_replicas_in_sync
+
+    def check_compile(self, jit_compile=None, **_):
+        """Raises where TensorFlow or Keras would fail later, or silently train something else."""
+        import tensorflow as tf
+
+        if tf.distribute.get_strategy() is not self.distribute_strategy and tf.distribute.has_strategy():
+            raise ValueError(
+                "The Distiller was built outside of the strategy's scope that it is compiled in. Build teacher, student "
+                "and Distiller, and call `compile`, inside one `with strategy.scope():`."
+            )
+        if self.num_replicas() == 1:
+            return
+        if jit_compile is True:
+            raise ValueError("`jit_compile=True` does not work with several replicas on TensorFlow. Leave it out.")
+        teacher_variables = self.teacher.variables if self.teacher is not None else []
+        for variable in (*self.student.variables, *teacher_variables):
+            if not isinstance(variable.value, tf.distribute.DistributedValues):
+                raise ValueError(
+                    f"The variable {variable.path!r} was created outside of the strategy's scope, so it would live on one "
+                    "replica only. Build teacher and student inside `with strategy.scope():`."
+                )

@@ -1,0 +1,33 @@
+"""The one way to import an optional dependency."""
+
+import importlib
+
+
+def require(module, extra, purpose):
+    """Imports an optional module, or says which extra brings it.
+
+    Args:
+        module: Name of the module, for example `"matplotlib.pyplot"`.
+        extra: The extra of `keras-deit` that installs it, for example `"train"`.
+        purpose: What it is needed for, as the subject of a sentence, for example `"Drawing the curves"`.
+
+    Returns:
+        The imported module.
+
+    Raises:
+        ImportError: If the module is not installed.
+
+    Example:
+
+    >>> require("json", extra="train", purpose="Reading a report").dumps([1])
+    '[1]'
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if not module.startswith((error.name or "").split(".")[0] or module):
+            raise  # the module is there, and something that it needs is not: its own message says what
+        raise ImportError(
+            f"{purpose} needs `{module.split('.')[0]}`, which is not installed. "
+            f"Install it with: pip install 'keras-deit[{extra}]' (from a clone: pip install '.[{extra}]')"
+        ) from error

@@ -1,0 +1,19 @@
+"""The layers of a data-efficient vision transformer, one a file."""
+
+from keras_deit.layers.attention import MultiHeadSelfAttention
+from keras_deit.layers.drop_path import DropPath
+from keras_deit.layers.encoder_block import EncoderBlock
+from keras_deit.layers.layer_scale import LayerScale
+from keras_deit.layers.mlp import MLP
+from keras_deit.layers.patch_embedding import PatchEmbedding
+from keras_deit.layers.prefix_tokens import PrefixTokens
+
+__all__ = [
+    "MLP",
+    "DropPath",
+    "EncoderBlock",
+    "LayerScale",
+    "MultiHeadSelfAttention",
+    "PatchEmbedding",
+    "PrefixTokens",
+]

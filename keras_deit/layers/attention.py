@@ -1,0 +1,95 @@
+"""Multi-head self-attention."""
+
+import keras
+from keras import ops
+
+from keras_deit.layers.dense import TokenDense
+
+
+@keras.saving.register_keras_serializable(package="keras_deit")
+class MultiHeadSelfAttention(keras.layers.Layer):
+    """Self-attention with one fused projection to queries, keys and values.
+
+    It calls `keras.ops.dot_product_attention` where that can take a fused (flash) kernel. Where there is none, on
+    TensorFlow and on JAX's CPU, the same formula is written out as plain matrix products: there it takes two thirds of
+    the time. It is also written out when the attention map is asked for, which then has to exist as a whole.
+
+    Args:
+        num_heads: Positive integer that divides the length of a token.
+
+    Call arguments:
+        tokens: Tensor of shape `(batch, tokens, hidden_dim)`.
+        return_attention: Whether to return the attention map as well.
+
+    Output shape:
+        `(batch, tokens, hidden_dim)`; with `return_attention=True` a pair of it and the map, in float32 and of shape
+        `(batch, heads, tokens, tokens)`, each row (over the last axis) a distribution over the tokens attended to.
+
+    Raises:
+        ValueError: If `num_heads` does not divide the length of a token.
+
+    Example:
+
+    >>> attention = MultiHeadSelfAttention(num_heads=3)
+    >>> outputs, attention_map = attention(keras.ops.ones((1, 198, 192)), return_attention=True)
+    >>> tuple(attention_map.shape)
+    (1, 3, 198, 198)
+
+    Reference:
+        Vaswani et al., 2017 (arXiv 1706.03762), equation 1 and section 3.2.2.
+    """
+
+    def __init__(self, num_heads, **kwargs):
+        super().__init__(**kwargs)
+        if num_heads < 1:
+            raise ValueError(f"`num_heads` must be positive. Received: num_heads={num_heads}")
+        self.num_heads = num_heads
+
+    def build(self, input_shape):
+        hidden_dim = input_shape[-1]
+        if hidden_dim % self.num_heads:
+            raise ValueError(
+                f"`num_heads` must divide `hidden_dim`. Received: num_heads={self.num_heads}, hidden_dim={hidden_dim}"
+            )
+        self.head_dim = hidden_dim // self.num_heads
+        self.qkv = TokenDense(3 * hidden_dim, dtype=self.dtype_policy, name="qkv")
+        self.qkv.build(input_shape)
+        self.projection = TokenDense(hidden_dim, dtype=self.dtype_policy, name="projection")
+        self.projection.build(input_shape)
+
+    def call(self, tokens, return_attention=False):
+        length, hidden_dim = ops.shape(tokens)[1:]
+        query, key, value = (
+            ops.reshape(part, (-1, length, self.num_heads, self.head_dim))
+            for part in ops.split(self.qkv(tokens), 3, axis=-1)
+        )  # each (batch, tokens, heads, head_dim)
+        if return_attention or not _has_fused_kernel():
+            mixed, attention = self._attend(query, key, value)
+        else:
+            mixed = ops.dot_product_attention(query, key, value)
+        outputs = self.projection(ops.reshape(mixed, (-1, length, hidden_dim)))
+        return (outputs, attention) if return_attention else outputs
+
+    def compute_output_spec(self, tokens, return_attention=False):
+        outputs = keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
+        if not return_attention:
+            return outputs
+        batch_size, length, _ = tokens.shape
+        return outputs, keras.KerasTensor((batch_size, self.num_heads, length, length), dtype="float32")
+
+    def get_config(self):
+        return {**super().get_config(), "num_heads": self.num_heads}
+
+    def _attend(self, query, key, value):
+        query, key, value = (ops.transpose(part, (0, 2, 1, 3)) for part in (query, key, value))
+        logits = ops.matmul(query * self.head_dim**-0.5, ops.swapaxes(key, -1, -2))  # (batch, heads, tokens, tokens)
+        precision = keras.backend.result_type(logits.dtype, "float32")  # half precision would round the rows' sums
+        attention = ops.softmax(ops.cast(logits, precision), axis=-1)
+        mixed = ops.matmul(ops.cast(attention, value.dtype), value)
+        return ops.transpose(mixed, (0, 2, 1, 3)), attention
+
+
+def _has_fused_kernel():
+    if keras.backend.backend() == "jax":
+        return not all(device.startswith("cpu") for device in keras.distribution.list_devices())
+    return keras.backend.backend() == "torch"

@@ -1,0 +1,44 @@
+"""LayerScale."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_deit")
+class LayerScale(keras.layers.Layer):
+    """Multiplies each channel of a residual branch by a learned factor.
+
+    Args:
+        initial_value: Float, the factor at the start; 1e-4 in the official DeiT III code.
+
+    Input shape:
+        `(batch, tokens, hidden_dim)`.
+
+    Output shape:
+        That of the input.
+
+    Example:
+
+    >>> float(LayerScale(0.5)(keras.ops.ones((1, 2, 3)))[0, 0, 0])
+    0.5
+
+    Reference:
+        Touvron et al., 2021 (arXiv 2103.17239), equation 4.
+    """
+
+    def __init__(self, initial_value=1e-4, **kwargs):
+        super().__init__(**kwargs)
+        self.initial_value = initial_value
+
+    def build(self, input_shape):
+        self.gamma = self.add_weight(
+            name="gamma", shape=(input_shape[-1],), initializer=keras.initializers.Constant(self.initial_value)
+        )
+
+    def call(self, tokens):
+        return tokens * self.gamma
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "initial_value": self.initial_value}

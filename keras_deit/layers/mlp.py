@@ -1,0 +1,50 @@
+"""The feed-forward half of an encoder block."""
+
+import keras
+from keras import ops
+
+from keras_deit.layers.dense import TokenDense
+
+
+@keras.saving.register_keras_serializable(package="keras_deit")
+class MLP(keras.layers.Layer):
+    """Two dense layers with the exact (erf) GELU between them.
+
+    Args:
+        intermediate_dim: Positive integer, the width between the two layers; four times the token's in every DeiT.
+
+    Input shape:
+        `(batch, tokens, hidden_dim)`.
+
+    Output shape:
+        That of the input.
+
+    Example:
+
+    >>> tuple(MLP(intermediate_dim=768)(keras.ops.ones((1, 198, 192))).shape)
+    (1, 198, 192)
+
+    Reference:
+        Hendrycks and Gimpel, 2016 (arXiv 1606.08415); the official DeiT code takes the exact form.
+    """
+
+    def __init__(self, intermediate_dim, **kwargs):
+        super().__init__(**kwargs)
+        if intermediate_dim < 1:
+            raise ValueError(f"`intermediate_dim` must be positive. Received: intermediate_dim={intermediate_dim}")
+        self.intermediate_dim = intermediate_dim
+
+    def build(self, input_shape):
+        self.expansion = TokenDense(self.intermediate_dim, dtype=self.dtype_policy, name="expansion")
+        self.expansion.build(input_shape)
+        self.reduction = TokenDense(input_shape[-1], dtype=self.dtype_policy, name="reduction")
+        self.reduction.build((*input_shape[:-1], self.intermediate_dim))
+
+    def call(self, tokens):
+        return self.reduction(ops.gelu(self.expansion(tokens), approximate=False))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "intermediate_dim": self.intermediate_dim}

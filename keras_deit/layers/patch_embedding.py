@@ -1,0 +1,107 @@
+"""Images to patch tokens."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_deit")
+class PatchEmbedding(keras.layers.Layer):
+    """Cuts an image into square patches and projects each to a token.
+
+    This is the convolution whose stride equals its kernel. Since its windows do not overlap, it is computed as one
+    matrix product over the flattened patches, the same numbers at less cost.
+
+    Args:
+        hidden_dim: Positive integer, the length of a token.
+        patch_size: Positive integer, the side of a patch in pixels. It must divide both sides of the image.
+
+    Input shape:
+        `(batch, height, width, channels)`, channels last whatever `keras.config.image_data_format()` says.
+
+    Output shape:
+        `(batch, height // patch_size * width // patch_size, hidden_dim)`, patches row by row.
+
+    Raises:
+        ValueError: If the patch does not divide the image, or images of another shape come later.
+
+    Example:
+
+    >>> tuple(PatchEmbedding(hidden_dim=192, patch_size=16)(keras.ops.ones((1, 224, 224, 3))).shape)
+    (1, 196, 192)
+
+    Reference:
+        Dosovitskiy et al., 2020 (arXiv 2010.11929), equation 1. Initial values: those of PyTorch's `Conv2d`, which the
+        official DeiT code leaves as they are, uniform in ±1/√(channels · patch_size²) for kernel and bias.
+    """
+
+    def __init__(self, hidden_dim, patch_size, **kwargs):
+        super().__init__(**kwargs)
+        if hidden_dim < 1 or patch_size < 1:
+            raise ValueError(
+                f"`hidden_dim` and `patch_size` must be positive. Received: hidden_dim={hidden_dim}, patch_size={patch_size}"
+            )
+        self.hidden_dim = hidden_dim
+        self.patch_size = patch_size
+
+    def build(self, input_shape):
+        _check_divisible(input_shape, self.patch_size)
+        self.image_shape = tuple(input_shape[1:])
+        channels = input_shape[-1]
+        limit = (channels * self.patch_size**2) ** -0.5
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.patch_size, self.patch_size, channels, self.hidden_dim),
+            initializer=keras.initializers.RandomUniform(-limit, limit),
+        )
+        self.bias = self.add_weight(
+            name="bias", shape=(self.hidden_dim,), initializer=keras.initializers.RandomUniform(-limit, limit)
+        )
+
+    def call(self, images):
+        self._check_images(images)
+        height, width, channels = self.image_shape
+        rows, columns, size = height // self.patch_size, width // self.patch_size, self.patch_size
+        patches = ops.reshape(images, (-1, rows, size, columns, size * channels))
+        patches = ops.transpose(patches, (0, 1, 3, 2, 4))  # (batch, rows, columns, size, size * channels)
+        patches = ops.reshape(patches, (-1, size * size * channels))  # (batch * patches, pixels of a patch)
+        kernel = ops.reshape(self.kernel, (-1, self.hidden_dim))
+        tokens = ops.matmul(patches, kernel) + self.bias
+        return ops.reshape(tokens, (-1, rows * columns, self.hidden_dim))
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        return (batch, (height // self.patch_size) * (width // self.patch_size), self.hidden_dim)
+
+    def get_config(self):
+        return {**super().get_config(), "hidden_dim": self.hidden_dim, "patch_size": self.patch_size}
+
+    def _check_images(self, images):
+        received = tuple(images.shape)
+        if len(received) == 4 and received[1:] == self.image_shape:
+            return
+        hint = "Resize the images, or build the model with another `image_size`."
+        if len(received) == 3:
+            hint = "A single image needs a batch axis: `images[None]`."
+        elif received[1] == self.image_shape[-1]:
+            hint = "They look channels-first: move the channels to the end with `np.moveaxis(images, 1, -1)`."
+        elif received[-1] != self.image_shape[-1]:
+            hint = f"Bring them to {self.image_shape[-1]} channels (a grey image: repeat its channel)."
+        raise ValueError(
+            f"Expected images of shape (batch, height, width, channels) = {('batch', *self.image_shape)}. "
+            f"Received: shape={received}. {hint}"
+        )
+
+
+def _check_divisible(input_shape, patch_size):
+    if len(input_shape) != 4 or None in input_shape[1:]:
+        raise ValueError(
+            "Expected images of a known shape (batch, height, width, channels), channels last. "
+            f"Received: input_shape={tuple(input_shape)}"
+        )
+    height, width = input_shape[1:3]
+    if height % patch_size or width % patch_size:
+        lower = (height // patch_size * patch_size, width // patch_size * patch_size)
+        raise ValueError(
+            f"The patch must divide both sides of the image. Received: image_size=({height}, {width}), "
+            f"patch_size={patch_size}. The nearest smaller image that fits is {lower}; or choose another `patch_size`."
+        )

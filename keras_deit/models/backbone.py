@@ -1,0 +1,184 @@
+"""The transformer without its heads."""
+
+import keras
+import numpy as np
+
+from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens
+from keras_deit.models.image_model import ImageModel
+
+DROP_PATH_SCHEDULES = ("linear", "constant")
+
+
+@keras.saving.register_keras_serializable(package="keras_deit")
+class DeiTBackbone(ImageModel):
+    """Images to tokens: patch embedding, prefix tokens, encoder blocks and the final layer norm.
+
+    Args:
+        image_size: Integer or `(height, width)` in pixels, divisible by the patch.
+        patch_size: Side of a patch in pixels.
+        hidden_dim: Length of a token.
+        num_layers: Number of encoder blocks.
+        num_heads: Number of attention heads; must divide `hidden_dim`.
+        intermediate_dim: Width inside the MLPs; None means four times `hidden_dim`.
+        distilled: Whether there is a distillation token beside the class token.
+        prefix_positions: Whether class and distillation token have positions too (DeiT: yes, DeiT III: no).
+        layer_scale_init: Initial value of LayerScale (DeiT III: 1e-4), or None for none (DeiT).
+        drop_path_rate: Probability of dropping a residual branch while training, at the last block.
+        drop_path_schedule: `"linear"`: the probability rises from 0 at the first block (DeiT); `"constant"`: every block
+            has the same (DeiT III).
+        layer_norm_epsilon: Float added to the variances.
+        dtype: Dtype policy, for example `"mixed_bfloat16"`; None means the global one.
+        name, trainable: As for every Keras model.
+
+    Input shape:
+        `(batch, height, width, 3)`: channels-last RGB, normalised by a mean and a standard deviation of pixels in 0..1.
+
+    Output shape:
+        A dictionary, after the final layer norm, with P prefix tokens and N patches: `tokens` (batch, P + N,
+        hidden_dim), `class_token` (batch, hidden_dim), `distillation_token` (batch, hidden_dim; two tokens only) and
+        `patch_tokens` (batch, N, hidden_dim).
+
+    Raises:
+        ValueError: If the patch does not divide the image, the heads do not divide the width, or a value is out of range.
+
+    Example:
+
+    >>> import keras, keras_deit as kd
+    >>> backbone = kd.DeiTBackbone.from_variant("deit_ti", num_layers=1)
+    >>> tuple(backbone(keras.ops.ones((1, 224, 224, 3)))["patch_tokens"].shape)
+    (1, 196, 192)
+
+    Reference:
+        Touvron et al., 2020 (arXiv 2012.12877), section 4; Touvron et al., 2022 (arXiv 2204.07118), section 3.
+    """
+
+    def __init__(
+        self,
+        image_size=224,
+        patch_size=16,
+        hidden_dim=768,
+        num_layers=12,
+        num_heads=12,
+        intermediate_dim=None,
+        distilled=True,
+        prefix_positions=True,
+        layer_scale_init=None,
+        drop_path_rate=0.0,
+        drop_path_schedule="linear",
+        layer_norm_epsilon=1e-6,
+        dtype=None,
+        name="backbone",
+        trainable=True,
+    ):
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        intermediate_dim = intermediate_dim or 4 * hidden_dim
+        policy = keras.dtype_policies.get(dtype)
+        images = keras.Input((height, width, 3), name="images", dtype=policy.variable_dtype)
+
+        patch_embedding = PatchEmbedding(hidden_dim, patch_size, dtype=policy, name="patch_embedding")
+        prefix_tokens = PrefixTokens(distilled, prefix_positions, dtype=policy, name="prefix_tokens")
+        blocks = [
+            EncoderBlock(
+                num_heads,
+                intermediate_dim,
+                drop_path_rate=rate,
+                layer_scale_init=layer_scale_init,
+                layer_norm_epsilon=layer_norm_epsilon,
+                dtype=policy,
+                name=f"block_{index}",
+            )
+            for index, rate in enumerate(_drop_path_rates(drop_path_rate, num_layers, drop_path_schedule), start=1)
+        ]
+        norm = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=policy, name="norm")
+
+        tokens = prefix_tokens(patch_embedding(images))
+        for block in blocks:
+            tokens = block(tokens)
+        outputs = _split(norm(tokens), distilled)
+        super().__init__(images, outputs, dtype=policy, name=name, trainable=trainable)
+
+        self.image_size = (height, width)
+        self.patch_size = patch_size
+        self.hidden_dim = hidden_dim
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.distilled = distilled
+        self.prefix_positions = prefix_positions
+        self.layer_scale_init = layer_scale_init
+        self.drop_path_rate = drop_path_rate
+        self.drop_path_schedule = drop_path_schedule
+        self.layer_norm_epsilon = layer_norm_epsilon
+
+    @property
+    def num_prefix_tokens(self):
+        """2 with a distillation token, 1 without."""
+        return 2 if self.distilled else 1
+
+    @property
+    def blocks(self):
+        """The encoder blocks, first to last."""
+        return [self.get_layer(f"block_{index}") for index in range(1, self.num_layers + 1)]
+
+    def call_with_attention(self, images, training=False):
+        """Runs the model and keeps the attention map of every block.
+
+        Args:
+            images: As for a plain call.
+            training: Whether residual branches may be dropped.
+
+        Returns:
+            The outputs of a plain call and a list, over the blocks, of float32 maps `(batch, heads, P + N, P + N)`.
+        """
+        tokens = self.get_layer("prefix_tokens")(self.get_layer("patch_embedding")(images))
+        maps = []
+        for block in self.blocks:
+            tokens, attention = block(tokens, training=training, return_attention=True)
+            maps.append(attention)
+        return _split(self.get_layer("norm")(tokens), self.distilled), maps
+
+    def attention_maps(self, images):
+        """Computes the attention map of every block at inference.
+
+        Args:
+            images: `(batch, height, width, 3)`, normalised.
+
+        Returns:
+            A list over the blocks of float32 maps `(batch, heads, P + N, P + N)`; each row sums to 1.
+        """
+        return self.call_with_attention(images)[1]
+
+    def get_config(self):
+        return {
+            "image_size": self.image_size,
+            "patch_size": self.patch_size,
+            "hidden_dim": self.hidden_dim,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "intermediate_dim": self.intermediate_dim,
+            "distilled": self.distilled,
+            "prefix_positions": self.prefix_positions,
+            "layer_scale_init": self.layer_scale_init,
+            "drop_path_rate": self.drop_path_rate,
+            "drop_path_schedule": self.drop_path_schedule,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            **super().get_config(),
+        }
+
+
+def _split(tokens, distilled):
+    outputs = {"tokens": tokens, "class_token": tokens[:, 0]}
+    if distilled:
+        outputs["distillation_token"] = tokens[:, 1]
+    outputs["patch_tokens"] = tokens[:, 2 if distilled else 1 :]
+    return outputs
+
+
+def _drop_path_rates(rate, num_layers, schedule):
+    if num_layers < 1:
+        raise ValueError(f"`num_layers` must be positive. Received: num_layers={num_layers}")
+    if schedule not in DROP_PATH_SCHEDULES:
+        raise ValueError(f"`drop_path_schedule` must be one of {DROP_PATH_SCHEDULES}. Received: {schedule!r}")
+    if schedule == "constant":
+        return [rate] * num_layers
+    return [float(value) for value in np.linspace(0.0, rate, num_layers)]
