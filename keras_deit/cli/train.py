@@ -1,0 +1,139 @@
+"""`keras-deit train`: distil a student from a teacher."""
+
+import argparse
+import pathlib
+import sys
+
+from keras_deit import recipes
+from keras_deit.training import output
+from keras_deit.training import run as job
+from keras_deit.training.report import describe
+from keras_deit.training.settings import DISTILLATIONS, PRECISIONS, resolve
+from keras_deit.training.strategy import STRATEGIES
+
+DESCRIPTION = """\
+Train a DeiT student from labels and a teacher. With no --dataset it learns the handwritten digits that scikit-learn
+ships (8×8 pixels); without --teacher a small convnet is trained first and kept for the next run. The backend is that of
+KERAS_BACKEND. What is not given comes from --config, then from the recipe."""
+
+_NOT_SETTINGS = ("command", "run", "output_dir", "resume", "config", "dry_run")
+
+
+def add_parser(subparsers, name):
+    """Adds the command to a parser's subparsers."""
+    parser = subparsers.add_parser(
+        name,
+        description=DESCRIPTION,
+        help="distil a student from a teacher",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_options(parser):
+    """Adds the options of the command, in groups."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--variant", help="for example deit_ti, deit_s, deit_b, deit3_s")
+    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the dataset's")
+    group.add_argument(
+        "--patch-size", type=int, metavar="PIXELS", help="side of a patch; default: half of a small image"
+    )
+    group.add_argument("--precision", choices=tuple(PRECISIONS), help="default: float32; the others are mixed")
+
+    group = parser.add_argument_group("data")
+    group.add_argument("--dataset", help="default: digits; TFDS names, folders and CSV files are still to come")
+    group.add_argument("--data-dir", metavar="DIR", help="where datasets lie (still to come)")
+
+    group = parser.add_argument_group("teacher and distillation")
+    group.add_argument("--teacher", metavar="PATH", help="a .keras file or a SavedModel; default: a small convnet")
+    group.add_argument("--teacher-outputs", choices=("logits", "probabilities"), help="what the teacher answers with")
+    group.add_argument("--teacher-image-size", type=int, metavar="PIXELS", help="size that the teacher wants")
+    group.add_argument(
+        "--teacher-value-range", type=_numbers, metavar="LOW,HIGH", help="range of its pixels, such as 0,255"
+    )
+    group.add_argument("--teacher-mean", type=_numbers, metavar="R,G,B", help="in units of that range")
+    group.add_argument("--teacher-std", type=_numbers, metavar="R,G,B", help="in units of that range")
+    group.add_argument("--distillation", choices=DISTILLATIONS, help="default: the recipe's, hard")
+    group.add_argument(
+        "--alpha", type=float, help="share of the distillation term; default: 0.5 for hard, 0.1 for soft"
+    )
+    group.add_argument("--temperature", type=float, help="of soft distillation")
+    group.add_argument("--attention-weight", type=float, help="of attention distillation; needs a transformer teacher")
+    group.add_argument("--compare", action="store_true", default=None, help="also train a student without a teacher")
+
+    group = parser.add_argument_group("training")
+    group.add_argument("--recipe", metavar="NAME", help=f"{', '.join(recipes.RECIPES)}; default: small_data")
+    group.add_argument("--epochs", type=int)
+    group.add_argument("--batch-size", type=int, help="images in a batch, over all replicas")
+    group.add_argument("--steps-per-epoch", type=int, help="default: the whole dataset")
+    group.add_argument(
+        "--learning-rate", type=float, help="peak learning rate, before the recipe's scaling with the batch"
+    )
+    group.add_argument("--weight-decay", type=float)
+    group.add_argument("--label-smoothing", type=float)
+    group.add_argument("--drop-path-rate", type=float)
+    group.add_argument("--strategy", choices=STRATEGIES, help="mirrored: TensorFlow; data_parallel: JAX; default: none")
+    group.add_argument("--seed", type=int, help="of weights, order and augmentation; default: 0")
+
+    group = parser.add_argument_group("run")
+    group.add_argument("--output-dir", metavar="DIR", help="default: a fresh one under runs/")
+    group.add_argument(
+        "--resume", action="store_true", help="go on with the run in --output-dir from its last whole epoch"
+    )
+    group.add_argument("--config", metavar="FILE.toml", help="settings, such as the config.toml of an earlier run")
+    group.add_argument("--dry-run", action="store_true", help="build everything, run one batch and stop")
+    group.add_argument(
+        "--export", type=_names, metavar="FORMATS", help="saved_model,litert: written and compared at the end"
+    )
+
+
+def run(options):
+    """Runs the command.
+
+    Args:
+        options: Parsed options.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        settings, directory = _prepare(options)
+        built = job.build(settings, directory)
+    except (ValueError, ImportError) as error:
+        print(f"keras-deit train: error: {error}", file=sys.stderr)
+        return 2
+    job.announce(built)
+    if options.dry_run:
+        job.dry_run(built)
+        return 0
+    if not options.resume:
+        output.claim(directory, settings)
+    summary = job.train(built, resume=options.resume)
+    print(describe(summary, directory))
+    return 0 if summary["complete"] else job.INTERRUPTED
+
+
+def _prepare(options):
+    command_line = {name: value for name, value in vars(options).items() if name not in _NOT_SETTINGS}
+    if command_line.pop("data_dir") is not None:
+        raise ValueError("--data-dir is still to come, with the datasets that it is for. The digits need none.")
+    directory = pathlib.Path(options.output_dir) if options.output_dir else None
+    if options.resume:
+        if directory is None:
+            raise ValueError("--resume goes on with the run in --output-dir. Which one?")
+        settings = output.settings_to_resume(directory, command_line)
+    else:
+        settings = resolve(command_line, options.config)
+        directory = directory or output.default_directory(settings)
+        output.check_free(directory)
+    job.check_ready(settings)
+    return settings, directory
+
+
+def _numbers(text):
+    return tuple(float(number) for number in text.split(","))
+
+
+def _names(text):
+    return tuple(name.strip() for name in text.split(",") if name.strip())

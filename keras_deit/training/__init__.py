@@ -1,0 +1,1 @@
+"""A run: settings, strategy, optimiser, checkpoint and the run itself."""

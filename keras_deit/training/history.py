@@ -1,0 +1,167 @@
+"""What a run reports while it trains: a row an epoch, a progress bar, and a way to stop."""
+
+import csv
+import io
+import pathlib
+import signal
+import sys
+import threading
+import time
+
+import keras
+
+from keras_deit.extras import require
+from keras_deit.files import write_whole
+
+_SHOWN = {"val_accuracy": "test", "val_class_accuracy": "class", "val_distillation_accuracy": "distillation"}
+
+
+class History(keras.callbacks.Callback):
+    """Collects a row an epoch and keeps `history.csv` up to date.
+
+    Args:
+        path: Path of the CSV file; it is replaced whole after every epoch.
+
+    Attributes:
+        rows: List of dictionaries: epoch (from 1), learning_rate, seconds (training only), images_per_second, and the logs.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = pathlib.Path(path)
+        self.rows = []
+        self.images_per_epoch = 0
+        self._began = self._trained = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began, self._trained = time.perf_counter(), None
+
+    def on_test_begin(self, logs=None):
+        self._trained = self._trained or time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = (self._trained or time.perf_counter()) - self._began
+        learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        row = {"epoch": epoch + 1, "learning_rate": learning_rate, "seconds": seconds}
+        row["images_per_second"] = self.images_per_epoch / seconds
+        row.update((name, float(value)) for name, value in (logs or {}).items())
+        self.rows.append(row)
+        self.write()
+
+    def write(self):
+        """Writes all rows to the CSV file."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[-1]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self.path, text.getvalue())
+
+    @property
+    def images_per_second(self):
+        """Of the epochs after the first, which compiles; of the first where it is the only one; None before that."""
+        speeds = [row["images_per_second"] for row in self.rows]
+        speeds = speeds[1:] or speeds
+        return sum(speeds) / len(speeds) if speeds else None
+
+
+class Progress(keras.callbacks.Callback):
+    """A progress bar over the whole training with the time left, and a line for every epoch.
+
+    Where the output is no terminal there is no bar, only the lines.
+
+    Args:
+        title: What is being trained.
+        epochs: Number of epochs.
+        steps_per_epoch: Number of steps in an epoch.
+        first_epoch: Epochs that were done before.
+    """
+
+    def __init__(self, title, epochs, steps_per_epoch, first_epoch=0):
+        super().__init__()
+        self.title = title
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.first_epoch = first_epoch
+
+    def on_train_begin(self, logs=None):
+        tqdm = require("tqdm", extra="train", purpose="The progress bar")
+        self.bar = tqdm.tqdm(
+            total=self.epochs * self.steps_per_epoch,
+            initial=self.first_epoch * self.steps_per_epoch,
+            desc=self.title,
+            unit="step",
+            file=sys.stdout,
+            disable=not sys.stdout.isatty(),
+            dynamic_ncols=True,
+        )
+        self.began = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        shown = [f"loss {logs['loss']:.3f}"]
+        shown += [f"{label} {logs[name]:.1%}" for name, label in _SHOWN.items() if name in logs]
+        left = (time.perf_counter() - self.began) / (epoch + 1 - self.first_epoch) * (self.epochs - epoch - 1)
+        line = f"{self.title}: epoch {epoch + 1}/{self.epochs}  {'  '.join(shown)}  {duration(left)} left"
+        self.bar.write(line, file=sys.stdout)
+
+    def on_train_end(self, logs=None):
+        self.bar.close()
+
+
+class GracefulStop(keras.callbacks.Callback):
+    """Turns Ctrl-C (and a request to terminate) into an orderly end after the batch at hand; a second one ends at once.
+
+    An exception in the middle of a step would leave a JAX model without its variables.
+
+    Attributes:
+        interrupted: Whether a signal came.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.interrupted = False
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():  # Python delivers signals to this thread only
+            self._former = {kind: signal.signal(kind, self._stop) for kind in (signal.SIGINT, signal.SIGTERM)}
+        else:
+            self._former = {}
+        return self
+
+    def __exit__(self, *_):
+        for kind, handler in self._former.items():
+            signal.signal(kind, handler)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.interrupted:
+            self.model.stop_training = True
+
+    def _stop(self, kind, frame):
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        print("\nStopping after this batch; once more to stop at once.", flush=True)
+
+
+def duration(seconds):
+    """A duration for a person to read.
+
+    Args:
+        seconds: Float.
+
+    Returns:
+        String.
+
+    Example:
+
+    >>> duration(75)
+    '1 min 15 s'
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

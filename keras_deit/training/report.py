@@ -1,0 +1,51 @@
+"""The closing summary, for a person to read."""
+
+from keras_deit.training.history import duration
+
+_ROWS = {
+    "accuracy": "fused",
+    "class_accuracy": "class head",
+    "distillation_accuracy": "distillation head",
+    "teacher_accuracy": "teacher",
+    "teacher_agreement": "agreement with the teacher",
+}
+
+
+def describe(summary, directory):
+    """Puts a run's summary into words.
+
+    Args:
+        summary: Dictionary as in `summary.json`.
+        directory: The run's output directory.
+
+    Returns:
+        Text of several lines.
+    """
+    minutes, memory = duration(summary["seconds"]), summary["peak_memory_bytes"] / 2**30
+    speed = f"{summary['images_per_second']:,.0f} images a second, " if summary["images_per_second"] else ""
+    lines = [
+        "",
+        "Done." if summary["complete"] else "Interrupted: the student so far was saved.",
+        "",
+        *_accuracies(summary),
+        "",
+        f"{summary['parameters']:,} parameters, {summary['epochs']} epochs in {minutes}",
+        f"{speed}{memory:.2f} GiB of memory at the most",
+        "",
+        f"The student: {directory / 'student.keras'} (keras.saving.load_model, after `import keras_deit`)",
+        f"The curves:  {directory / 'curves.png'}",
+    ]
+    if not summary["complete"]:
+        lines.append(f"Go on with:  python scripts/train.py --output-dir {directory} --resume")
+    return "\n".join(lines)
+
+
+def _accuracies(summary):
+    columns = {"student": summary["student"]}
+    if "without_teacher" in summary:
+        columns["no teacher"] = summary["without_teacher"]
+    yield f"{'On the test part':<30}" + "".join(f"{name:>12}" for name in columns)
+    for key, label in _ROWS.items():
+        if any(key in results for results in columns.values()):
+            cells = (f"{results[key]:>12.2%}" if key in results else f"{'':>12}" for results in columns.values())
+            yield f"  {label:<28}" + "".join(cells)

@@ -1,0 +1,168 @@
+"""The settings of a run and where each comes from: command line, then configuration file, then recipe."""
+
+import dataclasses
+import pathlib
+import tomllib
+
+from keras_deit import recipes
+from keras_deit.extras import require
+from keras_deit.files import write_whole
+
+DISTILLATIONS = ("none", "soft", "hard")
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+_RECIPE_FIELDS = tuple(field.name for field in dataclasses.fields(recipes.Recipe))[2:]  # all but name and description
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All that determines a run, resolved. The fields from `epochs` on are those of `keras_deit.recipes.Recipe`.
+
+    Attributes:
+        variant: Name of a variant.
+        dataset: Name of a dataset.
+        recipe: Name of the recipe that the unset fields come from.
+        teacher: Path of a teacher, or None for a small convnet that is trained first.
+        teacher_outputs, teacher_image_size, teacher_value_range, teacher_mean, teacher_std: See `keras_deit.Teacher`;
+            with none of them set, a teacher at a path takes the student's images as they are and answers with logits.
+        image_size: Side of the images in pixels; None means the dataset's.
+        patch_size: Side of a patch; None means half of the image, which suits 8×8 digits.
+        steps_per_epoch: None means the whole dataset.
+        precision: `"float32"`, `"bfloat16"` or `"float16"` (mixed).
+        strategy: See `keras_deit.training.strategy.place`.
+        seed: Of weights, order and augmentation.
+        compare: Whether to train a student without a teacher as well.
+        export: Names of the formats to export to.
+    """
+
+    variant: str
+    dataset: str
+    recipe: str
+    teacher: str | None
+    teacher_outputs: str | None
+    teacher_image_size: int | None
+    teacher_value_range: tuple | None
+    teacher_mean: tuple | None
+    teacher_std: tuple | None
+    image_size: int | None
+    patch_size: int | None
+    steps_per_epoch: int | None
+    precision: str
+    strategy: str
+    seed: int
+    compare: bool
+    export: tuple
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    learning_rate_batch: int | None
+    min_learning_rate: float
+    warmup_epochs: int
+    warmup_learning_rate: float
+    weight_decay: float
+    label_smoothing: float
+    drop_path_rate: float
+    shift_pixels: int
+    distillation: str
+    alpha: float | None
+    temperature: float
+    attention_weight: float
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Settings))
+_DEFAULTS = {
+    **dict.fromkeys(_FIELDS),
+    "dataset": "digits",
+    "recipe": "small_data",
+    "precision": "float32",
+    "strategy": "none",
+    "seed": 0,
+    "compare": False,
+    "export": (),
+}
+
+
+def resolve(command_line, config=None):
+    """Resolves the settings of a run.
+
+    Args:
+        command_line: Dictionary of what was given on the command line; None means not given.
+        config: Path of a configuration file, or None.
+
+    Returns:
+        `Settings`.
+
+    Raises:
+        ValueError: If the file has an unknown key, or a value is out of range.
+
+    Example:
+
+    >>> resolve({"variant": "deit_ti", "epochs": 5}).batch_size
+    64
+    """
+    given = {**(read_config(config) if config else {}), **_set(command_line)}
+    recipe = recipes.get(given.get("recipe", _DEFAULTS["recipe"]))
+    from_recipe = {name: getattr(recipe, name) for name in _RECIPE_FIELDS}
+    values = {**_DEFAULTS, **from_recipe, **given}
+    if values["variant"] is None:
+        raise ValueError("Which variant? For example --variant deit_ti; `keras_deit.list_variants()` lists them.")
+    settings = Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    _check(settings)
+    return settings
+
+
+def read_config(path):
+    """Reads a configuration file and checks its keys.
+
+    Args:
+        path: Path of a TOML file, such as the `config.toml` of a run.
+
+    Returns:
+        Dictionary of its values.
+
+    Raises:
+        ValueError: If the file is missing, is not TOML or has an unknown key.
+    """
+    path = pathlib.Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"The configuration {str(path)!r} cannot be read: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"The configuration {str(path)!r} is not valid TOML: {error}") from error
+    unknown = sorted(set(values) - set(_FIELDS))
+    if unknown:
+        raise ValueError(
+            f"The configuration {str(path)!r} has unknown keys: {', '.join(unknown)}. Known: {', '.join(_FIELDS)}."
+        )
+    return values
+
+
+def write_config(settings, path):
+    """Writes the settings so that `--config` of the file repeats the run.
+
+    Args:
+        settings: `Settings`.
+        path: Path of the file; it appears whole or not at all.
+    """
+    tomli_w = require("tomli_w", extra="train", purpose="Writing config.toml")
+    values = _set(dataclasses.asdict(settings))  # TOML has no null: what is None is left out
+    write_whole(path, tomli_w.dumps(values))
+
+
+def _set(values):
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check(settings):
+    for name in ("epochs", "batch_size", "image_size", "patch_size", "steps_per_epoch"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
+    choices = {"distillation": DISTILLATIONS, "precision": tuple(PRECISIONS)}
+    for name, known in choices.items():
+        if getattr(settings, name) not in known:
+            raise ValueError(f"`{name}` must be one of {known}. Received: {name}={getattr(settings, name)!r}")
+    if settings.distillation == "none" and settings.compare:
+        raise ValueError("`--compare` sets a distilled student beside one without a teacher: choose hard or soft.")
+    if settings.distillation == "none" and settings.attention_weight:
+        raise ValueError("`attention_weight` needs a teacher: choose hard or soft distillation.")

@@ -1,0 +1,38 @@
+"""The tests, each backend in an environment that holds only what its extra names."""
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "tests", "together"]
+
+TORCH = "torch==2.13.0"  # a range would bring gigabytes of CUDA packages along
+TEST_PACKAGES = ("pytest",)
+TOGETHER = ("tests/export", "tests/models/test_transformers_parity.py")
+
+
+@nox.session
+def lint(session):
+    """Style of the code."""
+    session.install("ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+@nox.parametrize("backend", ["tensorflow", "jax", "torch"])
+def tests(session, backend):
+    """The tests on one backend, with no other installed."""
+    if backend == "torch":
+        session.install(TORCH)
+    session.install(f".[{backend},run]", *TEST_PACKAGES)
+    session.run("pytest", *session.posargs, env={"KERAS_BACKEND": backend})
+
+
+@nox.session
+def together(session):
+    """What needs several frameworks: exports from every backend, and transformers as the reference."""
+    session.install(TORCH)
+    session.install(".[dev]")
+    for backend in ("tensorflow", "jax", "torch"):
+        session.run("pytest", *TOGETHER, *session.posargs, env={"KERAS_BACKEND": backend})
