@@ -4,11 +4,13 @@ from keras_deit._backend import select_backend
 
 select_backend()  # before the first import of Keras
 
-from keras_deit import fusion, losses  # noqa: E402
+from keras_deit import data, explain, export, fusion, losses, recipes  # noqa: E402
 from keras_deit.distiller import Distiller  # noqa: E402
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 from keras_deit.models import DeiT, DeiTBackbone, DeiTClassifier, list_variants  # noqa: E402
 from keras_deit.teacher import Teacher  # noqa: E402
+
+__version__ = "0.1.0"
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -18,7 +20,11 @@ __all__ = [
     "DeiTClassifier",
     "Distiller",
     "Teacher",
+    "data",
+    "explain",
+    "export",
     "fusion",
     "list_variants",
     "losses",
+    "recipes",
 ]

@@ -7,7 +7,7 @@ whoever computes them keeps them out of the gradient.
 import keras
 from keras import ops
 
-_TINY = 1e-30  # the smallest probability whose logarithm is taken; a float32 softmax can round to zero
+_TINY = 1e-30  # the smallest attention whose logarithm is taken; a float32 softmax can round to zero
 
 
 def hard_distillation(teacher_logits, student_logits):
@@ -69,9 +69,7 @@ def soft_distillation(teacher_logits, student_logits, temperature=3.0):
     if not temperature > 0:
         raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
     teacher_logits, student_logits = _as_logits(teacher_logits, student_logits)
-    teacher = ops.log_softmax(teacher_logits / temperature, axis=-1)
-    student = ops.log_softmax(student_logits / temperature, axis=-1)
-    return ops.sum(ops.exp(teacher) * (teacher - student), axis=-1) * temperature**2
+    return _divergence(teacher_logits / temperature, student_logits / temperature) * temperature**2
 
 
 def attention_distillation(teacher_attention, student_attention):
@@ -119,19 +117,22 @@ def _attention_divergence(teacher_map, student_map):
             "ratio of image size to patch size. "
             f"Received: teacher {tuple(teacher_map.shape[2:])}, student {tuple(student_map.shape[2:])}."
         )
-    teacher, student = _row_distributions(teacher_map), _row_distributions(student_map)
-    divergence = ops.sum(teacher * (ops.log(teacher) - ops.log(student)), axis=-1)  # (batch, patches)
-    return ops.mean(divergence, axis=-1)
+    teacher, student = (
+        ops.log(ops.maximum(ops.mean(attention, axis=1), _TINY))  # (batch, patches, patches)
+        for attention in _in_common_precision(teacher_map, student_map)
+    )
+    return ops.mean(_divergence(teacher, student), axis=-1)
 
 
-def _row_distributions(attention):
-    rows = ops.mean(_at_least_float32(attention), axis=1)  # (batch, patches, patches)
-    rows = ops.maximum(rows, _TINY)
-    return rows / ops.sum(rows, axis=-1, keepdims=True)
+def _divergence(teacher_logits, student_logits):
+    # In logarithms to the end: a row that is nearly empty has a sum whose square, in a gradient, would be zero.
+    teacher = ops.log_softmax(teacher_logits, axis=-1)
+    student = ops.log_softmax(student_logits, axis=-1)
+    return ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
 
 
 def _as_logits(teacher_logits, student_logits):
-    teacher_logits, student_logits = _at_least_float32(teacher_logits), _at_least_float32(student_logits)
+    teacher_logits, student_logits = _in_common_precision(teacher_logits, student_logits)
     if tuple(teacher_logits.shape[1:]) != tuple(student_logits.shape[1:]):
         raise ValueError(
             "Teacher and student must answer for the same classes, with logits of shape (batch, classes). "
@@ -140,9 +141,10 @@ def _as_logits(teacher_logits, student_logits):
     return teacher_logits, student_logits
 
 
-def _at_least_float32(tensor):
-    tensor = ops.convert_to_tensor(tensor)
-    return ops.cast(tensor, keras.backend.result_type(tensor.dtype, "float32"))
+def _in_common_precision(*tensors):
+    tensors = [ops.convert_to_tensor(tensor) for tensor in tensors]
+    dtype = keras.backend.result_type(*(tensor.dtype for tensor in tensors), "float32")
+    return [ops.cast(tensor, dtype) for tensor in tensors]
 
 
 def _as_list(attention):

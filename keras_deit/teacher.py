@@ -64,8 +64,8 @@ class Teacher:
             raise ValueError(f"`value_range` must be (low, high). Received: value_range={value_range}")
         if std is not None and not np.all(np.asarray(std) > 0):
             raise ValueError(f"`std` must be positive. Received: std={std}")
+        self.image_size = None if image_size is None else _pair(image_size)
         self.model = _load(model)
-        self.image_size = (image_size, image_size) if isinstance(image_size, int) else image_size
         self.mean = mean
         self.std = std
         self.value_range = tuple(value_range)
@@ -102,15 +102,13 @@ class Teacher:
             Float32 logits `(batch, classes)` (log-probabilities where the model gives probabilities); with
             `return_attention=True` a pair of them and a list of maps, one a block.
         """
-        images = self._preprocess(images, image_mean, image_std)
         if return_attention:
+            images = self._preprocess(images, image_mean, image_std)
             outputs, maps = self.model.call_with_attention(images, training=False)
-            return self._to_logits(outputs), maps
-        if isinstance(self.model, keras.layers.Layer) and self.model._call_has_training_arg:
-            return self._to_logits(self.model(images, training=False))
-        return self._to_logits(self.model(images))
+            return self._to_logits(_single(outputs)), maps
+        return self._to_logits(self._ask(images, image_mean, image_std))
 
-    def check(self, image_shape, num_classes, image_mean, image_std, attention=False):
+    def check(self, image_shape, num_classes, image_mean, image_std, attention=False, run=None):
         """Tries the teacher on two random images of the student and checks its answers.
 
         Args:
@@ -118,6 +116,8 @@ class Teacher:
             num_classes: The student's number of classes.
             image_mean, image_std: The normalisation of the student's images.
             attention: Whether attention maps will be asked for.
+            run: How to run a function of images that uses the teacher's variables: `run(function, images, variables)`;
+                None means to call it.
 
         Returns:
             The number of tokens of the teacher's attention maps without prefix tokens, or None without `attention`.
@@ -132,8 +132,9 @@ class Teacher:
             )
         images = np.random.default_rng(_PROBE_SEED).normal(size=(2, *image_shape)).astype("float32")
         images = ops.convert_to_tensor(images)
-        outputs = self._outputs(self._preprocess(images, image_mean, image_std))
-        answers = keras.ops.convert_to_numpy(outputs).astype("float32")
+        run = run or (lambda function, images, variables: function(images))
+        answers = run(lambda images: self._ask(images, image_mean, image_std), images, self.variables)
+        answers = ops.convert_to_numpy(answers).astype("float32")
         if answers.ndim != 2 or answers.shape[-1] != num_classes:
             raise ValueError(
                 f"The teacher must answer for the student's {num_classes} classes: (batch, {num_classes}). Received: "
@@ -143,23 +144,27 @@ class Teacher:
         self._check_kind(answers)
         if not attention:
             return None
-        _, maps = self(images, image_mean, image_std, return_attention=True)
-        return maps[0].shape[-1] - self.num_prefix_tokens
 
-    def _outputs(self, images):
+        def last_attention(images):
+            return self(images, image_mean, image_std, return_attention=True)[1][-1]
+
+        return run(last_attention, images, self.variables).shape[-1] - self.num_prefix_tokens
+
+    def _ask(self, images, image_mean, image_std):
+        images = self._preprocess(images, image_mean, image_std)
         has_training = isinstance(self.model, keras.layers.Layer) and self.model._call_has_training_arg
         return _single(self.model(images, training=False) if has_training else self.model(images))
 
     def _to_logits(self, outputs):
-        outputs = ops.cast(_single(outputs), "float32")
+        outputs = ops.cast(outputs, "float32")
         return ops.log(ops.maximum(outputs, _TINY)) if self.outputs == "probabilities" else outputs
 
     def _preprocess(self, images, image_mean, image_std):
         images = ops.cast(images, "float32")
         if not self.takes_student_images:
             images = images * _constant(image_std) + _constant(image_mean)  # pixels in 0..1
-            if self.image_size is not None and tuple(images.shape[1:3]) != tuple(self.image_size):
-                images = ops.image.resize(images, self.image_size, antialias=True, data_format="channels_last")
+            if self.image_size not in (None, tuple(images.shape[1:3])):
+                images = _resize(images, self.image_size)
             low, high = self.value_range
             images = images * (high - low) + low
             if self.mean is not None:
@@ -185,6 +190,13 @@ class Teacher:
                 f"{answers.min():.4g} and {answers.max():.4g} and sum to {sums.round(4).tolist()}. "
                 "Pass `outputs='logits'` if that is what they are."
             )
+
+
+def _pair(image_size):
+    sides = np.ravel(image_size)
+    if len(sides) > 2 or not np.issubdtype(sides.dtype, np.integer) or sides.min() < 1:
+        raise ValueError(f"`image_size` must be a side in pixels or (height, width). Received: image_size={image_size}")
+    return int(sides[0]), int(sides[-1])
 
 
 def _load(model):
@@ -218,6 +230,8 @@ def _load_path(path):
 def _single(outputs):
     if hasattr(outputs, "logits"):
         return outputs.logits
+    if isinstance(outputs, (list, tuple)):
+        outputs = dict(enumerate(outputs))
     if not isinstance(outputs, dict):
         return outputs
     if "class" in outputs:
@@ -228,6 +242,27 @@ def _single(outputs):
         f"The teacher answers with several outputs, {sorted(outputs)}, and one is needed. Wrap it in a callable that "
         "returns the logits."
     )
+
+
+def _resize(images, image_size):
+    """Bilinear with antialiasing, as matrix products: XLA compiles those, and not TensorFlow's op for it."""
+    height, width = images.shape[1:3]
+    if height is None or width is None:
+        raise ValueError(
+            "A teacher with another image size than the student's needs images of a known size. Received: "
+            f"shape={tuple(images.shape)}. Fix it in the dataset, for example with `tf.ensure_shape`."
+        )
+    images = ops.einsum("yh,bhwc->bywc", _constant(_resize_matrix(height, image_size[0])), images)
+    return ops.einsum("xw,bywc->byxc", _constant(_resize_matrix(width, image_size[1])), images)
+
+
+def _resize_matrix(source, target):
+    """Weights `(target, source)` of a triangle filter, as wide as a pixel of the coarser grid."""
+    scale = source / target
+    centres = (np.arange(target) + 0.5) * scale - 0.5
+    distances = np.abs(np.arange(source) - centres[:, None]) / max(scale, 1)
+    weights = np.maximum(1 - distances, 0)
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _constant(values):

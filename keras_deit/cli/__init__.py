@@ -1,12 +1,22 @@
 """The command line: parse, build, call."""
 
-import argparse
 import sys
 
+from keras_deit import benchmark
 from keras_deit.cli import train
 
-COMMANDS = {"train": train}
+COMMANDS = {"train": train.main, "benchmark": benchmark.main}
 PLANNED = ("evaluate", "predict", "explain", "export", "convert", "show-data", "validate-data")
+USAGE = """\
+usage: keras-deit COMMAND [options]
+
+Data-efficient image transformers in Keras 3.
+
+commands:
+  train       distil a student from a teacher
+  benchmark   time a variant beside its peers
+
+`keras-deit COMMAND --help` lists the options. The backend is that of KERAS_BACKEND."""
 
 
 def main(arguments=None):
@@ -18,14 +28,12 @@ def main(arguments=None):
     Returns:
         The exit status.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in PLANNED:
-        known = ", ".join(COMMANDS)
-        print(f"keras-deit: error: {arguments[0]!r} is still to come. This version has: {known}.", file=sys.stderr)
-        return 2
-    parser = argparse.ArgumentParser(prog="keras-deit", description="Data-efficient image transformers in Keras 3.")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        command.add_parser(subparsers, name)
-    options = parser.parse_args(arguments)
-    return options.run(options)
+    command, *options = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if command in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if command in COMMANDS:
+        return COMMANDS[command](options)
+    reason = "is still to come" if command in PLANNED else "is no command"
+    print(f"keras-deit: error: {command!r} {reason}. This version has: {', '.join(COMMANDS)}.", file=sys.stderr)
+    return 2

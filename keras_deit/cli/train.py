@@ -16,19 +16,7 @@ Train a DeiT student from labels and a teacher. With no --dataset it learns the 
 ships (8×8 pixels); without --teacher a small convnet is trained first and kept for the next run. The backend is that of
 KERAS_BACKEND. What is not given comes from --config, then from the recipe."""
 
-_NOT_SETTINGS = ("command", "run", "output_dir", "resume", "config", "dry_run")
-
-
-def add_parser(subparsers, name):
-    """Adds the command to a parser's subparsers."""
-    parser = subparsers.add_parser(
-        name,
-        description=DESCRIPTION,
-        help="distil a student from a teacher",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_options(parser)
-    parser.set_defaults(run=run)
+_NOT_SETTINGS = ("output_dir", "resume", "config", "dry_run")
 
 
 def add_options(parser):
@@ -88,15 +76,20 @@ def add_options(parser):
     )
 
 
-def run(options):
+def main(arguments=None):
     """Runs the command.
 
     Args:
-        options: Parsed options.
+        arguments: List of strings; None means those of the process.
 
     Returns:
         The exit status.
     """
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add_options(parser)
+    options = parser.parse_args(arguments)
     try:
         settings, directory = _prepare(options)
         built = job.build(settings, directory)

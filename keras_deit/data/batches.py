@@ -11,7 +11,8 @@ class Batches(keras.utils.PyDataset):
     """Labelled images as normalised batches with one-hot labels.
 
     The order and the augmentation of an epoch are drawn from (seed, epoch, batch) alone, so that a run that goes on from
-    an epoch sees what the uninterrupted one would have seen. Pass `shuffle=False` to `fit`: this shuffles by itself.
+    an epoch sees what the uninterrupted one would have seen. Pass `shuffle=False` to `fit`, since this shuffles by itself,
+    and `FollowEpochs(batches)` as a callback where the numbers of the epochs matter.
 
     Args:
         data: `keras_deit.data.ImageData`.
@@ -96,3 +97,18 @@ class Batches(keras.utils.PyDataset):
 
     def _one_hot(self, chosen):
         return np.eye(self.data.num_classes, dtype="float32")[self.data.labels[chosen]]
+
+
+class FollowEpochs(keras.callbacks.Callback):
+    """Gives batches the number of the epoch that `fit` is in; Keras ends an epoch of its own before the first.
+
+    Args:
+        batches: `Batches`.
+    """
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.epoch = epoch

@@ -1,13 +1,14 @@
 """The Distiller: what it computes, the same on every backend."""
 
 import importlib
+import math
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_deit import losses
-from keras_deit.distiller.labels import answers_probabilities, check_labels, is_sparse, read_labels
+from keras_deit.distiller.labels import answers_probabilities, check_decisions, check_labels, is_sparse, read_labels
 from keras_deit.fusion import fuse
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.teacher import Teacher
@@ -109,10 +110,11 @@ class Distiller(_DistillationSteps, keras.Model):
         self.attention_weight = attention_weight
         self.soft_reduction = soft_reduction
         self.fusion = fusion
-        self.image_mean = tuple(image_mean)
-        self.image_std = tuple(image_std)
+        self.image_mean = np.ravel(image_mean).tolist()
+        self.image_std = np.ravel(image_std).tolist()
 
         class_logits, distillation_logits = _heads(_output(student))
+        fuse(class_logits, distillation_logits, fusion)  # symbolic: raises what is wrong with `fusion`
         self.distilled = distillation_logits is not None
         self.num_classes = class_logits.shape[-1]
         self._batch_mean = _BatchMean(name="batch_mean")
@@ -148,11 +150,12 @@ class Distiller(_DistillationSteps, keras.Model):
         Args:
             optimizer: Name or instance of a Keras optimiser.
             loss: The criterion of the class head; it must take logits.
-            metrics: Metrics of the fused logits. `"accuracy"` is always reported.
+            metrics: List of metrics of the fused logits. `"accuracy"` is always reported.
             **kwargs: Any further argument of `keras.Model.compile`.
 
         Raises:
-            ValueError: If there is no loss, if it takes probabilities, or if an option cannot work on this backend.
+            ValueError: If there is no loss, if it takes probabilities, if a weighted metric has the name of one that is
+                always reported, or if an option cannot work on this backend.
         """
         if loss is None or isinstance(loss, (dict, list, tuple)):
             raise ValueError(
@@ -168,6 +171,13 @@ class Distiller(_DistillationSteps, keras.Model):
         self._sparse = is_sparse(loss)
         if isinstance(metrics, (list, tuple)):
             metrics = [metric for metric in metrics if metric not in ("accuracy", "acc")] or None
+        for metric in kwargs.get("weighted_metrics") or ():
+            if metric == "acc" or getattr(metric, "name", metric) in self._means:
+                raise ValueError(
+                    "A weighted metric needs a name of its own beside the logs that a Distiller always reports "
+                    f"({', '.join(self._means)}), for example "
+                    f"keras.metrics.CategoricalAccuracy(name='weighted_accuracy'). Received: {metric!r}"
+                )
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
     def compile_from_config(self, config):
@@ -175,13 +185,14 @@ class Distiller(_DistillationSteps, keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def fit(self, x=None, y=None, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Trains, as `keras.Model.fit` does, after a look at arrays of labels and at the batch size.
 
         Args:
             x: Images or a dataset, see the class.
             y: Labels, see the class.
-            **kwargs: Any further argument of `keras.Model.fit`.
+            batch_size: Number of images in a batch, over all replicas; of a dataset None.
+            *args, **kwargs: Any further argument of `keras.Model.fit`.
 
         Returns:
             The `keras.callbacks.History`.
@@ -189,10 +200,38 @@ class Distiller(_DistillationSteps, keras.Model):
         Raises:
             ValueError: If a label is out of range, or the replicas do not divide a batch.
         """
-        if isinstance(y, (np.ndarray, list, tuple)):
-            check_labels(np.asarray(y), self.num_classes)
-            self._check_batches(len(y), kwargs.get("batch_size") or 32)
-        return super().fit(x, y, **kwargs)
+        validation_data = kwargs.get("validation_data")
+        if isinstance(validation_data, (tuple, list)):
+            self._check_arrays(*validation_data[:2])
+        self._check_arrays(x, y)
+        if y is None and kwargs.get("sample_weight") is not None:
+            raise ValueError(
+                "Keras does not pass `sample_weight` on where there is no `y`. To weight unlabelled images, pass "
+                "y=np.full(len(images), -1)."
+            )
+        validation_split = 0 if validation_data is not None else kwargs.get("validation_split", 0)
+        self._check_batches(_batch_sizes(x, batch_size, validation_split))
+        return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        """Evaluates, as `keras.Model.evaluate` does, after the same look; without a teacher, on the labels alone.
+
+        Args:
+            x: Images or a dataset, see the class.
+            y: Labels, see the class.
+            batch_size: Number of images in a batch, over all replicas; of a dataset None.
+            *args, **kwargs: Any further argument of `keras.Model.evaluate`.
+
+        Returns:
+            The logs, see `keras.Model.evaluate`.
+
+        Raises:
+            ValueError: If a label is out of range, or the replicas do not divide a batch.
+        """
+        self._check_arrays(x, y)
+        sizes = _batch_sizes(x, batch_size)
+        self._check_batches(sizes[:1] if self.evaluates_uneven_batches else sizes)
+        return super().evaluate(x, y, batch_size, *args, **kwargs)
 
     def call(self, x, training=None):
         """The student's outputs; with the teacher's attention in `x`, its own attention maps beside them."""
@@ -258,9 +297,9 @@ class Distiller(_DistillationSteps, keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the metrics and returns those that this batch has, see the class."""
         class_logits, distillation_logits = _heads(y_pred)
-        fused = fuse(class_logits, distillation_logits, self.fusion if self.distilled else "mean_logits")
+        fused = fuse(class_logits, distillation_logits, self.fusion)
         teacher = self._teacher_outputs(x)
-        counted = ops.ones_like(fused[:, 0])
+        counted = ops.ones_like(fused[:, 0], dtype="float32")
         if sample_weight is not None:
             counted = ops.cast(ops.reshape(sample_weight, (-1,)) > 0, "float32")
         if teacher is not None:
@@ -275,9 +314,19 @@ class Distiller(_DistillationSteps, keras.Model):
                     self._count(name, logits, labels.classes, counted)
             results = super().compute_metrics(x, y, fused, sample_weight)
         else:
-            results = self.get_metrics_result()
-        absent = self._absent(labelled=y is not None, taught=teacher is not None)
+            results = {metric.name: metric.result() for metric in (self._loss_tracker, *self._means.values())}
+        attention = isinstance(x, dict) and "teacher_attention" in x
+        absent = self._absent(labelled=y is not None, taught=teacher is not None, attention=attention)
         return {name: value for name, value in results.items() if name not in absent}
+
+    def get_metrics_result(self):
+        """The values of all metrics; those given to `compile` are there from the first label on."""
+        results = {}
+        for metric in self.metrics:
+            if getattr(metric, "built", True):
+                result = metric.result()
+                results |= result if isinstance(result, dict) else {metric.name: result}
+        return results
 
     def get_config(self):
         return {
@@ -339,12 +388,12 @@ class Distiller(_DistillationSteps, keras.Model):
         names += ["distillation_accuracy"] * self.distilled + ["teacher_accuracy", "teacher_agreement"]
         return names + ["attention_loss"] * (self.attention_weight > 0)
 
-    def _absent(self, labelled, taught):
-        absent = set()
+    def _absent(self, labelled, taught, attention):
+        absent = set() if attention else {"attention_loss"}
         if not labelled:
             absent |= {"class_loss", "accuracy", "class_accuracy", "distillation_accuracy", "teacher_accuracy"}
         if not taught:
-            absent |= {"distillation_loss", "attention_loss", "teacher_accuracy", "teacher_agreement"}
+            absent |= {"distillation_loss", "teacher_accuracy", "teacher_agreement"}
         return absent
 
     def _get_metrics_result_or_logs(self, logs):
@@ -359,7 +408,8 @@ class Distiller(_DistillationSteps, keras.Model):
             raise ValueError("Teacher and student share variables. Clone the model: `keras.models.clone_model`.")
         attention = self.attention_weight > 0
         image_shape = self.student.input_shape[1:]
-        patches = teacher.check(image_shape, self.num_classes, self.image_mean, self.image_std, attention=attention)
+        normalisation = self.image_mean, self.image_std
+        patches = teacher.check(image_shape, self.num_classes, *normalisation, attention, run=self.run_once)
         if attention:
             self._check_patches(patches)
 
@@ -369,8 +419,11 @@ class Distiller(_DistillationSteps, keras.Model):
                 "`attention_weight` needs a student that gives its attention maps (a method `call_with_attention`), such "
                 f"as a keras_deit model. Received: {type(self.student).__name__}"
             )
-        _, maps = self.student.call_with_attention(np.zeros((1, *self.student.input_shape[1:]), "float32"))
-        student_patches = maps[0].shape[-1] - self.student.num_prefix_tokens
+        images = ops.zeros((1, *self.student.input_shape[1:]))
+        attention = self.run_once(
+            lambda images: self.student.call_with_attention(images)[1][-1], images, self.student.variables
+        )
+        student_patches = attention.shape[-1] - self.student.num_prefix_tokens
         if student_patches != teacher_patches:
             raise ValueError(
                 "Attention distillation compares patch with patch, so teacher and student need the same number of them: "
@@ -378,15 +431,33 @@ class Distiller(_DistillationSteps, keras.Model):
                 f"Received: {teacher_patches} patches of the teacher, {student_patches} of the student."
             )
 
-    def _check_batches(self, num_examples, batch_size):
-        replicas = self.num_replicas()
-        for size in (batch_size, num_examples % batch_size):
+    def _check_arrays(self, x, y=None):
+        if hasattr(y, "shape"):
+            check_labels(ops.convert_to_numpy(y), self.num_classes)
+        if isinstance(x, dict) and len(getattr(x.get("teacher"), "shape", ())) == 1:
+            check_decisions(ops.convert_to_numpy(x["teacher"]), self.num_classes)
+
+    def _check_batches(self, sizes):
+        replicas = self.batch_divisor()
+        for size in sizes:
             if size % replicas:
                 raise ValueError(
-                    f"The {replicas} replicas must divide every batch. Received: {num_examples} examples in batches of "
-                    f"{batch_size}, which makes a batch of {size}. Choose another batch size and drop the last examples, "
-                    "or pad them with sample weight 0 as `keras_deit.data.Batches` does."
+                    f"The {replicas} replicas must divide every batch. Received: a batch of {size} images. Choose another "
+                    "batch size and drop the last examples, or pad them with sample weight 0 as "
+                    "`keras_deit.data.Batches` does."
                 )
+
+
+def _batch_sizes(x, batch_size, validation_split=0):
+    """Sizes of the first and the last batch of arrays, or of the first of a dataset that tells it."""
+    if hasattr(x, "element_spec"):
+        return _DistillationSteps.batch_size_of(x)
+    arrays = keras.tree.flatten(x)
+    if not all(hasattr(array, "shape") for array in arrays):
+        return ()
+    num_examples = math.floor(arrays[0].shape[0] * (1 - validation_split))
+    batch_size = min(batch_size or 32, num_examples)
+    return batch_size, num_examples % batch_size
 
 
 def _output(model):

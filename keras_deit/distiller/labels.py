@@ -48,7 +48,8 @@ def read_labels(y, num_classes, sparse):
         rows = ops.cast(y, "float32")
         return Labels(rows, ops.argmax(rows, axis=-1), ops.cast(ops.any(rows != 0, axis=-1), "float32"))
     classes = ops.cast(ops.reshape(y, (-1,)), "int32")
-    labelled = ops.where(classes >= num_classes, float("nan"), ops.cast(classes >= 0, "float32"))
+    impossible = ops.logical_or(classes < -1, classes >= num_classes)
+    labelled = ops.where(impossible, float("nan"), ops.cast(classes >= 0, "float32"))
     known = ops.clip(classes, 0, num_classes - 1)
     return Labels(known if sparse else ops.one_hot(known, num_classes), classes, labelled)
 
@@ -73,6 +74,23 @@ def check_labels(y, num_classes):
         )
 
 
+def check_decisions(decisions, num_classes):
+    """Checks a whole array of a teacher's stored decisions before training starts.
+
+    Args:
+        decisions: NumPy array of integers `(examples,)`.
+        num_classes: Number of classes.
+
+    Raises:
+        ValueError: If a class is out of range.
+    """
+    if decisions.min() < 0 or decisions.max() >= num_classes:
+        raise ValueError(
+            f"Expected the teacher's stored decisions as integers from 0 to {num_classes - 1}. Received: from "
+            f"{decisions.min()} to {decisions.max()}. Was the teacher trained on the same classes?"
+        )
+
+
 def _are_rows(shape, num_classes):
     if len(shape) == 1 or (len(shape) == 2 and shape[-1] == 1):
         return False
@@ -86,8 +104,6 @@ def _are_rows(shape, num_classes):
 
 def is_sparse(criterion):
     """Whether a criterion, as given to `compile`, wants integers."""
-    if isinstance(criterion, str):
-        return criterion.lower().startswith("sparse")
     return isinstance(criterion, keras.losses.SparseCategoricalCrossentropy) or (
         getattr(criterion, "__name__", "").startswith("sparse")
     )
@@ -95,7 +111,10 @@ def is_sparse(criterion):
 
 def answers_probabilities(criterion):
     """Whether a criterion, as given to `compile`, would take logits for probabilities."""
+    criterion = keras.losses.get(criterion)
+    if isinstance(criterion, keras.losses.KLDivergence):
+        return True
     if isinstance(criterion, keras.losses.Loss):
         return criterion.get_config().get("from_logits") is False
-    name = criterion if isinstance(criterion, str) else getattr(criterion, "__name__", "")
-    return "crossentropy" in name.lower()
+    is_of_keras = getattr(criterion, "__module__", "").startswith("keras.")
+    return is_of_keras and criterion.__name__.endswith(("crossentropy", "kl_divergence"))

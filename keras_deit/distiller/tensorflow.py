@@ -4,6 +4,8 @@
 class DistillationSteps:
     """Mixin for a `keras.Model` on TensorFlow that calls `self.with_teacher` before the step of Keras."""
 
+    evaluates_uneven_batches = True  # a replica may even have none
+
     def train_step(self, data):
         """One step of training; the teacher answers before the tape is opened."""
         return super().train_step(self.with_teacher(data, training=True))
@@ -12,9 +14,26 @@ class DistillationSteps:
         """One step of evaluation."""
         return super().test_step(self.with_teacher(data, training=False))
 
+    @staticmethod
+    def run_once(function, images, variables):
+        """Runs a function of images once."""
+        return function(images)
+
     def num_replicas(self):
         """Number of replicas in step with each other."""
         return self.distribute_strategy.num_replicas_in_sync
+
+    def batch_divisor(self):
+        """What the size of a batch must divide by."""
+        return self.num_replicas()
+
+    @staticmethod
+    def batch_size_of(dataset):
+        """The batch size of a `tf.data.Dataset` in a tuple, which is empty where it is not known."""
+        from tensorflow.python.data.experimental.ops.distribute import compute_batch_size  # as Keras itself asks
+
+        size = int(compute_batch_size(dataset))
+        return (size,) if size > 0 else ()
 
     def check_compile(self, jit_compile=None, **_):
         """Raises where TensorFlow or Keras would fail later, or silently train something else."""

@@ -4,6 +4,8 @@
 class DistillationSteps:
     """Mixin for a `keras.Model` on PyTorch that calls `self.with_teacher` before the step of Keras."""
 
+    evaluates_uneven_batches = True  # there is one device
+
     def train_step(self, data):
         """One step of training; the teacher answers without a graph."""
         import torch
@@ -16,9 +18,26 @@ class DistillationSteps:
         """One step of evaluation."""
         return super().test_step(self.with_teacher(data, training=False))
 
+    @staticmethod
+    def run_once(function, images, variables):
+        """Runs a function of images once, without a graph."""
+        import torch
+
+        with torch.no_grad():
+            return function(images)
+
     def num_replicas(self):
         """Always 1: Keras trains on one device with PyTorch."""
         return 1
+
+    def batch_divisor(self):
+        """Always 1."""
+        return 1
+
+    @staticmethod
+    def batch_size_of(dataset):
+        """Empty: any size will do."""
+        return ()
 
     def check_compile(self, steps_per_execution=1, **_):
         """Raises where Keras would fail later."""

@@ -70,6 +70,9 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         outputs = self.projection(ops.reshape(mixed, (-1, length, hidden_dim)))
         return (outputs, attention) if return_attention else outputs
 
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
     def compute_output_spec(self, tokens, return_attention=False):
         outputs = keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
         if not return_attention:

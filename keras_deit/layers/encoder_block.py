@@ -84,6 +84,9 @@ class EncoderBlock(keras.layers.Layer):
         tokens = tokens + self.mlp_drop_path(branch, training=training)
         return (tokens, attention) if return_attention else tokens
 
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
     def compute_output_spec(self, tokens, training=None, return_attention=False):
         return self.attention.compute_output_spec(tokens, return_attention=return_attention)
 

@@ -20,7 +20,6 @@ class Recipe:
         weight_decay: Of AdamW; biases, norms, positions and tokens are left out.
         label_smoothing: On the class head's labels.
         drop_path_rate: Stochastic depth at the last block.
-        shift_pixels: Largest random shift of a training image.
         distillation: `"none"`, `"soft"` or `"hard"`.
         alpha: Share of the distillation term; None means the Distiller's own default.
         temperature: Of soft distillation.
@@ -39,7 +38,6 @@ class Recipe:
     weight_decay: float
     label_smoothing: float
     drop_path_rate: float
-    shift_pixels: int = 0
     distillation: str = "hard"
     alpha: float | None = None
     temperature: float = 3.0

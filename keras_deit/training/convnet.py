@@ -6,7 +6,7 @@ import pathlib
 import keras
 from keras import layers
 
-from keras_deit.data import Batches
+from keras_deit.data import Batches, FollowEpochs
 from keras_deit.files import replacing
 from keras_deit.training.history import Progress
 
@@ -91,8 +91,8 @@ def _train(teacher, train, test_batches, num_replicas, seed):
     batches = Batches(train, BATCH_SIZE // num_replicas * num_replicas, training=True, shift_pixels=1, seed=seed)
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, EPOCHS * batches.num_batches)
     _compile(teacher, keras.optimizers.AdamW(schedule, weight_decay=0.01))
-    progress = Progress("teacher", EPOCHS, batches.num_batches)
-    teacher.fit(batches, epochs=EPOCHS, shuffle=False, validation_data=test_batches, callbacks=[progress], verbose=0)
+    callbacks = [FollowEpochs(batches), Progress("teacher", EPOCHS, batches.num_batches)]
+    teacher.fit(batches, epochs=EPOCHS, shuffle=False, validation_data=test_batches, callbacks=callbacks, verbose=0)
 
 
 def _accuracy(teacher, test_batches):

@@ -11,6 +11,7 @@ from importlib import metadata
 import keras
 import numpy as np
 
+import keras_deit
 from keras_deit.files import replacing, write_whole
 from keras_deit.training.settings import read_config, resolve, write_config
 
@@ -96,7 +97,7 @@ def versions():
     """Versions of what determines the numbers of a run, by name."""
     backend = keras.backend.backend()
     return {
-        "keras_deit": metadata.version("keras-deit"),
+        "keras_deit": keras_deit.__version__,
         "python": platform.python_version(),
         "keras": keras.version(),
         "backend": backend,

@@ -7,7 +7,7 @@ import time
 import keras
 
 from keras_deit import export
-from keras_deit.data import Batches, load
+from keras_deit.data import Batches, FollowEpochs, load
 from keras_deit.distiller import Distiller
 from keras_deit.explain import draw_curves
 from keras_deit.extras import require
@@ -55,7 +55,6 @@ class Run:
             settings.batch_size,
             training=True,
             steps=settings.steps_per_epoch,
-            shift_pixels=settings.shift_pixels,
             seed=settings.seed,
             epoch=epoch,
         )
@@ -266,7 +265,7 @@ def _fit(run, title, directory, stop, resume):
     history.images_per_epoch = batches.num_batches * run.settings.batch_size
     if done < epochs:
         progress = Progress(title, epochs, batches.num_batches, first_epoch=done)
-        callbacks = [stop, history, progress, checkpoint.EpochCheckpoint(directory, history)]
+        callbacks = [FollowEpochs(batches), stop, history, progress, checkpoint.EpochCheckpoint(directory, history)]
         run.model.fit(
             batches,
             epochs=epochs,

@@ -61,7 +61,6 @@ class Settings:
     weight_decay: float
     label_smoothing: float
     drop_path_rate: float
-    shift_pixels: int
     distillation: str
     alpha: float | None
     temperature: float
@@ -97,7 +96,7 @@ def resolve(command_line, config=None):
     Example:
 
     >>> resolve({"variant": "deit_ti", "epochs": 5}).batch_size
-    64
+    32
     """
     given = {**(read_config(config) if config else {}), **_set(command_line)}
     recipe = recipes.get(given.get("recipe", _DEFAULTS["recipe"]))

@@ -1,0 +1,91 @@
+"""Export to LiteRT (formerly TensorFlow Lite), for phones and other small machines."""
+
+import pathlib
+import re
+import tempfile
+
+import keras
+
+from keras_deit.export import subprocess_tensorflow
+from keras_deit.export.destination import destination
+from keras_deit.export.saved_model import write_saved_model
+from keras_deit.export.serving import image_shape, serving_model
+
+
+def to_litert(model, path, batch_size=1, overwrite=False):
+    """Writes a model as a `.tflite` file of LiteRT's built-in operations alone.
+
+    Its signature is that of `to_saved_model`, with one fixed batch size: `images` of shape `(batch_size, height, width,
+    3)` to `logits`, both float32. A model in mixed precision is exported in float32. On JAX and PyTorch the model is
+    built anew in a process that runs TensorFlow.
+
+    Args:
+        model: A `keras_deit.DeiTClassifier`; a `keras_deit.DeiT`, whose heads are fused by the mean of their logits; or
+            any functional Keras model with one image input of a known size and one output.
+        path: The file to write. It appears whole or not at all.
+        batch_size: Number of images in a call.
+        overwrite: Whether an existing file at `path` is replaced.
+
+    Returns:
+        The `pathlib.Path` of the file.
+
+    Raises:
+        FileExistsError: If `path` exists and may not be replaced.
+        ImportError: If TensorFlow is not installed.
+        RuntimeError: If the conversion fails, for example because LiteRT has no such operation.
+        ValueError: If the model has not one image input of a known size and one output, or `batch_size` is not positive.
+
+    Example:
+
+    ```python
+    kd.export.to_litert(student, "student.tflite")
+    runner = ai_edge_litert.interpreter.Interpreter("student.tflite").get_signature_runner("serving_default")
+    logits = runner(images=images)["logits"]
+    ```
+    """
+    served = serving_model(model)
+    if batch_size < 1 or None in image_shape(served):
+        raise ValueError(
+            "LiteRT needs a positive batch size and images of a known size (build the model with a fixed image size). "
+            f"Received: batch_size={batch_size}, images of shape {image_shape(served)}"
+        )
+    with destination(path, overwrite) as temporary:
+        if keras.backend.backend() == "tensorflow":
+            write_litert(served, temporary, batch_size)
+        else:
+            subprocess_tensorflow.write("litert", served, temporary, batch_size)
+    return pathlib.Path(path)
+
+
+def write_litert(model, path, batch_size):
+    """Writes a `.tflite` file on the TensorFlow backend: no fusion, no check, no care for what is at `path`.
+
+    Args:
+        model: A Keras model with one image input and one output.
+        path: The file to write.
+        batch_size: Number of images in a call.
+
+    Raises:
+        RuntimeError: If the conversion fails.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        write_saved_model(model, directory, batch_size)  # converting a traced function instead loses the weights
+        pathlib.Path(path).write_bytes(_convert(directory))
+
+
+def _convert(saved_model):
+    import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    try:
+        return converter.convert()
+    except ConverterError as error:
+        stray = ", ".join(re.findall(r"^(?:Flex|Custom) ops: (.+)$", str(error), flags=re.MULTILINE))
+        if not stray:
+            raise RuntimeError(f"LiteRT could not convert the model: {error}") from error
+        raise RuntimeError(
+            f"The model uses operations that LiteRT does not have built in: {stray}. Write the layers that use them with "
+            "others, or export to SavedModel."
+        ) from None

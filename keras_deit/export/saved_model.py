@@ -1,0 +1,67 @@
+"""Export to TensorFlow's SavedModel."""
+
+import pathlib
+
+import keras
+
+from keras_deit.export import subprocess_tensorflow
+from keras_deit.export.destination import destination
+from keras_deit.export.serving import image_shape, serving_model
+
+SIGNATURE, INPUT, OUTPUT = "serving_default", "images", "logits"
+
+
+def to_saved_model(model, path, overwrite=False):
+    """Writes a model as a SavedModel, which TensorFlow and TensorFlow Serving run without this package or Keras.
+
+    Its signature `serving_default` takes `images`, float32 of shape `(batch, height, width, 3)`, normalised as for the
+    model, and gives `logits`, float32 of shape `(batch, classes)`, for any batch size. A model in mixed precision is
+    exported in float32. On JAX and PyTorch the model is built anew in a process that runs TensorFlow.
+
+    Args:
+        model: A `keras_deit.DeiTClassifier`; a `keras_deit.DeiT`, whose heads are fused by the mean of their logits; or
+            any functional Keras model with one image input and one output.
+        path: The directory to write. It appears whole or not at all.
+        overwrite: Whether an existing SavedModel at `path` is replaced.
+
+    Returns:
+        The `pathlib.Path` of the directory.
+
+    Raises:
+        FileExistsError: If `path` exists and may not be replaced.
+        ImportError: If TensorFlow is not installed.
+        RuntimeError: If the TensorFlow process of another backend fails.
+        ValueError: If the model has not one image input and one output.
+
+    Example:
+
+    ```python
+    kd.export.to_saved_model(student, "export/1")
+    logits = tf.saved_model.load("export/1").signatures["serving_default"](images=images)["logits"]
+    ```
+    """
+    served = serving_model(model)
+    with destination(path, overwrite, marker="saved_model.pb") as temporary:
+        if keras.backend.backend() == "tensorflow":
+            write_saved_model(served, temporary)
+        else:
+            subprocess_tensorflow.write("saved_model", served, temporary)
+    return pathlib.Path(path)
+
+
+def write_saved_model(model, path, batch_size=None):
+    """Writes a SavedModel on the TensorFlow backend, as it is: no fusion, no check, no care for what is at `path`.
+
+    Args:
+        model: A Keras model with one image input and one output.
+        path: The directory to write.
+        batch_size: The one batch size that it takes; None for any.
+    """
+    signature = keras.InputSpec(shape=(batch_size, *image_shape(model)), dtype="float32", name=INPUT)
+    archive = keras.export.ExportArchive()
+    archive.add_endpoint(SIGNATURE, lambda images: {OUTPUT: _answer(model, images)}, input_signature=[signature])
+    archive.write_out(str(path), verbose=False)
+
+
+def _answer(model, images):
+    return keras.tree.flatten(model(images, training=False))[0]

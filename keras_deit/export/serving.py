@@ -1,0 +1,83 @@
+"""The model that an export writes: one answer an image, in float32."""
+
+import keras
+
+from keras_deit.models import DeiT, DeiTClassifier
+
+FLOATS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
+
+
+def serving_model(model):
+    """Makes of a model the one to export: images to logits, computed in float32.
+
+    Args:
+        model: A `keras_deit.DeiT`, whose heads are fused by the mean of their logits (for another fusion, hand over a
+            `keras_deit.DeiTClassifier`), or any Keras model with one image input and one output.
+
+    Returns:
+        A Keras model. One that computes in float32 throughout shares the variables of `model`; otherwise (mixed
+        precision, for example) it is a float32 copy, built from the config of `model`.
+
+    Raises:
+        ValueError: If the model has not one image input and one output.
+
+    Example:
+
+    >>> import keras_deit as kd
+    >>> deit = kd.DeiT.from_variant("deit_ti", num_classes=10, num_layers=1, dtype="mixed_bfloat16")
+    >>> served = serving_model(deit)
+    >>> served.output_shape, served.dtype_policy.name
+    ((None, 10), 'float32')
+    """
+    if isinstance(model, DeiT):
+        model = DeiTClassifier(model)
+    _check(model)
+    config = keras.saving.serialize_keras_object(model)
+    in_float32 = _in_float32(config)
+    if in_float32 == config:
+        return model
+    copy = keras.saving.deserialize_keras_object(in_float32)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def image_shape(model):
+    """Reads the shape of the images that a model takes.
+
+    Args:
+        model: A Keras model with one image input.
+
+    Returns:
+        The tuple `(height, width, channels)`; None where the model leaves a size open.
+
+    Example:
+
+    >>> image_shape(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()]))
+    (32, 32, 3)
+    """
+    return tuple(model.inputs[0].shape[1:])
+
+
+def _check(model):
+    inputs = getattr(model, "inputs", None) or []
+    outputs = getattr(model, "outputs", None) or []
+    if len(inputs) == 1 and len(inputs[0].shape) == 4 and len(outputs) == 1:
+        return
+    raise ValueError(
+        "Expected a functional or sequential Keras model with one input (batch, height, width, channels) and one output "
+        f"of logits. Received: {type(model).__name__} with inputs of shapes {[tensor.shape for tensor in inputs]} and "
+        f"{len(outputs)} outputs. Of a Distiller, export its `student`; of several outputs, choose one with keras.Model."
+    )
+
+
+def _in_float32(config):
+    """The config of a model, with float32 in place of every other floating-point dtype and policy."""
+    if isinstance(config, (list, tuple)):
+        return type(config)(_in_float32(value) for value in config)
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "DTypePolicy":
+        return keras.dtype_policies.serialize(keras.DTypePolicy("float32"))
+    return {
+        key: "float32" if key == "dtype" and value in FLOATS else _in_float32(value) for key, value in config.items()
+    }

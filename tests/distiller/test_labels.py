@@ -1,0 +1,112 @@
+"""Labels as integers, rows or none, and which criteria take logits."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_deit.distiller.labels import (
+    answers_probabilities,
+    check_decisions,
+    check_labels,
+    is_sparse,
+    read_labels,
+)
+
+ROWS = np.array([[0.0, 1.0, 0.0], [0.25, 0.0, 0.75], [0.0, 0.0, 0.0]], "float32")
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "float32"])
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_integers_become_one_hot(dtype, shape):
+    labels = read_labels(np.array([2, 0, 1], dtype).reshape(shape), num_classes=3, sparse=False)
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.targets), np.eye(3)[[2, 0, 1]])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.classes), [2, 0, 1])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [1, 1, 1])
+
+
+def test_a_sparse_criterion_gets_integers():
+    labels = read_labels(np.array([2, -1, 1]), num_classes=3, sparse=True)
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.targets), [2, 0, 1])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [1, 0, 1])
+
+
+def test_rows_stay_as_they_are_and_all_zeros_mean_unlabelled():
+    labels = read_labels(ROWS, num_classes=3, sparse=False)
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.targets), ROWS)
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.classes), [1, 2, 0])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [1, 1, 0])
+
+
+def test_impossible_classes_are_neither_labelled_nor_unlabelled():
+    labels = read_labels(np.array([-2, -1, 0, 2, 3]), num_classes=3, sparse=False)
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [np.nan, 0, 1, 1, np.nan])
+
+
+def test_rows_raise_with_a_sparse_criterion():
+    with pytest.raises(ValueError, match=r"rows over the classes, and the loss is a sparse one. Compile with"):
+        read_labels(ROWS, num_classes=3, sparse=True)
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 3, 1), ()])
+def test_another_shape_raises(shape):
+    with pytest.raises(ValueError, match=r"shape \(batch,\), or as rows of shape \(batch, 3\). Received: shape="):
+        read_labels(np.zeros(shape, "int32"), num_classes=3, sparse=False)
+
+
+@pytest.mark.parametrize("labels", [[0, 2, -1], [[0], [2], [1]], [0.0, 2.0], ROWS, []])
+def test_possible_labels_pass(labels):
+    check_labels(np.asarray(labels), num_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "received"), [([0, 3], "from 0 to 3"), ([-2, 1], "from -2 to 1"), ([0.5, 1], "from 0.5")]
+)
+def test_labels_out_of_range_raise(labels, received):
+    with pytest.raises(
+        ValueError, match=f"integers from 0 to 2 .-1 for an unlabelled example.. Received: labels {received}"
+    ):
+        check_labels(np.asarray(labels), num_classes=3)
+
+
+@pytest.mark.parametrize("decisions", [[0, 3], [-1, 0]])
+def test_decisions_out_of_range_raise(decisions):
+    with pytest.raises(ValueError, match="stored decisions as integers from 0 to 2.*trained on the same classes"):
+        check_decisions(np.asarray(decisions), num_classes=3)
+
+
+def own_crossentropy(y_true, y_pred):
+    return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "expected"),
+    [
+        (keras.losses.CategoricalCrossentropy(from_logits=True), False),
+        (keras.losses.SparseCategoricalCrossentropy(from_logits=True), False),
+        (keras.losses.BinaryCrossentropy(from_logits=True), False),
+        (own_crossentropy, False),
+        ("mse", False),
+        (keras.losses.CategoricalCrossentropy(), True),
+        (keras.losses.CategoricalFocalCrossentropy(), True),
+        (keras.losses.KLDivergence(), True),
+        (keras.losses.categorical_crossentropy, True),
+        ("categorical_crossentropy", True),
+        ("SparseCategoricalCrossentropy", True),
+        ("BCE", True),
+        ("kld", True),
+    ],
+)
+def test_what_takes_probabilities_is_told_from_what_takes_logits(criterion, expected):
+    assert answers_probabilities(criterion) is expected
+
+
+def test_sparse_criteria_are_known():
+    def sparse_loss(y_true, y_pred):
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+    assert is_sparse(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    assert is_sparse(sparse_loss)
+    assert not is_sparse(keras.losses.CategoricalCrossentropy(from_logits=True))
+    assert not is_sparse(own_crossentropy)
+    assert not is_sparse("mse")

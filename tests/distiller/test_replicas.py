@@ -1,0 +1,201 @@
+"""Training on two replicas ends with the weights of training on one device on the same batches.
+
+Weights are compared tensor by tensor, relative to the largest entry of the tensor: single entries may be arbitrarily small, and
+the key's part of the QKV bias has no gradient but rounding noise, which nothing can be relative to.
+"""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_deit as kd
+from tests.toys import conv_teacher
+
+BACKEND = keras.backend.backend()
+pytestmark = pytest.mark.skipif(BACKEND == "torch", reason="Keras trains on one device with PyTorch")
+
+CLASSES, EXAMPLES, BATCH_SIZE, EPOCHS = 5, 40, 8, 4  # 20 steps
+TOLERANCE = 1e-5
+
+
+@contextlib.contextmanager
+def replicas(count):
+    """Everything built inside is on so many devices."""
+    if count == 1:
+        yield
+    elif BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+            yield
+    else:
+        with keras.distribution.DataParallel(devices=["cpu:0", "cpu:1"]).scope():
+            yield
+        assert keras.distribution.distribution() is None
+
+
+def student_model(**arguments):
+    arguments = {"image_size": 16, "patch_size": 8, "hidden_dim": 16, "num_layers": 2, "num_heads": 2, **arguments}
+    return kd.DeiT(num_classes=CLASSES, drop_path_rate=0.0, **arguments)
+
+
+def convnet():
+    return conv_teacher(CLASSES, (16, 16, 3), batch_norm=False, dropout=0)
+
+
+def transformer():
+    return kd.DeiTClassifier(student_model(num_layers=1, num_heads=4, distilled=False))
+
+
+def data(labels):
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(EXAMPLES, 16, 16, 3)).astype("float32")
+    integers = rng.integers(CLASSES, size=EXAMPLES)
+    mixed = 0.7 * np.eye(CLASSES)[integers] + 0.3 * np.eye(CLASSES)[integers[::-1]]
+    some = np.where(rng.uniform(size=EXAMPLES) < 0.3, -1, integers)
+    weights = rng.uniform(0, 2, size=EXAMPLES).astype("float32") * (rng.uniform(size=EXAMPLES) < 0.8)
+    return images, {"integers": integers, "mixed": mixed.astype("float32"), "some": some, None: None}[labels], weights
+
+
+def distiller_on(count, build_teacher, smoothing=0.0, regularized=False, compile_options=None, **arguments):
+    """A compiled Distiller whose initial weights do not depend on the number of replicas."""
+    keras.utils.set_random_seed(3)
+    student, teacher = student_model(), build_teacher()
+    if regularized:
+        student.get_layer("class_head").kernel_regularizer = keras.regularizers.L2(0.01)
+    distiller = kd.Distiller(student, teacher, **arguments)
+    optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    distiller.compile(optimizer, loss, **(compile_options or {}))
+    return distiller
+
+
+def weights_of(model):
+    return {variable.path: ops.convert_to_numpy(variable) for variable in model.trainable_variables}
+
+
+def train(count, labels, weighted, **arguments):
+    images, y, weights = data(labels)
+    with replicas(count):
+        distiller = distiller_on(count, **arguments)
+        initial = weights_of(distiller.student)
+        fitting = {"batch_size": BATCH_SIZE, "shuffle": False, "verbose": 0}
+        weighting = {"sample_weight": weights} if weighted else {}
+        history = distiller.fit(images, y, epochs=EPOCHS, **fitting, **weighting).history
+        evaluated = distiller.evaluate(images, y, batch_size=BATCH_SIZE, verbose=0, return_dict=True, **weighting)
+        return initial, weights_of(distiller.student), history, evaluated
+
+
+RUNS = {
+    "hard, weights, smoothing": {
+        "build_teacher": convnet,
+        "labels": "integers",
+        "weighted": True,
+        "smoothing": 0.1,
+        "regularized": True,
+    },
+    "soft, some unlabelled": {"build_teacher": convnet, "labels": "some", "weighted": False, "distillation": "soft"},
+    "attention, mixed labels, weights, smoothing": {
+        "build_teacher": transformer,
+        "labels": "mixed",
+        "weighted": True,
+        "smoothing": 0.1,
+        "distillation": "soft",
+        "soft_reduction": "official",
+        "attention_weight": 0.5,
+    },
+    "unlabelled": {"build_teacher": convnet, "labels": None, "weighted": False, "alpha": 1.0},
+}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
+def test_two_replicas_end_with_the_weights_and_logs_of_one(run):
+    initial, expected, history, evaluated = train(1, **run)
+    initial_of_two, received, history_of_two, evaluated_of_two = train(2, **run)
+    differences, moves = {}, {}
+    for path, value in expected.items():
+        np.testing.assert_array_equal(initial_of_two[path], initial[path])
+        scale = np.abs(value).max()
+        differences[path] = np.abs(received[path] - value).max() / max(scale, 1e-12)
+        moves[path] = np.abs(value - initial[path]).max()
+    trained = [path for path in expected if run["labels"] or "class_head" not in path]
+    assert min(moves[path] for path in trained) > 1e-3
+    assert max(differences[path] for path in trained) < TOLERANCE, differences
+    assert set(history_of_two) == set(history)
+    for name, values in history.items():
+        np.testing.assert_allclose(history_of_two[name], values, rtol=TOLERANCE, atol=1e-6, err_msg=name)
+    assert set(evaluated_of_two) == set(evaluated)
+    for name, value in evaluated.items():
+        np.testing.assert_allclose(evaluated_of_two[name], value, rtol=TOLERANCE, atol=1e-6, err_msg=name)
+
+
+def test_a_batch_that_the_replicas_do_not_divide_raises():
+    images, labels, _ = data("integers")
+    with replicas(2):
+        distiller = distiller_on(2, convnet)
+        message = r"The 2 replicas must divide every batch. Received: a batch of {} images. Choose another batch size"
+        with pytest.raises(ValueError, match=message.format(7)):
+            distiller.fit(images, labels, batch_size=7)
+        with pytest.raises(ValueError, match=message.format(7)):
+            distiller.evaluate(images, labels, batch_size=7)
+        with pytest.raises(ValueError, match=message.format(3)):
+            distiller.fit(images[:11], labels[:11], batch_size=8)
+        with pytest.raises(ValueError, match=message.format(7)):
+            distiller.fit(images[:14], labels[:14], batch_size=8, validation_split=0.5)
+        with pytest.raises(ValueError, match=message.format(5)):
+            distiller.fit(images[:5])
+        if BACKEND == "tensorflow":
+            import tensorflow as tf
+
+            for drop_remainder in (True, False):
+                dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(7, drop_remainder=drop_remainder)
+                with pytest.raises(ValueError, match=message.format(7)):
+                    distiller.fit(dataset)
+
+
+def test_a_short_last_batch_is_evaluated_or_refused():
+    images, labels, _ = data("integers")
+    expected = distiller_on(1, convnet).evaluate(images[:9], labels[:9], batch_size=8, verbose=0, return_dict=True)
+    with replicas(2):
+        distiller = distiller_on(2, convnet)
+        if BACKEND == "jax":
+            with pytest.raises(ValueError, match="2 replicas must divide every batch. Received: a batch of 1 images"):
+                distiller.evaluate(images[:9], labels[:9], batch_size=8)
+            return
+        received = distiller.evaluate(images[:9], labels[:9], batch_size=8, verbose=0, return_dict=True)
+    for name, value in expected.items():
+        np.testing.assert_allclose(received[name], value, rtol=TOLERANCE, err_msg=name)
+
+
+if BACKEND == "tensorflow":
+
+    def test_compiling_by_xla_on_two_replicas_raises():
+        with replicas(2), pytest.raises(ValueError, match="`jit_compile=True` does not work with several replicas"):
+            distiller_on(2, convnet, compile_options={"jit_compile": True})
+
+    @pytest.mark.parametrize("outside", ["student", "teacher"])
+    def test_a_model_built_outside_of_the_scope_raises(outside):
+        early = {"student": student_model, "teacher": convnet}[outside]()
+        with replicas(2):
+            models = {"student": student_model, "teacher": convnet}
+            models = {name: early if name == outside else build() for name, build in models.items()}
+            distiller = kd.Distiller(**models)
+            with pytest.raises(ValueError, match="created outside of the strategy's scope.*Build teacher and student inside"):
+                distiller.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+
+    def test_a_distiller_built_outside_of_the_scope_raises():
+        distiller = kd.Distiller(student_model(), convnet())
+        with replicas(2), pytest.raises(ValueError, match="The Distiller was built outside of the strategy's scope"):
+            distiller.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+
+    def test_a_distiller_compiled_outside_of_the_scope_trains_on_both_replicas():
+        images, labels, _ = data("integers")
+        with replicas(2):
+            student, teacher = student_model(), convnet()
+            distiller = kd.Distiller(student, teacher)
+        distiller.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+        assert distiller.num_replicas() == 2
+        distiller.fit(images, labels, batch_size=BATCH_SIZE, verbose=0)

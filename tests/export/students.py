@@ -1,0 +1,35 @@
+"""Small students with weights that all count, and what their exports need."""
+
+import importlib.util
+
+import keras
+import pytest
+
+import keras_deit as kd
+from tests.goldens.weights import fill, noise
+
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
+HAS_LITERT = HAS_TENSORFLOW and importlib.util.find_spec("ai_edge_litert") is not None
+
+needs_tensorflow = pytest.mark.skipif(not HAS_TENSORFLOW, reason="exporting needs TensorFlow, of the extra `export`")
+needs_litert = pytest.mark.skipif(not HAS_LITERT, reason="running LiteRT needs the extra `export`")
+tensorflow_only = pytest.mark.skipif(not ON_TENSORFLOW, reason="TensorFlow does this part for every backend")
+other_backends_only = pytest.mark.skipif(ON_TENSORFLOW, reason="TensorFlow's own backend starts no process for it")
+
+
+def student(**overrides):
+    """A DeiT with two blocks, ten classes and 16 patches."""
+    arguments = {"num_classes": 10, "image_size": 32, "patch_size": 8, "num_layers": 2, **overrides}
+    return fill(kd.DeiT.from_variant("deit_ti", **arguments))
+
+
+def images(count, size=32):
+    """Normalised images."""
+    return noise("images", (count, size, size, 3))
+
+
+def model_with_stray_operation():
+    """A model with an operation that LiteRT does not have."""
+    inputs = keras.Input((4, 4, 3))
+    return keras.Model(inputs, keras.ops.sum(keras.ops.erfinv(inputs / 9), axis=(1, 2)))

@@ -1,0 +1,128 @@
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.export import compare, saved_model, to_saved_model
+from tests.export.students import images, needs_tensorflow, other_backends_only, student, tensorflow_only
+
+DEIT3 = dict(distilled=False, prefix_positions=False, layer_scale_init=0.1)
+
+
+def load(path):
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(path))
+
+
+@pytest.fixture
+def written(exported):
+    model, directory, _ = exported
+    return model, directory / "saved_model"
+
+
+@needs_tensorflow
+def test_it_answers_as_the_model_does(exported):
+    model, _, reports = exported
+    assert np.std(keras.ops.convert_to_numpy(model(images(5))["class"])) > 0.1  # the student does not answer with zeros
+    assert reports["saved_model"].largest_difference < 1e-4
+
+
+@tensorflow_only
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_it_takes_any_batch_size(written, batch_size):
+    model, path = written
+    loaded = load(path)
+    logits = loaded.signatures["serving_default"](images=images(batch_size))["logits"]
+    np.testing.assert_allclose(logits, kd.DeiTClassifier(model)(images(batch_size)), atol=1e-4)
+
+
+@tensorflow_only
+def test_the_signature_is_that_of_tensorflow_serving(written):
+    signature = load(written[1]).signatures["serving_default"]
+    _, inputs = signature.structured_input_signature
+    assert {name: (spec.shape.as_list(), spec.dtype.name) for name, spec in inputs.items()} == {
+        "images": ([None, 32, 32, 3], "float32")
+    }
+    outputs = signature.structured_outputs
+    assert {name: (spec.shape.as_list(), spec.dtype.name) for name, spec in outputs.items()} == {
+        "logits": ([None, 10], "float32")
+    }
+
+
+@tensorflow_only
+def test_every_weight_is_stored_once(written):
+    model, path = written
+    stored = (path / "variables" / "variables.data-00000-of-00001").stat().st_size
+    assert stored < 1.1 * 4 * model.count_params()
+
+
+@tensorflow_only
+@pytest.mark.parametrize(
+    "overrides",
+    [dict(distilled=False), DEIT3, dict(dtype="mixed_bfloat16"), dict(drop_path_rate=0.5), dict(image_size=(16, 32))],
+    ids=["one_token", "deit3", "mixed_precision", "drop_path", "rectangular"],
+)
+def test_every_kind_of_student(overrides, tmp_path):
+    model = student(**overrides)
+    questions = images(2)[:, : model.image_size[0]]
+    assert compare(model, to_saved_model(model, tmp_path / "model"), questions).largest_difference < 1e-4
+
+
+@tensorflow_only
+@pytest.mark.parametrize("fusion", ["mean_probabilities", "concat"])
+def test_every_fusion(fusion, tmp_path):
+    model = kd.DeiTClassifier(student(), fusion=fusion)
+    assert compare(model, to_saved_model(model, tmp_path / "model"), images(2)).largest_difference < 1e-4
+
+
+@tensorflow_only
+def test_a_full_size_model(tmp_path):
+    model = student(image_size=224, patch_size=16, num_layers=12, num_classes=1000)
+    assert compare(model, to_saved_model(model, tmp_path / "model"), images(2, 224)).largest_difference < 1e-4
+
+
+@tensorflow_only
+def test_a_model_under_a_strategy(tmp_path):
+    import tensorflow as tf
+
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        model = student(num_layers=1)
+    assert compare(model, to_saved_model(model, tmp_path / "model"), images(2)).largest_difference < 1e-4
+
+
+@tensorflow_only
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_interrupted_export_leaves_nothing(error, tmp_path, monkeypatch):
+    def fail(model, path):
+        path.mkdir()
+        (path / "saved_model.pb").write_text("half")
+        raise error
+
+    monkeypatch.setattr(saved_model, "write_saved_model", fail)
+    with pytest.raises(error):
+        to_saved_model(student(), tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_path_is_refused(tmp_path):
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        to_saved_model(student(), tmp_path)
+
+
+@tensorflow_only
+def test_overwrite_replaces_an_earlier_export(tmp_path):
+    first, second = student(), student(distilled=False)
+    path = to_saved_model(first, tmp_path / "model")
+    to_saved_model(second, path, overwrite=True)
+    assert compare(second, path, images(2)).largest_difference < 1e-4
+
+
+@other_backends_only
+def test_without_tensorflow_the_error_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ImportError, match=r"keras-deit\[export\]"):
+        to_saved_model(student(), tmp_path / "model")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,35 @@
+"""Weights and images drawn from their names, so that a golden need not hold them.
+
+NumPy promises that the streams of `RandomState` never change, which it does not of `default_rng`. The values are
+uniform with variance 1 before they are scaled, and large enough that every weight counts in the result.
+"""
+
+import zlib
+
+import numpy as np
+
+
+def noise(name, shape):
+    """Draws values with mean 0 and variance 1 that depend on the name alone."""
+    generator = np.random.RandomState(zlib.crc32(name.encode()))
+    return generator.uniform(-(3**0.5), 3**0.5, shape).astype("float32")
+
+
+def draw(path, shape):
+    """Draws a weight from its path in the model, such as `block_1/attention/qkv/kernel`."""
+    values = noise(path, shape)
+    kind = path.rsplit("/", 1)[-1]
+    if kind == "gamma":
+        return 1 + values / 10
+    if kind == "kernel":
+        return values / np.sqrt(np.prod(shape[:-1])).astype("float32")  # keeps the variance
+    if kind in ("class_token", "distillation_token", "positions"):
+        return values / 2
+    return values / 10  # biases and betas
+
+
+def fill(layer):
+    """Draws every weight of a built layer or model, and returns it."""
+    for variable in layer.weights:
+        variable.assign(draw(variable.path, tuple(variable.shape)))
+    return layer

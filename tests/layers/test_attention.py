@@ -1,0 +1,94 @@
+"""Self-attention against the formula."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_deit.layers import MultiHeadSelfAttention
+from tests import numpy_reference
+from tests.battery import check_layer, weights_of
+from tests.goldens.weights import fill, noise
+
+
+def _attention(num_heads=3, hidden_dim=12):
+    layer = MultiHeadSelfAttention(num_heads)
+    layer.build((None, 5, hidden_dim))
+    return fill(layer)
+
+
+def test_battery():
+    check_layer(
+        MultiHeadSelfAttention,
+        {"num_heads": 3},
+        input_shape=(2, 5, 12),
+        output_shape=(2, 5, 12),
+        num_weights=4,
+        num_parameters=12 * 36 + 36 + 12 * 12 + 12,
+    )
+
+
+@pytest.mark.parametrize("num_heads", [1, 3])
+@pytest.mark.parametrize("return_attention", [False, True])
+def test_equals_the_formula(num_heads, return_attention):
+    layer, tokens = _attention(num_heads), 2 * noise("tokens", (2, 5, 12))
+    expected, expected_map = numpy_reference.attention(tokens.astype("float64"), weights_of(layer), num_heads)
+    outputs = layer(tokens, return_attention=return_attention)
+    if return_attention:
+        outputs, attention_map = outputs
+        np.testing.assert_allclose(ops.convert_to_numpy(attention_map), expected_map, atol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(outputs), expected, atol=1e-5)
+
+
+def test_output_is_the_same_with_and_without_the_map():
+    layer, tokens = _attention(), noise("tokens", (2, 5, 12))
+    outputs, _ = layer(tokens, return_attention=True)
+    np.testing.assert_allclose(ops.convert_to_numpy(outputs), ops.convert_to_numpy(layer(tokens)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("float32", 1e-6), ("mixed_bfloat16", 1e-6), ("mixed_float16", 1e-6)]
+)
+def test_map_is_float32_and_its_rows_sum_to_1(policy, tolerance):
+    layer = MultiHeadSelfAttention(num_heads=3, dtype=policy)
+    layer.build((None, 5, 12))
+    outputs, attention_map = fill(layer)(noise("tokens", (2, 5, 12)), return_attention=True)
+    assert keras.backend.standardize_dtype(outputs.dtype) == layer.compute_dtype
+    assert keras.backend.standardize_dtype(attention_map.dtype) == "float32"
+    attention_map = ops.convert_to_numpy(attention_map)
+    assert attention_map.shape == (2, 3, 5, 5)
+    assert attention_map.min() >= 0
+    np.testing.assert_allclose(attention_map.sum(axis=-1), 1, atol=tolerance)
+
+
+def test_symbolic_outputs_have_the_shapes_of_real_ones():
+    outputs, attention_map = MultiHeadSelfAttention(num_heads=3)(keras.Input((5, 12)), return_attention=True)
+    assert outputs.shape == (None, 5, 12)
+    assert (attention_map.shape, attention_map.dtype) == ((None, 3, 5, 5), "float32")
+
+
+def test_extreme_tokens_give_finite_answers():
+    outputs, attention_map = _attention()(1e4 * noise("tokens", (2, 5, 12)), return_attention=True)
+    assert np.all(np.isfinite(ops.convert_to_numpy(outputs)))
+    np.testing.assert_allclose(ops.convert_to_numpy(attention_map).sum(axis=-1), 1, atol=1e-6)
+
+
+def test_initial_values_are_normal_and_biases_zero():
+    layer = MultiHeadSelfAttention(num_heads=3)
+    layer.build((None, 5, 192))
+    for dense in (layer.qkv, layer.projection):
+        kernel = ops.convert_to_numpy(dense.kernel)
+        assert kernel.std() == pytest.approx(0.02, rel=0.02)
+        assert np.abs(kernel).max() > 3 * 0.02
+        assert not np.any(ops.convert_to_numpy(dense.bias))
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ValueError, match="Received: num_heads=5, hidden_dim=12"):
+        MultiHeadSelfAttention(num_heads=5).build((None, 5, 12))
+
+
+@pytest.mark.parametrize("num_heads", [0, -3])
+def test_heads_must_be_positive(num_heads):
+    with pytest.raises(ValueError, match=f"`num_heads` must be positive. Received: num_heads={num_heads}"):
+        MultiHeadSelfAttention(num_heads)

@@ -1,0 +1,63 @@
+"""Stochastic depth."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_deit.layers import DropPath
+from tests.battery import check_layer
+from tests.goldens.weights import noise
+
+
+def test_battery():
+    check_layer(
+        DropPath,
+        {"rate": 0.0, "seed": 3},
+        input_shape=(2, 5, 12),
+        output_shape=(2, 5, 12),
+        num_weights=0,
+        num_parameters=0,
+    )
+
+
+def test_config_holds_rate_and_seed():
+    config = DropPath(0.25, seed=7, name="drop").get_config()
+    assert sorted(config) == ["dtype", "name", "rate", "seed", "trainable"]
+    again = DropPath.from_config(config)
+    assert (again.rate, again.seed, again.noise_shape) == (0.25, 7, (None, 1, 1))
+
+
+def test_drops_whole_examples_and_scales_the_others_by_the_probability_of_keeping():
+    tokens = 1 + np.abs(noise("tokens", (200, 5, 8)))
+    outputs = ops.convert_to_numpy(DropPath(0.25, seed=1)(tokens, training=True))
+    dropped = np.all(outputs == 0, axis=(1, 2))
+    assert 0 < dropped.sum() < 200
+    np.testing.assert_allclose(outputs[~dropped], tokens[~dropped] / 0.75, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_keeps_the_expectation(rate):
+    num_examples = 4000
+    outputs = ops.convert_to_numpy(DropPath(rate, seed=1)(np.ones((num_examples, 1, 2), "float32"), training=True))
+    standard_error = np.sqrt(rate / (1 - rate) / num_examples)
+    assert outputs.mean() == pytest.approx(1, abs=4 * standard_error)
+    assert np.mean(outputs == 0) == pytest.approx(rate, abs=0.03)
+
+
+def test_draws_anew_at_every_call():
+    layer, tokens = DropPath(0.5, seed=1), np.ones((64, 1, 1), "float32")
+    first, second = (ops.convert_to_numpy(layer(tokens, training=True)) for _ in range(2))
+    assert np.any(first != second)
+
+
+def test_is_the_identity_at_inference_and_at_rate_0():
+    tokens = noise("tokens", (2, 5, 12))
+    np.testing.assert_array_equal(ops.convert_to_numpy(DropPath(0.9)(tokens, training=False)), tokens)
+    np.testing.assert_array_equal(ops.convert_to_numpy(DropPath(0.9)(tokens)), tokens)
+    np.testing.assert_array_equal(ops.convert_to_numpy(DropPath(0.0)(tokens, training=True)), tokens)
+
+
+@pytest.mark.parametrize("rate", [1, 1.0, 1.5, -0.1])
+def test_rate_must_lie_below_1(rate):
+    with pytest.raises(ValueError, match=rf"`rate` must lie in \[0, 1\). Received: rate={rate}"):
+        DropPath(rate)

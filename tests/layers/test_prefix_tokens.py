@@ -1,0 +1,66 @@
+"""Prefix tokens and positions."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_deit.layers import PrefixTokens
+from tests.battery import check_layer
+from tests.goldens.weights import fill, noise
+
+
+@pytest.mark.parametrize(
+    ("distilled", "prefix_positions", "num_weights", "num_vectors"),
+    [(True, True, 3, 2 + 7), (False, True, 2, 1 + 6), (True, False, 3, 2 + 5), (False, False, 2, 1 + 5)],
+)
+def test_battery(distilled, prefix_positions, num_weights, num_vectors):
+    check_layer(
+        PrefixTokens,
+        {"distilled": distilled, "prefix_positions": prefix_positions},
+        input_shape=(2, 5, 12),
+        output_shape=(2, 7 if distilled else 6, 12),
+        num_weights=num_weights,
+        num_parameters=num_vectors * 12,
+    )
+
+
+def test_order_is_class_distillation_patches_and_all_have_positions():
+    layer = PrefixTokens()
+    layer.build((None, 5, 12))
+    fill(layer)
+    patches = noise("patches", (2, 5, 12))
+    positions = ops.convert_to_numpy(layer.positions)[0]
+    outputs = ops.convert_to_numpy(layer(patches))
+    for example, tokens in zip(patches, outputs, strict=True):
+        np.testing.assert_allclose(tokens[0], ops.convert_to_numpy(layer.class_token)[0, 0] + positions[0], atol=1e-6)
+        np.testing.assert_allclose(
+            tokens[1], ops.convert_to_numpy(layer.distillation_token)[0, 0] + positions[1], atol=1e-6
+        )
+        np.testing.assert_allclose(tokens[2:], example + positions[2:], atol=1e-6)
+
+
+def test_without_prefix_positions_only_patches_have_positions():
+    layer = PrefixTokens(distilled=False, prefix_positions=False)
+    layer.build((None, 5, 12))
+    fill(layer)
+    patches = noise("patches", (2, 5, 12))
+    outputs = ops.convert_to_numpy(layer(patches))
+    for example, tokens in zip(patches, outputs, strict=True):
+        np.testing.assert_allclose(tokens[0], ops.convert_to_numpy(layer.class_token)[0, 0], atol=1e-6)
+        np.testing.assert_allclose(tokens[1:], example + ops.convert_to_numpy(layer.positions)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("distilled", [True, False])
+def test_number_of_prefix_tokens(distilled):
+    assert PrefixTokens(distilled=distilled).num_prefix_tokens == (2 if distilled else 1)
+
+
+def test_initial_values_are_normal_and_not_truncated():
+    layer = PrefixTokens()
+    layer.build((None, 196, 768))
+    values = ops.convert_to_numpy(layer.positions)
+    assert values.std() == pytest.approx(0.02, rel=0.01)
+    assert np.abs(values).max() > 3 * 0.02
+    for token in (layer.class_token, layer.distillation_token):
+        assert ops.convert_to_numpy(token).std() == pytest.approx(0.02, rel=0.1)
+    assert np.any(ops.convert_to_numpy(layer.class_token) != ops.convert_to_numpy(layer.distillation_token))

@@ -1,0 +1,164 @@
+"""The backbone against a NumPy transformer."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_deit import DeiTBackbone
+from tests import numpy_reference
+from tests.battery import check_model, weights_of
+from tests.goldens.weights import fill, noise
+
+SMALL = dict(image_size=32, patch_size=8, num_layers=2, hidden_dim=48, num_heads=3)
+BLOCK = 4 * 48 + 48 * 144 + 144 + 48 * 48 + 48 + 2 * 48 * 192 + 192 + 48
+PATCHES = 8 * 8 * 3 * 48 + 48
+
+
+def small(variant="deit_ti", **overrides):
+    return DeiTBackbone.from_variant(variant, **{**SMALL, **overrides})
+
+
+def test_battery_of_deit():
+    check_model(
+        small,
+        image_shape=(32, 32, 3),
+        output_shapes={
+            "tokens": (18, 48),
+            "class_token": (48,),
+            "distillation_token": (48,),
+            "patch_tokens": (16, 48),
+        },
+        num_parameters=PATCHES + (2 + 18) * 48 + 2 * BLOCK + 2 * 48,
+        other_sizes=[(16, 32)],
+        answers_float32=False,
+    )
+
+
+def test_battery_of_deit3():
+    check_model(
+        lambda **overrides: small("deit3_s", **overrides),
+        image_shape=(32, 32, 3),
+        output_shapes={"tokens": (17, 48), "class_token": (48,), "patch_tokens": (16, 48)},
+        trained_policies=("mixed_bfloat16",),
+        num_parameters=PATCHES + (1 + 16) * 48 + 2 * (BLOCK + 2 * 48) + 2 * 48,
+        other_sizes=[(16, 32)],
+        answers_float32=False,
+    )
+
+
+@pytest.mark.parametrize(("variant", "distilled"), [("deit_ti", True), ("deit_ti", False), ("deit3_s", False)])
+@pytest.mark.parametrize("image_size", [(32, 32), (16, 32)])
+def test_equals_the_formula(variant, distilled, image_size):
+    backbone = fill(small(variant, distilled=distilled, image_size=image_size))
+    images = noise("images", (2, *image_size, 3))
+    expected, expected_maps = numpy_reference.backbone(images.astype("float64"), weights_of(backbone), 2, 3)
+    outputs, maps = backbone.call_with_attention(images)
+    prefix = 2 if distilled else 1
+    np.testing.assert_allclose(ops.convert_to_numpy(outputs["tokens"]), expected, atol=2e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(outputs["class_token"]), expected[:, 0], atol=2e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(outputs["patch_tokens"]), expected[:, prefix:], atol=2e-5)
+    assert ("distillation_token" in outputs) == distilled
+    if distilled:
+        np.testing.assert_allclose(ops.convert_to_numpy(outputs["distillation_token"]), expected[:, 1], atol=2e-5)
+    for one, other in zip(maps, expected_maps, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(one), other, atol=1e-5)
+    plain = backbone(images)
+    assert sorted(plain) == sorted(outputs)
+    for name, value in plain.items():
+        np.testing.assert_allclose(ops.convert_to_numpy(value), ops.convert_to_numpy(outputs[name]), atol=2e-5)
+
+
+def test_tokens_come_in_the_order_class_distillation_patches():
+    backbone = fill(small())
+    for block in backbone.blocks:  # no branch: what goes in comes out
+        for dense in (block.attention.projection, block.mlp.reduction):
+            dense.kernel.assign(np.zeros(dense.kernel.shape))
+            dense.bias.assign(np.zeros(dense.bias.shape))
+    weights = weights_of(backbone)
+    outputs = backbone(noise("images", (1, 32, 32, 3)))
+    for index, name in enumerate(("class_token", "distillation_token")):
+        token = weights[f"prefix_tokens/{name}"][0, 0] + weights["prefix_tokens/positions"][0, index]
+        expected = numpy_reference.layer_norm(token, numpy_reference.part(weights, "norm"), 1e-6)
+        np.testing.assert_allclose(ops.convert_to_numpy(outputs[name])[0], expected, atol=1e-5)
+        np.testing.assert_allclose(ops.convert_to_numpy(outputs["tokens"])[0, index], expected, atol=1e-5)
+
+
+def test_attention_maps_are_one_a_block_and_their_rows_sum_to_1():
+    maps = fill(small()).attention_maps(noise("images", (2, 32, 32, 3)))
+    assert [tuple(one.shape) for one in maps] == [(2, 3, 18, 18)] * 2
+    for one in maps:
+        np.testing.assert_allclose(ops.convert_to_numpy(one).sum(axis=-1), 1, atol=1e-5)
+
+
+def test_drop_path_rises_linearly_in_deit():
+    backbone = small(num_layers=5, drop_path_rate=0.2)
+    rates = [block.attention_drop_path.rate for block in backbone.blocks]
+    assert rates == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
+    assert [block.mlp_drop_path.rate for block in backbone.blocks] == rates
+
+
+def test_drop_path_is_constant_in_deit3():
+    backbone = small("deit3_s", num_layers=5, drop_path_rate=0.2)
+    assert [block.attention_drop_path.rate for block in backbone.blocks] == [0.2] * 5
+    assert [block.mlp_drop_path.rate for block in backbone.blocks] == [0.2] * 5
+
+
+def test_drop_path_acts_in_training_alone():
+    backbone = fill(small(drop_path_rate=0.9))
+    images = np.repeat(noise("image", (1, 32, 32, 3)), 8, axis=0)
+    training = ops.convert_to_numpy(backbone(images, training=True)["class_token"])
+    inference = ops.convert_to_numpy(backbone(images, training=False)["class_token"])
+    assert np.ptp(training, axis=0).max() > 0.1  # examples differ in what they lost
+    np.testing.assert_allclose(np.ptp(inference, axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(backbone(images)["class_token"]), inference, atol=1e-6)
+
+
+def test_config_holds_the_constructors_arguments():
+    config = small(drop_path_rate=0.1, dtype="mixed_bfloat16", name="some_name").get_config()
+    assert DeiTBackbone.from_config(config).get_config() == config
+    assert {key: config[key] for key in ("hidden_dim", "intermediate_dim", "drop_path_rate", "name")} == {
+        "hidden_dim": 48,
+        "intermediate_dim": 192,
+        "drop_path_rate": 0.1,
+        "name": "some_name",
+    }
+
+
+@pytest.mark.parametrize("image_size", [32, (32, 32), [32, 32]])
+def test_image_size_is_a_number_or_a_pair(image_size):
+    assert small(image_size=image_size).image_size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"image_size": 30}, "The patch must divide both sides of the image"),
+        ({"image_size": (32, 30)}, r"image_size=\(32, 30\), patch_size=8"),
+        ({"num_heads": 5}, "`num_heads` must divide `hidden_dim`. Received: num_heads=5, hidden_dim=48"),
+        ({"num_layers": 0}, "`num_layers` must be positive. Received: num_layers=0"),
+        ({"drop_path_schedule": "cosine"}, "`drop_path_schedule` must be one of .* Received: 'cosine'"),
+        ({"drop_path_rate": 1.0}, "`rate` must lie in"),
+    ],
+)
+def test_impossible_arguments_are_refused(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        small(**overrides)
+
+
+def test_unknown_argument_is_refused():
+    with pytest.raises(TypeError, match="patchsize"):
+        small(patchsize=8)
+
+
+@pytest.mark.parametrize(
+    ("shape", "hint"),
+    [((1, 3, 32, 32), "channels-first"), ((1, 32, 64, 3), "Resize the images"), ((1, 32, 32, 1), "to 3 channels")],
+)
+def test_images_of_another_shape_are_refused_with_what_to_do(shape, hint):
+    with pytest.raises(ValueError, match=hint):
+        small()(np.zeros(shape, "float32"))
+
+
+def test_a_single_image_without_a_batch_is_refused():
+    with pytest.raises(ValueError, match=r"xpected.*shape"):
+        small()(np.zeros((32, 32, 3), "float32"))

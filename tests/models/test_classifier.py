@@ -1,0 +1,150 @@
+"""The fused classifier against NumPy."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_deit import DeiT, DeiTClassifier
+from tests import numpy_reference
+from tests.battery import check_model, weights_of
+from tests.goldens.weights import fill, noise
+
+SMALL = dict(num_classes=5, image_size=32, patch_size=8, num_layers=2, hidden_dim=48, num_heads=3)
+EARLY = ["mean_logits", "mean_probabilities", "class", "distillation"]
+LATE = ["concat", "sum"]
+
+
+def small(fusion="mean_logits", **overrides):
+    return DeiTClassifier.from_variant("deit_ti", fusion=fusion, **{**SMALL, **overrides})
+
+
+def _expected(model, images):
+    """The answer of each fusion, from the tokens of a NumPy transformer."""
+    weights = weights_of(model)
+    tokens, _ = numpy_reference.backbone(images.astype("float64"), weights, 2, 3)
+    tokens = {"class": tokens[:, 0], "distillation": tokens[:, 1]}
+    if model.fusion in LATE:
+        joined = np.concatenate(list(tokens.values()), axis=-1) if model.fusion == "concat" else sum(tokens.values())
+        return numpy_reference.dense(joined, numpy_reference.part(weights, "fusion_head"))
+    logits = [numpy_reference.dense(tokens[key], numpy_reference.part(weights, f"{key}_head")) for key in tokens]
+    return {
+        "mean_logits": sum(logits) / 2,
+        "mean_probabilities": np.log(sum(numpy_reference.softmax(one) for one in logits) / 2),
+        "class": logits[0],
+        "distillation": logits[1],
+    }[model.fusion]
+
+
+def test_battery_of_early_fusion():
+    check_model(
+        small,
+        image_shape=(32, 32, 3),
+        output_shapes=(5,),
+        num_parameters=DeiT.from_variant("deit_ti", **SMALL).count_params(),
+        other_sizes=[48, (16, 32)],
+    )
+
+
+@pytest.mark.parametrize("fusion", [*EARLY, *LATE])
+def test_fusion_equals_the_formula(fusion):
+    classifier, images = fill(small(fusion)), noise("images", (2, 32, 32, 3))
+    expected = _expected(classifier, images)
+    assert classifier.output_shape == (None, 5)
+    np.testing.assert_allclose(ops.convert_to_numpy(classifier(images)), expected, atol=2e-5)
+    logits, maps = classifier.call_with_attention(images)
+    np.testing.assert_allclose(ops.convert_to_numpy(logits), expected, atol=2e-5)
+    assert [tuple(one.shape) for one in maps] == [(2, 3, 18, 18)] * 2
+
+
+@pytest.mark.parametrize("fusion", ["mean_logits", "mean_probabilities", "class"])
+def test_class_logits_are_the_mean_of_one_token(fusion):
+    classifier, images = fill(small(fusion, distilled=False)), noise("images", (2, 32, 32, 3))
+    weights = weights_of(classifier)
+    tokens, _ = numpy_reference.backbone(images.astype("float64"), weights, 2, 3)
+    expected = numpy_reference.dense(tokens[:, 0], numpy_reference.part(weights, "class_head"))
+    if fusion == "mean_probabilities":
+        expected = numpy_reference.log_softmax(expected)
+    np.testing.assert_allclose(ops.convert_to_numpy(classifier(images)), expected, atol=2e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(classifier.call_with_attention(images)[0]), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("fusion", ["distillation", *LATE])
+def test_one_token_cannot_be_fused_with_a_second(fusion):
+    with pytest.raises(ValueError, match=f"fusion='{fusion}' needs two tokens"):
+        small(fusion, distilled=False)
+
+
+def test_unknown_fusion_is_refused():
+    with pytest.raises(ValueError, match="Received: fusion='mean'"):
+        small("mean")
+
+
+def test_anything_but_a_deit_is_refused():
+    with pytest.raises(ValueError, match=r"must be a keras_deit.DeiT. Received: DeiTBackbone"):
+        DeiTClassifier(DeiT.from_variant("deit_ti", **SMALL).backbone)
+
+
+@pytest.mark.parametrize("fusion", ["mean_logits", "concat"])
+def test_shares_the_variables_of_the_deit(fusion):
+    deit = fill(DeiT.from_variant("deit_ti", **SMALL))
+    classifier = DeiTClassifier(deit, fusion=fusion)
+    assert classifier.deit is deit
+    assert classifier.backbone is deit.backbone
+    assert {id(weight) for weight in deit.backbone.weights} <= {id(weight) for weight in classifier.weights}
+    images = noise("images", (2, 32, 32, 3))
+    before = ops.convert_to_numpy(classifier(images))
+    positions = deit.backbone.get_layer("prefix_tokens").positions
+    positions.assign(2 * positions)
+    assert np.abs(ops.convert_to_numpy(classifier(images)) - before).max() > 1e-3
+
+
+def test_training_the_classifier_trains_the_deit():
+    deit = DeiT.from_variant("deit_ti", **{**SMALL, "num_layers": 1})
+    classifier = DeiTClassifier(deit)
+    images, labels = noise("images", (2, 32, 32, 3)), np.arange(2)
+    before = {head: ops.convert_to_numpy(logits) for head, logits in deit(images).items()}
+    classifier.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    classifier.fit(images, labels, verbose=0)
+    for head, logits in deit(images).items():
+        assert np.abs(ops.convert_to_numpy(logits) - before[head]).max() > 1e-4
+
+
+@pytest.mark.parametrize("fusion", LATE)
+def test_late_fusion_has_a_fresh_head_that_learns_and_is_saved(fusion, tmp_path):
+    classifier = small(fusion, num_layers=1)
+    images, labels = noise("images", (2, 32, 32, 3)), np.arange(2)
+    head = classifier.get_layer("fusion_head")
+    assert tuple(head.kernel.shape) == ((96, 5) if fusion == "concat" else (48, 5))
+    before = ops.convert_to_numpy(head.kernel).copy()
+    assert before.std() == pytest.approx(0.02, rel=0.15)
+    classifier.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    assert np.isfinite(classifier.fit(images, labels, verbose=0).history["loss"][0])
+    assert np.any(ops.convert_to_numpy(head.kernel) != before)
+    classifier.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.fusion == fusion
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(loaded(images)), ops.convert_to_numpy(classifier(images)), rtol=0, atol=1e-5
+    )
+
+
+def test_a_saved_classifier_no_longer_shares_variables(tmp_path):
+    classifier = small()
+    classifier.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert not {id(weight) for weight in classifier.weights} & {id(weight) for weight in loaded.weights}
+    assert loaded.backbone is loaded.deit.backbone
+
+
+@pytest.mark.parametrize("fusion", ["mean_probabilities", "concat"])
+def test_answers_in_float32_under_mixed_precision(fusion):
+    classifier = small(fusion, dtype="mixed_bfloat16")
+    logits = classifier(noise("images", (2, 32, 32, 3)))
+    assert keras.backend.standardize_dtype(logits.dtype) == classifier.output.dtype == "float32"
+    assert classifier.dtype_policy.name == "mixed_bfloat16"
+
+
+def test_properties_are_those_of_the_deit():
+    classifier = small(image_size=(16, 32))
+    assert (classifier.image_size, classifier.num_classes, classifier.num_prefix_tokens) == ((16, 32), 5, 2)

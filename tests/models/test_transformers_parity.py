@@ -1,0 +1,49 @@
+"""DeiT against transformers' DeiT with the same weights, through stored logits and, where it is installed, live.
+
+The logits' standard deviation is near 1, so that 1e-4 is a strict bound and not one that any small numbers would meet.
+"""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_deit import DeiT
+from tests.goldens.make_goldens import CASES, FOLDER, images_of, transformers_logits
+from tests.goldens.weights import fill
+
+HEADS = ("class", "distillation")
+
+
+def _golden(name):
+    with np.load(FOLDER / f"transformers_{name}.npz") as stored:
+        return {head: stored[head] for head in HEADS}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_goldens_are_logits_of_ordinary_size_and_the_heads_disagree(name):
+    golden = _golden(name)
+    for head in HEADS:
+        assert golden[head].shape == (CASES[name].num_images, 1000)
+        assert 0.5 < golden[head].std() < 2
+    assert np.abs(golden["class"] - golden["distillation"]).max() > 1
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_logits_equal_those_of_transformers(name):
+    deit = fill(DeiT.from_variant(name))
+    golden, logits = _golden(name), deit(images_of(name))
+    for head in HEADS:
+        np.testing.assert_allclose(ops.convert_to_numpy(logits[head]), golden[head], rtol=0, atol=1e-4)
+
+
+@pytest.mark.skipif(
+    not (importlib.util.find_spec("torch") and importlib.util.find_spec("transformers")),
+    reason="the reference is transformers' DeiT, which runs in PyTorch, and one of the two is not installed",
+)
+@pytest.mark.parametrize("name", CASES)
+def test_goldens_are_what_transformers_computes_today(name):
+    golden, live = _golden(name), transformers_logits(name)
+    for head in HEADS:
+        np.testing.assert_allclose(live[head], golden[head], rtol=0, atol=5e-5)

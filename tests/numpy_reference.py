@@ -1,0 +1,103 @@
+"""A vision transformer in NumPy and float64, written from the papers' formulas and without Keras."""
+
+import math
+
+import numpy as np
+
+_erf = np.vectorize(math.erf, otypes=["float64"])
+
+
+def gelu(values):
+    """x · Φ(x), Φ being the normal distribution function."""
+    return values * 0.5 * (1 + _erf(values / math.sqrt(2)))
+
+
+def log_softmax(logits):
+    """Logarithm of the softmax over the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def softmax(logits):
+    """Softmax over the last axis."""
+    return np.exp(log_softmax(logits))
+
+
+def layer_norm(tokens, weights, epsilon):
+    """Normalises over the last axis."""
+    centred = tokens - tokens.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + epsilon) * weights["gamma"] + weights["beta"]
+
+
+def dense(inputs, weights):
+    """A linear layer."""
+    return inputs @ weights["kernel"] + weights["bias"]
+
+
+def patch_embedding(images, weights):
+    """A convolution whose stride is its kernel's size, one window after the other."""
+    kernel, bias = weights["kernel"], weights["bias"]
+    size = kernel.shape[0]
+    _, height, width, _ = images.shape
+    windows = [
+        np.einsum("bhwc,hwcd->bd", images[:, top : top + size, left : left + size], kernel) + bias
+        for top in range(0, height, size)
+        for left in range(0, width, size)
+    ]
+    return np.stack(windows, axis=1)  # (batch, patches, hidden_dim)
+
+
+def attention(tokens, weights, num_heads):
+    """Self-attention, one head after the other: its output and its map `(batch, heads, tokens, tokens)`."""
+    qkv = dense(tokens, part(weights, "qkv"))
+    width = tokens.shape[-1]
+    head_dim = width // num_heads
+    heads, maps = [], []
+    for head in range(num_heads):
+        query, key, value = (
+            qkv[..., which * width + head * head_dim : which * width + (head + 1) * head_dim] for which in range(3)
+        )
+        maps.append(softmax(query @ np.swapaxes(key, 1, 2) / math.sqrt(head_dim)))
+        heads.append(maps[-1] @ value)
+    return dense(np.concatenate(heads, axis=-1), part(weights, "projection")), np.stack(maps, axis=1)
+
+
+def mlp(tokens, weights):
+    """Two linear layers with GELU between."""
+    return dense(gelu(dense(tokens, part(weights, "expansion"))), part(weights, "reduction"))
+
+
+def encoder_block(tokens, weights, num_heads, epsilon):
+    """A pre-norm block, with LayerScale where there are weights of it: its output and its attention map."""
+    branch, attention_map = attention(
+        layer_norm(tokens, part(weights, "attention_norm"), epsilon), part(weights, "attention"), num_heads
+    )
+    tokens = tokens + branch * weights.get("attention_scale/gamma", 1.0)
+    branch = mlp(layer_norm(tokens, part(weights, "mlp_norm"), epsilon), part(weights, "mlp"))
+    return tokens + branch * weights.get("mlp_scale/gamma", 1.0), attention_map
+
+
+def prefix_tokens(patch_tokens, weights):
+    """[class, distillation where there is one, patches] plus positions, of all tokens or of the patches alone."""
+    names = [name for name in ("class_token", "distillation_token") if name in weights]
+    prefix = [np.repeat(weights[name], len(patch_tokens), axis=0) for name in names]
+    positions = weights["positions"]
+    if positions.shape[1] == patch_tokens.shape[1]:
+        return np.concatenate([*prefix, patch_tokens + positions], axis=1)
+    return np.concatenate([*prefix, patch_tokens], axis=1) + positions
+
+
+def backbone(images, weights, num_layers, num_heads, epsilon=1e-6):
+    """Images to the tokens after the last layer norm, and the attention maps of all blocks."""
+    tokens = prefix_tokens(patch_embedding(images, part(weights, "patch_embedding")), part(weights, "prefix_tokens"))
+    maps = []
+    for index in range(1, num_layers + 1):
+        tokens, attention_map = encoder_block(tokens, part(weights, f"block_{index}"), num_heads, epsilon)
+        maps.append(attention_map)
+    return layer_norm(tokens, part(weights, "norm"), epsilon), maps
+
+
+def part(weights, name):
+    """The weights below a name, without that name."""
+    prefix = f"{name}/"
+    return {path.removeprefix(prefix): value for path, value in weights.items() if path.startswith(prefix)}

@@ -1,0 +1,69 @@
+"""What a run reports while it trains."""
+
+import csv
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from keras_deit.training.history import GracefulStop, History, Progress, duration
+
+pytest.importorskip("tqdm", reason="the progress bar is tqdm's")
+
+
+def fitted(callbacks, epochs=3):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.125), "mse")
+    x = np.zeros((8, 2), "float32")
+    model.fit(x, x[:, :1], batch_size=2, epochs=epochs, validation_data=(x, x[:, :1]), callbacks=callbacks, verbose=0)
+    return model
+
+
+def test_every_epoch_becomes_a_row_of_the_file(tmp_path):
+    history = History(tmp_path / "history.csv")
+    history.images_per_epoch = 8
+    fitted([history])
+    with open(tmp_path / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert {float(row["learning_rate"]) for row in rows} == {0.125}
+    assert all(float(row["val_loss"]) == 0.0 and float(row["seconds"]) > 0 for row in rows)
+    speeds = [8 / float(row["seconds"]) for row in rows]
+    np.testing.assert_allclose(history.images_per_second, np.mean(speeds[1:]), rtol=1e-6)
+
+
+def test_a_line_for_every_epoch_with_the_time_left(capsys):
+    fitted([Progress("student", epochs=3, steps_per_epoch=4)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("student: epoch")]
+    assert len(lines) == 3
+    assert lines[0].startswith("student: epoch 1/3  loss 0.000")
+    assert lines[2].endswith("0 s left")
+
+
+def test_ctrl_c_ends_after_the_batch_and_the_second_one_at_once():
+    with GracefulStop() as stop:
+
+        class PressesCtrlC(keras.callbacks.Callback):
+            batches = 0
+
+            def on_train_batch_begin(self, batch, logs=None):
+                self.batches += 1
+                if self.batches == 2:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        press = PressesCtrlC()
+        model = fitted([press, stop])
+        assert stop.interrupted
+        assert press.batches == 2
+        assert np.all(np.isfinite(model.get_weights()[0]))
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.pause()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.7, "1 min 0 s"), (3700, "1 h 1 min")])
+def test_durations_are_readable(seconds, text):
+    assert duration(seconds) == text
