@@ -125,8 +125,8 @@ def check_model(
         other = make(image_size=size)
         assert other.image_size == (height, width)
         assert other.input_shape == (None, height, width, image_shape[-1])
-        outputs = other(noise("images", (1, height, width, image_shape[-1])))
-        assert _shapes(outputs) == _with_batch(keras.tree.map_structure(lambda one: one.shape[1:], other.output), 1)
+        outputs = other(noise("images", (2, height, width, image_shape[-1])))
+        assert _shapes(outputs) == _with_batch(keras.tree.map_structure(lambda one: one.shape[1:], other.output), 2)
         assert all(np.all(np.isfinite(ops.convert_to_numpy(output))) for output in keras.tree.flatten(outputs))
 
     _check_saves(model, images)

@@ -229,8 +229,7 @@ class Distiller(_DistillationSteps, keras.Model):
             ValueError: If a label is out of range, or the replicas do not divide a batch.
         """
         self._check_arrays(x, y)
-        sizes = _batch_sizes(x, batch_size)
-        self._check_batches(sizes[:1] if self.evaluates_uneven_batches else sizes)
+        self._check_batches(_batch_sizes(x, batch_size))
         return super().evaluate(x, y, batch_size, *args, **kwargs)
 
     def call(self, x, training=None):

@@ -12,8 +12,6 @@ class DistillationSteps:
     as constants of the compiled step they would be stored once more, and could not be sharded.
     """
 
-    evaluates_uneven_batches = False  # the devices share every batch equally
-
     @property
     def non_trainable_variables(self):
         """Those of the student and all of the teacher's."""

@@ -4,8 +4,6 @@
 class DistillationSteps:
     """Mixin for a `keras.Model` on TensorFlow that calls `self.with_teacher` before the step of Keras."""
 
-    evaluates_uneven_batches = True  # a replica may even have none
-
     def train_step(self, data):
         """One step of training; the teacher answers before the tape is opened."""
         return super().train_step(self.with_teacher(data, training=True))
@@ -39,10 +37,15 @@ class DistillationSteps:
         """Raises where TensorFlow or Keras would fail later, or silently train something else."""
         import tensorflow as tf
 
-        if tf.distribute.get_strategy() is not self.distribute_strategy and tf.distribute.has_strategy():
+        def is_replicated(variable):
+            return isinstance(variable.value, tf.distribute.DistributedValues)
+
+        own = self._distribute_strategy  # None where there was no scope
+        current = tf.distribute.get_strategy() if tf.distribute.has_strategy() else own
+        if own is not current or (own is None and any(map(is_replicated, self.student.variables))):
             raise ValueError(
-                "The Distiller was built outside of the strategy's scope that it is compiled in. Build teacher, student "
-                "and Distiller, and call `compile`, inside one `with strategy.scope():`."
+                "The Distiller was built outside of the strategy's scope that its student was built or that it is compiled "
+                "in. Build teacher, student and Distiller, and call `compile`, inside one `with strategy.scope():`."
             )
         if self.num_replicas() == 1:
             return
@@ -50,7 +53,7 @@ class DistillationSteps:
             raise ValueError("`jit_compile=True` does not work with several replicas on TensorFlow. Leave it out.")
         teacher_variables = self.teacher.variables if self.teacher is not None else []
         for variable in (*self.student.variables, *teacher_variables):
-            if not isinstance(variable.value, tf.distribute.DistributedValues):
+            if not is_replicated(variable):
                 raise ValueError(
                     f"The variable {variable.path!r} was created outside of the strategy's scope, so it would live on one "
                     "replica only. Build teacher and student inside `with strategy.scope():`."

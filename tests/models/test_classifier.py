@@ -42,7 +42,7 @@ def test_battery_of_early_fusion():
         image_shape=(32, 32, 3),
         output_shapes=(5,),
         num_parameters=DeiT.from_variant("deit_ti", **SMALL).count_params(),
-        other_sizes=[48, (16, 32)],
+        other_sizes=[(16, 32)],
     )
 
 

@@ -89,9 +89,9 @@ def test_call_with_attention_equals_the_plain_call():
 
 
 def test_one_token_model_with_attention_has_the_class_head_alone():
-    outputs, maps = small(distilled=False).call_with_attention(noise("images", (1, 32, 32, 3)))
+    outputs, maps = small(distilled=False).call_with_attention(noise("images", (2, 32, 32, 3)))
     assert list(outputs) == ["class"]
-    assert tuple(maps[0].shape) == (1, 3, 17, 17)
+    assert tuple(maps[0].shape) == (2, 3, 17, 17)
 
 
 def test_learns_two_labels_with_dictionaries_of_losses():
@@ -123,7 +123,7 @@ def test_config_is_flat_and_rebuilds_the_model():
 
 def test_initial_logits_are_near_zero_and_heads_differ():
     deit = small()
-    logits = deit(noise("images", (4, 32, 32, 3)))
+    logits = deit(noise("images", (2, 32, 32, 3)))
     assert np.abs(ops.convert_to_numpy(logits["class"])).max() < 1
     for head in ("class_head", "distillation_head"):
         layer = deit.get_layer(head)

@@ -59,8 +59,7 @@ def test_ctrl_c_ends_after_the_batch_and_the_second_one_at_once():
         assert press.batches == 2
         assert np.all(np.isfinite(model.get_weights()[0]))
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-            signal.pause()
+            signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
