@@ -70,7 +70,7 @@ def check_model(
     num_parameters,
     other_sizes,
     answers_float32=True,
-    trained_policies=("float32",),
+    policies=tuple(PRECISIONS),
 ):
     """Checks one model.
 
@@ -81,7 +81,7 @@ def check_model(
         num_parameters: Expected number of parameters.
         other_sizes: Further image sizes, integers or pairs that the patch divides.
         answers_float32: Whether the outputs are float32 under every policy.
-        trained_policies: The policies to train with.
+        policies: The dtype policies to compare with float32 and to train with.
     """
     images = noise("images", (2, *image_shape))
     model = make()
@@ -98,16 +98,16 @@ def check_model(
     values = model.get_weights()
     expected = keras.tree.map_structure(ops.convert_to_numpy, outputs)
 
-    for policy, tolerance in PRECISIONS.items():
+    for policy in policies:
         other = make(dtype=policy)
         other.set_weights(values)
         outputs = other(images)
         dtype = {"float32" if answers_float32 else other.compute_dtype}
         assert _dtypes(outputs) == _dtypes(other.output) == dtype
         assert {weight.dtype for weight in other.weights} == {"float32"}
+        tolerance = PRECISIONS[policy]
         keras.tree.map_structure(lambda one, two, within=tolerance: _assert_close(one, two, within), outputs, expected)
-        if policy in trained_policies:
-            _check_model_trains(other, images)
+        _check_model_trains(other, images)
 
     with global_policy("mixed_bfloat16"):
         other = make()

@@ -30,6 +30,7 @@ def test_battery_of_deit():
         },
         num_parameters=PATCHES + (2 + 18) * 48 + 2 * BLOCK + 2 * 48,
         other_sizes=[(16, 32)],
+        policies=("mixed_bfloat16",),
         answers_float32=False,
     )
 
@@ -39,7 +40,7 @@ def test_battery_of_deit3():
         lambda **overrides: small("deit3_s", **overrides),
         image_shape=(32, 32, 3),
         output_shapes={"tokens": (17, 48), "class_token": (48,), "patch_tokens": (16, 48)},
-        trained_policies=("mixed_bfloat16",),
+        policies=("mixed_float16",),
         num_parameters=PATCHES + (1 + 16) * 48 + 2 * (BLOCK + 2 * 48) + 2 * 48,
         other_sizes=[(16, 32)],
         answers_float32=False,

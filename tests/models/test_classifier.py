@@ -43,6 +43,7 @@ def test_battery_of_early_fusion():
         output_shapes=(5,),
         num_parameters=DeiT.from_variant("deit_ti", **SMALL).count_params(),
         other_sizes=[(16, 32)],
+        policies=("mixed_bfloat16",),
     )
 
 

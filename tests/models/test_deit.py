@@ -28,7 +28,6 @@ def test_battery_with_two_tokens():
         output_shapes={"class": (5,), "distillation": (5,)},
         num_parameters=BACKBONE + (2 + 18) * 48 + 2 * HEAD,
         other_sizes=[48, (16, 32)],
-        trained_policies=("float32", "mixed_bfloat16", "mixed_float16"),
     )
 
 
@@ -39,6 +38,7 @@ def test_battery_with_one_token():
         output_shapes={"class": (5,)},
         num_parameters=BACKBONE + (1 + 17) * 48 + HEAD,
         other_sizes=[],
+        policies=("float32",),
     )
 
 
