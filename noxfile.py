@@ -7,7 +7,9 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "tests", "together"]
 
 TORCH = "torch==2.13.0"  # a range would bring gigabytes of CUDA packages along
-TEST_PACKAGES = ("pytest",)
+TEST_PACKAGES = ("pytest", "pytest-xdist")
+TWO_WORKERS = ("-n", "2")
+ONE_THREAD_EACH = {"OMP_NUM_THREADS": "1"}  # PyTorch slows down many times over when threads outnumber the cores
 TOGETHER = ("tests/export", "tests/models/test_transformers_parity.py")
 
 
@@ -26,7 +28,7 @@ def tests(session, backend):
     if backend == "torch":
         session.install(TORCH)
     session.install(f".[{backend},run]", *TEST_PACKAGES)
-    session.run("pytest", *session.posargs, env={"KERAS_BACKEND": backend})
+    session.run("pytest", *TWO_WORKERS, *session.posargs, env={"KERAS_BACKEND": backend, **ONE_THREAD_EACH})
 
 
 @nox.session
@@ -35,4 +37,4 @@ def together(session):
     session.install(TORCH)
     session.install(".[dev]")
     for backend in ("tensorflow", "jax", "torch"):
-        session.run("pytest", *TOGETHER, *session.posargs, env={"KERAS_BACKEND": backend})
+        session.run("pytest", *TWO_WORKERS, *TOGETHER, env={"KERAS_BACKEND": backend, **ONE_THREAD_EACH})

@@ -122,7 +122,7 @@ def test_attention_distillation_averages_the_heads_and_compares_rows_as_distribu
         (1, 2, [1, 1]),
     ],
 )
-def test_attention_distillation_compares_block_m_of_M_with_block_m_L_over_M_rounded_up(
+def test_attention_distillation_spreads_the_students_blocks_over_the_teachers_rounding_up(
     teacher_blocks, student_blocks, expected
 ):
     # Each block attends with a strength of its own; a student made of the expected teacher's blocks agrees with them.

@@ -2,7 +2,8 @@
 
     python scripts/train.py --variant deit_ti
 
-Hardware: two CPU cores. Time: TIMING. Accuracy: ACCURACY.
+Hardware: two CPU cores. Time: six minutes beside other work. Accuracy: 98.4 % on the test part (teacher
+99.2 %), seen with 30 epochs on TensorFlow, where it stood from epoch 15 on.
 
 No augmentation: on 8×8 pixels a shift by one changes what every patch holds, and in as many steps costs more accuracy than
 it saves (95 % after 40 epochs with random shifts). Chosen on these digits; no published settings.

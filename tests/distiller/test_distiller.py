@@ -430,16 +430,20 @@ def test_stored_outputs_train_the_very_weights_of_the_live_teacher():
     assert_same_weights(weights_of(taught.student), weights_of(soft.student))
 
 
-def test_the_teacher_stays_as_it_is():
-    teacher = conv_teacher()
+def test_the_teacher_stays_as_it_is_while_the_student_moves():
+    student, teacher = conv_teacher(), conv_teacher()  # both with moving statistics and dropout
     images = script(*random_logits())
-    distiller = compiled(teacher=teacher, distillation="soft", options={"optimizer": keras.optimizers.Adam(0.01)})
+    options = {"optimizer": keras.optimizers.Adam(0.01)}
+    distiller = compiled(student, teacher, distillation="soft", options=options)
     before, answers = weights_of(teacher), teacher.predict(images, verbose=0)
+    students = weights_of(student)
     first = fit(distiller, images, INTEGERS, batch_size=2, epochs=2, validation_data=(images, INTEGERS))
     assert len(before) == 9  # two kernels and biases, batch norm's four, and the seed of dropout
     for value, reference in zip(weights_of(teacher), before, strict=True):
         np.testing.assert_array_equal(value, reference)
     np.testing.assert_array_equal(teacher.predict(images, verbose=0), answers)
+    for value, former in zip(weights_of(student), students, strict=True):
+        assert np.any(value != former)
     assert all(layer.trainable for layer in teacher.layers)
     assert {variable.path for variable in distiller.trainable_variables} == {
         variable.path for variable in distiller.student.trainable_variables

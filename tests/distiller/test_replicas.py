@@ -1,7 +1,7 @@
 """Training on two replicas ends with the weights of training on one device on the same batches.
 
-Weights are compared tensor by tensor, relative to the largest entry of the tensor: single entries may be arbitrarily small, and
-the key's part of the QKV bias has no gradient but rounding noise, which nothing can be relative to.
+Weights are compared tensor by tensor, relative to the largest entry of the tensor: single entries may be arbitrarily
+small, and the key's part of the QKV bias has no gradient but rounding noise, which nothing can be relative to.
 """
 
 import contextlib
