@@ -4,7 +4,7 @@ import nox
 
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "tests", "together"]
+nox.options.sessions = ["lint", "tests"]
 
 TORCH = "torch==2.13.0"  # a range would bring gigabytes of CUDA packages along
 TEST_PACKAGES = ("pytest", "pytest-xdist")
@@ -33,7 +33,7 @@ def tests(session, backend):
 
 @nox.session
 def together(session):
-    """What needs several frameworks: exports from every backend, and transformers as the reference."""
+    """On request (`nox -s together`): exports from every backend, and transformers as the reference."""
     session.install(TORCH)
     session.install(".[dev]")
     for backend in ("tensorflow", "jax", "torch"):
