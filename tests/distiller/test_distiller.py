@@ -443,7 +443,8 @@ def test_the_teacher_stays_as_it_is_while_the_student_moves():
         np.testing.assert_array_equal(value, reference)
     np.testing.assert_array_equal(teacher.predict(images, verbose=0), answers)
     for value, former in zip(weights_of(student), students, strict=True):
-        assert np.any(value != former)
+        seed = value.dtype.kind in "iu"  # PyTorch's own dropout leaves Keras's seed as it is
+        assert seed or np.any(value != former)
     assert all(layer.trainable for layer in teacher.layers)
     assert {variable.path for variable in distiller.trainable_variables} == {
         variable.path for variable in distiller.student.trainable_variables

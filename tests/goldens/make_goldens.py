@@ -64,7 +64,7 @@ def transformers_logits(name):
     )
     with torch.device("meta"):  # no time for initial values that are replaced
         model = transformers.DeiTForImageClassificationWithTeacher(config)
-    state = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in _state(case).items()}
+    state = {key: torch.from_numpy(value) for key, value in _state(case).items()}
     model.load_state_dict(state, strict=True, assign=True)
     pixel_values = torch.from_numpy(images_of(name).transpose(0, 3, 1, 2).copy())
     with torch.no_grad():
@@ -98,7 +98,7 @@ def _state(case):
         "deit.embeddings.position_embeddings": draw("prefix_tokens/positions", (1, 2 + num_patches, width)),
     }
     kernel = draw("patch_embedding/kernel", (PATCH_SIZE, PATCH_SIZE, 3, width))
-    state["deit.embeddings.patch_embeddings.projection.weight"] = kernel.transpose(3, 2, 0, 1)
+    state["deit.embeddings.patch_embeddings.projection.weight"] = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
     state["deit.embeddings.patch_embeddings.projection.bias"] = draw("patch_embedding/bias", (width,))
     for index in range(case.num_layers):
         ours, theirs = f"block_{index + 1}", f"deit.layers.{index}"
@@ -106,7 +106,7 @@ def _state(case):
         bias = draw(f"{ours}/attention/qkv/bias", (3 * width,))
         for which, name in enumerate(("q_proj", "k_proj", "v_proj")):
             columns = slice(which * width, (which + 1) * width)
-            state[f"{theirs}.attention.{name}.weight"] = qkv[:, columns].T
+            state[f"{theirs}.attention.{name}.weight"] = np.ascontiguousarray(qkv[:, columns].T)
             state[f"{theirs}.attention.{name}.bias"] = bias[columns]
         state.update(_linear(f"{theirs}.attention.o_proj", f"{ours}/attention/projection", width, width))
         state.update(_linear(f"{theirs}.mlp.fc1", f"{ours}/mlp/expansion", width, 4 * width))
@@ -122,7 +122,7 @@ def _state(case):
 def _linear(theirs, ours, inputs, outputs):
     # Keras keeps a kernel as (inputs, outputs), PyTorch as (outputs, inputs).
     return {
-        f"{theirs}.weight": draw(f"{ours}/kernel", (inputs, outputs)).T,
+        f"{theirs}.weight": np.ascontiguousarray(draw(f"{ours}/kernel", (inputs, outputs)).T),
         f"{theirs}.bias": draw(f"{ours}/bias", (outputs,)),
     }
 

@@ -3,6 +3,7 @@
 The logits' standard deviation is near 1, so that 1e-4 is a strict bound and not one that any small numbers would meet.
 """
 
+import gc
 import importlib.util
 
 import numpy as np
@@ -14,6 +15,12 @@ from tests.goldens.make_goldens import CASES, FOLDER, images_of, transformers_lo
 from tests.goldens.weights import fill
 
 HEADS = ("class", "distillation")
+
+
+@pytest.fixture(autouse=True)
+def _free_memory():
+    yield
+    gc.collect()  # a Keras model is a circle of references, and one of these holds 350 MB
 
 
 def _golden(name):
