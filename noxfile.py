@@ -1,10 +1,10 @@
-"""The tests, each backend in an environment that holds only what its extra names."""
+"""The tests: each backend in an environment that holds only what its extra names, then what needs several together."""
 
 import nox
 
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "tests"]
+nox.options.sessions = ["lint", "tests", "together"]
 
 TORCH = "torch==2.13.0"  # a range would bring gigabytes of CUDA packages along
 TEST_PACKAGES = ("pytest", "pytest-xdist")
@@ -33,7 +33,7 @@ def tests(session, backend):
 
 @nox.session
 def together(session):
-    """On request (`nox -s together`): exports from every backend, and transformers as the reference."""
+    """Exports from every backend to TensorFlow and LiteRT, and transformers as the reference."""
     session.install(TORCH)
     session.install(".[dev]")
     for backend in ("tensorflow", "jax", "torch"):
