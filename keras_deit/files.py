@@ -10,21 +10,23 @@ import tempfile
 def replacing(path):
     """Gives a temporary path beside `path` that takes its place when the block ends without an error.
 
-    The temporary name keeps the ending, from which Keras tells the format. Whatever goes wrong, `path` holds what it held
-    before.
+    The temporary name keeps the ending, from which Keras tells the format. Whatever goes wrong, a power cut included,
+    `path` holds what it held before or all of what was written.
 
     Args:
         path: The file to write.
 
     Yields:
-        `pathlib.Path` to write to.
+        `pathlib.Path` to write to, a file or a directory.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         temporary = pathlib.Path(folder) / path.name
         yield temporary
+        flush(temporary)
         os.replace(temporary, path)
+        _flush_one(path.parent)
 
 
 def write_whole(path, text):
@@ -36,3 +38,24 @@ def write_whole(path, text):
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def flush(path):
+    """Waits until a file, or a directory with all that it holds, is on the disk and not only in the system's memory.
+
+    Args:
+        path: The file or directory.
+    """
+    path = pathlib.Path(path)
+    for part in (*path.rglob("*"), path):
+        _flush_one(part)
+
+
+def _flush_one(path):
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no directory, and writes the names by itself
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

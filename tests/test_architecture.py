@@ -29,7 +29,6 @@ MAY_NAME_A_FRAMEWORK = (
     "distiller/torch.py",
     "export/",
     "training/strategy.py",
-    "training/output.py",
     "benchmark.py",
 )
 COVERED_ELSEWHERE = {
@@ -41,6 +40,7 @@ COVERED_ELSEWHERE = {
     "recipes/deit.py": "recipes/test_recipes.py",
     "recipes/small_data.py": "recipes/test_recipes.py",
     "recipes/recipe.py": "recipes/test_recipes.py",
+    "training/build.py": "cli/test_train.py",
     "training/run.py": "cli/test_train.py",
     "training/report.py": "cli/test_train.py",
 }

@@ -1,20 +1,24 @@
 """`keras-deit train`: distil a student from a teacher."""
 
 import argparse
+import contextlib
 import pathlib
 import sys
 
 from keras_deit import recipes
 from keras_deit.training import output
-from keras_deit.training import run as job
-from keras_deit.training.report import describe
+from keras_deit.training.build import build
+from keras_deit.training.report import describe, how_to_go_on
+from keras_deit.training.run import announce, check_ready, dry_run, train
 from keras_deit.training.settings import DISTILLATIONS, PRECISIONS, resolve
-from keras_deit.training.strategy import STRATEGIES
+from keras_deit.training.strategy import STRATEGIES, place
 
 DESCRIPTION = """\
 Train a DeiT student from labels and a teacher. With no --dataset it learns the handwritten digits that scikit-learn
 ships (8×8 pixels); without --teacher a small convnet is trained first and kept for the next run. The backend is that of
 KERAS_BACKEND. What is not given comes from --config, then from the recipe."""
+
+INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
 
 _NOT_SETTINGS = ("output_dir", "resume", "config", "dry_run")
 
@@ -25,7 +29,7 @@ def add_options(parser):
     group.add_argument("--variant", help="for example deit_ti, deit_s, deit_b, deit3_s")
     group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the dataset's")
     group.add_argument(
-        "--patch-size", type=int, metavar="PIXELS", help="side of a patch; default: half of a small image"
+        "--patch-size", type=int, metavar="PIXELS", help="side of a patch; default: one that suits the image size"
     )
     group.add_argument("--precision", choices=tuple(PRECISIONS), help="default: float32; the others are mixed")
 
@@ -35,20 +39,24 @@ def add_options(parser):
 
     group = parser.add_argument_group("teacher and distillation")
     group.add_argument("--teacher", metavar="PATH", help="a .keras file or a SavedModel; default: a small convnet")
-    group.add_argument("--teacher-outputs", choices=("logits", "probabilities"), help="what the teacher answers with")
+    group.add_argument(
+        "--teacher-outputs", choices=("logits", "probabilities"), help="what it answers with; default: logits"
+    )
     group.add_argument("--teacher-image-size", type=int, metavar="PIXELS", help="size that the teacher wants")
     group.add_argument(
-        "--teacher-value-range", type=_numbers, metavar="LOW,HIGH", help="range of its pixels, such as 0,255"
+        "--teacher-value-range", type=numbers, metavar="LOW,HIGH", help="range of its pixels, such as 0,255"
     )
-    group.add_argument("--teacher-mean", type=_numbers, metavar="R,G,B", help="in units of that range")
-    group.add_argument("--teacher-std", type=_numbers, metavar="R,G,B", help="in units of that range")
+    group.add_argument("--teacher-mean", type=numbers, metavar="R,G,B", help="in units of that range")
+    group.add_argument("--teacher-std", type=numbers, metavar="R,G,B", help="in units of that range")
     group.add_argument("--distillation", choices=DISTILLATIONS, help="default: the recipe's, hard")
     group.add_argument(
         "--alpha", type=float, help="share of the distillation term; default: 0.5 for hard, 0.1 for soft"
     )
     group.add_argument("--temperature", type=float, help="of soft distillation")
     group.add_argument("--attention-weight", type=float, help="of attention distillation; needs a transformer teacher")
-    group.add_argument("--compare", action="store_true", default=None, help="also train a student without a teacher")
+    group.add_argument(
+        "--compare", action=argparse.BooleanOptionalAction, help="also train a student without a teacher"
+    )
 
     group = parser.add_argument_group("training")
     group.add_argument("--recipe", metavar="NAME", help=f"{', '.join(recipes.RECIPES)}; default: small_data")
@@ -83,48 +91,75 @@ def main(arguments=None):
         arguments: List of strings; None means those of the process.
 
     Returns:
-        The exit status.
+        The exit status: 0; 1 where an export answers otherwise than the student; 2 for bad input; 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(
-        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog="keras-deit train",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add_options(parser)
     options = parser.parse_args(arguments)
-    try:
-        settings, directory = _prepare(options)
-        built = job.build(settings, directory)
-    except (ValueError, ImportError) as error:
-        print(f"keras-deit train: error: {error}", file=sys.stderr)
-        return 2
-    job.announce(built)
-    if options.dry_run:
-        job.dry_run(built)
-        return 0
+    with contextlib.ExitStack() as stack:
+        try:
+            run = _build(options, stack)
+        except (ValueError, ImportError, OSError) as error:
+            print(f"keras-deit train: error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("\nInterrupted before the student's training began.", file=sys.stderr)
+            return INTERRUPTED
+        announce(run)
+        if options.dry_run:
+            dry_run(run)
+            return 0
+        if not options.resume:
+            output.write_settings(run.settings, run.directory)
+        return _train(run, options.resume)
+
+
+def _build(options, stack):
+    settings, directory = _settings_and_directory(options)
+    check_ready(settings)
+    placement = place(settings.strategy)
+    stack.enter_context(placement.scope())
+    if not options.dry_run:
+        stack.enter_context(output.held(directory))
     if not options.resume:
-        output.claim(directory, settings)
-    summary = job.train(built, resume=options.resume)
-    print(describe(summary, directory))
-    return 0 if summary["complete"] else job.INTERRUPTED
+        output.check_free(directory)
+    return build(settings, directory, placement.num_replicas)
 
 
-def _prepare(options):
+def _settings_and_directory(options):
     command_line = {name: value for name, value in vars(options).items() if name not in _NOT_SETTINGS}
     if command_line.pop("data_dir") is not None:
         raise ValueError("--data-dir is still to come, with the datasets that it is for. The digits need none.")
     directory = pathlib.Path(options.output_dir) if options.output_dir else None
-    if options.resume:
-        if directory is None:
-            raise ValueError("--resume goes on with the run in --output-dir. Which one?")
-        settings = output.settings_to_resume(directory, command_line)
-    else:
+    if not options.resume:
         settings = resolve(command_line, options.config)
-        directory = directory or output.default_directory(settings)
-        output.check_free(directory)
-    job.check_ready(settings)
-    return settings, directory
+        return settings, directory or output.default_directory(settings)
+    if directory is None:
+        raise ValueError("--resume goes on with the run in --output-dir. Which one?")
+    if options.config:
+        raise ValueError(f"--resume goes on with the settings of {directory / output.CONFIG}. Leave --config out.")
+    return output.settings_to_resume(directory, command_line), directory
 
 
-def _numbers(text):
+def _train(run, resume):
+    try:
+        summary = train(run, resume)
+    except KeyboardInterrupt:  # the second Ctrl-C
+        print(f"\nInterrupted at once. {how_to_go_on(run.directory)}", file=sys.stderr)
+        return INTERRUPTED
+    print(describe(summary, run.directory))
+    if not summary["complete"]:
+        return INTERRUPTED
+    return 0 if all(report["agrees"] for report in summary.get("exports", ())) else 1
+
+
+def numbers(text):
+    """Reads `"0.5,1"`; argparse shows this function's name where it cannot."""
     return tuple(float(number) for number in text.split(","))
 
 

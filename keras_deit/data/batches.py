@@ -21,7 +21,8 @@ class Batches(keras.utils.PyDataset):
         steps: Number of batches in an epoch; None means all. More than there are begin again.
         shift_pixels: Largest random shift while training.
         multiple_of: The short last batch of an evaluation is filled up to a multiple of this (the number of replicas)
-            with examples of sample weight 0.
+            with examples of sample weight 0. The others weigh a little more than 1 then, such that a loss whose mean Keras
+            takes over all of them is the mean over the real ones.
         seed: Integer.
         epoch: The epoch to begin with.
         mean, std: Normalisation, of pixels in 0..1.
@@ -64,6 +65,8 @@ class Batches(keras.utils.PyDataset):
                 "smaller batch size."
             )
         self.steps = steps or self.available
+        short = len(data.labels) % batch_size
+        self._real_weight = 1 + -short % multiple_of / len(data.labels)
 
     @property
     def num_batches(self):
@@ -88,7 +91,7 @@ class Batches(keras.utils.PyDataset):
     def _evaluation_batch(self, index):
         chosen = np.arange(index * self.batch_size, min((index + 1) * self.batch_size, len(self.data.labels)))
         padding = -len(chosen) % self.multiple_of
-        weights = np.concatenate([np.ones(len(chosen), "float32"), np.zeros(padding, "float32")])
+        weights = np.concatenate([np.full(len(chosen), self._real_weight), np.zeros(padding)]).astype("float32")
         chosen = np.concatenate([chosen, np.zeros(padding, chosen.dtype)])
         return self._normalised(self.data.images[chosen]), self._one_hot(chosen), weights
 

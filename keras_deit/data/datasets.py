@@ -77,7 +77,7 @@ def load(name="digits", split="train"):
 
 
 def _load_digits(split):
-    datasets = require("sklearn.datasets", extra="train", purpose="The dataset of digits")
+    datasets = require("sklearn.datasets", extra="run", purpose="The dataset of digits")
     digits = datasets.load_digits()
     rank_in_class = np.zeros(len(digits.target), int)
     for label in range(10):

@@ -25,7 +25,7 @@ def draw_curves(histories, path):
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    figures = require("matplotlib.figure", extra="train", purpose="Drawing the curves")
+    figures = require("matplotlib.figure", extra="run", purpose="Drawing the curves")
     figure = figures.Figure(figsize=(11, 4.2), layout="constrained")
     for panel, (title, curves) in zip(figure.subplots(1, 2), _PANELS.items(), strict=True):
         for (run, rows), style in zip(histories.items(), _STYLES, strict=False):
@@ -40,7 +40,7 @@ def draw_curves(histories, path):
         panel.legend(fontsize="small")
         if "Accuracy" in title:
             panel.yaxis.set_major_formatter(
-                require("matplotlib.ticker", "train", "Drawing the curves").PercentFormatter(1.0)
+                require("matplotlib.ticker", "run", "Drawing the curves").PercentFormatter(1.0)
             )
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -14,6 +14,7 @@ from keras_deit.export.serving import image_shape, serving_model
 from keras_deit.extras import require
 
 WRITERS = {"saved_model": (to_saved_model, "saved_model"), "litert": (to_litert, "student.tflite")}
+TOLERANCE = 1e-4  # of a logit
 CHUNK = 32  # images in a call, so that any number fits into memory
 
 
@@ -27,6 +28,7 @@ class Report:
         size: Its size in bytes.
         images: Number of images that were compared.
         largest_difference: Largest absolute difference between a logit of the model and of the export.
+        agrees: Whether that is within the tolerance of 1e-4.
     """
 
     format: str
@@ -34,12 +36,14 @@ class Report:
     size: int
     images: int
     largest_difference: float
+    agrees: bool
 
     def __str__(self):
-        return (
+        line = (
             f"{self.path} ({self.format}, {self.size / 1e6:.1f} MB): "
             f"logits of {self.images} images differ by at most {self.largest_difference:.1e}"
         )
+        return line if self.agrees else f"{line}, MORE THAN {TOLERANCE}: do not use this export"
 
 
 def check_formats(formats):
@@ -133,12 +137,14 @@ def compare(model, path, images):
     images = _as_images(images, image_shape(served))
     expected = _in_chunks(lambda chunk: keras.ops.convert_to_numpy(served(chunk, training=False)), images)
     name, run = ("saved_model", _run_saved_model_anywhere) if path.is_dir() else ("litert", run_litert)
+    difference = float(np.max(np.abs(expected - run(path, images))))
     return Report(
         format=name,
         path=str(path),
         size=_size(path),
         images=len(images),
-        largest_difference=float(np.max(np.abs(expected - run(path, images)))),
+        largest_difference=difference,
+        agrees=difference <= TOLERANCE,  # not so where a logit is not a number
     )
 
 

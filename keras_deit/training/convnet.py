@@ -44,25 +44,25 @@ def small_convnet(image_size, num_classes):
     return keras.Model(images, layers.Dense(num_classes, name="head")(features), name="small_convnet")
 
 
-def kept_path(data, image_size):
+def kept_path(data):
     """Where the teacher of a dataset is kept between runs: in Keras's own directory."""
     home = pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
-    return home / "keras_deit" / "teachers" / f"{data.name}-{image_size}x{image_size}.keras"
+    height, width = data.images.shape[1:3]
+    return home / "keras_deit" / "teachers" / f"{data.name}-{height}x{width}.keras"
 
 
-def trained_convnet(train, test, image_size, num_replicas, seed):
+def trained_convnet(train, test, num_replicas, seed):
     """Loads the kept teacher of a dataset, or trains one and keeps it.
 
     Args:
-        train, test: `ImageData` at the student's size.
-        image_size: Side of the images in pixels.
+        train, test: `ImageData` at the size of the dataset.
         num_replicas: Number of replicas that share a batch.
         seed: Integer.
 
     Returns:
         The Keras model and its accuracy on the test part.
     """
-    path = kept_path(train, image_size)
+    path = kept_path(train)
     batches = Batches(test, 2 * BATCH_SIZE, multiple_of=num_replicas)
     if path.exists():
         try:
@@ -73,18 +73,25 @@ def trained_convnet(train, test, image_size, num_replicas, seed):
             accuracy = _accuracy(teacher, batches)
             print(f"Teacher: the small convnet kept at {path}, {accuracy:.1%} on the test part.")
             return teacher, accuracy
-    teacher = small_convnet(image_size, train.num_classes)
+    teacher = small_convnet(train.images.shape[1], train.num_classes)
     _train(teacher, train, batches, num_replicas, seed)
     accuracy = _accuracy(teacher, batches)
     if accuracy >= WANTED_ACCURACY:
-        with replacing(path) as temporary:
-            teacher.save(temporary)
-        print(f"Teacher: {accuracy:.1%} on the test part; kept for the next run at {path}.")
+        print(f"Teacher: {accuracy:.1%} on the test part; {_keep(teacher, path)}.")
     else:
         print(
             f"Teacher: only {accuracy:.1%} on the test part, less than {WANTED_ACCURACY:.0%}; it is used but not kept."
         )
     return teacher, accuracy
+
+
+def _keep(teacher, path):
+    try:
+        with replacing(path) as temporary:
+            teacher.save(temporary)
+    except OSError as error:  # a home that cannot be written to is no reason to lose the run
+        return f"it could not be kept for the next run at {path} ({error.strerror}; KERAS_HOME names another place)"
+    return f"kept for the next run at {path}"
 
 
 def _train(teacher, train, test_batches, num_replicas, seed):

@@ -17,51 +17,76 @@ _SHOWN = {"val_accuracy": "test", "val_class_accuracy": "class", "val_distillati
 
 
 class History(keras.callbacks.Callback):
-    """Collects a row an epoch and keeps `history.csv` up to date.
+    """Collects a row for every whole epoch and keeps `history.csv` up to date.
 
     Args:
         path: Path of the CSV file; it is replaced whole after every epoch.
+        batch_size: Number of images in a batch, over all replicas.
 
     Attributes:
         rows: List of dictionaries: epoch (from 1), learning_rate, seconds (training only), images_per_second, and the logs.
+        total_seconds: Seconds of the run so far, evaluation included, with those before an interruption.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, batch_size):
         super().__init__()
         self.path = pathlib.Path(path)
+        self.batch_size = batch_size
         self.rows = []
-        self.images_per_epoch = 0
+        self._speeds = []  # of this process, whose first epoch compiles
+        self._steps = 0
+        self._seconds_before = 0.0
+        self._started = time.perf_counter()
         self._began = self._trained = None
 
+    def go_on(self, rows, seconds):
+        """Takes over the rows and the seconds of a run that is gone on with."""
+        self.rows[:] = rows
+        self._seconds_before = seconds
+
+    @property
+    def last_epoch(self):
+        """Number of the last whole epoch, 0 before the first."""
+        return self.rows[-1]["epoch"] if self.rows else 0
+
+    @property
+    def total_seconds(self):
+        return self._seconds_before + time.perf_counter() - self._started
+
+    @property
+    def images_per_second(self):
+        """Of this process's epochs (or of those before it) after the first, which compiles; or of that; or None."""
+        speeds = self._speeds or [row["images_per_second"] for row in self.rows]
+        speeds = speeds[1:] or speeds
+        return sum(speeds) / len(speeds) if speeds else None
+
     def on_epoch_begin(self, epoch, logs=None):
-        self._began, self._trained = time.perf_counter(), None
+        self._began, self._trained, self._steps = time.perf_counter(), None, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._steps += 1
 
     def on_test_begin(self, logs=None):
         self._trained = self._trained or time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
+        if self._steps < self.params["steps"]:  # cut short
+            return
         seconds = (self._trained or time.perf_counter()) - self._began
         learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self._speeds.append(self._steps * self.batch_size / seconds)
         row = {"epoch": epoch + 1, "learning_rate": learning_rate, "seconds": seconds}
-        row["images_per_second"] = self.images_per_epoch / seconds
+        row["images_per_second"] = self._speeds[-1]
         row.update((name, float(value)) for name, value in (logs or {}).items())
         self.rows.append(row)
-        self.write()
+        self._write()
 
-    def write(self):
-        """Writes all rows to the CSV file."""
+    def _write(self):
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(self.rows[-1]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_whole(self.path, text.getvalue())
-
-    @property
-    def images_per_second(self):
-        """Of the epochs after the first, which compiles; of the first where it is the only one; None before that."""
-        speeds = [row["images_per_second"] for row in self.rows]
-        speeds = speeds[1:] or speeds
-        return sum(speeds) / len(speeds) if speeds else None
 
 
 class Progress(keras.callbacks.Callback):
@@ -84,7 +109,7 @@ class Progress(keras.callbacks.Callback):
         self.first_epoch = first_epoch
 
     def on_train_begin(self, logs=None):
-        tqdm = require("tqdm", extra="train", purpose="The progress bar")
+        tqdm = require("tqdm", extra="run", purpose="The progress bar")
         self.bar = tqdm.tqdm(
             total=self.epochs * self.steps_per_epoch,
             initial=self.first_epoch * self.steps_per_epoch,
@@ -114,7 +139,8 @@ class Progress(keras.callbacks.Callback):
 class GracefulStop(keras.callbacks.Callback):
     """Turns Ctrl-C (and a request to terminate) into an orderly end after the batch at hand; a second one ends at once.
 
-    An exception in the middle of a step would leave a JAX model without its variables.
+    An exception in the middle of a step would leave a JAX model without its variables. What comes during a validation
+    takes effect at its end, when the epoch is whole.
 
     Attributes:
         interrupted: Whether a signal came.
@@ -136,6 +162,10 @@ class GracefulStop(keras.callbacks.Callback):
             signal.signal(kind, handler)
 
     def on_train_batch_end(self, batch, logs=None):
+        if self.interrupted:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
         if self.interrupted:
             self.model.stop_training = True
 

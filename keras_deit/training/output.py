@@ -1,27 +1,33 @@
 """The output directory of a run: claiming it, and what is written at the end."""
 
+import contextlib
 import datetime
+import importlib
 import json
 import pathlib
 import platform
-import resource
-import sys
-from importlib import metadata
 
 import keras
 import numpy as np
 
 import keras_deit
+from keras_deit.extras import require
 from keras_deit.files import replacing, write_whole
+from keras_deit.training import checkpoint
 from keras_deit.training.settings import read_config, resolve, write_config
 
-CONFIG, SUMMARY = "config.toml", "summary.json"
+CONFIG, SUMMARY, LOCK = "config.toml", "summary.json", ".lock"
 
 
 def default_directory(settings):
-    """A fresh directory under `runs/`, named for variant, dataset and time."""
+    """A name under `runs/` for a fresh directory, of variant, dataset and time, that no other run has."""
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return pathlib.Path("runs") / f"{settings.variant}-{settings.dataset}-{time}"
+    first = pathlib.Path("runs") / f"{settings.variant}-{settings.dataset}-{time}"
+    directory, number = first, 1
+    while directory.exists():
+        number += 1
+        directory = first.with_name(f"{first.name}-{number}")
+    return directory
 
 
 def check_free(directory):
@@ -40,13 +46,40 @@ def check_free(directory):
             f"The output directory {str(directory)!r} holds another run. Add --resume to go on with it, or choose another "
             "--output-dir."
         )
-    if directory.exists() and any(directory.iterdir()):
+    if directory.exists() and any(path.name != LOCK for path in directory.iterdir()):
         raise ValueError(f"The output directory {str(directory)!r} is not empty. Choose another --output-dir.")
 
 
-def claim(directory, settings):
-    """Makes the directory of a new run and writes its `config.toml`."""
+@contextlib.contextmanager
+def held(directory):
+    """Keeps every other process out of a run's directory, which is made, and removed again where it stays empty.
+
+    Args:
+        directory: Path.
+
+    Raises:
+        ValueError: If another process is at work there.
+    """
+    filelock = require("filelock", extra="run", purpose="Keeping two runs out of one directory")
     directory.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(directory / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise ValueError(
+            f"Another run is at work in {str(directory)!r}. Wait for its end, or choose another --output-dir."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        (directory / LOCK).unlink(missing_ok=True)
+        if not any(directory.iterdir()):
+            directory.rmdir()
+
+
+def write_settings(settings, directory):
+    """Writes `config.toml`, which makes the directory that of this run."""
     write_config(settings, directory / CONFIG)
 
 
@@ -61,12 +94,19 @@ def settings_to_resume(directory, command_line):
         `Settings`.
 
     Raises:
-        ValueError: If there is no run, it is complete, or the command line contradicts it.
+        ValueError: If there is no run, it is complete, it was begun on another backend, or the command line
+            contradicts it.
     """
     if not (directory / CONFIG).exists():
         raise ValueError(f"There is no run to resume in {str(directory)!r}: no file {CONFIG}.")
     if (directory / SUMMARY).exists() and json.loads((directory / SUMMARY).read_text())["complete"]:
         raise ValueError(f"The run in {str(directory)!r} is complete; see {SUMMARY}. There is nothing to resume.")
+    begun_on = checkpoint.backend_of(directory)
+    if begun_on not in (None, keras.backend.backend()):
+        raise ValueError(
+            f"The run in {str(directory)!r} was begun on {begun_on}, whose random numbers are its own, and this is "
+            f"{keras.backend.backend()}. Set KERAS_BACKEND={begun_on}."
+        )
     settings = resolve({}, directory / CONFIG)
     written = read_config(directory / CONFIG)
     for name, value in command_line.items():
@@ -89,8 +129,11 @@ def save_student(student, directory):
 
 
 def write_summary(summary, directory):
-    """Writes `summary.json`."""
-    write_whole(directory / SUMMARY, json.dumps(summary, indent=2) + "\n")
+    """Writes `summary.json`; a number that is not finite, which JSON does not have, as null."""
+    finite = keras.tree.map_structure(
+        lambda value: None if isinstance(value, float) and not np.isfinite(value) else value, summary, none_is_leaf=True
+    )
+    write_whole(directory / SUMMARY, json.dumps(finite, indent=2, allow_nan=False) + "\n")
 
 
 def versions():
@@ -101,39 +144,7 @@ def versions():
         "python": platform.python_version(),
         "keras": keras.version(),
         "backend": backend,
-        backend: metadata.version(backend),
+        backend: importlib.import_module(backend).__version__,  # the package may have another name, as tensorflow-cpu
         "numpy": np.__version__,
         "platform": platform.platform(),
     }
-
-
-def peak_memory():
-    """Largest memory used so far in bytes: of the GPU where there is one, else of the process."""
-    on_gpu = _GPU_PEAKS[keras.backend.backend()]()
-    if on_gpu is not None:
-        return on_gpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes
-
-
-def _tensorflow_gpu_peak():
-    import tensorflow as tf
-
-    gpus = tf.config.list_logical_devices("GPU")
-    return sum(tf.config.experimental.get_memory_info(gpu.name[-5:])["peak"] for gpu in gpus) if gpus else None
-
-
-def _jax_gpu_peak():
-    import jax
-
-    statistics = [device.memory_stats() for device in jax.local_devices() if device.platform != "cpu"]
-    return sum(entry["peak_bytes_in_use"] for entry in statistics if entry) if statistics else None
-
-
-def _torch_gpu_peak():
-    import torch
-
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-
-
-_GPU_PEAKS = {"tensorflow": _tensorflow_gpu_peak, "jax": _jax_gpu_peak, "torch": _torch_gpu_peak}

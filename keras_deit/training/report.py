@@ -1,5 +1,9 @@
 """The closing summary, for a person to read."""
 
+import shlex
+
+import keras
+
 from keras_deit.training.history import duration
 
 _ROWS = {
@@ -21,7 +25,7 @@ def describe(summary, directory):
     Returns:
         Text of several lines.
     """
-    minutes, memory = duration(summary["seconds"]), summary["peak_memory_bytes"] / 2**30
+    minutes, memory = duration(summary["seconds"]), memory_in_words(summary["peak_memory_bytes"])
     speed = f"{summary['images_per_second']:,.0f} images a second, " if summary["images_per_second"] else ""
     lines = [
         "",
@@ -30,14 +34,31 @@ def describe(summary, directory):
         *_accuracies(summary),
         "",
         f"{summary['parameters']:,} parameters, {summary['epochs']} epochs in {minutes}",
-        f"{speed}{memory:.2f} GiB of memory at the most",
+        f"{speed}{memory} at the most",
         "",
         f"The student: {directory / 'student.keras'} (keras.saving.load_model, after `import keras_deit`)",
         f"The curves:  {directory / 'curves.png'}",
     ]
     if not summary["complete"]:
-        lines.append(f"Go on with:  python scripts/train.py --output-dir {directory} --resume")
+        lines.append(how_to_go_on(directory))
     return "\n".join(lines)
+
+
+def how_to_go_on(directory):
+    """The command that goes on with an interrupted run, as a line."""
+    command = ["python", "scripts/train.py", "--output-dir", str(directory), "--resume"]
+    return f"Go on with:  KERAS_BACKEND={keras.backend.backend()} {shlex.join(command)}"
+
+
+def memory_in_words(peak):
+    """A number of bytes for a person to read.
+
+    Example:
+
+    >>> memory_in_words(3 * 2**29), memory_in_words(None)
+    ('1.50 GiB of memory', 'an unknown amount of memory')
+    """
+    return "an unknown amount of memory" if peak is None else f"{peak / 2**30:.2f} GiB of memory"
 
 
 def _accuracies(summary):

@@ -23,9 +23,9 @@ class Settings:
         recipe: Name of the recipe that the unset fields come from.
         teacher: Path of a teacher, or None for a small convnet that is trained first.
         teacher_outputs, teacher_image_size, teacher_value_range, teacher_mean, teacher_std: See `keras_deit.Teacher`;
-            with none of them set, a teacher at a path takes the student's images as they are and answers with logits.
+            with none of the last three set, a teacher at a path takes images normalised as the student's.
         image_size: Side of the images in pixels; None means the dataset's.
-        patch_size: Side of a patch; None means half of the image, which suits 8×8 digits.
+        patch_size: Side of a patch; None means one that suits the image size.
         steps_per_epoch: None means the whole dataset.
         precision: `"float32"`, `"bfloat16"` or `"float16"` (mixed).
         strategy: See `keras_deit.training.strategy.place`.
@@ -91,14 +91,17 @@ def resolve(command_line, config=None):
         `Settings`.
 
     Raises:
-        ValueError: If the file has an unknown key, or a value is out of range.
+        ValueError: If the file has an unknown key, its recipe and that of the command line differ, or a value is of the
+            wrong type or out of range.
 
     Example:
 
     >>> resolve({"variant": "deit_ti", "epochs": 5}).batch_size
     32
     """
-    given = {**(read_config(config) if config else {}), **_set(command_line)}
+    given = _set(command_line)
+    if config:
+        given = _over(read_config(config), given, config)
     recipe = recipes.get(given.get("recipe", _DEFAULTS["recipe"]))
     from_recipe = {name: getattr(recipe, name) for name in _RECIPE_FIELDS}
     values = {**_DEFAULTS, **from_recipe, **given}
@@ -143,7 +146,7 @@ def write_config(settings, path):
         settings: `Settings`.
         path: Path of the file; it appears whole or not at all.
     """
-    tomli_w = require("tomli_w", extra="train", purpose="Writing config.toml")
+    tomli_w = require("tomli_w", extra="run", purpose="Writing config.toml")
     values = _set(dataclasses.asdict(settings))  # TOML has no null: what is None is left out
     write_whole(path, tomli_w.dumps(values))
 
@@ -152,16 +155,76 @@ def _set(values):
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _over(config, command_line, path):
+    recipe = command_line.get("recipe")
+    if "recipe" in config and recipe not in (None, config["recipe"]):
+        raise ValueError(
+            f"{str(path)!r} holds settings of the recipe {config['recipe']!r}, which come before those of --recipe "
+            f"{recipe}. Leave out one of the two."
+        )
+    return {**config, **command_line}
+
+
 def _check(settings):
-    for name in ("epochs", "batch_size", "image_size", "patch_size", "steps_per_epoch"):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
+    for field in dataclasses.fields(settings):
+        _check_type(field, getattr(settings, field.name))
     choices = {"distillation": DISTILLATIONS, "precision": tuple(PRECISIONS)}
     for name, known in choices.items():
         if getattr(settings, name) not in known:
             raise ValueError(f"`{name}` must be one of {known}. Received: {name}={getattr(settings, name)!r}")
-    if settings.distillation == "none" and settings.compare:
-        raise ValueError("`--compare` sets a distilled student beside one without a teacher: choose hard or soft.")
-    if settings.distillation == "none" and settings.attention_weight:
-        raise ValueError("`attention_weight` needs a teacher: choose hard or soft distillation.")
+    for names, is_allowed, expected in _RANGES:
+        for name in names:
+            value = getattr(settings, name)
+            if value is not None and not is_allowed(value):
+                raise ValueError(f"`{name}` must {expected}. Received: {name}={value}")
+    _check_teacher(settings)
+
+
+_RANGES = (
+    (
+        (
+            *("epochs", "batch_size", "steps_per_epoch", "image_size", "patch_size", "teacher_image_size"),
+            *("learning_rate", "learning_rate_batch", "temperature"),
+        ),
+        lambda value: value > 0,
+        "be positive",
+    ),
+    (
+        ("seed", "min_learning_rate", "warmup_epochs", "warmup_learning_rate", "weight_decay", "attention_weight"),
+        lambda value: value >= 0,
+        "not be negative",
+    ),
+    (("label_smoothing", "drop_path_rate"), lambda value: 0 <= value < 1, "be at least 0 and less than 1"),
+    (("alpha",), lambda value: 0 <= value <= 1, "lie in 0..1"),
+    (
+        ("teacher_value_range",),
+        lambda value: len(value) == 2 and value[0] < value[1],
+        "be two numbers, the smaller one first",
+    ),
+    (("teacher_mean", "teacher_std"), lambda value: len(value) in (1, 3), "be one number, or one for each channel"),
+    (("teacher_std",), lambda value: min(value) > 0, "be positive"),
+)
+
+
+def _check_type(field, value):
+    accepted = (field.type | int) if isinstance(0.5, field.type) else field.type
+    if not isinstance(value, accepted) or (isinstance(value, bool) and field.type is not bool):
+        expected = field.type.__name__ if isinstance(field.type, type) else str(field.type).replace(" | None", "")
+        raise ValueError(f"`{field.name}` must be of type {expected}. Received: {field.name}={value!r}")
+
+
+def _check_teacher(settings):
+    if settings.distillation == "none":
+        given = [name for name in ("compare", "attention_weight", "alpha", "teacher") if getattr(settings, name)]
+        if given:
+            raise ValueError(f"`{given[0]}` is about a teacher, and there is none: choose hard or soft distillation.")
+    if settings.teacher is None:
+        options = [field.name for field in dataclasses.fields(settings) if field.name.startswith("teacher_")]
+        given = [name for name in options if getattr(settings, name) is not None]
+        if given:
+            raise ValueError(f"`{given[0]}` describes a teacher of your own. Which one? Pass --teacher as well.")
+        if settings.attention_weight:
+            raise ValueError(
+                "`attention_weight` needs a transformer teacher, and the one that a run trains by itself is a convnet. "
+                "Pass --teacher as well."
+            )

@@ -1,8 +1,9 @@
-"""Where a run computes: one device, replicas on TensorFlow, or data parallelism on JAX."""
+"""Where a run computes: one device, replicas on TensorFlow, or data parallelism on JAX; and the memory there."""
 
 import contextlib
 import dataclasses
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Callable
 
 import keras
 
@@ -15,11 +16,11 @@ class Placement:
 
     Attributes:
         num_replicas: Number of devices that share a batch.
-        scope: Context manager within which everything is built.
+        scope: Makes a context manager; all of a run, from building the models to their evaluation, happens within one.
     """
 
     num_replicas: int
-    scope: AbstractContextManager
+    scope: Callable
 
 
 def place(strategy):
@@ -38,7 +39,7 @@ def place(strategy):
     if strategy not in STRATEGIES:
         raise ValueError(f"`strategy` must be one of {STRATEGIES}. Received: strategy={strategy!r}")
     if strategy == "none":
-        return Placement(1, contextlib.nullcontext())
+        return Placement(1, contextlib.nullcontext)
     return _mirrored() if strategy == "mirrored" else _data_parallel()
 
 
@@ -52,6 +53,12 @@ def check_batch_size(batch_size, num_replicas):
         )
 
 
+def peak_memory():
+    """Largest memory used so far in bytes: of the GPUs where there are any, else of the process; None if not known."""
+    on_gpu = _GPU_PEAKS[keras.backend.backend()]()
+    return _process_peak() if on_gpu is None else on_gpu
+
+
 def _mirrored():
     _check_backend("mirrored", "tensorflow")
     import tensorflow as tf
@@ -59,13 +66,13 @@ def _mirrored():
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     devices = gpus or [device.name for device in tf.config.list_logical_devices("CPU")]
     strategy = tf.distribute.MirroredStrategy(devices)
-    return Placement(strategy.num_replicas_in_sync, strategy.scope())
+    return Placement(strategy.num_replicas_in_sync, strategy.scope)
 
 
 def _data_parallel():
     _check_backend("data_parallel", "jax")
     distribution = keras.distribution.DataParallel()
-    return Placement(len(keras.distribution.list_devices()), distribution.scope())
+    return Placement(len(keras.distribution.list_devices()), distribution.scope)
 
 
 def _check_backend(strategy, needed):
@@ -74,3 +81,35 @@ def _check_backend(strategy, needed):
             f"The strategy {strategy!r} belongs to the {needed} backend, and this is {keras.backend.backend()!r}. Set "
             f"KERAS_BACKEND={needed}; the strategies are: none (every backend), mirrored (tensorflow), data_parallel (jax)."
         )
+
+
+def _process_peak():
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has no such module
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes
+
+
+def _tensorflow_gpu_peak():
+    import tensorflow as tf
+
+    gpus = [f"GPU:{index}" for index, _ in enumerate(tf.config.list_logical_devices("GPU"))]
+    return sum(tf.config.experimental.get_memory_info(gpu)["peak"] for gpu in gpus) if gpus else None
+
+
+def _jax_gpu_peak():
+    import jax
+
+    statistics = [device.memory_stats() for device in jax.local_devices() if device.platform != "cpu"]
+    return sum(entry["peak_bytes_in_use"] for entry in statistics if entry) if statistics else None
+
+
+def _torch_gpu_peak():
+    import torch
+
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+
+
+_GPU_PEAKS = {"tensorflow": _tensorflow_gpu_peak, "jax": _jax_gpu_peak, "torch": _torch_gpu_peak}

@@ -15,11 +15,16 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.cli import main
+from keras_deit.export import report
 from keras_deit.models.variants import VARIANTS
+from keras_deit.training import output
+from keras_deit.training.history import History
+from tests.export.students import needs_litert
 
-for package in ("sklearn", "matplotlib", "tomli_w", "tqdm"):
+for package in ("filelock", "sklearn", "matplotlib", "tomli_w", "tqdm"):
     pytest.importorskip(package, reason=f"the main job needs {package}")
 
+BACKEND = keras.backend.backend()
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "train.py"
 SHORT = ["--variant", "deit_short", "--epochs", "2", "--steps-per-epoch", "2", "--batch-size", "8"]
 
@@ -27,22 +32,30 @@ SHORT = ["--variant", "deit_short", "--epochs", "2", "--steps-per-epoch", "2", "
 PARAMETERS = 2 * (12 * 192**2 + 13 * 192) + (48 * 192 + 192) + 8 * 192 + 2 * 192 + 2 * (192 * 10 + 10)
 
 
-@pytest.fixture(scope="session")
-def home(tmp_path_factory):
-    """A fresh directory for Keras, where the teacher is kept between the tests."""
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(autouse=True)
-def _short_runs(home, monkeypatch):
-    """A DeiT-Ti of two blocks instead of twelve: what is compiled is what takes the time."""
-    monkeypatch.setenv("KERAS_HOME", str(home))
+@pytest.fixture(scope="module", autouse=True)
+def _short_runs(tmp_path_factory):
+    """A home of their own, where the teacher is kept, and a DeiT-Ti of two blocks: compiling is what takes the time."""
     short = dataclasses.replace(VARIANTS["deit_ti"], arguments={**VARIANTS["deit_ti"].arguments, "num_layers": 2})
-    monkeypatch.setitem(VARIANTS, "deit_short", short)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setitem(VARIANTS, "deit_short", short)
+        yield
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(_short_runs, tmp_path_factory):
+    """The directory of a run that nothing disturbed."""
+    directory = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    assert train(*SHORT, "--output-dir", directory) == 0
+    return directory
 
 
 def train(*arguments):
     return main(["train", *map(str, arguments)])
+
+
+def summary_of(directory):
+    return json.loads((directory / "summary.json").read_text())
 
 
 def test_a_whole_run_has_teacher_student_and_summary(tmp_path, capsys):
@@ -55,7 +68,7 @@ def test_a_whole_run_has_teacher_student_and_summary(tmp_path, capsys):
     expected = {"config.toml", "history.csv", "curves.png", "student.keras", "student.weights.h5", "summary.json"}
     assert names == expected | {"without_teacher"}
 
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    summary = summary_of(tmp_path / "run")
     assert summary["complete"]
     assert summary["teacher"]["accuracy"] >= 0.98
     assert summary["parameters"] == PARAMETERS
@@ -73,53 +86,99 @@ def test_a_whole_run_has_teacher_student_and_summary(tmp_path, capsys):
     np.testing.assert_allclose((fused.argmax(-1) == test.labels).mean(), summary["student"]["accuracy"], atol=1e-6)
 
 
-def test_the_largest_variant_of_deit_runs_as_a_script(home, tmp_path):
+def test_the_largest_variant_of_deit_runs_as_a_script(tmp_path):
     command = [sys.executable, SCRIPT, "--variant", "deit_b", "--epochs", "1", "--steps-per-epoch", "2"]
     result = subprocess.run([*command, "--output-dir", tmp_path / "run"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Done." in result.stdout
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 1
+    assert summary_of(tmp_path / "run")["epochs"] == 1
 
 
-def test_its_configuration_repeats_a_run_exactly(tmp_path):
-    assert train(*SHORT, "--seed", 3, "--distillation", "soft", "--output-dir", tmp_path / "one") == 0
-    assert train("--config", tmp_path / "one" / "config.toml", "--output-dir", tmp_path / "two") == 0
-    assert (tmp_path / "one" / "config.toml").read_text() == (tmp_path / "two" / "config.toml").read_text()
-    one, two = (json.loads((tmp_path / name / "summary.json").read_text())["student"] for name in ("one", "two"))
+def test_its_configuration_repeats_a_run_exactly(uninterrupted, tmp_path):
+    assert train("--config", uninterrupted / "config.toml", "--output-dir", tmp_path / "two") == 0
+    assert (uninterrupted / "config.toml").read_text() == (tmp_path / "two" / "config.toml").read_text()
+    one, two = (summary_of(directory)["student"] for directory in (uninterrupted, tmp_path / "two"))
     np.testing.assert_allclose(list(one.values()), list(two.values()), rtol=1e-4)
 
 
 def test_without_distillation_the_labels_alone_teach(tmp_path):
     assert train(*SHORT, "--distillation", "none", "--output-dir", tmp_path / "run") == 0
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    summary = summary_of(tmp_path / "run")
     assert summary["teacher"]["accuracy"] is None
     assert set(keras.saving.load_model(tmp_path / "run" / "student.keras").output) == {"class"}
 
 
-def test_a_given_teacher_with_its_own_normalisation(tmp_path):
-    convnet = keras.Sequential(
-        [keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+@pytest.mark.parametrize(
+    ("options", "as_the_teacher_wants"),
+    [
+        ([], lambda pixels: (pixels / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD),
+        (["--teacher-value-range", "0,255", "--teacher-mean", "100"], lambda pixels: pixels - 100.0),
+    ],
+    ids=["normalised as the student's", "pixels less 100"],
+)
+def test_a_given_teacher_sees_what_it_was_trained_on(options, as_the_teacher_wants, tmp_path, capsys):
+    teacher = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
     )
-    convnet.save(tmp_path / "teacher.keras")
-    options = [
-        "--teacher",
-        tmp_path / "teacher.keras",
-        "--teacher-outputs",
-        "probabilities",
-        "--teacher-image-size",
-        16,
-    ]
-    assert train(*SHORT, *options, "--teacher-value-range", "0,255", "--output-dir", tmp_path / "run") == 0
+    teacher.save(tmp_path / "teacher.keras")
+    test, (kernel, bias) = kd.data.load("digits", "test"), teacher.get_weights()
+    answers = (
+        as_the_teacher_wants(test.images.astype("float64")).reshape(len(test.images), -1) @ kernel + bias
+    ).argmax(-1)
+    options = ["--teacher", tmp_path / "teacher.keras", "--teacher-outputs", "probabilities", *options]
+    assert train(*SHORT, *options, "--output-dir", tmp_path / "run") == 0
+    summary = summary_of(tmp_path / "run")
+    np.testing.assert_allclose(summary["teacher"]["accuracy"], (answers == test.labels).mean(), atol=1e-6)
+    assert f"{summary['teacher']['accuracy']:.1%} on the test part" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras has no replicas on PyTorch")
-def test_replicas_share_the_batch(home, tmp_path):
-    strategy = {"tensorflow": "mirrored", "jax": "data_parallel"}[keras.backend.backend()]
-    assert train(*SHORT, "--strategy", strategy, "--output-dir", tmp_path / "run") == 0
-    assert train(*SHORT, "--output-dir", tmp_path / "one") == 0
-    runs = (json.loads((tmp_path / name / "summary.json").read_text())["student"] for name in ("run", "one"))
-    two, one = (np.array([results[name] for name in ("loss", "class_loss", "accuracy")]) for results in runs)
-    np.testing.assert_allclose(two, one, rtol=1e-2)
+@pytest.mark.parametrize("strategy", ["none", "mirrored", "data_parallel"])
+def test_an_interrupted_run_goes_on_to_the_same_student_on_every_strategy(
+    strategy, uninterrupted, tmp_path, monkeypatch
+):
+    if {"none": BACKEND, "mirrored": "tensorflow", "data_parallel": "jax"}[strategy] != BACKEND:
+        pytest.skip("a strategy of another backend")
+    replicas, begin = [], History.on_epoch_begin
+
+    def spy(self, epoch, logs=None):
+        replicas.append(replicas_of(self.model))
+        begin(self, epoch, logs)
+
+    monkeypatch.setattr(History, "on_epoch_begin", spy)
+    options = [*SHORT, "--strategy", strategy, "--output-dir", tmp_path / "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "on_train_batch_begin", interrupt_in_the_second_epoch)
+        assert train(*options) == 130
+    cut = summary_of(tmp_path / "run")
+    assert (cut["complete"], cut["epochs"]) == (False, 1)
+    assert json.loads((tmp_path / "run" / "checkpoint.json").read_text())["epoch"] == 1
+    assert train("--output-dir", tmp_path / "run", "--resume") == 0
+    assert replicas == [1 if strategy == "none" else 2] * 3
+    assert not (tmp_path / "run" / "checkpoint.json").exists()
+    resumed, expected = summary_of(tmp_path / "run"), summary_of(uninterrupted)
+    assert resumed["epochs"] == expected["epochs"] == 2
+    for name, value in expected["student"].items():
+        np.testing.assert_allclose(resumed["student"][name], value, rtol=1e-4 if name.endswith("loss") else 1e-2)
+
+
+def replicas_of(model):
+    """Number of devices that really share a batch."""
+    if BACKEND == "tensorflow":
+        return model.distribute_strategy.num_replicas_in_sync
+    distribution = keras.distribution.distribution() if BACKEND == "jax" else None
+    return distribution.device_mesh.shape[0] if distribution else 1
+
+
+def interrupt_in_the_second_epoch(self, batch, logs=None):
+    if self.last_epoch == 1 and batch == 0:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras has no replicas on PyTorch")
+@pytest.mark.parametrize("options", [["--compare"], ["--dry-run"]], ids=["compare", "dry run"])
+def test_what_is_built_twice_is_built_on_the_replicas(options, tmp_path):
+    strategy = {"tensorflow": "mirrored", "jax": "data_parallel"}[BACKEND]
+    assert train(*SHORT, *options, "--strategy", strategy, "--output-dir", tmp_path / "run") == 0
 
 
 def test_a_dry_run_keeps_nothing(tmp_path, capsys):
@@ -131,7 +190,7 @@ def test_a_dry_run_keeps_nothing(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_ctrl_c_leaves_a_usable_student_and_the_run_goes_on_from_there(home, tmp_path):
+def test_ctrl_c_leaves_a_usable_student_and_says_where_it_is(tmp_path):
     arguments = ["--variant", "deit_ti", "--epochs", "500", "--steps-per-epoch", "2", "--batch-size", "8"]
     arguments += ["--output-dir", tmp_path / "run"]
     process = subprocess.Popen(
@@ -145,17 +204,53 @@ def test_ctrl_c_leaves_a_usable_student_and_the_run_goes_on_from_there(home, tmp
     assert process.wait(timeout=120) == 130
     assert "Interrupted" in printed
     assert str(tmp_path / "run" / "student.keras") in printed
-    assert "--resume" in printed
+    assert f"KERAS_BACKEND={BACKEND} python scripts/train.py --output-dir {tmp_path / 'run'} --resume" in printed
     student = keras.saving.load_model(tmp_path / "run" / "student.keras")
     assert all(np.isfinite(weight).all() for weight in student.get_weights())
-    state = json.loads((tmp_path / "run" / "checkpoint.json").read_text())
-    assert 2 <= state["epoch"] < 500
+    assert 2 <= json.loads((tmp_path / "run" / "checkpoint.json").read_text())["epoch"] < 500
 
-    config = tmp_path / "run" / "config.toml"
-    config.write_text(config.read_text().replace("epochs = 500", f"epochs = {state['epoch'] + 1}", 1))
-    assert train("--output-dir", tmp_path / "run", "--resume") == 0
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == state["epoch"] + 1
-    assert not (tmp_path / "run" / "checkpoint.json").exists()
+
+def test_a_second_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def twice(self, batch, logs=None):
+        interrupt_in_the_second_epoch(self, batch)
+        interrupt_in_the_second_epoch(self, batch)
+
+    monkeypatch.setattr(History, "on_train_batch_begin", twice)
+    assert train(*SHORT, "--output-dir", tmp_path / "run") == 130
+    assert "--resume" in capsys.readouterr().err
+    assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_two_runs_do_not_share_a_directory(tmp_path, capsys):
+    with output.held(tmp_path / "run"):
+        assert train(*SHORT, "--output-dir", tmp_path / "run") == 2
+    assert "Another run is at work" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@needs_litert
+def test_exports_are_written_and_compared(tmp_path, capsys):
+    assert train(*SHORT, "--export", "saved_model,litert", "--output-dir", tmp_path / "run") == 0
+    exports = summary_of(tmp_path / "run")["exports"]
+    assert [report["format"] for report in exports] == ["saved_model", "litert"]
+    assert all(report["agrees"] and 0 <= report["largest_difference"] < 1e-4 for report in exports)
+    assert capsys.readouterr().out.count("differ by at most") == 2
+
+
+@needs_litert
+def test_an_export_that_answers_otherwise_is_a_failure(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report, "run_litert", lambda path, images: np.full((len(images), 10), np.nan, "float32"))
+    assert train(*SHORT, "--export", "litert", "--output-dir", tmp_path / "run") == 1
+    assert "do not use this export" in capsys.readouterr().out
+    (written,) = summary_of(tmp_path / "run")["exports"]
+    assert (written["agrees"], written["largest_difference"]) == (False, None)
+
+
+def test_mixed_precision_trains(tmp_path):
+    assert train(*SHORT, "--precision", "bfloat16", "--distillation", "soft", "--output-dir", tmp_path / "run") == 0
+    student = keras.saving.load_model(tmp_path / "run" / "student.keras")
+    assert student.dtype_policy.name == "mixed_bfloat16"
+    assert {weight.dtype for weight in student.get_weights()} == {np.dtype("float32")}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +265,11 @@ def test_ctrl_c_leaves_a_usable_student_and_the_run_goes_on_from_there(home, tmp
         ([*SHORT, "--resume"], "Which one?"),
         ([*SHORT, "--export", "onnx"], "onnx"),
         ([*SHORT, "--data-dir", "."], "still to come"),
+        ([*SHORT, "--alpha", "2"], "`alpha` must lie in 0..1"),
+        ([*SHORT, "--attention-weight", "1"], "needs a transformer teacher"),
+        ([*SHORT, "--batch-size", "2000"], "cannot be drawn from the 1433"),
+        ([*SHORT, "--teacher-std", "0"], "`teacher_std` must be positive"),
+        ([*SHORT, "--resume", "--config", "x.toml"], "Which one?"),
     ],
 )
 def test_bad_input_gets_one_line_that_says_what_to_do(tmp_path, capsys, arguments, message):

@@ -35,6 +35,10 @@ def test_evaluation_sees_every_image_once_and_pads_with_weight_zero(numbered):
     assert [len(batch) for batch in images] == [4, 4, 4]
     kept = np.concatenate(images)[np.concatenate(weights) > 0]
     assert numbers(kept) == list(range(10))
+    # Keras's mean over all twelve is the mean over the ten real ones, which all weigh the same.
+    weights = np.concatenate(weights)
+    np.testing.assert_allclose(weights.mean(), 10 / 12 * 12 / 10, rtol=1e-6)
+    assert set(weights) == {0, weights[0]}
     assert len(Batches(numbered, 4)[2][0]) == 2  # one device takes the short batch as it is
 
 

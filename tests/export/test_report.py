@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 
 import numpy as np
@@ -23,8 +24,9 @@ def test_export_writes_every_format_and_reports_on_each(exported):
 def test_another_model_differs(exported):
     model, directory, _ = exported
     other = type(model).from_config(model.get_config())  # fresh weights
-    difference = compare(other, directory / "student.tflite", images(2)).largest_difference
-    assert difference > 0.1
+    report = compare(other, directory / "student.tflite", images(2))
+    assert report.largest_difference > 0.1
+    assert not report.agrees
 
 
 @needs_litert
@@ -36,8 +38,11 @@ def test_images_that_do_not_fit_are_refused(exported):
 
 
 def test_a_report_reads_as_a_line():
-    report = Report("litert", "runs/1/student.tflite", size=23_800_000, images=16, largest_difference=4.9e-6)
+    report = Report(
+        "litert", "runs/1/student.tflite", size=23_800_000, images=16, largest_difference=4.9e-6, agrees=True
+    )
     assert str(report) == ("runs/1/student.tflite (litert, 23.8 MB): logits of 16 images differ by at most 4.9e-06")
+    assert "do not use" in str(dataclasses.replace(report, agrees=False))
 
 
 def test_nothing_at_the_path(tmp_path):

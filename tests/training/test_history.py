@@ -22,8 +22,7 @@ def fitted(callbacks, epochs=3):
 
 
 def test_every_epoch_becomes_a_row_of_the_file(tmp_path):
-    history = History(tmp_path / "history.csv")
-    history.images_per_epoch = 8
+    history = History(tmp_path / "history.csv", batch_size=2)
     fitted([history])
     with open(tmp_path / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -42,7 +41,7 @@ def test_a_line_for_every_epoch_with_the_time_left(capsys):
     assert lines[2].endswith("0 s left")
 
 
-def test_ctrl_c_ends_after_the_batch_and_the_second_one_at_once():
+def test_ctrl_c_ends_after_the_batch_and_the_second_one_at_once(tmp_path):
     with GracefulStop() as stop:
 
         class PressesCtrlC(keras.callbacks.Callback):
@@ -54,13 +53,35 @@ def test_ctrl_c_ends_after_the_batch_and_the_second_one_at_once():
                     os.kill(os.getpid(), signal.SIGINT)
 
         press = PressesCtrlC()
-        model = fitted([press, stop])
+        history = History(tmp_path / "history.csv", batch_size=2)
+        model = fitted([press, stop, history])
+        assert history.rows == []  # no epoch was whole
+        assert not (tmp_path / "history.csv").exists()
         assert stop.interrupted
         assert press.batches == 2
         assert np.all(np.isfinite(model.get_weights()[0]))
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_during_a_validation_ends_after_a_whole_epoch(tmp_path):
+    class PressesCtrlC(keras.callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            signal.raise_signal(signal.SIGINT)
+
+    history = History(tmp_path / "history.csv", batch_size=2)
+    with GracefulStop() as stop:
+        fitted([PressesCtrlC(), stop, history])
+    assert history.last_epoch == 1
+
+
+def test_a_run_that_goes_on_keeps_its_rows_and_seconds(tmp_path):
+    history = History(tmp_path / "history.csv", batch_size=2)
+    history.go_on([{"epoch": 7, "images_per_second": 5.0}], seconds=3600)
+    assert history.last_epoch == 7
+    assert 3600 < history.total_seconds < 3660
+    assert history.images_per_second == 5.0
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.7, "1 min 0 s"), (3700, "1 h 1 min")])

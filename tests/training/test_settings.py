@@ -22,8 +22,24 @@ def test_another_recipe_brings_its_own_values():
     assert (settings.epochs, settings.drop_path_rate, settings.alpha) == (300, 0.1, 0.3)
 
 
+def test_a_file_of_another_recipe_is_refused(tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text('variant = "deit_s"\nrecipe = "small_data"\n')
+    with pytest.raises(ValueError, match="Leave out one of the two"):
+        resolve({"recipe": "deit"}, config)
+    assert resolve({"recipe": "small_data"}, config).epochs == 20
+
+
 def test_the_written_file_repeats_the_run(tmp_path):
-    settings = resolve({"variant": "deit_ti", "teacher_value_range": (0.0, 255.0), "export": ("litert",), "seed": 5})
+    settings = resolve(
+        {
+            "variant": "deit_ti",
+            "teacher": "x.keras",
+            "teacher_value_range": (0.0, 255.0),
+            "export": ("litert",),
+            "seed": 5,
+        }
+    )
     write_config(settings, tmp_path / "config.toml")
     assert resolve({}, tmp_path / "config.toml") == settings
     written = tomllib.loads((tmp_path / "config.toml").read_text())
@@ -34,7 +50,15 @@ def test_the_written_file_repeats_the_run(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("epoch = 3", "unknown keys: epoch"), ("epochs = ", "not valid TOML"), (None, "cannot be read")],
+    [
+        ("epoch = 3", "unknown keys: epoch"),
+        ("epochs = ", "not valid TOML"),
+        (None, "cannot be read"),
+        ('epochs = "3"', "`epochs` must be of type int"),
+        ("epochs = true", "`epochs` must be of type int"),
+        ('alpha = "half"', "`alpha` must be of type float"),
+        ('export = "litert"', "`export` must be of type tuple"),
+    ],
 )
 def test_a_bad_file_is_refused(tmp_path, text, message):
     if text is not None:
@@ -49,7 +73,14 @@ def test_a_bad_file_is_refused(tmp_path, text, message):
         ({}, "Which variant"),
         ({"variant": "deit_ti", "epochs": 0}, "`epochs` must be positive"),
         ({"variant": "deit_ti", "precision": "int8"}, "`precision` must be one of"),
+        ({"variant": "deit_ti", "learning_rate": 0.0}, "`learning_rate` must be positive"),
+        ({"variant": "deit_ti", "label_smoothing": 1.0}, "`label_smoothing` must be at least 0 and less than 1"),
+        ({"variant": "deit_ti", "weight_decay": -1.0}, "`weight_decay` must not be negative"),
+        ({"variant": "deit_ti", "teacher": "x", "teacher_value_range": (0.0,)}, "two numbers"),
+        ({"variant": "deit_ti", "teacher": "x", "teacher_mean": (0.0, 1.0)}, "one for each channel"),
+        ({"variant": "deit_ti", "teacher_outputs": "logits"}, "Pass --teacher"),
         ({"variant": "deit_ti", "distillation": "none", "compare": True}, "choose hard or soft"),
+        ({"variant": "deit_ti", "distillation": "none", "alpha": 0.3}, "choose hard or soft"),
         ({"variant": "deit_ti", "recipe": "deit3_1k"}, "still to come"),
     ],
 )
