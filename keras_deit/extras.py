@@ -25,7 +25,7 @@ def require(module, extra, purpose):
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if not module.startswith((error.name or "").split(".")[0] or module):
+        if error.name and error.name.split(".")[0] != module.split(".")[0]:
             raise  # the module is there, and something that it needs is not: its own message says what
         raise ImportError(
             f"{purpose} needs `{module.split('.')[0]}`, which is not installed. "

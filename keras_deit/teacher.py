@@ -8,11 +8,13 @@ from keras import ops
 
 from keras_deit.extras import require
 from keras_deit.fusion import fuse
+from keras_deit.image_size import height_and_width
 
 OUTPUTS = ("logits", "probabilities")
 DATA_FORMATS = ("channels_last", "channels_first")
 _TINY = 1e-30  # the smallest probability whose logarithm is taken
 _PROBE_SEED = 20
+_PROBE_SIZE = 64  # of images whose size the student leaves open
 
 
 class Teacher:
@@ -64,7 +66,7 @@ class Teacher:
             raise ValueError(f"`value_range` must be (low, high). Received: value_range={value_range}")
         if std is not None and not np.all(np.asarray(std) > 0):
             raise ValueError(f"`std` must be positive. Received: std={std}")
-        self.image_size = None if image_size is None else _pair(image_size)
+        self.image_size = None if image_size is None else height_and_width(image_size)
         self.model = _load(model)
         self.mean = mean
         self.std = std
@@ -130,6 +132,8 @@ class Teacher:
                 "`attention_weight` needs a transformer teacher that gives its attention maps (a method "
                 f"`call_with_attention`), such as a keras_deit model. Received: {type(self.model).__name__}"
             )
+        image_shape = tuple(_PROBE_SIZE if side is None else side for side in image_shape)
+        self._check_size(image_shape)
         images = np.random.default_rng(_PROBE_SEED).normal(size=(2, *image_shape)).astype("float32")
         images = ops.convert_to_tensor(images)
         run = run or (lambda function, images, variables: function(images))
@@ -141,7 +145,7 @@ class Teacher:
                 f"shape={answers.shape}. Give the teacher a head for these classes, or build the student with "
                 f"num_classes={answers.shape[-1]}."
             )
-        self._check_kind(answers)
+        check_kind(answers, self.outputs)
         if not attention:
             return None
 
@@ -149,6 +153,17 @@ class Teacher:
             return self(images, image_mean, image_std, return_attention=True)[1][-1]
 
         return run(last_attention, images, self.variables).shape[-1] - self.num_prefix_tokens
+
+    def _check_size(self, image_shape):
+        wanted = getattr(self.model, "input_shape", None)
+        if not isinstance(wanted, tuple) or len(wanted) != 4 or self.data_format != "channels_last":
+            return
+        shown = (*(self.image_size or image_shape[:2]), image_shape[2])
+        if any(side not in (None, given) for side, given in zip(wanted[1:], shown, strict=True)):
+            raise ValueError(
+                f"The teacher takes images of shape {wanted[1:]} and would be shown {shown}. Say which size it wants: "
+                f"`keras_deit.Teacher(model, image_size={wanted[1:3]}, ...)`."
+            )
 
     def _ask(self, images, image_mean, image_std):
         images = self._preprocess(images, image_mean, image_std)
@@ -173,30 +188,33 @@ class Teacher:
                 images = images / _constant(self.std)
         return ops.transpose(images, (0, 3, 1, 2)) if self.data_format == "channels_first" else images
 
-    def _check_kind(self, answers):
-        if not np.all(np.isfinite(answers)):
-            raise ValueError("The teacher's answers to random images are not finite. Were its weights loaded whole?")
-        sums = answers.sum(axis=-1)
-        are_probabilities = answers.min() >= 0 and np.allclose(sums, 1, atol=1e-2)
-        if self.outputs == "logits" and are_probabilities:
-            raise ValueError(
-                "The teacher was declared to answer with logits, but its answers look like probabilities: none is "
-                f"negative and they sum to {sums.round(4).tolist()}. Pass `keras_deit.Teacher(model, "
-                "outputs='probabilities')`, or take the softmax off the model."
-            )
-        if self.outputs == "probabilities" and not are_probabilities:
-            raise ValueError(
-                "The teacher was declared to answer with probabilities, but its answers lie between "
-                f"{answers.min():.4g} and {answers.max():.4g} and sum to {sums.round(4).tolist()}. "
-                "Pass `outputs='logits'` if that is what they are."
-            )
 
+def check_kind(answers, outputs):
+    """Checks that a teacher's answers are what they were declared to be.
 
-def _pair(image_size):
-    sides = np.ravel(image_size)
-    if len(sides) > 2 or not np.issubdtype(sides.dtype, np.integer) or sides.min() < 1:
-        raise ValueError(f"`image_size` must be a side in pixels or (height, width). Received: image_size={image_size}")
-    return int(sides[0]), int(sides[-1])
+    Args:
+        answers: NumPy array `(images, classes)`.
+        outputs: `"logits"` or `"probabilities"`.
+
+    Raises:
+        ValueError: If they are the other, or not finite.
+    """
+    if not np.all(np.isfinite(answers)):
+        raise ValueError("The teacher's answers are not finite. Were its weights loaded whole?")
+    sums = answers.sum(axis=-1)
+    are_probabilities = answers.min() >= 0 and np.allclose(sums, 1, atol=1e-2)
+    if outputs == "logits" and are_probabilities:
+        raise ValueError(
+            "The teacher was declared to answer with logits, but its answers look like probabilities: none is negative and "
+            f"they sum to {sums[:2].round(4).tolist()}. Pass `keras_deit.Teacher(model, outputs='probabilities')`, take the "
+            "softmax off the model, or store the logarithms."
+        )
+    if outputs == "probabilities" and not are_probabilities:
+        raise ValueError(
+            "The teacher was declared to answer with probabilities, but its answers lie between "
+            f"{answers.min():.4g} and {answers.max():.4g} and sum to {sums[:2].round(4).tolist()}. "
+            "Pass `outputs='logits'` if that is what they are."
+        )
 
 
 def _load(model):

@@ -19,7 +19,7 @@ ROWS = [
     ["export", "explain", "data"],
     ["distiller", "teacher", "recipes", "models"],
     ["layers", "losses", "fusion", "image_processor", "imagenet"],
-    ["extras", "files", "_backend"],
+    ["extras", "files", "image_size", "_backend"],
 ]
 PEERS = {("distiller", "teacher")}
 FRAMEWORKS = {"tensorflow", "jax", "torch"}
@@ -35,6 +35,7 @@ COVERED_ELSEWHERE = {
     "distiller/tensorflow.py": "distiller/test_replicas.py",
     "distiller/jax.py": "distiller/test_replicas.py",
     "distiller/torch.py": "distiller/test_distiller.py",
+    "distiller/checks.py": "distiller/test_distiller.py",
     "imagenet.py": "data/test_batches.py",
     "_backend.py": "test_backend.py",
     "recipes/deit.py": "recipes/test_recipes.py",

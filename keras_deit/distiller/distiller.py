@@ -1,20 +1,18 @@
 """The Distiller: what it computes, the same on every backend."""
 
 import importlib
-import math
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_deit import losses
-from keras_deit.distiller.labels import answers_probabilities, check_decisions, check_labels, is_sparse, read_labels
+from keras_deit.distiller import checks
+from keras_deit.distiller.labels import is_sparse, read_classes, read_labels
+from keras_deit.distiller.metrics import Counted
 from keras_deit.fusion import fuse
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.teacher import Teacher
-
-DEFAULT_ALPHA = {"hard": 0.5, "soft": 0.1}
-SOFT_REDUCTIONS = ("batch_mean", "official")
 
 _DistillationSteps = importlib.import_module(f"keras_deit.distiller.{keras.backend.backend()}").DistillationSteps
 
@@ -60,11 +58,13 @@ class Distiller(_DistillationSteps, keras.Model):
 
     Logs: `loss`, `class_loss`, `distillation_loss`, `attention_loss`, `accuracy` (of the fused heads), `class_accuracy`,
     `distillation_accuracy`, `teacher_accuracy`, `teacher_agreement` (of the fused heads with the teacher), those that
-    the data and the models allow. Accuracies count each labelled example once, those of sample weight 0 not at all.
-    Metrics given to `compile` see the labels as they come and the fused logits.
+    the data and the models allow. Accuracies, and the `metrics` given to `compile`, count each labelled example once,
+    those of sample weight 0 not at all; `weighted_metrics` count by weight. Both see the fused logits. A label that is no
+    class is left out, and makes `fit` and `evaluate` raise at the end of the epoch.
 
     `predict` returns what `student.predict` returns. `save` holds student, settings and optimiser, not the teacher: after
     loading, `evaluate` (without the teacher's terms) and `predict` work, and `fit` asks for `distiller.teacher = ...`.
+    (Keras does not save which variables an optimiser leaves undecayed: call its `exclude_from_weight_decay` again.)
 
     Raises:
         ValueError: If student and teacher do not fit together, or an argument is out of range.
@@ -100,12 +100,12 @@ class Distiller(_DistillationSteps, keras.Model):
         image_std=IMAGENET_STD,
         name="distiller",
     ):
-        _check_arguments(distillation, alpha, temperature, attention_weight, soft_reduction)
-        _check_student(student, teacher)
+        checks.check_settings(distillation, alpha, temperature, attention_weight, soft_reduction)
+        checks.check_student(student, teacher)
         super().__init__(name=name, dtype=student.dtype_policy)
         self.student = student
         self.distillation = distillation
-        self.alpha = DEFAULT_ALPHA[distillation] if alpha is None else alpha
+        self.alpha = checks.DEFAULT_ALPHA[distillation] if alpha is None else alpha
         self.temperature = temperature
         self.attention_weight = attention_weight
         self.soft_reduction = soft_reduction
@@ -113,12 +113,13 @@ class Distiller(_DistillationSteps, keras.Model):
         self.image_mean = np.ravel(image_mean).tolist()
         self.image_std = np.ravel(image_std).tolist()
 
-        class_logits, distillation_logits = _heads(_output(student))
+        class_logits, distillation_logits = _heads(checks.symbolic_outputs(student))
         fuse(class_logits, distillation_logits, fusion)  # symbolic: raises what is wrong with `fusion`
         self.distilled = distillation_logits is not None
         self.num_classes = class_logits.shape[-1]
         self._batch_mean = _BatchMean(name="batch_mean")
         self._means = {tracker: keras.metrics.Mean(name=tracker) for tracker in self._metric_names()}
+        self._impossible = keras.metrics.Sum(name="impossible_labels")
         self._sparse = False
         self._teacher = None
         self.teacher = teacher
@@ -149,36 +150,22 @@ class Distiller(_DistillationSteps, keras.Model):
 
         Args:
             optimizer: Name or instance of a Keras optimiser.
-            loss: The criterion of the class head; it must take logits.
+            loss: The criterion of the class head: on logits, averaged over the batch.
             metrics: List of metrics of the fused logits. `"accuracy"` is always reported.
             **kwargs: Any further argument of `keras.Model.compile`.
 
         Raises:
-            ValueError: If there is no loss, if it takes probabilities, if a weighted metric has the name of one that is
-                always reported, or if an option cannot work on this backend.
+            ValueError: If there is no such loss, if a metric has the name of one that is always reported, or if an option
+                cannot work on this backend.
         """
-        if loss is None or isinstance(loss, (dict, list, tuple)):
-            raise ValueError(
-                "`loss` must be one criterion, that of the class head, for example "
-                f"keras.losses.CategoricalCrossentropy(from_logits=True). Received: loss={loss!r}"
-            )
-        if answers_probabilities(loss):
-            raise ValueError(
-                "The student answers with logits, and this loss would take them for probabilities. Pass a loss object "
-                f"with `from_logits=True`. Received: loss={loss!r}"
-            )
+        checks.check_criterion(loss)
         self.check_compile(**kwargs)
+        counted = [metric for metric in metrics or () if metric not in ("accuracy", "acc")]
+        weighted = list(kwargs.pop("weighted_metrics", None) or ())
+        checks.check_metric_names([*counted, *weighted], self._means)
+        counted = [metric if isinstance(metric, Counted) else Counted(metric) for metric in counted]
         self._sparse = is_sparse(loss)
-        if isinstance(metrics, (list, tuple)):
-            metrics = [metric for metric in metrics if metric not in ("accuracy", "acc")] or None
-        for metric in kwargs.get("weighted_metrics") or ():
-            if metric == "acc" or getattr(metric, "name", metric) in self._means:
-                raise ValueError(
-                    "A weighted metric needs a name of its own beside the logs that a Distiller always reports "
-                    f"({', '.join(self._means)}), for example "
-                    f"keras.metrics.CategoricalAccuracy(name='weighted_accuracy'). Received: {metric!r}"
-                )
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=counted + weighted or None, **kwargs)
 
     def compile_from_config(self, config):
         """Compiles a loaded Distiller as it was when it was saved."""
@@ -201,17 +188,17 @@ class Distiller(_DistillationSteps, keras.Model):
             ValueError: If a label is out of range, or the replicas do not divide a batch.
         """
         validation_data = kwargs.get("validation_data")
+        self._check_data(x, y, kwargs.get("sample_weight"))
+        split = 0 if validation_data is not None else kwargs.get("validation_split", 0)
+        self._check_batches(x, batch_size, split)
         if isinstance(validation_data, (tuple, list)):
-            self._check_arrays(*validation_data[:2])
-        self._check_arrays(x, y)
-        if y is None and kwargs.get("sample_weight") is not None:
-            raise ValueError(
-                "Keras does not pass `sample_weight` on where there is no `y`. To weight unlabelled images, pass "
-                "y=np.full(len(images), -1)."
-            )
-        validation_split = 0 if validation_data is not None else kwargs.get("validation_split", 0)
-        self._check_batches(_batch_sizes(x, batch_size, validation_split))
-        return super().fit(x, y, batch_size, *args, **kwargs)
+            x_y_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
+            self._check_data(*x_y_weight)
+            self._check_batches(x_y_weight[0], kwargs.get("validation_batch_size") or batch_size)
+        elif validation_data is not None:
+            self._check_batches(validation_data)
+            kwargs["validation_data"] = self.filled_up(validation_data)
+        return super().fit(self.filled_up(x), y, batch_size, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Evaluates, as `keras.Model.evaluate` does, after the same look; without a teacher, on the labels alone.
@@ -228,9 +215,9 @@ class Distiller(_DistillationSteps, keras.Model):
         Raises:
             ValueError: If a label is out of range, or the replicas do not divide a batch.
         """
-        self._check_arrays(x, y)
-        self._check_batches(_batch_sizes(x, batch_size))
-        return super().evaluate(x, y, batch_size, *args, **kwargs)
+        self._check_data(x, y, kwargs.get("sample_weight"))
+        self._check_batches(x, batch_size)
+        return super().evaluate(self.filled_up(x), y, batch_size, *args, **kwargs)
 
     def call(self, x, training=None):
         """The student's outputs; with the teacher's attention in `x`, its own attention maps beside them."""
@@ -269,6 +256,8 @@ class Distiller(_DistillationSteps, keras.Model):
                 "There is no teacher to ask (it is not saved with the Distiller). Set `distiller.teacher = ...`, or pass "
                 "stored outputs: x={'image': images, 'teacher': logits} (attention distillation needs the teacher itself)."
             )
+        elif y is None and "teacher" not in x:
+            raise ValueError("There are neither labels nor a teacher, so there is nothing to evaluate. Pass `y`.")
         return x, y, sample_weight
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -281,10 +270,13 @@ class Distiller(_DistillationSteps, keras.Model):
             labels = read_labels(y, self.num_classes, self._sparse)
             label_weights = labels.labelled if weights is None else labels.labelled * ops.cast(weights, "float32")
             terms["class_loss"] = self._compile_loss(labels.targets, class_logits, label_weights)
-        teacher = self._teacher_outputs(x)
+            self._impossible.update_state(labels.impossible)
+        teacher, answered, impossible = self._teacher_outputs(x)
         if teacher is not None:
+            self._impossible.update_state(impossible)
             student_logits = class_logits if distillation_logits is None else distillation_logits
-            terms["distillation_loss"] = self._reduce(self._distillation(teacher, student_logits), weights)
+            values = self._distillation(teacher, student_logits) * answered
+            terms["distillation_loss"] = self._reduce(values, weights)
         if isinstance(y_pred, dict) and "attention" in y_pred:
             maps = _patch_attention(y_pred["attention"], self.student.num_prefix_tokens)
             divergence = losses.attention_distillation(x["teacher_attention"], maps)
@@ -297,12 +289,13 @@ class Distiller(_DistillationSteps, keras.Model):
         """Updates the metrics and returns those that this batch has, see the class."""
         class_logits, distillation_logits = _heads(y_pred)
         fused = fuse(class_logits, distillation_logits, self.fusion)
-        teacher = self._teacher_outputs(x)
-        counted = ops.ones_like(fused[:, 0], dtype="float32")
+        teacher, answered, _ = self._teacher_outputs(x)
+        weights = ops.ones_like(fused[:, 0], dtype="float32")
         if sample_weight is not None:
-            counted = ops.cast(ops.reshape(sample_weight, (-1,)) > 0, "float32")
+            weights = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+        counted = ops.cast(weights > 0, "float32")
         if teacher is not None:
-            self._count("teacher_agreement", fused, ops.argmax(teacher, axis=-1), counted)
+            self._count("teacher_agreement", fused, ops.argmax(teacher, axis=-1), counted * answered)
         if y is not None:
             labels = read_labels(y, self.num_classes, sparse=False)
             counted = counted * labels.labelled
@@ -311,7 +304,8 @@ class Distiller(_DistillationSteps, keras.Model):
             for name, logits in answers.items():
                 if logits is not None:
                     self._count(name, logits, labels.classes, counted)
-            results = super().compute_metrics(x, y, fused, sample_weight)
+            known = labels.targets if len(y.shape) == 2 and y.shape[-1] == self.num_classes else labels.classes
+            results = super().compute_metrics(x, known, fused, weights * labels.labelled)
         else:
             results = {metric.name: metric.result() for metric in (self._loss_tracker, *self._means.values())}
         attention = isinstance(x, dict) and "teacher_attention" in x
@@ -370,17 +364,21 @@ class Distiller(_DistillationSteps, keras.Model):
         self._means[name].update_state(ops.cast(hits, "float32"), sample_weight=counted)
 
     def _teacher_outputs(self, x):
+        """The teacher's logits or decisions `(batch, classes)`; and 1 for each example that it answered, and answered
+        with a class that there is not, else 0."""
         if not isinstance(x, dict) or "teacher" not in x:
-            return None
+            return None, None, None
         outputs = x["teacher"]
         if len(outputs.shape) == 2:
-            return outputs
+            answered = ops.ones_like(outputs[:, 0], dtype="float32")
+            return outputs, answered, ops.zeros_like(answered)
         if self.distillation == "soft":
             raise ValueError(
                 "Soft distillation needs the teacher's logits (batch, classes) as stored outputs. "
                 f"Received: decisions of shape {tuple(outputs.shape)}"
             )
-        return ops.one_hot(ops.cast(outputs, "int32"), self.num_classes)
+        decisions, answered, impossible = read_classes(outputs, self.num_classes)
+        return ops.one_hot(decisions, self.num_classes), answered, impossible
 
     def _metric_names(self):
         names = ["class_loss", "distillation_loss", "accuracy", "class_accuracy"]
@@ -388,7 +386,7 @@ class Distiller(_DistillationSteps, keras.Model):
         return names + ["attention_loss"] * (self.attention_weight > 0)
 
     def _absent(self, labelled, taught, attention):
-        absent = set() if attention else {"attention_loss"}
+        absent = {"impossible_labels"} if attention else {"impossible_labels", "attention_loss"}
         if not labelled:
             absent |= {"class_loss", "accuracy", "class_accuracy", "distillation_accuracy", "teacher_accuracy"}
         if not taught:
@@ -396,74 +394,33 @@ class Distiller(_DistillationSteps, keras.Model):
         return absent
 
     def _get_metrics_result_or_logs(self, logs):
-        # Keras would take the last step's logs, those of one replica, when they name fewer metrics than there are.
+        """Ends an epoch. Keras would take the last step's logs, those of one replica, when they name fewer metrics."""
+        impossible = int(self._impossible.result())
+        if impossible:
+            raise ValueError(
+                f"{impossible} labels or stored decisions of this epoch were no class: expected integers from 0 to "
+                f"{self.num_classes - 1}, or -1 for none. They were left out of the loss. Build the student with the number "
+                "of classes of your data, or count your classes from 0."
+            )
         return {name: value for name, value in self.get_metrics_result().items() if name in logs}
 
     def _check_teacher(self, teacher):
-        shared = {id(variable) for variable in self.student.variables} & {
-            id(variable) for variable in teacher.variables
-        }
-        if shared:
-            raise ValueError("Teacher and student share variables. Clone the model: `keras.models.clone_model`.")
+        checks.check_separate(self.student, teacher)
         attention = self.attention_weight > 0
         image_shape = self.student.input_shape[1:]
         normalisation = self.image_mean, self.image_std
         patches = teacher.check(image_shape, self.num_classes, *normalisation, attention, run=self.run_once)
         if attention:
-            self._check_patches(patches)
+            checks.check_patches(self.student, patches, self.run_once)
 
-    def _check_patches(self, teacher_patches):
-        if not hasattr(self.student, "call_with_attention"):
-            raise ValueError(
-                "`attention_weight` needs a student that gives its attention maps (a method `call_with_attention`), such "
-                f"as a keras_deit model. Received: {type(self.student).__name__}"
-            )
-        images = ops.zeros((1, *self.student.input_shape[1:]))
-        attention = self.run_once(
-            lambda images: self.student.call_with_attention(images)[1][-1], images, self.student.variables
-        )
-        student_patches = attention.shape[-1] - self.student.num_prefix_tokens
-        if student_patches != teacher_patches:
-            raise ValueError(
-                "Attention distillation compares patch with patch, so teacher and student need the same number of them: "
-                "the same ratio of image size to patch size. "
-                f"Received: {teacher_patches} patches of the teacher, {student_patches} of the student."
-            )
+    def _check_data(self, x, y=None, sample_weight=None):
+        checks.check_arrays(x, y, sample_weight, self.num_classes, self.distillation)
 
-    def _check_arrays(self, x, y=None):
-        if hasattr(y, "shape"):
-            check_labels(ops.convert_to_numpy(y), self.num_classes)
-        if isinstance(x, dict) and len(getattr(x.get("teacher"), "shape", ())) == 1:
-            check_decisions(ops.convert_to_numpy(x["teacher"]), self.num_classes)
-
-    def _check_batches(self, sizes):
+    def _check_batches(self, x, batch_size=None, validation_split=0):
         replicas = self.batch_divisor()
-        for size in sizes:
-            if size % replicas:
-                raise ValueError(
-                    f"The {replicas} replicas must divide every batch. Received: a batch of {size} images. Choose another "
-                    "batch size and drop the last examples, or pad them with sample weight 0 as "
-                    "`keras_deit.data.Batches` does."
-                )
-
-
-def _batch_sizes(x, batch_size, validation_split=0):
-    """Sizes of the first and the last batch of arrays, or of the first of a dataset that tells it."""
-    if hasattr(x, "element_spec"):
-        return _DistillationSteps.batch_size_of(x)
-    arrays = keras.tree.flatten(x)
-    if not all(hasattr(array, "shape") for array in arrays):
-        return ()
-    num_examples = math.floor(arrays[0].shape[0] * (1 - validation_split))
-    batch_size = min(batch_size or 32, num_examples)
-    return batch_size, num_examples % batch_size
-
-
-def _output(model):
-    """The symbolic outputs of a model in their structure, or None where they are not known."""
-    if isinstance(model, keras.Sequential):
-        return model.outputs[0] if model.outputs else None
-    return getattr(model, "output", None)
+        if replicas > 1:
+            sizes = self.batch_size_of(x) if hasattr(x, "element_spec") else None
+            checks.check_batches(sizes or checks.batch_sizes(x, batch_size, validation_split), replicas)
 
 
 def _heads(outputs):
@@ -474,43 +431,3 @@ def _heads(outputs):
 
 def _patch_attention(maps, num_prefix_tokens):
     return [attention[:, :, num_prefix_tokens:, num_prefix_tokens:] for attention in maps]
-
-
-def _check_arguments(distillation, alpha, temperature, attention_weight, soft_reduction):
-    if distillation not in DEFAULT_ALPHA:
-        raise ValueError(f"`distillation` must be one of {tuple(DEFAULT_ALPHA)}. Received: {distillation!r}")
-    if alpha is not None and not 0 <= alpha <= 1:
-        raise ValueError(f"`alpha` must lie in 0..1. Received: alpha={alpha}")
-    if not temperature > 0:
-        raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
-    if attention_weight < 0:
-        raise ValueError(f"`attention_weight` must not be negative. Received: attention_weight={attention_weight}")
-    if soft_reduction not in SOFT_REDUCTIONS:
-        raise ValueError(f"`soft_reduction` must be one of {SOFT_REDUCTIONS}. Received: {soft_reduction!r}")
-
-
-_SWAPPED = "Are student and teacher swapped? Here the student comes first, unlike in keras.distillation.Distiller."
-
-
-def _check_student(student, teacher):
-    if not isinstance(student, keras.Model):
-        raise ValueError(f"`student` must be a Keras model. {_SWAPPED} Received: {type(student).__name__}")
-    outputs = _output(student)
-    if outputs is None:
-        raise ValueError(
-            "The student's inputs and outputs must be known: wrap a subclassed model as "
-            "`keras.Model(inputs := keras.Input(image_shape), student(inputs))`."
-        )
-    if (isinstance(outputs, dict) and "class" not in outputs) or isinstance(outputs, (list, tuple)):
-        raise ValueError(
-            "The student must answer with one output of logits (batch, classes), or with a dictionary that has `class` "
-            f"and, for a second head, `distillation`. Received outputs: {outputs}"
-        )
-    teacher_outputs = _output(teacher)
-    if isinstance(teacher_outputs, dict) and "distillation" in teacher_outputs:
-        if not isinstance(outputs, dict) or "distillation" not in outputs:
-            raise ValueError(
-                f"The teacher has a distillation head and the student has none. {_SWAPPED} To teach with a DeiT, pass "
-                "its fused `keras_deit.DeiTClassifier`."
-            )
-        raise ValueError("The teacher must give one answer an image: pass its fused `keras_deit.DeiTClassifier`.")

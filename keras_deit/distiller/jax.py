@@ -1,5 +1,7 @@
 """What distilling needs of JAX: the teacher's variables as an argument of the compiled step."""
 
+import contextlib
+
 import keras
 
 _STATE = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
@@ -67,8 +69,23 @@ class DistillationSteps:
 
     @staticmethod
     def batch_size_of(dataset):
-        """Empty: what a `tf.data.Dataset` holds is found out as it comes."""
-        return ()
+        """The batch size of a `tf.data.Dataset` where it is fixed, in a tuple; else empty."""
+        size = keras.tree.flatten(dataset.element_spec)[0].shape[0]
+        return () if size is None else (size,)
+
+    def filled_up(self, data):
+        """The data as they are."""
+        return data
+
+    def get_state_tree(self, value_format="backend_tensor"):
+        """As Keras gives it, of the student alone: a checkpoint of it is not to hold the teacher."""
+        with self._without_teacher():
+            return super().get_state_tree(value_format)
+
+    def set_state_tree(self, state_tree):
+        """As Keras sets it, of the student alone."""
+        with self._without_teacher():
+            super().set_state_tree(state_tree)
 
     def check_compile(self, **_):
         """Nothing that JAX cannot do."""
@@ -79,13 +96,21 @@ class DistillationSteps:
                 return function(state, iterator)
             except StopIteration:
                 raise
-            except Exception:  # the first step of all fails, and Keras has emptied the variables and kept no values
+            except BaseException:  # the first step of all fails, and Keras has emptied the variables and kept no values
                 self._jax_state = getattr(self, "_jax_state", None) or dict(zip(names, state, strict=True))
                 self.jax_state_sync()
                 self._jax_state = None
                 raise
 
         return step
+
+    @contextlib.contextmanager
+    def _without_teacher(self):
+        teacher, self._teacher = self._teacher, None
+        try:
+            yield
+        finally:
+            self._teacher = teacher
 
     def _with_stateless_teacher(self, state, data, training):
         with keras.StatelessScope(state_mapping=zip(self.non_trainable_variables, state[1], strict=True)):

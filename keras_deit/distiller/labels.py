@@ -14,14 +14,15 @@ class Labels:
 
     Attributes:
         targets: What the criterion is given: integers `(batch,)` for a sparse one, else rows `(batch, classes)`.
-        classes: Integers `(batch,)`, the most probable class of each row.
-        labelled: Float32 `(batch,)`: 1 for a labelled example, 0 for an unlabelled one, NaN for an impossible class, which
-            makes the loss NaN: the only way to be heard from inside a compiled step.
+        classes: Integers `(batch,)`, the most probable class of each row; 0 where there is no label.
+        labelled: Float32 `(batch,)`: 1 for a labelled example, 0 for an unlabelled one or an impossible class.
+        impossible: Float32 `(batch,)`: 1 for an impossible class, else 0.
     """
 
     targets: Any
     classes: Any
     labelled: Any
+    impossible: Any
 
 
 def read_labels(y, num_classes, sparse):
@@ -46,12 +47,27 @@ def read_labels(y, num_classes, sparse):
                 "`keras.losses.CategoricalCrossentropy(from_logits=True)`."
             )
         rows = ops.cast(y, "float32")
-        return Labels(rows, ops.argmax(rows, axis=-1), ops.cast(ops.any(rows != 0, axis=-1), "float32"))
+        labelled = ops.cast(ops.any(rows != 0, axis=-1), "float32")
+        return Labels(rows, ops.argmax(rows, axis=-1), labelled, ops.zeros_like(labelled))
+    classes, labelled, impossible = read_classes(y, num_classes)
+    return Labels(classes if sparse else ops.one_hot(classes, num_classes), classes, labelled, impossible)
+
+
+def read_classes(y, num_classes):
+    """Reads integers, some of which may be no class.
+
+    Args:
+        y: Integers `(batch,)` or `(batch, 1)`, -1 meaning none.
+        num_classes: Number of classes.
+
+    Returns:
+        Integers `(batch,)`, 0 where there is no class; and two float32 tensors `(batch,)` that are 1 where there is one,
+        and where the integer is an impossible one.
+    """
     classes = ops.cast(ops.reshape(y, (-1,)), "int32")
-    impossible = ops.logical_or(classes < -1, classes >= num_classes)
-    labelled = ops.where(impossible, float("nan"), ops.cast(classes >= 0, "float32"))
-    known = ops.clip(classes, 0, num_classes - 1)
-    return Labels(known if sparse else ops.one_hot(known, num_classes), classes, labelled)
+    known = ops.logical_and(classes >= 0, classes < num_classes)
+    impossible = ops.logical_and(ops.logical_not(known), classes != -1)
+    return ops.where(known, classes, 0), ops.cast(known, "float32"), ops.cast(impossible, "float32")
 
 
 def check_labels(y, num_classes):
@@ -66,6 +82,8 @@ def check_labels(y, num_classes):
     """
     if _are_rows(y.shape, num_classes) or y.size == 0:
         return
+    if not np.issubdtype(y.dtype, np.number):
+        raise ValueError(f"Expected class labels as integers. Received: labels of dtype {y.dtype}")
     if not np.all(y == np.round(y)) or y.min() < -1 or y.max() >= num_classes:
         raise ValueError(
             f"Expected class labels as integers from 0 to {num_classes - 1} (-1 for an unlabelled example). Received: "
@@ -84,9 +102,9 @@ def check_decisions(decisions, num_classes):
     Raises:
         ValueError: If a class is out of range.
     """
-    if decisions.min() < 0 or decisions.max() >= num_classes:
+    if decisions.size and (decisions.min() < -1 or decisions.max() >= num_classes):
         raise ValueError(
-            f"Expected the teacher's stored decisions as integers from 0 to {num_classes - 1}. Received: from "
+            f"Expected the teacher's stored decisions as integers from 0 to {num_classes - 1} (-1 for none). Received: from "
             f"{decisions.min()} to {decisions.max()}. Was the teacher trained on the same classes?"
         )
 

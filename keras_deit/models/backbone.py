@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_deit.image_size import height_and_width
 from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens
 from keras_deit.models.image_model import ImageModel
 
@@ -70,7 +71,7 @@ class DeiTBackbone(ImageModel):
         name="backbone",
         trainable=True,
     ):
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        height, width = height_and_width(image_size)
         intermediate_dim = intermediate_dim or 4 * hidden_dim
         policy = keras.dtype_policies.get(dtype)
         images = keras.Input((height, width, 3), name="images", dtype=policy.variable_dtype)

@@ -1,5 +1,7 @@
 """The model that gives one answer an image."""
 
+import types
+
 import keras
 
 from keras_deit.fusion import EARLY_FUSIONS, fuse
@@ -87,15 +89,15 @@ class DeiTClassifier(ImageModel):
             logits = Fuse(fusion, dtype=heads[0].dtype, name="fuse")(heads)
         super().__init__(images, logits, dtype=policy, name=name, trainable=trainable)
         self.fusion = fusion
-        self.deit = deit
+        self._parts = types.SimpleNamespace(deit=deit)  # untracked: a late fusion leaves the heads of `deit` out
 
     @classmethod
-    def from_variant(cls, variant, fusion="mean_logits", **overrides):
+    def from_variant(cls, variant, fusion="mean_logits", name="deit_classifier", **overrides):
         """Builds a published architecture with fresh weights and fuses its heads.
 
         Args:
             variant: Name of a variant, see `keras_deit.list_variants()`.
-            fusion: See the class.
+            fusion, name: See the class.
             **overrides: Any constructor arguments of `keras_deit.DeiT` that should differ.
 
         Returns:
@@ -110,7 +112,12 @@ class DeiTClassifier(ImageModel):
         >>> kd.DeiTClassifier.from_variant("deit_ti", fusion="sum", num_classes=10, num_layers=1).output_shape
         (None, 10)
         """
-        return cls(DeiT(**{**get_variant(variant).arguments, **overrides}), fusion=fusion)
+        return cls(DeiT(**{**get_variant(variant).arguments, **overrides}), fusion=fusion, name=name)
+
+    @property
+    def deit(self):
+        """The `DeiT` whose heads, or whose embeddings, are fused."""
+        return self._parts.deit
 
     @property
     def backbone(self):

@@ -357,8 +357,37 @@ def test_compiled_metrics_see_the_fused_logits():
         evaluate(distiller, script(*logits), INTEGERS, sample_weight=WEIGHTS),
     ):
         assert set(logs) == {*FIT_LOGS, "top_two", "nats"}
-        np.testing.assert_allclose(logs["top_two"], hits.mean(), rtol=1e-6)
+        np.testing.assert_allclose(logs["top_two"], hits[WEIGHTS > 0].mean(), rtol=1e-6)
         np.testing.assert_allclose(logs["nats"], np.average(nats, weights=WEIGHTS), rtol=1e-5)
+
+
+@pytest.mark.parametrize("labels", ["integers", "rows"])
+def test_compiled_metrics_leave_unlabelled_examples_out(labels):
+    logits = random_logits()
+    fused = (logits[0] + logits[1]) / 2
+    known = SOME_UNLABELLED == 1
+    nats = -np.log(softmax(fused))[np.arange(EXAMPLES), INTEGERS]
+    hits = np.argsort(fused, axis=-1)[:, -2:] == INTEGERS[:, None]
+    sparse, y = ("Sparse", np.where(known, INTEGERS, -1)) if labels == "integers" else ("", ONE_HOT * known[:, None])
+    top_two = getattr(keras.metrics, f"{sparse}TopKCategoricalAccuracy")(2, name="top_two")
+    weighted = getattr(keras.metrics, f"{sparse}CategoricalCrossentropy")(from_logits=True, name="nats")
+    distiller = compiled(options={"metrics": [top_two], "weighted_metrics": [weighted]})
+    weights = np.array([1.0, 2.0, 3.0, 0.0, 1.0, 0.5], "float32")
+    logs = evaluate(distiller, script(*logits), y, sample_weight=weights)
+    np.testing.assert_allclose(logs["top_two"], hits.any(-1)[known & (weights > 0)].mean(), rtol=1e-6)
+    np.testing.assert_allclose(logs["nats"], np.average(nats[known], weights=weights[known]), rtol=1e-5)
+
+
+def test_metrics_may_be_names_and_functions():
+    def twice(y_true, y_pred):
+        return 2 * ops.sum(y_true * y_pred, axis=-1)
+
+    logits = random_logits()
+    distiller = compiled(options={"metrics": ["categorical_accuracy", twice]})
+    logs = evaluate(distiller, script(*logits), ONE_HOT)
+    fused = (logits[0] + logits[1]) / 2
+    np.testing.assert_allclose(logs["categorical_accuracy"], logs["accuracy"], rtol=1e-6)
+    np.testing.assert_allclose(logs["twice"], 2 * np.mean(np.sum(ONE_HOT * fused, axis=-1)), rtol=1e-4)
 
 
 def test_validation_data_are_reported_in_every_epoch():
@@ -848,9 +877,32 @@ def test_settings_are_keyword_only():
         kd.Distiller(scripted_student(), scripted_teacher, "soft")
 
 
-def test_a_teacher_with_two_heads_raises():
-    with pytest.raises(ValueError, match="one answer an image: pass its fused `keras_deit.DeiTClassifier`"):
-        kd.Distiller(small_deit(), small_deit())
+def test_a_bare_teacher_with_two_heads_answers_with_their_mean():
+    student, teacher, images = small_deit(), small_deit(), small_images()
+    fused = teacher.predict(images, verbose=0)
+    fused = (fused["class"] + fused["distillation"]) / 2
+    logs = [evaluate(compiled(student, model), images, np.zeros(8)) for model in (teacher, None)[:1]]
+    logs.append(evaluate(compiled(student, None), {"image": images, "teacher": fused}, np.zeros(8)))
+    np.testing.assert_allclose(logs[0]["distillation_loss"], logs[1]["distillation_loss"], rtol=1e-5)
+
+
+def test_a_teacher_of_another_size_raises_unless_declared():
+    student, teacher = small_deit(), conv_teacher(CLASSES, (32, 32, 3))
+    with pytest.raises(
+        ValueError, match=r"takes images of shape \(32, 32, 3\).*shown \(16, 16, 3\).*image_size=\(32, 32\)"
+    ):
+        kd.Distiller(student, teacher)
+    kd.Distiller(student, kd.Teacher(teacher, image_size=32))
+
+
+def test_a_student_of_any_image_size_learns():
+    images = keras.Input((None, None, 3))
+    pooled = keras.layers.GlobalAveragePooling2D(data_format="channels_last")(images)
+    student = keras.Model(images, keras.layers.Dense(CLASSES)(pooled))
+    logs = fit(
+        compiled(student, lambda images: images[:, 0, 0, :1] * ops.arange(4.0)), small_images(size=11), np.zeros(8)
+    )
+    assert np.isfinite(logs["loss"])
 
 
 def test_a_student_of_unknown_or_other_outputs_raises():
@@ -880,7 +932,7 @@ def test_a_teacher_of_probabilities_raises_unless_declared():
 
 def test_a_teacher_that_is_the_student_raises():
     student = scripted_student(distilled=False)
-    with pytest.raises(ValueError, match="Teacher and student share variables. Clone the model"):
+    with pytest.raises(ValueError, match="Teacher and student share variables. Give the teacher its own"):
         kd.Distiller(student, student)
 
 
@@ -914,9 +966,17 @@ def test_a_criterion_of_probabilities_raises(loss):
         compiled(options={"loss": loss})
 
 
-def test_a_weighted_metric_with_the_name_of_a_log_raises():
+def test_a_metric_with_the_name_of_a_log_raises():
     with pytest.raises(ValueError, match=r"needs a name of its own.*Received: 'accuracy'"):
         compiled(options={"weighted_metrics": ["accuracy"]})
+    with pytest.raises(ValueError, match=r"needs a name of its own"):
+        compiled(options={"metrics": [keras.metrics.TopKCategoricalAccuracy(4, name="accuracy")]})
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none", "mean_with_sample_weight"])
+def test_a_criterion_of_another_reduction_raises(reduction):
+    with pytest.raises(ValueError, match="must be the mean over the batch.*Received: reduction="):
+        compiled(options={"loss": crossentropy(reduction=reduction)})
 
 
 def test_labels_out_of_range_raise_before_training():
@@ -933,15 +993,45 @@ def test_labels_out_of_range_raise_before_training():
         distiller.fit(images, INTEGERS, validation_data=(images, labels))
 
 
+class OneBatch(keras.utils.PyDataset):
+    """One batch of images and whatever else."""
+
+    num_batches = 1
+
+    def __init__(self, *batch):
+        super().__init__()
+        self.batch = batch
+
+    def __getitem__(self, index):
+        return self.batch
+
+
 @pytest.mark.parametrize("impossible", [4, -2])
-def test_labels_out_of_range_in_a_dataset_make_the_loss_nan(impossible):
-    class Batches(keras.utils.PyDataset):
-        num_batches = 1
+def test_labels_out_of_range_in_a_dataset_are_left_out_and_told_at_the_end_of_the_epoch(impossible):
+    images, labels = script(*random_logits()), np.array([0, 1, 2, impossible, 3, impossible])
+    expected = compiled()
+    fit(expected, images, np.where(labels == impossible, -1, labels))
+    distiller = compiled()
+    for method in (distiller.fit, distiller.evaluate):
+        with pytest.raises(ValueError, match="2 labels or stored decisions of this epoch were no class.*from 0 to 3"):
+            method(OneBatch(images, labels), verbose=0)
+        assert_same_weights(weights_of(distiller.student), weights_of(expected.student))
+    assert set(fit(distiller, images, INTEGERS)) == FIT_LOGS  # and it goes on
 
-        def __getitem__(self, index):
-            return script(*random_logits()), np.array([0, 1, 2, impossible, 3, 1])
 
-    assert np.isnan(fit(compiled(), Batches())["loss"])
+def test_stored_decisions_out_of_range_in_a_dataset_are_left_out_and_told():
+    images, decisions = script(*random_logits()), np.array([0, 9, 2, 3, -1, 1])
+    distiller = compiled(teacher=None)
+    with pytest.raises(ValueError, match="1 labels or stored decisions of this epoch were no class"):
+        distiller.fit(OneBatch({"image": images, "teacher": decisions}, INTEGERS), verbose=0)
+    logits = random_logits()
+    nats = -np.log(softmax(logits[1]))
+    fine = np.where(decisions == 9, -1, decisions)
+    logs = evaluate(compiled(teacher=None), {"image": images, "teacher": fine}, INTEGERS)
+    known = fine >= 0
+    np.testing.assert_allclose(
+        logs["distillation_loss"], nats[np.arange(EXAMPLES), fine][known].sum() / EXAMPLES, rtol=1e-5
+    )
 
 
 def test_labels_of_another_shape_raise():
@@ -971,6 +1061,20 @@ def test_training_without_a_teacher_raises_and_leaves_the_student_whole():
 def test_weights_that_keras_would_drop_raise():
     with pytest.raises(ValueError, match=r"To weight unlabelled images, pass y=np.full\(len\(images\), -1\)"):
         compiled().fit(script(*random_logits()), sample_weight=WEIGHTS)
+    with pytest.raises(ValueError, match="Keras does not pass `sample_weight` on"):
+        compiled().evaluate(script(*random_logits()), sample_weight=WEIGHTS)
+
+
+def test_data_that_cannot_be_trained_on_raise():
+    distiller, images = compiled(), script(*random_logits())
+    with pytest.raises(ValueError, match="There are no images"):
+        distiller.fit(images[:0], INTEGERS[:0])
+    with pytest.raises(ValueError, match="labels of dtype <U"):
+        distiller.fit(images, np.array(["cat"] * EXAMPLES))
+    with pytest.raises(ValueError, match=r"dictionary with `image` and `teacher`. Received keys: \['images'\]"):
+        distiller.fit({"images": images}, INTEGERS)
+    with pytest.raises(ValueError, match="neither labels nor a teacher"):
+        evaluate(compiled(teacher=None), images)
 
 
 def test_stored_outputs_that_do_not_fit_raise():
@@ -979,5 +1083,10 @@ def test_stored_outputs_that_do_not_fit_raise():
         fit(compiled(teacher=None, distillation="soft"), {"image": images, "teacher": INTEGERS}, INTEGERS)
     with pytest.raises(ValueError, match="same classes"):
         fit(compiled(teacher=None), {"image": images, "teacher": np.zeros((EXAMPLES, 7), "float32")}, INTEGERS)
-    with pytest.raises(ValueError, match="stored decisions as integers from 0 to 3. Received: from 0 to 9"):
+    with pytest.raises(
+        ValueError, match="stored decisions as integers from 0 to 3 .-1 for none.. Received: from 0 to 9"
+    ):
         fit(compiled(teacher=None), {"image": images, "teacher": np.array([0, 9, 1, 1, 1, 1])}, INTEGERS)
+    probabilities = softmax(random_logits()[2]).astype("float32")
+    with pytest.raises(ValueError, match="its answers look like probabilities"):
+        fit(compiled(teacher=None, distillation="soft"), {"image": images, "teacher": probabilities}, INTEGERS)

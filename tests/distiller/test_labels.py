@@ -38,9 +38,12 @@ def test_rows_stay_as_they_are_and_all_zeros_mean_unlabelled():
     np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [1, 1, 0])
 
 
-def test_impossible_classes_are_neither_labelled_nor_unlabelled():
-    labels = read_labels(np.array([-2, -1, 0, 2, 3]), num_classes=3, sparse=False)
-    np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [np.nan, 0, 1, 1, np.nan])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_impossible_classes_are_left_out_and_told_apart(sparse):
+    labels = read_labels(np.array([-2, -1, 0, 2, 3]), num_classes=3, sparse=sparse)
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [0, 0, 1, 1, 0])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.impossible), [1, 0, 0, 0, 1])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.classes), [0, 0, 0, 2, 0])
 
 
 def test_rows_raise_with_a_sparse_criterion():
@@ -69,9 +72,11 @@ def test_labels_out_of_range_raise(labels, received):
         check_labels(np.asarray(labels), num_classes=3)
 
 
-@pytest.mark.parametrize("decisions", [[0, 3], [-1, 0]])
+@pytest.mark.parametrize("decisions", [[0, 3], [-2, 0]])
 def test_decisions_out_of_range_raise(decisions):
-    with pytest.raises(ValueError, match="stored decisions as integers from 0 to 2.*trained on the same classes"):
+    with pytest.raises(
+        ValueError, match="stored decisions as integers from 0 to 2 .-1 for none..*trained on the same classes"
+    ):
         check_decisions(np.asarray(decisions), num_classes=3)
 
 

@@ -185,7 +185,52 @@ def test_a_batch_that_the_replicas_do_not_divide_raises():
                     distiller.fit(dataset)
 
 
+class OfEleven(keras.utils.PyDataset):
+    """Two batches, the second of three examples."""
+
+    num_batches = 2
+
+    def __getitem__(self, index):
+        images, labels, _ = data("integers")
+        chosen = slice(8 * index, min(8 * index + 8, 11))
+        return images[chosen], labels[chosen]
+
+
+def test_other_data_that_the_replicas_do_not_divide_raise_before_training():
+    images, labels, _ = data("integers")
+    with replicas(2):
+        distiller = build_distiller(convnet)
+        with pytest.raises(ValueError, match="The 2 replicas must divide every batch. Received: a batch of 3 images"):
+            distiller.fit(OfEleven())
+        with pytest.raises(ValueError, match="The 2 replicas must divide every batch. Received: a batch of 3 images"):
+            distiller.fit(images, labels, validation_data=(images[:11], labels[:11]), batch_size=8)
+        with pytest.raises(ValueError, match="The 2 replicas must divide every batch. Received: a batch of 3 images"):
+            distiller.fit(images, labels, validation_data=OfEleven(), batch_size=8)
+
+
 if BACKEND == "tensorflow":
+
+    @pytest.mark.parametrize("labels", ["integers", None])
+    def test_a_short_last_batch_of_a_dataset_is_filled_up_with_weight_zero(labels):
+        import tensorflow as tf
+
+        images, y, weights = data("integers")
+        trained = {}
+        for count in (1, 2):
+            arrays = (images[:11],) if labels is None else (images[:11], y[:11], weights[:11] + 0.1)
+            with replicas(count):
+                distiller = build_distiller(convnet)
+                dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(8)
+                logs = distiller.fit(dataset, epochs=3, verbose=0, validation_data=dataset).history
+                trained[count] = weights_of(distiller.student), logs
+        for path, value in trained[1][0].items():
+            np.testing.assert_allclose(
+                trained[2][0][path], value, rtol=0, atol=TOLERANCE * max(np.abs(value).max(), 0.1), err_msg=path
+            )
+        assert set(trained[1][1]) <= set(trained[2][1])
+        for name, values in trained[1][1].items():
+            if "loss" not in name:  # Keras weighs a batch's loss by its size, filled up as it is
+                np.testing.assert_allclose(trained[2][1][name], values, rtol=TOLERANCE, err_msg=name)
 
     def test_compiling_by_xla_on_two_replicas_raises():
         with replicas(2), pytest.raises(ValueError, match="`jit_compile=True` does not work with several replicas"):
