@@ -127,22 +127,29 @@ def main(arguments=None):
     Returns:
         The exit status.
     """
-    parser = argparse.ArgumentParser(prog="benchmark", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(prog="keras-deit benchmark", description=DESCRIPTION)
     add_options(parser)
-    return run(parser.parse_args(arguments))
+    try:
+        return run(parser.parse_args(arguments))
+    except ValueError as error:
+        print(f"keras-deit benchmark: error: {error}", file=sys.stderr)
+        return 2
 
 
 def add_options(parser):
     """Adds the options to a parser."""
-    parser.add_argument("--variant", default="deit_s", help="for example deit_ti, deit_s (the default), deit3_b")
-    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="images in a step (default: 8)")
-    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the variant's")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--mode", choices=("inference", "training", "both"), default="both")
-    parser.add_argument("--backend", choices=(*BACKENDS, "all"), help="default: that of KERAS_BACKEND")
-    parser.add_argument("--peers", nargs="*", choices=tuple(PEERS), default=list(PEERS), help="default: all of them")
-    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="default: 20")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="where to write every figure")
+    group = parser.add_argument_group("what is timed")
+    group.add_argument("--variant", default="deit_s", help="for example deit_ti, deit_s (the default), deit3_b")
+    group.add_argument("--batch-size", type=int, default=8, metavar="N", help="images in a step (default: 8)")
+    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the variant's")
+    group.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    group.add_argument("--mode", choices=("inference", "training", "both"), default="both")
+
+    group = parser.add_argument_group("how")
+    group.add_argument("--backend", choices=(*BACKENDS, "all"), help="default: that of KERAS_BACKEND")
+    group.add_argument("--peers", nargs="*", choices=tuple(PEERS), default=list(PEERS), help="default: all of them")
+    group.add_argument("--rounds", type=int, default=20, metavar="N", help="default: 20")
+    group.add_argument("--json", type=pathlib.Path, metavar="FILE", help="where to write every figure")
 
 
 def run(options):
@@ -254,12 +261,14 @@ def _steps(setting, peers):
     builders = {name: PEERS[name] for name in peers if name == "keras_hub" or keras.backend.backend() == "torch"}
     if keras.backend.backend() == "torch" and _has_gpu():
         builders[f"{OURS} compiled"] = lambda setting: _ours(setting, compiled=True)
-        builders["timm compiled"] = lambda setting: _timm(setting, compiled=True)
+        if "timm" in peers:
+            builders["timm compiled"] = lambda setting: _timm(setting, compiled=True)
     for name, build in builders.items():
         try:
             steps[name] = _warmed(build(setting))
-        except (ImportError, RuntimeError, ValueError) as error:
-            left_out[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        except (AttributeError, ImportError, RuntimeError, TypeError, ValueError) as error:  # a peer's own troubles
+            hint = " (pip install 'keras-deit[benchmark]')" if isinstance(error, ModuleNotFoundError) else ""
+            left_out[name] = f"{type(error).__name__}: {' '.join(str(error).split())}{hint}"
     return steps, left_out
 
 
@@ -415,7 +424,11 @@ def _has_gpu():
 
 def _device():
     name = {"tensorflow": _tensorflow_gpu, "jax": _jax_gpu, "torch": _torch_gpu}[keras.backend.backend()]()
-    return name or f"cpu ({os.cpu_count()} cores)"
+    return name or f"cpu ({_usable_cores()} cores)"
+
+
+def _usable_cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _tensorflow_gpu():
