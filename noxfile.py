@@ -10,7 +10,12 @@ TORCH = "torch==2.13.0"  # a range would bring gigabytes of CUDA packages along
 TEST_PACKAGES = ("pytest", "pytest-xdist")
 TWO_WORKERS = ("-n", "2")
 ONE_THREAD_EACH = {"OMP_NUM_THREADS": "1"}  # PyTorch slows down many times over when threads outnumber the cores
-TOGETHER = ("tests/export", "tests/models/test_transformers_parity.py", "tests/cli/test_train.py", "tests/test_benchmark.py")
+TOGETHER = (
+    "tests/export",
+    "tests/models/test_transformers_parity.py",
+    "tests/cli/test_train.py",
+    "tests/test_benchmark.py",
+)
 TOGETHER += ("-k", "not test_train or export")  # of the runs, those that export
 
 

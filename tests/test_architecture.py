@@ -35,7 +35,6 @@ COVERED_ELSEWHERE = {
     "distiller/tensorflow.py": "distiller/test_replicas.py",
     "distiller/jax.py": "distiller/test_replicas.py",
     "distiller/torch.py": "distiller/test_distiller.py",
-    "distiller/checks.py": "distiller/test_distiller.py",
     "imagenet.py": "data/test_batches.py",
     "_backend.py": "test_backend.py",
     "recipes/deit.py": "recipes/test_recipes.py",

@@ -2,8 +2,8 @@
 
     python scripts/train.py --variant deit_ti
 
-Hardware: two CPU cores. Time: 3 min 40 s in all on TensorFlow, the teacher included. Accuracy: 98.4 % on the test part (teacher
-99.2 %), seen with seed 0 on 22 November 2026.
+Hardware: two CPU cores. Time, the teacher included: 3 min 40 s on TensorFlow, 2 min 20 s on JAX, 2 min 50 s on PyTorch.
+Accuracy on the test part: 98.4 %, 97.8 % and 98.1 % (teacher 99.2 %), seen with seed 0 on 22 November 2026.
 
 No augmentation: on 8×8 pixels a shift by one changes what every patch holds, and in as many steps costs more accuracy than
 it saves (95 % after 40 epochs with random shifts). Chosen on these digits; no published settings.

@@ -1,0 +1,274 @@
+"""What a Distiller refuses, and what it takes though it looks odd."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_deit as kd
+from tests.distiller.scripted import (
+    CLASSES,
+    EXAMPLES,
+    FIT_LOGS,
+    INTEGERS,
+    ONE_HOT,
+    WEIGHTS,
+    assert_same_weights,
+    compiled,
+    crossentropy,
+    evaluate,
+    fit,
+    random_logits,
+    small_deit,
+    small_images,
+    weights_of,
+)
+from tests.toys import conv_teacher, script, scripted_student, scripted_teacher, softmax
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"distillation": "medium"}, r"`distillation` must be one of \('hard', 'soft'\). Received: 'medium'"),
+        ({"alpha": 1.5}, r"`alpha` must lie in 0..1. Received: alpha=1.5"),
+        ({"temperature": 0}, "`temperature` must be positive"),
+        ({"attention_weight": -1}, "`attention_weight` must not be negative"),
+        ({"soft_reduction": "mean"}, "`soft_reduction` must be one of"),
+        ({"fusion": "median"}, "`fusion` must be one of"),
+    ],
+)
+def test_an_argument_out_of_range_raises(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        kd.Distiller(scripted_student(), scripted_teacher, **arguments)
+
+
+def test_a_fusion_that_needs_a_second_head_raises():
+    with pytest.raises(ValueError, match="fusion='distillation' needs a distillation head"):
+        kd.Distiller(scripted_student(distilled=False), scripted_teacher, fusion="distillation")
+
+
+def test_swapped_arguments_raise_with_a_hint():
+    with pytest.raises(ValueError, match="Are student and teacher swapped. Here the student comes first"):
+        kd.Distiller(conv_teacher(), scripted_student())
+    with pytest.raises(ValueError, match="Are student and teacher swapped"):
+        kd.Distiller(kd.Teacher(scripted_teacher), scripted_student())
+
+
+def test_settings_are_keyword_only():
+    with pytest.raises(TypeError, match="positional argument"):
+        kd.Distiller(scripted_student(), scripted_teacher, "soft")
+
+
+def test_a_bare_teacher_with_two_heads_answers_with_their_mean():
+    student, teacher, images = small_deit(), small_deit(), small_images()
+    fused = teacher.predict(images, verbose=0)
+    fused = (fused["class"] + fused["distillation"]) / 2
+    logs = [evaluate(compiled(student, model), images, np.zeros(8)) for model in (teacher, None)[:1]]
+    logs.append(evaluate(compiled(student, None), {"image": images, "teacher": fused}, np.zeros(8)))
+    np.testing.assert_allclose(logs[0]["distillation_loss"], logs[1]["distillation_loss"], rtol=1e-5)
+
+
+def test_a_teacher_of_another_size_raises_unless_declared():
+    student, teacher = small_deit(), conv_teacher(CLASSES, (32, 32, 3))
+    with pytest.raises(
+        ValueError, match=r"takes images of shape \(32, 32, 3\).*shown \(16, 16, 3\).*image_size=\(32, 32\)"
+    ):
+        kd.Distiller(student, teacher)
+    kd.Distiller(student, kd.Teacher(teacher, image_size=32))
+
+
+def test_a_student_of_any_image_size_learns():
+    images = keras.Input((None, None, 3))
+    pooled = keras.layers.GlobalAveragePooling2D(data_format="channels_last")(images)
+    student = keras.Model(images, keras.layers.Dense(CLASSES)(pooled))
+    logs = fit(
+        compiled(student, lambda images: images[:, 0, 0, :1] * ops.arange(4.0)), small_images(size=11), np.zeros(8)
+    )
+    assert np.isfinite(logs["loss"])
+
+
+def test_a_student_of_unknown_or_other_outputs_raises():
+    class Subclassed(keras.Model):
+        def call(self, images):
+            return images
+
+    with pytest.raises(ValueError, match="inputs and outputs must be known: wrap a subclassed model as"):
+        kd.Distiller(Subclassed(), scripted_teacher)
+    student = scripted_student()
+    for outputs in ({"logits": student.output["class"]}, list(student.output.values())):
+        with pytest.raises(ValueError, match=r"dictionary that has `class`.*Received outputs"):
+            kd.Distiller(keras.Model(student.input, outputs), scripted_teacher)
+
+
+def test_a_teacher_of_other_classes_raises():
+    with pytest.raises(ValueError, match=r"student's 4 classes.*shape=\(2, 5\).*num_classes=5"):
+        kd.Distiller(scripted_student(), conv_teacher(num_classes=5))
+
+
+def test_a_teacher_of_probabilities_raises_unless_declared():
+    teacher = conv_teacher(activation="softmax")
+    with pytest.raises(ValueError, match="look like probabilities"):
+        kd.Distiller(scripted_student(), teacher)
+    kd.Distiller(scripted_student(), kd.Teacher(teacher, outputs="probabilities"))
+
+
+def test_a_teacher_that_is_the_student_raises():
+    student = scripted_student(distilled=False)
+    with pytest.raises(ValueError, match="Teacher and student share variables. Give the teacher its own"):
+        kd.Distiller(student, student)
+
+
+def test_attention_of_models_without_any_raises():
+    with pytest.raises(ValueError, match="needs a transformer teacher"):
+        kd.Distiller(small_deit(), conv_teacher(CLASSES, (16, 16, 3)), attention_weight=0.1)
+    teacher = kd.DeiTClassifier(small_deit(image_size=2, patch_size=1))
+    with pytest.raises(ValueError, match="needs a student that gives its attention maps"):
+        kd.Distiller(scripted_student(), teacher, attention_weight=0.1)
+
+
+def test_attention_over_another_number_of_patches_raises():
+    teacher = kd.DeiTClassifier(small_deit(patch_size=4))
+    with pytest.raises(ValueError, match="Received: 16 patches of the teacher, 4 of the student"):
+        kd.Distiller(small_deit(), teacher, attention_weight=0.1)
+
+
+@pytest.mark.parametrize(
+    "loss", [None, {"class": crossentropy()}, [crossentropy()]], ids=["none", "dictionary", "list"]
+)
+def test_anything_but_one_criterion_raises(loss):
+    with pytest.raises(ValueError, match="`loss` must be one criterion, that of the class head, for example"):
+        compiled(options={"loss": loss})
+
+
+@pytest.mark.parametrize(
+    "loss", ["categorical_crossentropy", keras.losses.CategoricalCrossentropy()], ids=["name", "object"]
+)
+def test_a_criterion_of_probabilities_raises(loss):
+    with pytest.raises(ValueError, match=r"would take them for probabilities.*`from_logits=True`"):
+        compiled(options={"loss": loss})
+
+
+def test_a_metric_with_the_name_of_a_log_raises():
+    with pytest.raises(ValueError, match=r"needs a name of its own.*Received: 'accuracy'"):
+        compiled(options={"weighted_metrics": ["accuracy"]})
+    with pytest.raises(ValueError, match=r"needs a name of its own"):
+        compiled(options={"metrics": [keras.metrics.TopKCategoricalAccuracy(4, name="accuracy")]})
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none", "mean_with_sample_weight"])
+def test_a_criterion_of_another_reduction_raises(reduction):
+    with pytest.raises(ValueError, match="must be the mean over the batch.*Received: reduction="):
+        compiled(options={"loss": crossentropy(reduction=reduction)})
+
+
+def test_labels_out_of_range_raise_before_training():
+    images, labels = script(*random_logits()), np.array([0, 1, 2, 3, 4, 1])
+    distiller = compiled()
+    message = r"Expected class labels as integers from 0 to 3.*labels from 0 to 4"
+    with pytest.raises(ValueError, match=message):
+        distiller.fit(images, labels)
+    with pytest.raises(ValueError, match=message):
+        distiller.fit(images, ops.convert_to_tensor(labels))
+    with pytest.raises(ValueError, match=message):
+        distiller.evaluate(images, labels)
+    with pytest.raises(ValueError, match=message):
+        distiller.fit(images, INTEGERS, validation_data=(images, labels))
+
+
+class OneBatch(keras.utils.PyDataset):
+    """One batch of images and whatever else."""
+
+    num_batches = 1
+
+    def __init__(self, *batch):
+        super().__init__()
+        self.batch = batch
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+@pytest.mark.parametrize("impossible", [4, -2])
+def test_labels_out_of_range_in_a_dataset_are_left_out_and_told_at_the_end_of_the_epoch(impossible):
+    images, labels = script(*random_logits()), np.array([0, 1, 2, impossible, 3, impossible])
+    expected = compiled()
+    fit(expected, images, np.where(labels == impossible, -1, labels))
+    distiller = compiled()
+    for method in (distiller.fit, distiller.evaluate):
+        with pytest.raises(ValueError, match="2 labels or stored decisions of this epoch were no class.*from 0 to 3"):
+            method(OneBatch(images, labels), verbose=0)
+        assert_same_weights(weights_of(distiller.student), weights_of(expected.student))
+    assert set(fit(distiller, images, INTEGERS)) == FIT_LOGS  # and it goes on
+
+
+def test_stored_decisions_out_of_range_in_a_dataset_are_left_out_and_told():
+    images, decisions = script(*random_logits()), np.array([0, 9, 2, 3, -1, 1])
+    distiller = compiled(teacher=None)
+    with pytest.raises(ValueError, match="1 labels or stored decisions of this epoch were no class"):
+        distiller.fit(OneBatch({"image": images, "teacher": decisions}, INTEGERS), verbose=0)
+    logits = random_logits()
+    nats = -np.log(softmax(logits[1]))
+    fine = np.where(decisions == 9, -1, decisions)
+    logs = evaluate(compiled(teacher=None), {"image": images, "teacher": fine}, INTEGERS)
+    known = fine >= 0
+    np.testing.assert_allclose(
+        logs["distillation_loss"], nats[np.arange(EXAMPLES), fine][known].sum() / EXAMPLES, rtol=1e-5
+    )
+
+
+def test_labels_of_another_shape_raise():
+    with pytest.raises(ValueError, match=r"rows of shape \(batch, 4\). Received: shape=\(6, 3\)"):
+        compiled().fit(script(*random_logits()), np.zeros((EXAMPLES, 3)))
+
+
+def test_rows_to_a_sparse_criterion_raise():
+    distiller = compiled(options={"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True)})
+    with pytest.raises(ValueError, match="rows over the classes, and the loss is a sparse one"):
+        fit(distiller, script(*random_logits()), ONE_HOT)
+
+
+def test_training_without_a_teacher_raises_and_leaves_the_student_whole():
+    distiller, images = compiled(teacher=None), script(*random_logits())
+    before = weights_of(distiller.student)
+    with pytest.raises(ValueError, match="There is no teacher to ask"):
+        fit(distiller, images, INTEGERS)
+    assert_same_weights(weights_of(distiller.student), before, tolerance=0)
+    with pytest.raises(ValueError, match="same classes"):
+        evaluate(distiller, {"image": images, "teacher": np.zeros((EXAMPLES, 7), "float32")}, INTEGERS)
+    assert_same_weights(weights_of(distiller.student), before, tolerance=0)
+    distiller.teacher = scripted_teacher
+    assert set(fit(distiller, images, INTEGERS)) == FIT_LOGS
+
+
+def test_weights_that_keras_would_drop_raise():
+    with pytest.raises(ValueError, match=r"To weight unlabelled images, pass y=np.full\(len\(images\), -1\)"):
+        compiled().fit(script(*random_logits()), sample_weight=WEIGHTS)
+    with pytest.raises(ValueError, match="Keras does not pass `sample_weight` on"):
+        compiled().evaluate(script(*random_logits()), sample_weight=WEIGHTS)
+
+
+def test_data_that_cannot_be_trained_on_raise():
+    distiller, images = compiled(), script(*random_logits())
+    with pytest.raises(ValueError, match="There are no images"):
+        distiller.fit(images[:0], INTEGERS[:0])
+    with pytest.raises(ValueError, match="labels of dtype <U"):
+        distiller.fit(images, np.array(["cat"] * EXAMPLES))
+    with pytest.raises(ValueError, match=r"dictionary with `image` and `teacher`. Received keys: \['images'\]"):
+        distiller.fit({"images": images}, INTEGERS)
+    with pytest.raises(ValueError, match="neither labels nor a teacher"):
+        evaluate(compiled(teacher=None), images)
+
+
+def test_stored_outputs_that_do_not_fit_raise():
+    images = script(*random_logits())
+    with pytest.raises(ValueError, match=r"Soft distillation needs the teacher's logits.*decisions of shape"):
+        fit(compiled(teacher=None, distillation="soft"), {"image": images, "teacher": INTEGERS}, INTEGERS)
+    with pytest.raises(ValueError, match="same classes"):
+        fit(compiled(teacher=None), {"image": images, "teacher": np.zeros((EXAMPLES, 7), "float32")}, INTEGERS)
+    with pytest.raises(
+        ValueError, match="stored decisions as integers from 0 to 3 .-1 for none.. Received: from 0 to 9"
+    ):
+        fit(compiled(teacher=None), {"image": images, "teacher": np.array([0, 9, 1, 1, 1, 1])}, INTEGERS)
+    probabilities = softmax(random_logits()[2]).astype("float32")
+    with pytest.raises(ValueError, match="its answers look like probabilities"):
+        fit(compiled(teacher=None, distillation="soft"), {"image": images, "teacher": probabilities}, INTEGERS)
