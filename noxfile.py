@@ -33,7 +33,7 @@ def tests(session, backend):
     """The tests on one backend, with no other installed."""
     if backend == "torch":
         session.install(TORCH)
-    session.install(f".[{backend},run]", *TEST_PACKAGES)
+    session.install(f".[{backend},run,weights]", *TEST_PACKAGES)
     session.run("pytest", *TWO_WORKERS, *session.posargs, env={"KERAS_BACKEND": backend, **ONE_THREAD_EACH})
 
 

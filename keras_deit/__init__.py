@@ -4,10 +4,11 @@ from keras_deit._backend import select_backend
 
 select_backend()  # before the first import of Keras
 
-from keras_deit import data, explain, export, fusion, losses, recipes  # noqa: E402
+from keras_deit import data, explain, export, fusion, losses, recipes, weights  # noqa: E402
 from keras_deit.distiller import Distiller  # noqa: E402
+from keras_deit.image_processor import ImageProcessor  # noqa: E402
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
-from keras_deit.models import DeiT, DeiTBackbone, DeiTClassifier, list_variants  # noqa: E402
+from keras_deit.models import DeiT, DeiTBackbone, DeiTClassifier, RegNetY, list_variants  # noqa: E402
 from keras_deit.teacher import Teacher  # noqa: E402
 
 __version__ = "0.1.0"
@@ -19,6 +20,8 @@ __all__ = [
     "DeiTBackbone",
     "DeiTClassifier",
     "Distiller",
+    "ImageProcessor",
+    "RegNetY",
     "Teacher",
     "data",
     "explain",
@@ -27,4 +30,5 @@ __all__ = [
     "list_variants",
     "losses",
     "recipes",
+    "weights",
 ]

@@ -18,8 +18,9 @@ ROWS = [
     ["training", "benchmark"],
     ["export", "explain", "data"],
     ["distiller", "teacher", "recipes", "models"],
-    ["layers", "losses", "fusion", "image_processor", "imagenet"],
-    ["extras", "files", "image_size", "_backend"],
+    ["weights"],
+    ["layers", "losses", "fusion", "image_processor"],
+    ["extras", "files", "image_size", "imagenet", "_backend"],
 ]
 PEERS = {("distiller", "teacher")}
 FRAMEWORKS = {"tensorflow", "jax", "torch"}
@@ -30,6 +31,7 @@ MAY_NAME_A_FRAMEWORK = (
     "export/",
     "training/strategy.py",
     "benchmark.py",
+    "weights/files.py",
 )
 COVERED_ELSEWHERE = {
     "distiller/tensorflow.py": "distiller/test_replicas.py",

@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 from keras_deit import recipes
+from keras_deit.models import list_variants
 from keras_deit.training import output
 from keras_deit.training.build import build
 from keras_deit.training.report import describe, how_to_go_on
@@ -26,7 +27,8 @@ _NOT_SETTINGS = ("output_dir", "resume", "config", "dry_run")
 def add_options(parser):
     """Adds the options of the command, in groups."""
     group = parser.add_argument_group("model")
-    group.add_argument("--variant", help="for example deit_ti, deit_s, deit_b, deit3_s")
+    names = ", ".join(row["name"] for row in list_variants() if row["family"] == "deit")
+    group.add_argument("--variant", help=f"the one thing that has to be said, here or in --config: {names}")
     group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the dataset's")
     group.add_argument(
         "--patch-size", type=int, metavar="PIXELS", help="side of a patch; default: one that suits the image size"

@@ -11,6 +11,7 @@ from keras_deit.teacher import check_kind
 
 DEFAULT_ALPHA = {"hard": 0.5, "soft": 0.1}
 SOFT_REDUCTIONS = ("batch_mean", "official")
+LARGEST_PIXEL = 50  # beyond what any usual normalisation leaves, and within what 0..255 reaches
 
 _SWAPPED = "Are student and teacher swapped? Here the student comes first, unlike in keras.distillation.Distiller."
 
@@ -128,6 +129,7 @@ def check_arrays(x, y, sample_weight, num_classes, distillation):
         raise ValueError(f"`x` must be images, or a dictionary with `image` and `teacher`. Received keys: {sorted(x)}")
     if any(hasattr(part, "shape") and len(part.shape) and part.shape[0] == 0 for part in keras.tree.flatten(x)):
         raise ValueError("There are no images. Received: arrays of length 0")
+    _check_pixels(x["image"] if isinstance(x, dict) else x)
     if hasattr(y, "shape"):
         check_labels(_to_numpy(y), num_classes)
     stored = x.get("teacher") if isinstance(x, dict) else None
@@ -161,6 +163,18 @@ def batch_sizes(x, batch_size, validation_split=0):
     num_examples = math.floor(arrays[0].shape[0] * (1 - validation_split))
     batch_size = min(batch_size or 32, num_examples)
     return [batch_size, num_examples % batch_size] if batch_size else []
+
+
+def _check_pixels(images):
+    if not hasattr(images, "shape") or len(images.shape) != 4:
+        return
+    first = _to_numpy(images[:32])
+    if np.issubdtype(first.dtype, np.integer) or np.abs(first).max() > LARGEST_PIXEL:
+        raise ValueError(
+            "The images must be normalised by a mean and a standard deviation of pixels in 0..1 (`image_mean` and "
+            "`image_std` of the Distiller), for example (images / 255 - keras_deit.IMAGENET_MEAN) / "
+            f"keras_deit.IMAGENET_STD. Received: {first.dtype} values from {first.min()} to {first.max()}"
+        )
 
 
 def _to_numpy(array):

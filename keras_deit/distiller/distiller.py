@@ -254,7 +254,8 @@ class Distiller(_DistillationSteps, keras.Model):
         elif training and (attention or "teacher" not in x):
             raise ValueError(
                 "There is no teacher to ask (it is not saved with the Distiller). Set `distiller.teacher = ...`, or pass "
-                "stored outputs: x={'image': images, 'teacher': logits} (attention distillation needs the teacher itself)."
+                "stored outputs: x={'image': images, 'teacher': logits} (attention distillation needs the teacher itself). "
+                "To train on labels alone, fit `keras_deit.DeiTClassifier(student)`."
             )
         elif y is None and "teacher" not in x:
             raise ValueError("There are neither labels nor a teacher, so there is nothing to evaluate. Pass `y`.")

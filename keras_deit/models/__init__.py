@@ -1,8 +1,9 @@
-"""The models: a backbone, its two heads, and the two heads fused."""
+"""The models: a backbone, its two heads, the two heads fused; and the paper's convolutional teacher."""
 
 from keras_deit.models.backbone import DeiTBackbone
 from keras_deit.models.classifier import DeiTClassifier
 from keras_deit.models.deit import DeiT
+from keras_deit.models.regnet import RegNetY
 from keras_deit.models.variants import get_variant, list_variants
 
-__all__ = ["DeiT", "DeiTBackbone", "DeiTClassifier", "get_variant", "list_variants"]
+__all__ = ["DeiT", "DeiTBackbone", "DeiTClassifier", "RegNetY", "get_variant", "list_variants"]

@@ -28,6 +28,8 @@ class DeiTBackbone(ImageModel):
         drop_path_schedule: `"linear"`: the probability rises from 0 at the first block (DeiT); `"constant"`: every block
             has the same (DeiT III).
         layer_norm_epsilon: Float added to the variances.
+        frozen_blocks: How many of the first blocks are not trained, patch embedding and tokens with them; None: all are
+            trained. `freeze` sets it later.
         dtype: Dtype policy, for example `"mixed_bfloat16"`; None means the global one.
         name, trainable: As for every Keras model.
 
@@ -67,6 +69,7 @@ class DeiTBackbone(ImageModel):
         drop_path_rate=0.0,
         drop_path_schedule="linear",
         layer_norm_epsilon=1e-6,
+        frozen_blocks=None,
         dtype=None,
         name="backbone",
         trainable=True,
@@ -110,6 +113,9 @@ class DeiTBackbone(ImageModel):
         self.drop_path_rate = drop_path_rate
         self.drop_path_schedule = drop_path_schedule
         self.layer_norm_epsilon = layer_norm_epsilon
+        self.frozen_blocks = None
+        if frozen_blocks is not None:
+            self.freeze(frozen_blocks)
 
     @property
     def num_prefix_tokens(self):
@@ -120,6 +126,71 @@ class DeiTBackbone(ImageModel):
     def blocks(self):
         """The encoder blocks, first to last."""
         return [self.get_layer(f"block_{index}") for index in range(1, self.num_layers + 1)]
+
+    def freeze(self, up_to):
+        """Keeps the first blocks, the patch embedding and the tokens from being trained; what comes after them is trained.
+
+        It is saved with the model. Like every change of `trainable` it takes effect at the next `compile`.
+
+        Args:
+            up_to: Number of the last frozen block, from 1; 0 freezes patch embedding and tokens alone, None nothing.
+
+        Raises:
+            ValueError: If there is no such block.
+
+        Example:
+
+        >>> backbone = DeiTBackbone.from_variant("deit_ti", num_layers=2)
+        >>> backbone.freeze(up_to=1)
+        >>> backbone.trainable_variables[0].path.split("/")[0]
+        'block_2'
+        """
+        if up_to is not None and not 0 <= up_to <= self.num_layers:
+            raise ValueError(f"`up_to` must lie in 0..{self.num_layers}, the number of blocks. Received: up_to={up_to}")
+        self.frozen_blocks = up_to
+        for name in ("patch_embedding", "prefix_tokens"):
+            self.get_layer(name).trainable = up_to is None
+        for number, block in enumerate(self.blocks, start=1):
+            block.trainable = up_to is None or number > up_to
+
+    def features(self, images, blocks=(3, 6, 9, 12), norm=False):
+        """Computes maps of features after some of the blocks, for detection, segmentation and the like.
+
+        Args:
+            images: `(batch, height, width, 3)`, normalised; or a `keras.Input` of that shape, to build a model on.
+            blocks: Numbers of the blocks, from 1.
+            norm: Whether the final layer norm is applied to each.
+
+        Returns:
+            A list of the patch tokens after each of the blocks, in their order, `(batch, rows, columns, hidden_dim)`.
+
+        Raises:
+            ValueError: If there is no such block.
+
+        Example:
+
+        >>> import keras
+        >>> backbone = DeiTBackbone.from_variant("deit_ti", num_layers=2)
+        >>> images = keras.Input((224, 224, 3))
+        >>> maps = backbone.features(images, blocks=(1, 2))
+        >>> masks = keras.layers.Conv2D(4, 1)(keras.layers.Concatenate()(maps))
+        >>> keras.Model(images, masks).output_shape
+        (None, 14, 14, 4)
+        """
+        if not blocks or not all(1 <= number <= self.num_layers for number in blocks):
+            raise ValueError(f"`blocks` must be numbers in 1..{self.num_layers}. Received: blocks={tuple(blocks)}")
+        tokens = self.get_layer("prefix_tokens")(self.get_layer("patch_embedding")(images))
+        after = {}
+        for number, block in enumerate(self.blocks[: max(blocks)], start=1):
+            tokens = block(tokens)
+            after[number] = tokens
+        grid = [side // self.patch_size for side in self.image_size]
+        return [
+            self._as_map(self.get_layer("norm")(after[number]) if norm else after[number], grid) for number in blocks
+        ]
+
+    def _as_map(self, tokens, grid):
+        return keras.ops.reshape(tokens[:, self.num_prefix_tokens :], (-1, *grid, self.hidden_dim))
 
     def call_with_attention(self, images, training=False):
         """Runs the model and keeps the attention map of every block.
@@ -163,6 +234,7 @@ class DeiTBackbone(ImageModel):
             "drop_path_rate": self.drop_path_rate,
             "drop_path_schedule": self.drop_path_schedule,
             "layer_norm_epsilon": self.layer_norm_epsilon,
+            "frozen_blocks": self.frozen_blocks,
             **super().get_config(),
         }
 

@@ -139,6 +139,10 @@ class DeiTClassifier(ImageModel):
         """2 with a distillation token, 1 without."""
         return self.deit.num_prefix_tokens
 
+    def freeze(self, up_to):
+        """Freezes the first blocks of the backbone, see `DeiTBackbone.freeze`."""
+        self.backbone.freeze(up_to)
+
     def call_with_attention(self, images, training=False):
         """Runs the model and keeps the attention map of every block.
 

@@ -70,6 +70,10 @@ class DeiT(ImageModel):
         """2 with a distillation token, 1 without."""
         return self.backbone.num_prefix_tokens
 
+    def freeze(self, up_to):
+        """Freezes the first blocks of the backbone, see `DeiTBackbone.freeze`."""
+        self.backbone.freeze(up_to)
+
     def call_with_attention(self, images, training=False):
         """Runs the model and keeps the attention map of every block.
 

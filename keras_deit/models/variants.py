@@ -5,6 +5,7 @@ import difflib
 
 DEIT = "Touvron et al., 2020 (arXiv 2012.12877), table 1; accuracies: the official repository's model zoo"
 DEIT3 = "Touvron et al., 2022 (arXiv 2204.07118); accuracies: the official repository, trained on ImageNet-1k"
+REGNETY = "Radosavovic et al., 2020 (arXiv 2003.13678), table 4; accuracy: the teacher of Touvron et al., 2020"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,14 +13,16 @@ class Variant:
     """One row of the table.
 
     Attributes:
+        family: `"deit"` or `"regnety"`: which models can be built.
         name: The name that `from_variant` takes.
-        parameters: Number of parameters with 1,000 classes and the variant's own tokens.
+        parameters: Number of parameters with 1,000 classes and the variant's own tokens; moving statistics not counted.
         image_size: Side of the square image in pixels.
         top1: Published ImageNet top-1 accuracy in percent, or None.
         source: Where the figures come from.
-        arguments: Constructor arguments of the backbone.
+        arguments: Constructor arguments of the backbone, or of `RegNetY`.
     """
 
+    family: str
     name: str
     parameters: int
     image_size: int
@@ -31,14 +34,19 @@ class Variant:
 def _deit(name, width, heads, parameters, top1, image_size=224):
     arguments = dict(image_size=image_size, patch_size=16, hidden_dim=width, num_layers=12, num_heads=heads)
     arguments.update(distilled=True)
-    return Variant(name, parameters, image_size, top1, DEIT, arguments)
+    return Variant("deit", name, parameters, image_size, top1, DEIT, arguments)
 
 
 def _deit3(name, width, heads, layers, parameters, top1, image_size=224, patch_size=16):
     arguments = dict(image_size=image_size, patch_size=patch_size, hidden_dim=width, num_layers=layers, num_heads=heads)
     arguments.update(distilled=False, prefix_positions=False, layer_scale_init=1e-4)
     arguments.update(drop_path_schedule="constant")
-    return Variant(name, parameters, image_size, top1, DEIT3, arguments)
+    return Variant("deit", name, parameters, image_size, top1, DEIT3, arguments)
+
+
+def _regnety(name, widths, depths, group_width, parameters, top1=None):
+    arguments = dict(widths=widths, depths=depths, group_width=group_width)
+    return Variant("regnety", name, parameters, 224, top1, REGNETY, arguments)
 
 
 VARIANTS = {
@@ -58,6 +66,13 @@ VARIANTS = {
         _deit3("deit3_l", 1024, 16, 24, 304_374_760, 84.9),
         _deit3("deit3_l_384", 1024, 16, 24, 304_763_880, 85.8, image_size=384),
         _deit3("deit3_h", 1280, 16, 32, 632_126_440, 85.2, patch_size=14),
+        #         name           widths                  depths         group  parameters  top-1
+        _regnety("regnety_002", (24, 56, 152, 368), (1, 1, 4, 7), 8, 3_162_996),
+        _regnety("regnety_016", (48, 120, 336, 888), (2, 6, 17, 2), 24, 11_202_430),
+        _regnety("regnety_040", (128, 192, 512, 1088), (2, 6, 12, 2), 64, 20_646_656),
+        _regnety("regnety_080", (168, 448, 896, 2016), (2, 4, 10, 1), 56, 39_180_068),
+        _regnety("regnety_160", (224, 448, 1232, 3024), (2, 4, 11, 1), 112, 83_590_140, 82.9),
+        _regnety("regnety_320", (232, 696, 1392, 3712), (2, 5, 12, 1), 232, 145_046_770),
     )
 }
 
@@ -79,8 +94,8 @@ def list_variants():
     """Lists the published architectures.
 
     Returns:
-        A list of dictionaries with `name`, `parameters` (with 1,000 classes and the variant's own tokens), `image_size`
-        (pixels), `top1` (published ImageNet top-1 accuracy in percent) and `source`.
+        A list of dictionaries with `family`, `name`, `parameters` (with 1,000 classes and the variant's own tokens),
+        `image_size` (pixels), `top1` (published ImageNet top-1 accuracy in percent, or None) and `source`.
 
     Example:
 
@@ -91,11 +106,12 @@ def list_variants():
     return [{key: value for key, value in row.items() if key != "arguments"} for row in rows]
 
 
-def get_variant(name):
+def get_variant(name, family="deit"):
     """Looks a variant up by its name or alias.
 
     Args:
         name: For example `"deit_ti"` or `"deit_tiny"`.
+        family: `"deit"` or `"regnety"`.
 
     Returns:
         The `Variant`.
@@ -109,8 +125,10 @@ def get_variant(name):
     192
     """
     variant = VARIANTS.get(ALIASES.get(name, name))
-    if variant is None:
-        nearest = difflib.get_close_matches(str(name), [*VARIANTS, *ALIASES], n=3, cutoff=0.3)
+    if variant is None or variant.family != family:
+        known = [known for known, row in VARIANTS.items() if row.family == family]
+        aliases = [alias for alias, meant in ALIASES.items() if meant in known]
+        nearest = difflib.get_close_matches(str(name), [*known, *aliases], n=3, cutoff=0.3)
         hint = f"The nearest names are {', '.join(nearest)}." if nearest else ""
-        raise ValueError(f"There is no variant {name!r}. {hint} All of them: {', '.join(VARIANTS)}.")
+        raise ValueError(f"There is no variant {name!r}. {hint} All of them: {', '.join(known)}.")
     return variant

@@ -121,10 +121,17 @@ class Progress(keras.callbacks.Callback):
         )
         self.began = time.perf_counter()
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.steps = 0
+
     def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
         self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
+        if self.steps < self.steps_per_epoch:  # cut short
+            self.bar.write(f"{self.title}: interrupted in epoch {epoch + 1}/{self.epochs}", file=sys.stdout)
+            return
         logs = {name: float(value) for name, value in (logs or {}).items()}
         shown = [f"loss {logs['loss']:.3f}"]
         shown += [f"{label} {logs[name]:.1%}" for name, label in _SHOWN.items() if name in logs]

@@ -84,6 +84,7 @@ def train(run, resume=False):
     summary |= {
         "complete": not stop.interrupted,
         "teacher": {"accuracy": run.teacher_accuracy},
+        "settings": _resolved_settings(run),
         "parameters": run.student.count_params(),
         "images_per_second": history.images_per_second,
         "seconds": history.total_seconds,
@@ -99,6 +100,15 @@ def train(run, resume=False):
             summary["exports"] = _export(run)
             output.write_summary(summary, run.directory)
     return summary
+
+
+def _resolved_settings(run):
+    """The settings of a run as a dictionary, with what was left to the code filled in."""
+    student = run.student
+    resolved = {"image_size": list(student.image_size), "patch_size": student.backbone.patch_size}
+    if run.settings.distillation != "none":
+        resolved["alpha"] = run.model.alpha
+    return {**dataclasses.asdict(run.settings), **resolved}
 
 
 def _fit(run, title, stop, resume):

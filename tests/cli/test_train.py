@@ -72,6 +72,12 @@ def test_a_whole_run_has_teacher_student_and_summary(tmp_path, capsys):
     assert summary["complete"]
     assert summary["teacher"]["accuracy"] >= 0.98
     assert summary["parameters"] == PARAMETERS
+    assert {name: summary["settings"][name] for name in ("variant", "image_size", "patch_size", "alpha")} == {
+        "variant": "deit_short",
+        "image_size": [8, 8],
+        "patch_size": 4,
+        "alpha": 0.5,
+    }
     assert {"accuracy", "class_accuracy", "distillation_accuracy", "teacher_accuracy"} <= set(summary["student"])
     assert set(summary["without_teacher"]) == {"accuracy", "loss"}
     with open(tmp_path / "run" / "history.csv", newline="") as file:

@@ -259,6 +259,15 @@ def test_data_that_cannot_be_trained_on_raise():
         evaluate(compiled(teacher=None), images)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_images_that_are_not_normalised_raise(dtype):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype(dtype)
+    distiller = compiled(small_deit(), conv_teacher(CLASSES, (16, 16, 3)))
+    for images in (pixels, {"image": pixels}):
+        with pytest.raises(ValueError, match=f"must be normalised.*Received: {dtype} values from 0"):
+            distiller.fit(images, np.zeros(8))
+
+
 def test_stored_outputs_that_do_not_fit_raise():
     images = script(*random_logits())
     with pytest.raises(ValueError, match=r"Soft distillation needs the teacher's logits.*decisions of shape"):

@@ -1,15 +1,17 @@
 """The backbone against a NumPy transformer."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from keras_deit import DeiTBackbone
+from keras_deit import DeiT, DeiTBackbone
 from tests import numpy_reference
 from tests.battery import check_model, weights_of
 from tests.goldens.weights import fill, noise
 
 SMALL = dict(image_size=32, patch_size=8, num_layers=2, hidden_dim=48, num_heads=3)
+HEADS = ("class_head", "distillation_head")
 BLOCK = 4 * 48 + 48 * 144 + 144 + 48 * 48 + 48 + 2 * 48 * 192 + 192 + 48
 PATCHES = 8 * 8 * 3 * 48 + 48
 
@@ -163,3 +165,62 @@ def test_images_of_another_shape_are_refused_with_what_to_do(shape, hint):
 def test_a_single_image_without_a_batch_is_refused():
     with pytest.raises(ValueError, match=r"xpected.*shape"):
         small()(np.zeros((32, 32, 3), "float32"))
+
+
+@pytest.mark.parametrize("up_to", [None, 0, 1, 2])
+def test_frozen_blocks_do_not_train_and_stay_frozen_when_saved(up_to, tmp_path):
+    model = DeiT(3, **{**SMALL, "num_layers": 2})
+    model.freeze(up_to)
+    frozen = {"patch_embedding", "prefix_tokens", "block_1", "block_2"}
+    frozen = set() if up_to is None else frozen - {f"block_{number}" for number in range(up_to + 1, 3)}
+    model.save(tmp_path / "model.keras")
+    for student in (model, keras.saving.load_model(tmp_path / "model.keras")):
+        parts = {variable.path.split("/")[0] for variable in student.trainable_variables}
+        assert parts == {"patch_embedding", "prefix_tokens", "block_1", "block_2", "norm", *HEADS} - frozen
+        assert student.get_config()["frozen_blocks"] == up_to
+    before = {variable.path: ops.convert_to_numpy(variable) for variable in model.weights}
+    model.compile("sgd", loss=dict.fromkeys(("class", "distillation"), "mse"))
+    targets = dict.fromkeys(("class", "distillation"), np.ones((4, 3)))
+    model.fit(noise("images", (4, 32, 32, 3)), targets, verbose=0)
+    for variable in model.weights:
+        same = np.array_equal(ops.convert_to_numpy(variable), before[variable.path])
+        assert same == (variable.path.split("/")[0] in frozen), variable.path
+    model.freeze(None)
+    assert len(model.trainable_variables) == len(model.weights)
+
+
+def test_freezing_what_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"`up_to` must lie in 0..2.*Received: up_to=3"):
+        small(num_layers=2).freeze(3)
+
+
+def test_features_are_the_patch_tokens_after_their_blocks():
+    backbone, images = fill(small(num_layers=3)), noise("images", (2, 32, 32, 3))
+    outputs = ops.convert_to_numpy(backbone(images)["patch_tokens"])
+    third, first = backbone.features(images, blocks=(3, 1), norm=True)
+    np.testing.assert_allclose(ops.convert_to_numpy(third), outputs.reshape(2, 4, 4, 48), atol=1e-5)
+    shorter = small(num_layers=1)
+    shorter.set_weights(backbone.get_weights()[:17] + backbone.get_weights()[-2:])
+    expected = ops.convert_to_numpy(shorter(images)["patch_tokens"])
+    np.testing.assert_allclose(ops.convert_to_numpy(first), expected.reshape(2, 4, 4, 48), atol=1e-5)
+
+
+@pytest.mark.parametrize("blocks", [(), (0,), (1, 4)])
+def test_features_of_no_block_are_refused(blocks):
+    with pytest.raises(ValueError, match=r"`blocks` must be numbers in 1..3"):
+        small(num_layers=3).features(np.zeros((1, 32, 32, 3)), blocks=blocks)
+
+
+def test_a_segmentation_head_learns_on_the_features_of_a_rectangular_image():
+    keras.utils.set_random_seed(0)
+    backbone = small(num_layers=2, image_size=(16, 32), distilled=False)
+    images = keras.Input((16, 32, 3))
+    maps = keras.layers.Concatenate()(backbone.features(images, blocks=(1, 2)))
+    classes = keras.layers.Conv2D(2, 1, data_format="channels_last")(maps)  # (batch, 2, 4, classes)
+    model = keras.Model(images, classes)
+    pictures = noise("pictures", (16, 16, 32, 3))
+    brighter = pictures.reshape(16, 2, 8, 4, 8, 3).mean(axis=(2, 4, 5)) > 0  # of every patch
+    model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = model.fit(pictures, brighter.astype("int32"), epochs=30, batch_size=16, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+    assert any(weight is backbone.weights[0] for weight in model.weights)

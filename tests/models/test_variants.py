@@ -125,7 +125,7 @@ def test_variants_are_listed_as_data():
     assert {name: rows[name]["parameters"] for name in DEIT3} == {name: ONE_TOKEN[name] for name in DEIT3}
     assert json.loads(json.dumps(list_variants())) == list_variants()
     for row in rows.values():
-        assert sorted(row) == ["image_size", "name", "parameters", "source", "top1"]
+        assert sorted(row) == ["family", "image_size", "name", "parameters", "source", "top1"]
         assert "arXiv" in row["source"]
 
 

@@ -41,6 +41,15 @@ def test_a_line_for_every_epoch_with_the_time_left(capsys):
     assert lines[2].endswith("0 s left")
 
 
+def test_a_cut_epoch_is_told_as_one(capsys):
+    class Stops(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
+
+    fitted([Progress("student", epochs=3, steps_per_epoch=4), Stops()])
+    assert capsys.readouterr().out.splitlines() == ["student: interrupted in epoch 1/3"]
+
+
 def test_ctrl_c_ends_after_the_batch_and_the_second_one_at_once(tmp_path):
     with GracefulStop() as stop:
 

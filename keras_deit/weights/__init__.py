@@ -1,0 +1,6 @@
+"""Weights of other frameworks, in and out."""
+
+from keras_deit.weights.load import LoadReport, load
+from keras_deit.weights.write import to_huggingface, to_timm
+
+__all__ = ["LoadReport", "load", "to_huggingface", "to_timm"]

@@ -1,0 +1,198 @@
+"""Foreign checkpoints into our models, with an account of every tensor."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from keras_deit.weights import files
+from keras_deit.weights.names import timm_name, to_our_layout, to_timm
+from keras_deit.weights.positions import resize_positions
+
+HEADS = {"class_head": "head", "distillation_head": "head_dist", "head": "head.fc"}
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadReport:
+    """What became of a checkpoint and of a model.
+
+    Attributes:
+        used: Names (timm's) of the tensors that went into the model.
+        left: Names of the tensors that did not.
+        fresh: Paths of the model's variables that kept their values.
+        notes: Sentences about what was changed on the way.
+    """
+
+    used: tuple
+    left: tuple
+    fresh: tuple
+    notes: tuple
+
+    def __str__(self):
+        lines = [f"{len(self.used)} tensors used, {len(self.left)} left, {len(self.fresh)} of the model's kept."]
+        return "\n".join([*lines, *self.notes])
+
+
+def load(model, source, may_differ=()):
+    """Loads a checkpoint of timm, of the official code or of transformers into a model.
+
+    All is read and checked before the first variable changes.
+
+    Args:
+        model: A `DeiT`, `DeiTBackbone`, `DeiTClassifier` or `RegNetY`.
+        source: Path of a `.safetensors` or a `.pth` file or of a directory of the hub's; or a dictionary from names to
+            arrays.
+        may_differ: Beginnings of names: of the model's variables that may keep their values (such as `"class_head"`), and
+            of the checkpoint's tensors, in timm's names, that may be left (such as `"head"`).
+
+    Returns:
+        A `LoadReport`. Heads for another number of classes stay fresh, positions are resized for another number of patches,
+        and a class token becomes a distillation token, or a distillation token is dropped, with a note on each.
+
+    Raises:
+        ImportError: If a package is missing; the message names the extra.
+        ValueError: If the file is damaged or not all is accounted for; the message names the file and the tensor.
+
+    Example:
+
+    ```python
+    model = kd.DeiT.from_variant("deit_b", num_classes=10, image_size=384)
+    print(kd.weights.load(model, "deit_base_distilled_patch16_224.safetensors"))
+    ```
+    """
+    name = "the checkpoint" if isinstance(source, dict) else f"the checkpoint {str(source)!r}"
+    checkpoint = to_timm(source if isinstance(source, dict) else files.read(source))
+    variables = {variable.path: variable for variable in model.weights}
+    loading = _Loading(
+        checkpoint, name, {path: tuple(variable.shape) for path, variable in variables.items()}, may_differ
+    )
+    loading.convert_tokens(_grid(model))
+    values = loading.values()
+    report = loading.report(values)
+    for path, value in values.items():
+        variables[path].assign(value)
+    return report
+
+
+class _Loading:
+    """A checkpoint on its way into a model of certain shapes."""
+
+    def __init__(self, checkpoint, name, shapes, may_differ):
+        self.checkpoint = dict(checkpoint)
+        self.name = name
+        self.shapes = shapes
+        self.may_differ = tuple(may_differ)
+        self.notes = []
+        self.dropped = []
+
+    def convert_tokens(self, grid):
+        """Brings tokens, their positions and heads to the model's layout."""
+        if grid is None or "pos_embed" not in self.checkpoint:
+            return
+        wanted = 2 if "prefix_tokens/distillation_token" in self.shapes else 1
+        given = 2 if "dist_token" in self.checkpoint else 1
+        positions = self.checkpoint["pos_embed"]
+        prefixed = self.shapes["prefix_tokens/positions"][1] > math.prod(grid)
+        prefix, patches = self._parts(positions, given)
+        if (prefix.shape[1] > 0) != prefixed:
+            raise ValueError(
+                f"{self.name} has {'positions' if prefix.shape[1] else 'no position'} for its prefix tokens, and the model "
+                f"is built with `prefix_positions={prefixed}`. Build it with `prefix_positions={not prefixed}`."
+            )
+        if given < wanted:
+            self._copy_class_token()
+            prefix = np.repeat(prefix[:, :1], 2, axis=1) if prefix.shape[1] else prefix
+        elif given > wanted:
+            self._drop_distillation_token()
+            prefix = prefix[:, :1]
+        side = math.isqrt(patches.shape[1])
+        if (side, side) != grid:
+            self.notes.append(f"Positions resized from {side}×{side} to {grid[0]}×{grid[1]} patches.")
+        self.checkpoint["pos_embed"] = np.concatenate([prefix, resize_positions(patches, (side, side), grid)], axis=1)
+
+    def values(self):
+        """The model's new values by path, checked."""
+        values = {}
+        for path, shape in self.shapes.items():
+            name = timm_name(path)
+            if name not in self.checkpoint:
+                continue
+            value = to_our_layout(path, self.checkpoint[name])
+            head = path.split("/")[0]
+            if head in HEADS and value.shape[-1] != shape[-1] and value.shape[:-1] == shape[:-1]:
+                self._leave_head(head, value.shape[-1], shape[-1])
+            elif value.shape != shape:
+                raise ValueError(
+                    f"In {self.name} the tensor {name!r} is of shape {self.checkpoint[name].shape}, and the model's {path} "
+                    f"of shape {shape}. Is it a checkpoint of another variant?"
+                )
+            elif not np.all(np.isfinite(value)):
+                raise ValueError(f"In {self.name} the tensor {name!r} holds values that are not finite numbers.")
+            else:
+                values[path] = value
+        return values
+
+    def report(self, values):
+        """The account, or an error where something is left or missing that nobody allowed."""
+        used = {timm_name(path) for path in values}
+        left = [name for name in self.checkpoint if name not in used]
+        fresh = [path for path in self.shapes if path not in values]
+        unexpected = [name for name in left if not self._allowed(name)]
+        missing = [path for path in fresh if not self._allowed(path)]
+        if missing or unexpected:
+            raise ValueError(
+                f"Not all of {self.name} and of the model is accounted for. Missing in it: {_some(missing)}. Left over of "
+                f"it: {_some(unexpected)}. Choose the variant that it belongs to, or say which part may differ: "
+                "`may_differ=[...]`. The model is as it was."
+            )
+        return LoadReport(tuple(sorted(used)), (*left, *self.dropped), tuple(fresh), tuple(self.notes))
+
+    def _allowed(self, name):
+        return name.startswith(self.may_differ) if self.may_differ else False
+
+    def _parts(self, positions, tokens):
+        for prefix in (tokens, 0):
+            if math.isqrt(positions.shape[1] - prefix) ** 2 == positions.shape[1] - prefix:
+                return positions[:, :prefix], positions[:, prefix:]
+        raise ValueError(
+            f"In {self.name} the tensor 'pos_embed' is of shape {positions.shape}: {positions.shape[1]} positions are no "
+            f"square of patches, with {tokens} prefix tokens or without."
+        )
+
+    def _copy_class_token(self):
+        copies = {"cls_token": "dist_token", "head.weight": "head_dist.weight", "head.bias": "head_dist.bias"}
+        for source, target in copies.items():
+            if source in self.checkpoint:
+                self.checkpoint[target] = self.checkpoint[source]
+        self.notes.append(
+            "The checkpoint has one token: the distillation token, its position and head are the class token's."
+        )
+
+    def _drop_distillation_token(self):
+        for name in ("dist_token", "head_dist.weight", "head_dist.bias"):
+            if self.checkpoint.pop(name, None) is not None:
+                self.dropped.append(name)
+        self.notes.append(
+            "The checkpoint has two tokens and the model one: the distillation token and its head are dropped."
+        )
+
+    def _leave_head(self, head, given, wanted):
+        self.may_differ = (*self.may_differ, f"{head}/", f"{HEADS[head]}.")
+        which = head.replace("_", " ")
+        note = f"The {which} is fresh: the checkpoint's is for {given} classes and the model's for {wanted}."
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def _grid(model):
+    """`(height, width)` in patches, None for a model without any."""
+    backbone = getattr(model, "backbone", model)
+    if not hasattr(backbone, "patch_size"):
+        return None
+    return tuple(side // backbone.patch_size for side in backbone.image_size)
+
+
+def _some(names, limit=5):
+    if not names:
+        return "nothing"
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

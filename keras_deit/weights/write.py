@@ -1,0 +1,114 @@
+"""Our models as checkpoints for timm and transformers."""
+
+import json
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_deit.files import write_whole
+from keras_deit.weights import files
+from keras_deit.weights.names import COUNTER, timm_name, to_foreign_layout, to_transformers
+
+
+def to_timm(model, path):
+    """Writes the weights of a model as safetensors that timm loads strictly.
+
+    Args:
+        model: A `DeiT`, `DeiTClassifier` or `RegNetY`.
+        path: The file to write; it appears whole or not at all.
+
+    Returns:
+        The `pathlib.Path` of the file.
+
+    Raises:
+        ImportError: If safetensors is not installed.
+        ValueError: If the model has variables that timm has no name for.
+
+    Example:
+
+    ```python
+    kd.weights.to_timm(distiller.student, "student.safetensors")
+    timm_model.load_state_dict(safetensors.torch.load_file("student.safetensors"))
+    ```
+    """
+    checkpoint = _in_timm_names(model)
+    for name in [name for name in checkpoint if name.endswith("running_var")]:
+        checkpoint[name.replace("running_var", COUNTER)] = np.array(0, "int64")
+    files.write(checkpoint, path)
+    return pathlib.Path(path)
+
+
+def to_huggingface(model, directory):
+    """Writes a model as a directory that transformers' `from_pretrained` takes: a DeiT for two tokens, a ViT for one.
+
+    Args:
+        model: A `DeiT` or a `DeiTClassifier`.
+        directory: Where to write `model.safetensors` and `config.json`; each appears whole or not at all.
+
+    Returns:
+        The `pathlib.Path` of the directory.
+
+    Raises:
+        ImportError: If safetensors is not installed.
+        ValueError: If transformers has no class for such a model; `to_timm` has one for every model.
+
+    Example:
+
+    ```python
+    kd.weights.to_huggingface(student, "student")
+    transformers.DeiTForImageClassificationWithTeacher.from_pretrained("student")
+    ```
+    """
+    backbone = getattr(model, "backbone", None)
+    if backbone is None or backbone.layer_scale_init is not None or not backbone.prefix_positions:
+        raise ValueError(
+            "transformers has a class for DeiT and for ViT, and none with LayerScale or without a position of the class "
+            f"token, nor is a RegNetY written for it. Use `keras_deit.weights.to_timm`. Received: {type(model).__name__}"
+        )
+    height, width = backbone.image_size
+    if height != width:
+        raise ValueError(f"transformers' images are square here. Received: image_size={backbone.image_size}")
+    family = "deit" if backbone.distilled else "vit"
+    directory = pathlib.Path(directory)
+    files.write(to_transformers(_in_timm_names(model), family), directory / "model.safetensors")
+    write_whole(directory / "config.json", json.dumps(_config(model, backbone, family), indent=2) + "\n")
+    return directory
+
+
+def _in_timm_names(model):
+    names = {variable.path: timm_name(variable.path) for variable in model.weights}
+    unknown = [path for path, name in names.items() if name is None]
+    if unknown:
+        raise ValueError(
+            f"timm has no name for {', '.join(unknown)}. A head of a late fusion, for example, exists in Keras alone."
+        )
+    return {
+        names[variable.path]: to_foreign_layout(
+            variable.path, keras.ops.convert_to_numpy(keras.ops.cast(variable.value, "float32"))
+        )
+        for variable in model.weights
+    }
+
+
+def _config(model, backbone, family):
+    architecture = "DeiTForImageClassificationWithTeacher" if family == "deit" else "ViTForImageClassification"
+    labels = {index: f"LABEL_{index}" for index in range(model.num_classes)}
+    return {
+        "architectures": [architecture],
+        "model_type": family,
+        "image_size": backbone.image_size[0],
+        "patch_size": backbone.patch_size,
+        "num_channels": 3,
+        "hidden_size": backbone.hidden_dim,
+        "num_hidden_layers": backbone.num_layers,
+        "num_attention_heads": backbone.num_heads,
+        "intermediate_size": backbone.intermediate_dim,
+        "layer_norm_eps": backbone.layer_norm_epsilon,
+        "hidden_act": "gelu",
+        "qkv_bias": True,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "id2label": labels,
+        "label2id": {label: index for index, label in labels.items()},
+    }

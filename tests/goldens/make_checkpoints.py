@@ -1,0 +1,139 @@
+"""Makes small checkpoints in the names of timm, of the official code and of transformers, with the logits of those models.
+
+    KERAS_BACKEND=torch python -m tests.goldens.make_checkpoints
+
+needs PyTorch, timm and transformers. The tests of `keras_deit.weights` read what it writes on every backend.
+"""
+
+import pathlib
+import re
+
+import numpy as np
+
+FOLDER = pathlib.Path(__file__).parent / "checkpoints"
+SIZE, PATCH, CLASSES = 32, 8, 5
+VIT = dict(img_size=SIZE, patch_size=PATCH, embed_dim=16, depth=2, num_heads=2, num_classes=CLASSES)
+HUB = dict(
+    image_size=SIZE,
+    patch_size=PATCH,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=64,
+    num_labels=CLASSES,
+    layer_norm_eps=1e-6,
+)
+WIDTHS, DEPTHS, GROUP = (16, 24, 32, 40), (1, 1, 2, 1), 8
+
+
+def main():
+    """Writes every checkpoint and `logits.npz`."""
+    import torch
+    from timm.models import deit, regnet, vision_transformer
+    from transformers import (
+        DeiTConfig,
+        DeiTForImageClassificationWithTeacher,
+        RegNetConfig,
+        RegNetForImageClassification,
+        ViTConfig,
+        ViTForImageClassification,
+    )
+
+    FOLDER.mkdir(exist_ok=True)
+    images = np.random.default_rng(0).normal(size=(3, SIZE, SIZE, 3)).astype("float32")
+    pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    models = {
+        "timm_two_tokens": deit.VisionTransformerDistilled(**VIT),
+        "timm_one_token": vision_transformer.VisionTransformer(**VIT),
+        "timm_deit3": vision_transformer.VisionTransformer(**VIT, init_values=0.1, no_embed_class=True),
+        "timm_regnety": regnet.RegNet(_regnet_config(regnet), num_classes=CLASSES),
+        "transformers_two_tokens": DeiTForImageClassificationWithTeacher(DeiTConfig(**HUB)),
+        "transformers_one_token": ViTForImageClassification(ViTConfig(**HUB)),
+        "transformers_regnety": RegNetForImageClassification(
+            RegNetConfig(
+                embedding_size=32,
+                hidden_sizes=list(WIDTHS),
+                depths=list(DEPTHS),
+                groups_width=GROUP,
+                layer_type="y",
+                num_labels=CLASSES,
+            )
+        ),
+    }
+    logits = {"images": images}
+    for name, model in models.items():
+        _randomise(model)
+        model.eval()
+        with torch.no_grad():
+            logits.update({f"{name}/{head}": value for head, value in _answers(model, pixels).items()})
+        _save(name, model)
+    logits.update({f"official_deit3/{head}": logits[f"timm_deit3/{head}"] for head in ("class",)})
+    logits.update(_resized_positions(torch))
+    np.savez_compressed(FOLDER / "logits.npz", **logits)
+
+
+def _regnet_config(regnet):
+    config = regnet.RegNetCfg(group_size=GROUP, se_ratio=0.25)
+    blocks = np.repeat(
+        WIDTHS, DEPTHS
+    )  # instead of the design space's formula, whose smallest network is too large here
+    regnet.generate_regnet = lambda *_, **__: (blocks, len(WIDTHS), np.full(len(blocks), GROUP))
+    return config
+
+
+def _randomise(model):
+    import torch
+
+    generator = torch.Generator().manual_seed(1)
+    for name, value in model.state_dict().items():
+        if not value.is_floating_point():
+            continue
+        noise = torch.randn(value.shape, generator=generator)
+        if name.endswith("running_var"):
+            value.copy_(0.5 + noise.abs())
+        elif value.ndim > 1:
+            value.copy_(noise / max(1, value[0].numel()) ** 0.5 if value.ndim in (2, 4) else noise)
+        else:
+            value.copy_((1.0 if name.endswith(("weight", "gamma")) else 0.0) + 0.3 * noise)
+
+
+def _answers(model, pixels):
+    outputs = model(pixels)
+    if hasattr(outputs, "cls_logits"):
+        return {"class": outputs.cls_logits.numpy(), "distillation": outputs.distillation_logits.numpy()}
+    if hasattr(model, "head_dist"):
+        heads = model.forward_features(pixels)
+        return {"class": model.head(heads[:, 0]).numpy(), "distillation": model.head_dist(heads[:, 1]).numpy()}
+    return {"class": getattr(outputs, "logits", outputs).numpy()}
+
+
+def _save(name, model):
+    from safetensors.torch import load_file, save_file
+
+    if name.startswith("timm"):
+        state = {key: value.contiguous() for key, value in model.state_dict().items()}
+        save_file(state, FOLDER / f"{name}.safetensors")
+        if name == "timm_deit3":
+            official = {re.sub(r"ls([12])\.gamma", r"gamma_\1", key): value for key, value in state.items()}
+            save_file(official, FOLDER / "official_deit3.safetensors")
+        return
+    model.save_pretrained(FOLDER / name)  # in the names that transformers writes
+    state = load_file(FOLDER / name / "model.safetensors")
+    save_file(state, FOLDER / f"{name}.safetensors")
+    for file in (FOLDER / name).iterdir():
+        file.unlink()
+    (FOLDER / name).rmdir()
+
+
+def _resized_positions(torch):
+    positions = np.random.default_rng(2).normal(size=(1, 16, 6)).astype("float32")
+    grid = torch.from_numpy(positions.reshape(1, 4, 4, 6)).permute(0, 3, 1, 2)
+    resized = {"positions": positions}
+    for height, width in ((7, 7), (3, 3), (6, 9)):
+        larger = torch.nn.functional.interpolate(grid, size=(height, width), mode="bicubic", align_corners=False)
+        resized[f"positions/{height}x{width}"] = larger.permute(0, 2, 3, 1).reshape(1, -1, 6).numpy()
+    return resized
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The small checkpoints under tests/goldens/checkpoints, and models of their shapes."""
+
+import functools
+
+import numpy as np
+
+import keras_deit as kd
+from tests.goldens.make_checkpoints import CLASSES, DEPTHS, FOLDER, GROUP, PATCH, SIZE, WIDTHS
+
+SHAPE = dict(num_classes=CLASSES, image_size=SIZE, patch_size=PATCH, hidden_dim=16, num_layers=2, num_heads=2)
+ONE_TOKEN = dict(distilled=False)
+DEIT3 = dict(distilled=False, prefix_positions=False, layer_scale_init=0.5)
+LAYOUTS = {
+    "timm_two_tokens": {},
+    "timm_one_token": ONE_TOKEN,
+    "timm_deit3": DEIT3,
+    "official_deit3": DEIT3,
+    "transformers_two_tokens": {},
+    "transformers_one_token": ONE_TOKEN,
+}
+REGNETS = ("timm_regnety", "transformers_regnety")
+
+
+def path(name):
+    """Where a checkpoint lies."""
+    return FOLDER / f"{name}.safetensors"
+
+
+@functools.cache
+def goldens():
+    """Images, logits and resized positions by name."""
+    with np.load(FOLDER / "logits.npz") as stored:
+        return dict(stored)
+
+
+def model_for(name, **overrides):
+    """A model with fresh weights that fits a checkpoint."""
+    if name in REGNETS:
+        return kd.RegNetY(**{**dict(widths=WIDTHS, depths=DEPTHS, group_width=GROUP, num_classes=CLASSES), **overrides})
+    return kd.DeiT(**{**SHAPE, **LAYOUTS[name], **overrides})
+
+
+def logits_of(model):
+    """Logits of the golden images by head."""
+    outputs = model.predict(goldens()["images"], verbose=0)
+    return outputs if isinstance(outputs, dict) else {"class": outputs}
+
+
+def expected_logits(name):
+    """Logits of the foreign model by head."""
+    return {key.split("/")[1]: value for key, value in goldens().items() if key.startswith(f"{name}/")}

@@ -1,0 +1,94 @@
+"""Checkpoints as files: whole, damaged, or dangerous."""
+
+import argparse
+import os
+import pickle
+
+import keras
+import numpy as np
+import pytest
+
+from keras_deit.weights.files import read, write
+from tests.weights.checkpoints import path
+
+pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
+on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason=".pth files need PyTorch")
+
+
+def test_what_is_written_is_read(tmp_path):
+    values = {"a": np.arange(6, dtype="float32").reshape(2, 3), "b": np.array(3, "int64")}
+    write(values, tmp_path / "model.safetensors")
+    for source in (tmp_path / "model.safetensors", tmp_path):  # the hub's directories hold such a file
+        stored = read(source)
+        assert set(stored) == set(values)
+        for name, value in values.items():
+            np.testing.assert_array_equal(stored[name], value)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 500, -1])
+def test_a_truncated_file_is_refused(keep, tmp_path):
+    whole = path("timm_one_token").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[:keep])
+    with pytest.raises(ValueError, match=r"cut.safetensors' is no whole safetensors file"):
+        read(tmp_path / "cut.safetensors")
+
+
+def test_nothing_at_the_path_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no checkpoint at"):
+        read(tmp_path / "none.safetensors")
+    with pytest.raises(ValueError, match="holds no checkpoint"):
+        read(tmp_path)
+
+
+@on_torch
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_pytorch_files_are_read(wrapped, tmp_path):
+    import torch
+
+    state = {"weight": torch.arange(3.0), "half": torch.ones(2, dtype=torch.bfloat16), "count": torch.tensor(3)}
+    stored = {"model": state, "epoch": 3, "args": argparse.Namespace(lr=0.1)} if wrapped else state
+    torch.save(stored, tmp_path / "checkpoint.pth")
+    values = read(tmp_path / "checkpoint.pth")
+    np.testing.assert_array_equal(values["weight"], [0, 1, 2])
+    assert values["half"].dtype == np.float32
+    assert values["count"] == 3
+
+
+class RunsCode:
+    def __reduce__(self):
+        return os.mkdir, ("pickled-code-ran",)
+
+
+@on_torch
+def test_pickled_code_is_refused_and_does_not_run(tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": RunsCode()}, "evil.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(RunsCode()))
+    for name in ("evil.pth", "plain.pth"):
+        with pytest.raises(ValueError, match=f"{name}' cannot be read as PyTorch weights"):
+            read(tmp_path / name)
+    assert not (tmp_path / "pickled-code-ran").exists()
+
+
+@on_torch
+def test_a_file_without_weights_is_refused(tmp_path):
+    import torch
+
+    torch.save([1, 2], tmp_path / "list.pth")
+    (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(ValueError, match="holds no dictionary of weights"):
+        read(tmp_path / "list.pth")
+    with pytest.raises(ValueError, match="cut.pth' cannot be read"):
+        read(tmp_path / "cut.pth")
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch is there")
+def test_without_pytorch_the_error_names_the_extra(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "model.pth").touch()
+    with pytest.raises(ImportError, match=r"keras-deit\[torch\]"):
+        read(tmp_path / "model.pth")

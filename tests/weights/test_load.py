@@ -1,0 +1,143 @@
+"""Checkpoints of other frameworks give their logits in ours."""
+
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.weights.files import read
+from tests.weights.checkpoints import LAYOUTS, REGNETS, expected_logits, goldens, logits_of, model_for, path
+
+pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
+
+
+@pytest.mark.parametrize("name", [*LAYOUTS, *REGNETS])
+def test_logits_equal_those_of_the_foreign_model(name):
+    model, expected = model_for(name), expected_logits(name)
+    report = kd.weights.load(model, path(name))
+    assert (report.left, report.fresh, report.notes) == ((), (), ())
+    assert len(report.used) == len(model.weights)
+    received = logits_of(model)
+    assert set(received) == set(expected)
+    for head, logits in expected.items():
+        assert np.std(logits) > 0.3
+        np.testing.assert_allclose(received[head], logits, atol=1e-4)
+
+
+def test_a_classifier_and_a_backbone_take_the_same_files():
+    deit = model_for("timm_two_tokens")
+    kd.weights.load(kd.DeiTClassifier(deit), path("timm_two_tokens"))
+    np.testing.assert_allclose(logits_of(deit)["class"], expected_logits("timm_two_tokens")["class"], atol=1e-4)
+    report = kd.weights.load(model_for("timm_two_tokens").backbone, path("timm_two_tokens"), may_differ=["head"])
+    assert sorted(report.left) == ["head.bias", "head.weight", "head_dist.bias", "head_dist.weight"]
+
+
+def test_another_number_of_classes_leaves_the_heads_fresh():
+    model = model_for("timm_two_tokens", num_classes=3)
+    before = model.get_layer("class_head").get_weights()
+    report = kd.weights.load(model, path("timm_two_tokens"))
+    assert sorted(report.fresh) == [
+        f"{head}_head/{leaf}" for head in ("class", "distillation") for leaf in ("bias", "kernel")
+    ]
+    assert "The class head is fresh: the checkpoint's is for 5 classes and the model's for 3." in str(report)
+    for value, former in zip(model.get_layer("class_head").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, former)
+    other = model_for("timm_two_tokens")
+    kd.weights.load(other, path("timm_two_tokens"))
+    for mine, theirs in zip(model.backbone.get_weights(), other.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(("image_size", "grid"), [(56, (7, 7)), ((48, 72), (6, 9))])
+def test_another_image_size_resizes_the_positions_of_patches_alone(image_size, grid):
+    checkpoint = read(path("timm_two_tokens"))
+    checkpoint["pos_embed"] = np.concatenate([np.full((1, 2, 16), 7.0), np.zeros((1, 16, 16))], axis=1).astype(
+        "float32"
+    )
+    checkpoint["pos_embed"][:, 2:, :6] = goldens()["positions"]
+    model = model_for("timm_two_tokens", image_size=image_size)
+    report = kd.weights.load(model, checkpoint)
+    positions = model.backbone.get_layer("prefix_tokens").get_weights()[-1]
+    np.testing.assert_array_equal(positions[:, :2], 7.0)
+    np.testing.assert_allclose(positions[:, 2:, :6], goldens()[f"positions/{grid[0]}x{grid[1]}"], atol=1e-5)
+    assert f"Positions resized from 4×4 to {grid[0]}×{grid[1]} patches." in report.notes
+
+
+def test_one_token_into_two_copies_the_class_token():
+    one, two = model_for("timm_one_token"), model_for("timm_two_tokens")
+    kd.weights.load(one, path("timm_one_token"))
+    report = kd.weights.load(two, path("timm_one_token"))
+    assert "the distillation token, its position and head are the class token's" in str(report)
+    class_token, distillation_token, positions = two.backbone.get_layer("prefix_tokens").get_weights()
+    np.testing.assert_array_equal(class_token, distillation_token)
+    np.testing.assert_array_equal(positions[:, 0], positions[:, 1])
+    logits = logits_of(two)
+    np.testing.assert_allclose(logits["class"], logits["distillation"], atol=1e-5)
+    assert not report.fresh
+
+
+def test_two_tokens_into_one_drop_the_second():
+    model = model_for("timm_one_token")
+    report = kd.weights.load(model, path("timm_two_tokens"))
+    assert sorted(report.left) == ["dist_token", "head_dist.bias", "head_dist.weight"]
+    assert "are dropped" in str(report)
+    checkpoint = read(path("timm_two_tokens"))
+    token, positions = model.backbone.get_layer("prefix_tokens").get_weights()
+    np.testing.assert_array_equal(token, checkpoint["cls_token"])
+    np.testing.assert_array_equal(positions, np.delete(checkpoint["pos_embed"], 1, axis=1))
+
+
+def broken(change):
+    checkpoint = read(path("timm_two_tokens"))
+    change(checkpoint)
+    return checkpoint
+
+
+def rename(checkpoint):
+    checkpoint["norm.wight"] = checkpoint.pop("norm.weight")
+
+
+def reshape(checkpoint):
+    checkpoint["blocks.1.mlp.fc1.weight"] = checkpoint["blocks.1.mlp.fc1.weight"][:-1]
+
+
+def spoil(checkpoint):
+    checkpoint["blocks.0.norm1.bias"][3] = np.nan
+
+
+def remove(checkpoint):
+    del checkpoint["blocks.1.attn.qkv.bias"]
+
+
+def unsquare(checkpoint):
+    checkpoint["pos_embed"] = checkpoint["pos_embed"][:, :-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (rename, "Missing in it: norm/gamma. Left over of it: norm.wight"),
+        (remove, "Missing in it: block_2/attention/qkv/bias. Left over of it: nothing"),
+        (reshape, r"'blocks.1.mlp.fc1.weight' is of shape \(63, 16\), and the model's block_2/mlp/expansion/kernel"),
+        (spoil, "'blocks.0.norm1.bias' holds values that are not finite"),
+        (unsquare, "'pos_embed' is of shape .*no square"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_and_the_model_keeps_its_weights(change, message):
+    model = model_for("timm_two_tokens")
+    before = [value.copy() for value in model.get_weights()]
+    with pytest.raises(ValueError, match=message):
+        kd.weights.load(model, broken(change))
+    for value, former in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, former)
+
+
+def test_the_message_names_the_file():
+    with pytest.raises(ValueError, match="timm_deit3.safetensors' has no position for its prefix tokens"):
+        kd.weights.load(model_for("timm_one_token"), path("timm_deit3"))
+    with pytest.raises(ValueError, match="timm_regnety.safetensors'.*accounted for"):
+        kd.weights.load(model_for("timm_one_token"), path("timm_regnety"))
+
+
+def test_a_part_may_differ_where_the_caller_says_so():
+    report = kd.weights.load(model_for("timm_two_tokens"), broken(rename), may_differ=["norm/gamma", "norm.wight"])
+    assert (report.fresh, report.left) == (("norm/gamma",), ("norm.wight",))

@@ -1,0 +1,81 @@
+"""What is written is what timm and transformers read."""
+
+import importlib.util
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.weights.files import read
+from tests.weights.checkpoints import goldens, logits_of, model_for, path
+
+pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
+
+
+@pytest.mark.parametrize("name", ["timm_two_tokens", "timm_one_token", "timm_deit3", "timm_regnety"])
+def test_timms_names_round_trip(name, tmp_path):
+    model = model_for(name)
+    kd.weights.load(model, path(name))
+    written = read(kd.weights.to_timm(model, tmp_path / "model.safetensors"))
+    expected = read(path(name))
+    assert set(written) == set(expected)
+    for key, value in expected.items():
+        assert written[key].dtype == value.dtype
+        np.testing.assert_array_equal(written[key], value, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["transformers_two_tokens", "transformers_one_token"])
+def test_transformers_names_round_trip(name, tmp_path):
+    model = model_for(name)
+    kd.weights.load(model, path(name))
+    written = read(kd.weights.to_huggingface(model, tmp_path / "model"))
+    expected = read(path(name))
+    assert set(written) == set(expected)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(written[key], value, err_msg=key)
+    again = model_for(name)
+    kd.weights.load(again, tmp_path / "model")
+    for head, value in logits_of(model).items():
+        np.testing.assert_array_equal(logits_of(again)[head], value)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch" or importlib.util.find_spec("transformers") is None,
+    reason="transformers runs in PyTorch",
+)
+@pytest.mark.parametrize("name", ["transformers_two_tokens", "transformers_one_token"])
+def test_transformers_loads_it_strictly_with_equal_logits(name, tmp_path):
+    import torch
+    import transformers
+
+    model = model_for(name)
+    kd.weights.to_huggingface(model, tmp_path / "model")
+    architecture = json.loads((tmp_path / "model" / "config.json").read_text())["architectures"][0]
+    theirs, report = getattr(transformers, architecture).from_pretrained(tmp_path / "model", output_loading_info=True)
+    assert not any(report.values())
+    with torch.no_grad():
+        outputs = theirs.eval()(torch.from_numpy(goldens()["images"].transpose(0, 3, 1, 2).copy()))
+    logits = outputs.cls_logits if hasattr(outputs, "cls_logits") else outputs.logits
+    np.testing.assert_allclose(logits.numpy(), logits_of(model)["class"], atol=1e-4)
+
+
+def test_half_precision_is_written_in_full(tmp_path):
+    model = model_for("timm_two_tokens", dtype="bfloat16")
+    written = read(kd.weights.to_timm(model, tmp_path / "model.safetensors"))
+    assert {value.dtype for value in written.values()} == {np.dtype("float32")}
+
+
+def test_what_transformers_cannot_hold_is_refused(tmp_path):
+    for name in ("timm_deit3", "timm_regnety"):
+        with pytest.raises(ValueError, match="Use `keras_deit.weights.to_timm`"):
+            kd.weights.to_huggingface(model_for(name), tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_head_that_timm_does_not_have_is_refused(tmp_path):
+    model = kd.DeiTClassifier(model_for("timm_two_tokens"), fusion="concat")
+    with pytest.raises(ValueError, match="timm has no name for fusion_head/kernel, fusion_head/bias"):
+        kd.weights.to_timm(model, tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
