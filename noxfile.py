@@ -9,7 +9,6 @@ nox.options.sessions = ["lint", "tests", "together"]
 TORCH = "torch==2.13.0"  # a range would bring gigabytes of CUDA packages along
 TEST_PACKAGES = ("pytest", "pytest-xdist")
 TWO_WORKERS = ("-n", "2")
-ONE_THREAD_EACH = {"OMP_NUM_THREADS": "1"}  # PyTorch slows down many times over when threads outnumber the cores
 TOGETHER = (
     "tests/export",
     "tests/models/test_transformers_parity.py",
@@ -17,6 +16,16 @@ TOGETHER = (
     "tests/test_benchmark.py",
 )
 TOGETHER += ("-k", "not test_train or export")  # of the runs, those that export
+
+
+def environment(session, backend):
+    """The variables that the tests of a backend run with."""
+    return {
+        "KERAS_BACKEND": backend,
+        "OMP_NUM_THREADS": "1",  # PyTorch slows down many times over when threads outnumber the cores
+        "JAX_COMPILATION_CACHE_DIR": session.create_tmp(),  # many tests compile the same
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    }
 
 
 @nox.session
@@ -34,7 +43,7 @@ def tests(session, backend):
     if backend == "torch":
         session.install(TORCH)
     session.install(f".[{backend},run,weights]", *TEST_PACKAGES)
-    session.run("pytest", *TWO_WORKERS, *session.posargs, env={"KERAS_BACKEND": backend, **ONE_THREAD_EACH})
+    session.run("pytest", *TWO_WORKERS, *session.posargs, env=environment(session, backend))
 
 
 @nox.session
@@ -43,4 +52,4 @@ def together(session):
     session.install(TORCH)
     session.install(".[dev]")
     for backend in ("tensorflow", "jax", "torch"):
-        session.run("pytest", *TWO_WORKERS, *TOGETHER, env={"KERAS_BACKEND": backend, **ONE_THREAD_EACH})
+        session.run("pytest", *TWO_WORKERS, *TOGETHER, env=environment(session, backend))
