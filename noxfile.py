@@ -14,6 +14,7 @@ TOGETHER = (
     "tests/models/test_transformers_parity.py",
     "tests/cli/test_train.py",
     "tests/test_benchmark.py",
+    "tests/weights/test_write.py",
 )
 TOGETHER += ("-k", "not test_train or export")  # of the runs, those that export
 
