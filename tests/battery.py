@@ -92,10 +92,10 @@ def check_model(
     outputs = fill(model)(images)
     assert _shapes(outputs) == _with_batch(output_shapes, 2)
     assert _dtypes(outputs) == {"float32"}
-    trained = model(images, training=True)
+    values = model.get_weights()
+    trained = model(images, training=True)  # which moves the statistics of batch norm
     assert type(trained) is type(outputs)
     assert _shapes(trained) == _shapes(outputs)
-    values = model.get_weights()
     expected = keras.tree.map_structure(ops.convert_to_numpy, outputs)
 
     for policy in policies:

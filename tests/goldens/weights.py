@@ -19,7 +19,7 @@ def draw(path, shape):
     """Draws a weight from its path in the model, such as `block_1/attention/qkv/kernel`."""
     values = noise(path, shape)
     kind = path.rsplit("/", 1)[-1]
-    if kind == "gamma":
+    if kind in ("gamma", "moving_variance"):
         return 1 + values / 10
     if kind == "kernel":
         return values / np.sqrt(np.prod(shape[:-1])).astype("float32")  # keeps the variance

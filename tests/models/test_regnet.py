@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
+from tests.battery import check_model
 
 # Trainable parameters with 1,000 classes, and moving statistics.
 PARAMETERS = {
@@ -27,6 +28,24 @@ def test_parameter_counts_are_the_published_ones(name):
     assert (trainable, model.count_params() - trainable) == PARAMETERS[name]
     (row,) = (row for row in kd.list_variants() if row["name"] == name)
     assert (row["parameters"], row["family"]) == (trainable, "regnety")
+
+
+def block_parameters(given, width, squeezed):
+    """Of a first block of groups of eight: three convolutions, the gate, the shortcut, and four norms."""
+    convolutions = given * width + 9 * 8 * width + width**2 + given * width
+    return convolutions + 2 * width * squeezed + squeezed + width + 4 * 4 * width
+
+
+def test_battery():
+    stages = block_parameters(32, 16, 8) + block_parameters(16, 24, 4)
+    check_model(
+        lambda **overrides: kd.RegNetY(**{**SMALL, "widths": (16, 24), "depths": (1, 1), **overrides}),
+        image_shape=(32, 32, 3),
+        output_shapes=(5,),
+        num_parameters=27 * 32 + 4 * 32 + stages + 24 * 5 + 5,
+        other_sizes=[],
+        policies=("mixed_bfloat16",),
+    )
 
 
 @pytest.mark.parametrize("size", [(64, 64), (33, 47)])
