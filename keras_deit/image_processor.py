@@ -1,16 +1,18 @@
 """From pixels to what a model takes: resized, cropped, normalised."""
 
+import functools
 import pathlib
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_deit.cubic import cubic_kernel
 from keras_deit.extras import require
 from keras_deit.image_size import height_and_width
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
-CUBIC = -0.5  # of PIL's bicubic kernel
+PIL_SLOPE = -0.5  # of its bicubic kernel
 FIXED_POINT = 2**22  # in whose fractions PIL keeps its weights
 
 
@@ -137,6 +139,7 @@ def _cropped(matrix, size):
     return matrix[first : first + size]
 
 
+@functools.lru_cache(maxsize=64)
 def _resizing(source, target):
     """Weights `(target, source)` of PIL's bicubic filter, whose support grows with the reduction."""
     scale = source / target
@@ -145,15 +148,9 @@ def _resizing(source, target):
     for row in range(target):
         centre = (row + 0.5) * scale
         first, last = max(int(centre - support + 0.5), 0), min(int(centre + support + 0.5), source)
-        weights = _cubic(np.abs(np.arange(first, last) + 0.5 - centre) / max(scale, 1))
+        weights = cubic_kernel(np.abs(np.arange(first, last) + 0.5 - centre) / max(scale, 1), PIL_SLOPE)
         matrix[row, first:last] = np.round(weights / weights.sum() * FIXED_POINT) / FIXED_POINT
     return matrix
-
-
-def _cubic(distances):
-    near = (CUBIC + 2) * distances**3 - (CUBIC + 3) * distances**2 + 1
-    far = CUBIC * (distances**3 - 5 * distances**2 + 8 * distances - 4)
-    return np.where(distances < 1, near, np.where(distances < 2, far, 0.0))
 
 
 def _read(path):

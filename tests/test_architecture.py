@@ -20,7 +20,7 @@ ROWS = [
     ["distiller", "teacher", "recipes", "models"],
     ["weights"],
     ["layers", "losses", "fusion", "image_processor"],
-    ["extras", "files", "image_size", "imagenet", "_backend"],
+    ["cubic", "extras", "files", "image_size", "imagenet", "_backend"],
 ]
 PEERS = {("distiller", "teacher")}
 FRAMEWORKS = {"tensorflow", "jax", "torch"}

@@ -11,7 +11,7 @@ from keras_deit.teacher import check_kind
 
 DEFAULT_ALPHA = {"hard": 0.5, "soft": 0.1}
 SOFT_REDUCTIONS = ("batch_mean", "official")
-LARGEST_PIXEL = 50  # beyond what any usual normalisation leaves, and within what 0..255 reaches
+LARGEST_PIXEL = 5  # of images whose pixels should lie in 0..1 and may stick out a little after augmentation
 
 _SWAPPED = "Are student and teacher swapped? Here the student comes first, unlike in keras.distillation.Distiller."
 
@@ -118,7 +118,7 @@ def check_metric_names(metrics, reserved):
             )
 
 
-def check_arrays(x, y, sample_weight, num_classes, distillation):
+def check_arrays(x, y, sample_weight, num_classes, distillation, image_mean, image_std):
     """Raises a ValueError if arrays given to `fit` or `evaluate` cannot be what they should be; datasets pass."""
     if y is None and sample_weight is not None:
         raise ValueError(
@@ -129,7 +129,7 @@ def check_arrays(x, y, sample_weight, num_classes, distillation):
         raise ValueError(f"`x` must be images, or a dictionary with `image` and `teacher`. Received keys: {sorted(x)}")
     if any(hasattr(part, "shape") and len(part.shape) and part.shape[0] == 0 for part in keras.tree.flatten(x)):
         raise ValueError("There are no images. Received: arrays of length 0")
-    _check_pixels(x["image"] if isinstance(x, dict) else x)
+    _check_pixels(x["image"] if isinstance(x, dict) else x, image_mean, image_std)
     if hasattr(y, "shape"):
         check_labels(_to_numpy(y), num_classes)
     stored = x.get("teacher") if isinstance(x, dict) else None
@@ -165,15 +165,15 @@ def batch_sizes(x, batch_size, validation_split=0):
     return [batch_size, num_examples % batch_size] if batch_size else []
 
 
-def _check_pixels(images):
+def _check_pixels(images, image_mean, image_std):
     if not hasattr(images, "shape") or len(images.shape) != 4:
         return
-    first = _to_numpy(images[:32])
-    if np.issubdtype(first.dtype, np.integer) or np.abs(first).max() > LARGEST_PIXEL:
+    pixels = _to_numpy(images[:32]).astype("float32") * np.asarray(image_std) + np.asarray(image_mean)
+    if np.abs(pixels).max() > LARGEST_PIXEL:
         raise ValueError(
-            "The images must be normalised by a mean and a standard deviation of pixels in 0..1 (`image_mean` and "
-            "`image_std` of the Distiller), for example (images / 255 - keras_deit.IMAGENET_MEAN) / "
-            f"keras_deit.IMAGENET_STD. Received: {first.dtype} values from {first.min()} to {first.max()}"
+            "The images must be normalised by `image_mean` and `image_std` of the Distiller, of pixels in 0..1; for "
+            "example (images / 255 - keras_deit.IMAGENET_MEAN) / keras_deit.IMAGENET_STD. Received: images whose "
+            f"pixels would lie in {pixels.min():.4g}..{pixels.max():.4g}"
         )
 
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_deit import losses
 from keras_deit.distiller import checks
-from keras_deit.distiller.labels import is_sparse, read_classes, read_labels
+from keras_deit.distiller.labels import are_rows, is_sparse, read_classes, read_labels
 from keras_deit.distiller.metrics import Counted
 from keras_deit.fusion import fuse
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
@@ -215,9 +215,11 @@ class Distiller(_DistillationSteps, keras.Model):
         Raises:
             ValueError: If a label is out of range, or the replicas do not divide a batch.
         """
-        self._check_data(x, y, kwargs.get("sample_weight"))
-        self._check_batches(x, batch_size)
-        return super().evaluate(self.filled_up(x), y, batch_size, *args, **kwargs)
+        if not kwargs.get("_use_cached_eval_dataset"):  # `fit` asks so after every epoch, about data that it looked at
+            self._check_data(x, y, kwargs.get("sample_weight"))
+            self._check_batches(x, batch_size)
+            x = self.filled_up(x)
+        return super().evaluate(x, y, batch_size, *args, **kwargs)
 
     def call(self, x, training=None):
         """The student's outputs; with the teacher's attention in `x`, its own attention maps beside them."""
@@ -305,7 +307,7 @@ class Distiller(_DistillationSteps, keras.Model):
             for name, logits in answers.items():
                 if logits is not None:
                     self._count(name, logits, labels.classes, counted)
-            known = labels.targets if len(y.shape) == 2 and y.shape[-1] == self.num_classes else labels.classes
+            known = labels.targets if are_rows(y.shape, self.num_classes) else labels.classes
             results = super().compute_metrics(x, known, fused, weights * labels.labelled)
         else:
             results = {metric.name: metric.result() for metric in (self._loss_tracker, *self._means.values())}
@@ -415,7 +417,8 @@ class Distiller(_DistillationSteps, keras.Model):
             checks.check_patches(self.student, patches, self.run_once)
 
     def _check_data(self, x, y=None, sample_weight=None):
-        checks.check_arrays(x, y, sample_weight, self.num_classes, self.distillation)
+        normalisation = self.image_mean, self.image_std
+        checks.check_arrays(x, y, sample_weight, self.num_classes, self.distillation, *normalisation)
 
     def _check_batches(self, x, batch_size=None, validation_split=0):
         replicas = self.batch_divisor()

@@ -40,7 +40,7 @@ def read_labels(y, num_classes, sparse):
         ValueError: If `y` has another shape, or is given in rows to a sparse criterion.
     """
     y = ops.convert_to_tensor(y)
-    if _are_rows(y.shape, num_classes):
+    if are_rows(y.shape, num_classes):
         if sparse:
             raise ValueError(
                 "The labels are rows over the classes, and the loss is a sparse one. Compile with "
@@ -80,7 +80,7 @@ def check_labels(y, num_classes):
     Raises:
         ValueError: If the shape is wrong or a class is out of range.
     """
-    if _are_rows(y.shape, num_classes) or y.size == 0:
+    if are_rows(y.shape, num_classes) or y.size == 0:
         return
     if not np.issubdtype(y.dtype, np.number):
         raise ValueError(f"Expected class labels as integers. Received: labels of dtype {y.dtype}")
@@ -109,7 +109,8 @@ def check_decisions(decisions, num_classes):
         )
 
 
-def _are_rows(shape, num_classes):
+def are_rows(shape, num_classes):
+    """Whether labels of a shape are rows over the classes, not integers; a ValueError if they can be neither."""
     if len(shape) == 1 or (len(shape) == 2 and shape[-1] == 1):
         return False
     if len(shape) == 2 and shape[-1] == num_classes:

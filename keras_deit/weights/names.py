@@ -48,44 +48,48 @@ _LEAVES = {
     "moving_variance": "running_var",
 }
 
-# What transformers writes to disk, by regular expression. Its RegNet, DeiT and ViT share the table.
-_FROM_TRANSFORMERS = [
-    (r"(?:deit|vit)\.embeddings\.cls_token", r"cls_token"),
-    (r"deit\.embeddings\.distillation_token", r"dist_token"),
-    (r"(?:deit|vit)\.embeddings\.position_embeddings", r"pos_embed"),
-    (r"(?:deit|vit)\.embeddings\.patch_embeddings\.projection\.(\w+)", r"patch_embed.proj.\1"),
-    (r"(?:deit|vit)\.encoder\.layer\.(\d+)\.attention\.attention\.(query|key|value)\.(\w+)", r"blocks.\1.attn.\2.\3"),
-    (r"(?:deit|vit)\.encoder\.layer\.(\d+)\.attention\.output\.dense\.(\w+)", r"blocks.\1.attn.proj.\2"),
-    (r"(?:deit|vit)\.encoder\.layer\.(\d+)\.layernorm_before\.(\w+)", r"blocks.\1.norm1.\2"),
-    (r"(?:deit|vit)\.encoder\.layer\.(\d+)\.layernorm_after\.(\w+)", r"blocks.\1.norm2.\2"),
-    (r"(?:deit|vit)\.encoder\.layer\.(\d+)\.intermediate\.dense\.(\w+)", r"blocks.\1.mlp.fc1.\2"),
-    (r"(?:deit|vit)\.encoder\.layer\.(\d+)\.output\.dense\.(\w+)", r"blocks.\1.mlp.fc2.\2"),
-    (r"(?:deit|vit)\.layernorm\.(\w+)", r"norm.\1"),
-    (r"(?:cls_)?classifier\.(\w+)", r"head.\1"),
-    (r"distillation_classifier\.(\w+)", r"head_dist.\1"),
-    (r"regnet\.embedder\.embedder\.(\w+\.\w+)", r"stem.\1"),
-    (r"regnet\.encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.2\.attention\.0\.(\w+)", r"s\1.b\2.se.fc1.\3"),
-    (r"regnet\.encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.2\.attention\.2\.(\w+)", r"s\1.b\2.se.fc2.\3"),
-    (r"regnet\.encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.0\.(\w+\.\w+)", r"s\1.b\2.conv1.\3"),
-    (r"regnet\.encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.1\.(\w+\.\w+)", r"s\1.b\2.conv2.\3"),
-    (r"regnet\.encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.3\.(\w+\.\w+)", r"s\1.b\2.conv3.\3"),
-    (r"regnet\.encoder\.stages\.(\d+)\.layers\.(\d+)\.shortcut\.(\w+\.\w+)", r"s\1.b\2.downsample.\3"),
-    (r"classifier\.1\.(\w+)", r"head.fc.\1"),
-]
-_TO_TRANSFORMERS = [
-    (r"cls_token", r"{}.embeddings.cls_token"),
-    (r"dist_token", r"{}.embeddings.distillation_token"),
-    (r"pos_embed", r"{}.embeddings.position_embeddings"),
-    (r"patch_embed\.proj\.(\w+)", r"{}.embeddings.patch_embeddings.projection.\1"),
-    (r"blocks\.(\d+)\.attn\.(query|key|value)\.(\w+)", r"{}.encoder.layer.\1.attention.attention.\2.\3"),
-    (r"blocks\.(\d+)\.attn\.proj\.(\w+)", r"{}.encoder.layer.\1.attention.output.dense.\2"),
-    (r"blocks\.(\d+)\.norm1\.(\w+)", r"{}.encoder.layer.\1.layernorm_before.\2"),
-    (r"blocks\.(\d+)\.norm2\.(\w+)", r"{}.encoder.layer.\1.layernorm_after.\2"),
-    (r"blocks\.(\d+)\.mlp\.fc1\.(\w+)", r"{}.encoder.layer.\1.intermediate.dense.\2"),
-    (r"blocks\.(\d+)\.mlp\.fc2\.(\w+)", r"{}.encoder.layer.\1.output.dense.\2"),
-    (r"norm\.(\w+)", r"{}.layernorm.\1"),
-    (r"head_dist\.(\w+)", r"distillation_classifier.\1"),
-]
+# timm's names and those that transformers writes to disk. # stands for a number, * for the last part.
+_VIT = {
+    "cls_token": "embeddings.cls_token",
+    "dist_token": "embeddings.distillation_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "patch_embed.proj.*": "embeddings.patch_embeddings.projection.*",
+    "blocks.#.norm1.*": "encoder.layer.#.layernorm_before.*",
+    "blocks.#.attn.query.*": "encoder.layer.#.attention.attention.query.*",
+    "blocks.#.attn.key.*": "encoder.layer.#.attention.attention.key.*",
+    "blocks.#.attn.value.*": "encoder.layer.#.attention.attention.value.*",
+    "blocks.#.attn.proj.*": "encoder.layer.#.attention.output.dense.*",
+    "blocks.#.norm2.*": "encoder.layer.#.layernorm_after.*",
+    "blocks.#.mlp.fc1.*": "encoder.layer.#.intermediate.dense.*",
+    "blocks.#.mlp.fc2.*": "encoder.layer.#.output.dense.*",
+    "norm.*": "layernorm.*",
+}
+_REGNET = {
+    "stem.conv.*": "embedder.embedder.convolution.*",
+    "stem.bn.*": "embedder.embedder.normalization.*",
+    "s#.b#.se.fc1.*": "encoder.stages.#.layers.#.layer.2.attention.0.*",
+    "s#.b#.se.fc2.*": "encoder.stages.#.layers.#.layer.2.attention.2.*",
+    **{
+        f"s#.b#.{timm}.{part}.*": f"encoder.stages.#.layers.#.{theirs}.{name}.*"
+        for timm, theirs in {
+            "conv1": "layer.0",
+            "conv2": "layer.1",
+            "conv3": "layer.3",
+            "downsample": "shortcut",
+        }.items()
+        for part, name in {"conv": "convolution", "bn": "normalization"}.items()
+    },
+}
+_HEADS = {
+    "deit": {"head.*": "cls_classifier.*", "head_dist.*": "distillation_classifier.*"},
+    "vit": {"head.*": "classifier.*"},
+    "regnet": {"head.fc.*": "classifier.1.*"},
+}
+_TRANSFORMERS = {
+    family: {**{timm: f"{family}.{name}" for timm, name in body.items()}, **_HEADS[family]}
+    for family, body in {"deit": _VIT, "vit": _VIT, "regnet": _REGNET}.items()
+}
+_TO_TIMM = {name: timm for family in _TRANSFORMERS.values() for timm, name in family.items()}
 _PARTS = ("query", "key", "value")
 COUNTER = "num_batches_tracked"  # PyTorch's batch norm counts its steps; nothing depends on it
 
@@ -158,9 +162,7 @@ def to_transformers(checkpoint, family):
     Returns:
         A dictionary in the names that transformers writes to disk.
     """
-    head = "cls_classifier" if family == "deit" else "classifier"
-    table = [*_TO_TRANSFORMERS, (r"head\.(\w+)", rf"{head}.\1")]
-    return {_first_match(table, name).format(family): value for name, value in _split(checkpoint).items()}
+    return {_translated(name, _TRANSFORMERS[family]): value for name, value in _split(checkpoint).items()}
 
 
 def _timm_module(module):
@@ -174,17 +176,19 @@ def _timm_module(module):
 
 
 def _from_transformers(name):
-    translated = _first_match(_FROM_TRANSFORMERS, name)
+    translated = _translated(name, _TO_TIMM)
     if not name.startswith("regnet"):
         return translated
-    translated = translated.replace(".convolution.", ".conv.").replace(".normalization.", ".bn.")
     return re.sub(r"^s(\d+)\.b(\d+)", lambda match: f"s{int(match[1]) + 1}.b{int(match[2]) + 1}", translated)
 
 
-def _first_match(table, name):
-    for pattern, replacement in table:
-        if re.fullmatch(pattern, name):
-            return re.sub(pattern, replacement, name)
+def _translated(name, table):
+    """A name by a table with # and *; one that the table does not have stays as it is."""
+    for source, target in table.items():
+        pattern = re.escape(source).replace(r"\#", r"(\d+)").replace(r"\*", r"(\w+)")
+        match = re.fullmatch(pattern, name)
+        if match:
+            return re.sub("[#*]", "{}", target).format(*match.groups())
     return name
 
 

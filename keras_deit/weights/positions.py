@@ -2,7 +2,9 @@
 
 import numpy as np
 
-BICUBIC = -0.75  # PyTorch's; TensorFlow's and JAX's kernel has -0.5
+from keras_deit.cubic import cubic_kernel
+
+PYTORCH_SLOPE = -0.75  # of its bicubic kernel; TensorFlow's and JAX's has -0.5
 
 
 def resize_positions(positions, source, target):
@@ -22,8 +24,7 @@ def resize_positions(positions, source, target):
     (1, 12, 3)
 
     Reference:
-        `torch.nn.functional.interpolate(mode="bicubic")`, which the official fine-tuning used; the kernel: Keys, 1981, Cubic
-        convolution interpolation for digital image processing, equation 4 with another a.
+        `torch.nn.functional.interpolate(mode="bicubic")`, which the official fine-tuning used.
     """
     if tuple(source) == tuple(target):
         return positions
@@ -39,14 +40,6 @@ def _matrix(source, target):
     centres = (np.arange(target) + 0.5) * source / target - 0.5
     for row, centre in enumerate(centres):
         first = int(np.floor(centre)) - 1
-        for position in range(first, first + 4):
-            matrix[row, np.clip(position, 0, source - 1)] += _kernel(abs(centre - position))
+        nearest = np.arange(first, first + 4)
+        np.add.at(matrix[row], nearest.clip(0, source - 1), cubic_kernel(np.abs(centre - nearest), PYTORCH_SLOPE))
     return matrix
-
-
-def _kernel(distance):
-    if distance <= 1:
-        return (BICUBIC + 2) * distance**3 - (BICUBIC + 3) * distance**2 + 1
-    if distance < 2:
-        return BICUBIC * (distance**3 - 5 * distance**2 + 8 * distance - 4)
-    return 0.0

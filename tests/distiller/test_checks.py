@@ -63,9 +63,9 @@ def test_a_bare_teacher_with_two_heads_answers_with_their_mean():
     student, teacher, images = small_deit(), small_deit(), small_images()
     fused = teacher.predict(images, verbose=0)
     fused = (fused["class"] + fused["distillation"]) / 2
-    logs = [evaluate(compiled(student, model), images, np.zeros(8)) for model in (teacher, None)[:1]]
-    logs.append(evaluate(compiled(student, None), {"image": images, "teacher": fused}, np.zeros(8)))
-    np.testing.assert_allclose(logs[0]["distillation_loss"], logs[1]["distillation_loss"], rtol=1e-5)
+    live = evaluate(compiled(student, teacher), images, np.zeros(8))
+    stored = evaluate(compiled(student, None), {"image": images, "teacher": fused}, np.zeros(8))
+    np.testing.assert_allclose(live["distillation_loss"], stored["distillation_loss"], rtol=1e-5)
 
 
 def test_a_teacher_of_another_size_raises_unless_declared():
@@ -264,8 +264,10 @@ def test_images_that_are_not_normalised_raise(dtype):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype(dtype)
     distiller = compiled(small_deit(), conv_teacher(CLASSES, (16, 16, 3)))
     for images in (pixels, {"image": pixels}):
-        with pytest.raises(ValueError, match=f"must be normalised.*Received: {dtype} values from 0"):
+        with pytest.raises(ValueError, match=r"must be normalised.*whose pixels would lie in 0.4.*\.\.5\d"):
             distiller.fit(images, np.zeros(8))
+    raw = compiled(small_deit(), conv_teacher(CLASSES, (16, 16, 3)), image_mean=0.0, image_std=1 / 255)
+    raw.fit(pixels.astype("float32"), np.zeros(8), verbose=0)  # a student for pixels in 0..255, declared as such
 
 
 def test_stored_outputs_that_do_not_fit_raise():

@@ -1,4 +1,4 @@
-"""RegNetY, against the published parameter counts and transformers' RegNet."""
+"""RegNetY, against the published parameter counts; against timm and transformers see tests/weights."""
 
 import keras
 import numpy as np

@@ -14,27 +14,25 @@ from tests.weights.checkpoints import goldens, logits_of, model_for, path
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 
 
+def assert_same_tensors(received, expected):
+    assert set(received) == set(expected)
+    for key, value in expected.items():
+        assert received[key].dtype == value.dtype
+        np.testing.assert_array_equal(received[key], value, err_msg=key)
+
+
 @pytest.mark.parametrize("name", ["timm_two_tokens", "timm_one_token", "timm_deit3", "timm_regnety"])
 def test_timms_names_round_trip(name, tmp_path):
     model = model_for(name)
     kd.weights.load(model, path(name))
-    written = read(kd.weights.to_timm(model, tmp_path / "model.safetensors"))
-    expected = read(path(name))
-    assert set(written) == set(expected)
-    for key, value in expected.items():
-        assert written[key].dtype == value.dtype
-        np.testing.assert_array_equal(written[key], value, err_msg=key)
+    assert_same_tensors(read(kd.weights.to_timm(model, tmp_path / "model.safetensors")), read(path(name)))
 
 
 @pytest.mark.parametrize("name", ["transformers_two_tokens", "transformers_one_token"])
 def test_transformers_names_round_trip(name, tmp_path):
     model = model_for(name)
     kd.weights.load(model, path(name))
-    written = read(kd.weights.to_huggingface(model, tmp_path / "model"))
-    expected = read(path(name))
-    assert set(written) == set(expected)
-    for key, value in expected.items():
-        np.testing.assert_array_equal(written[key], value, err_msg=key)
+    assert_same_tensors(read(kd.weights.to_huggingface(model, tmp_path / "model")), read(path(name)))
     again = model_for(name)
     kd.weights.load(again, tmp_path / "model")
     for head, value in logits_of(model).items():
