@@ -36,6 +36,7 @@ def draw_curves(histories, path):
                     marker = "." if len(rows) < 3 else None  # a line of one point is not to be seen
                     panel.plot(epochs, values, style, color=f"C{color}", label=label, marker=marker)
         panel.set(title=title, xlabel="epoch")
+        panel.xaxis.get_major_locator().set_params(integer=True)  # no half epochs
         panel.grid(alpha=0.3)
         panel.legend(fontsize="small")
         if "Accuracy" in title:
