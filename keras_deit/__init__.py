@@ -8,7 +8,7 @@ from keras_deit import data, explain, export, fusion, losses, recipes, weights  
 from keras_deit.distiller import Distiller  # noqa: E402
 from keras_deit.image_processor import ImageProcessor  # noqa: E402
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
-from keras_deit.models import DeiT, DeiTBackbone, DeiTClassifier, RegNetY, list_variants  # noqa: E402
+from keras_deit.models import DeiT, DeiTBackbone, DeiTClassifier, RegNetY, list_presets, list_variants  # noqa: E402
 from keras_deit.teacher import Teacher  # noqa: E402
 
 __version__ = "0.1.0"
@@ -27,6 +27,7 @@ __all__ = [
     "explain",
     "export",
     "fusion",
+    "list_presets",
     "list_variants",
     "losses",
     "recipes",

@@ -8,8 +8,9 @@ first installed one is taken then; an explicit `KERAS_BACKEND` is never overrule
 import importlib.util
 import json
 import os
-import pathlib
 import sys
+
+from keras_deit.files import keras_home
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -26,9 +27,8 @@ def select_backend():
 
 
 def _configured_backend():
-    home = pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
     try:
-        return json.loads((home / "keras.json").read_text()).get("backend", "tensorflow")
+        return json.loads((keras_home() / "keras.json").read_text()).get("backend", "tensorflow")
     except (OSError, ValueError):  # no file, or one that Keras cannot read either: Keras's own default applies
         return "tensorflow"
 

@@ -1,9 +1,18 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the directory where what lasts is kept."""
 
 import contextlib
 import os
 import pathlib
 import tempfile
+
+
+def keras_home():
+    """Keras's directory for settings and downloads: `KERAS_HOME`, or `~/.keras`.
+
+    Returns:
+        A `pathlib.Path`.
+    """
+    return pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
 
 
 @contextlib.contextmanager

@@ -154,8 +154,8 @@ def _resizing(source, target):
 
 
 def _read(path):
-    images = require("PIL.Image", extra="run", purpose="Reading a picture")
-    orientation = require("PIL.ImageOps", extra="run", purpose="Reading a picture")
+    images = require("PIL.Image", extra="weights", purpose="Reading a picture")
+    orientation = require("PIL.ImageOps", extra="weights", purpose="Reading a picture")
     if not path.exists():
         raise ValueError(f"There is no picture at {str(path)!r}: no such file.")
     try:

@@ -22,7 +22,7 @@ ROWS = [
     ["layers", "losses", "fusion", "image_processor"],
     ["cubic", "extras", "files", "image_size", "imagenet", "_backend"],
 ]
-PEERS = {("distiller", "teacher")}
+PEERS = {("distiller", "teacher"), ("_backend", "files")}
 FRAMEWORKS = {"tensorflow", "jax", "torch"}
 MAY_NAME_A_FRAMEWORK = (
     "distiller/tensorflow.py",

@@ -3,7 +3,17 @@
 from keras_deit.models.backbone import DeiTBackbone
 from keras_deit.models.classifier import DeiTClassifier
 from keras_deit.models.deit import DeiT
+from keras_deit.models.presets import find_preset, list_presets
 from keras_deit.models.regnet import RegNetY
 from keras_deit.models.variants import get_variant, list_variants
 
-__all__ = ["DeiT", "DeiTBackbone", "DeiTClassifier", "RegNetY", "get_variant", "list_variants"]
+__all__ = [
+    "DeiT",
+    "DeiTBackbone",
+    "DeiTClassifier",
+    "RegNetY",
+    "find_preset",
+    "get_variant",
+    "list_presets",
+    "list_variants",
+]

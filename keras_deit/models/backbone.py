@@ -55,6 +55,8 @@ class DeiTBackbone(ImageModel):
         Touvron et al., 2020 (arXiv 2012.12877), section 4; Touvron et al., 2022 (arXiv 2204.07118), section 3.
     """
 
+    absent_from_presets = ("head",)
+
     def __init__(
         self,
         image_size=224,

@@ -1,6 +1,7 @@
 """The model that gives one answer an image."""
 
 import types
+import warnings
 
 import keras
 
@@ -113,6 +114,34 @@ class DeiTClassifier(ImageModel):
         (None, 10)
         """
         return cls(DeiT(**{**get_variant(variant).arguments, **overrides}), fusion=fusion, name=name)
+
+    @classmethod
+    def from_preset(cls, preset, fusion="mean_logits", name="deit_classifier", **arguments):
+        """Builds a model with trained weights and fuses its heads.
+
+        Args:
+            preset: Name of a preset, `"hf://owner/repository"` or a path, see `keras_deit.DeiT.from_preset`.
+            fusion, name: See the class. The head of a late fusion is fresh.
+            **arguments: Of `keras_deit.DeiT.from_preset`, such as `num_classes`, `image_size`, `variant`.
+
+        Returns:
+            The classifier. A warning says what of it is not the checkpoint's.
+
+        Raises:
+            ImportError: If a package is missing; the message names the extra.
+            OSError: If a download fails.
+            ValueError: If there is no such preset or file, or the weights do not fit.
+
+        Example:
+
+        ```python
+        classifier = kd.DeiTClassifier.from_preset("deit_small_distilled_patch16_224")
+        ```
+        """
+        classifier = cls(DeiT.from_preset(preset, **arguments), fusion=fusion, name=name)
+        if fusion in LATE_FUSIONS:
+            warnings.warn(f"{preset}: the head of fusion={fusion!r} is fresh, to be fine-tuned.", stacklevel=2)
+        return classifier
 
     @property
     def deit(self):

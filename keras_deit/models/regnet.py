@@ -4,7 +4,6 @@ import keras
 from keras import layers
 
 from keras_deit.models.image_model import ImageModel, head_dtype
-from keras_deit.models.variants import get_variant
 
 STEM_WIDTH = 32
 SQUEEZE_RATIO = 4  # of the block's input width
@@ -45,6 +44,8 @@ class RegNetY(ImageModel):
         its official code.
     """
 
+    family = "regnety"
+
     def __init__(self, widths, depths, group_width, num_classes=1000, dtype=None, name="regnety", trainable=True):
         if len(widths) != len(depths) or any(width % group_width for width in widths):
             raise ValueError(
@@ -71,22 +72,6 @@ class RegNetY(ImageModel):
         self.depths = tuple(depths)
         self.group_width = group_width
         self.num_classes = num_classes
-
-    @classmethod
-    def from_variant(cls, variant, **overrides):
-        """Builds a published architecture with fresh weights.
-
-        Args:
-            variant: Name of a variant, such as `"regnety_160"`; see `keras_deit.list_variants()`.
-            **overrides: Any constructor arguments that should differ.
-
-        Returns:
-            The model.
-
-        Raises:
-            ValueError: If there is no such variant; the message names the nearest ones.
-        """
-        return cls(**{**get_variant(variant, family="regnety").arguments, **overrides})
 
     def get_config(self):
         return {

@@ -33,7 +33,7 @@ class Variant:
 
 def _deit(name, width, heads, parameters, top1, image_size=224):
     arguments = dict(image_size=image_size, patch_size=16, hidden_dim=width, num_layers=12, num_heads=heads)
-    arguments.update(distilled=True)
+    arguments.update(distilled=True, prefix_positions=True)
     return Variant("deit", name, parameters, image_size, top1, DEIT, arguments)
 
 
@@ -132,3 +132,22 @@ def get_variant(name, family="deit"):
         hint = f"The nearest names are {', '.join(nearest)}." if nearest else ""
         raise ValueError(f"There is no variant {name!r}. {hint} All of them: {', '.join(known)}.")
     return variant
+
+
+def variants_like(arguments, family):
+    """The variants that have the given values.
+
+    Args:
+        arguments: Dictionary of constructor arguments.
+        family: `"deit"` or `"regnety"`.
+
+    Returns:
+        A list of names.
+
+    Example:
+
+    >>> variants_like({"hidden_dim": 768, "prefix_positions": True}, "deit")
+    ['deit_b', 'deit_b_384']
+    """
+    rows = [row for row in VARIANTS.values() if row.family == family]
+    return [row.name for row in rows if all(row.arguments[name] == value for name, value in arguments.items())]

@@ -1,13 +1,10 @@
 """The small convolutional teacher that a run trains when none is given."""
 
-import os
-import pathlib
-
 import keras
 from keras import layers
 
 from keras_deit.data import Batches, FollowEpochs
-from keras_deit.files import replacing
+from keras_deit.files import keras_home, replacing
 from keras_deit.training.history import Progress
 
 EPOCHS = 30
@@ -46,9 +43,8 @@ def small_convnet(image_size, num_classes):
 
 def kept_path(data):
     """Where the teacher of a dataset is kept between runs: in Keras's own directory."""
-    home = pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
     height, width = data.images.shape[1:3]
-    return home / "keras_deit" / "teachers" / f"{data.name}-{height}x{width}.keras"
+    return keras_home() / "keras_deit" / "teachers" / f"{data.name}-{height}x{width}.keras"
 
 
 def trained_convnet(train, test, num_replicas, seed):

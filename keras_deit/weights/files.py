@@ -9,7 +9,7 @@ from keras_deit.extras import require
 from keras_deit.files import replacing
 
 _WRAPPERS = ("model", "state_dict")  # under which training scripts store the weights
-_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def read(path):
@@ -28,9 +28,9 @@ def read(path):
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        present = [path / name for name in _HUB_FILES if (path / name).exists()]
+        present = [path / name for name in HUB_FILES if (path / name).exists()]
         if not present:
-            raise ValueError(f"The directory {str(path)!r} holds no checkpoint: none of {', '.join(_HUB_FILES)}.")
+            raise ValueError(f"The directory {str(path)!r} holds no checkpoint: none of {', '.join(HUB_FILES)}.")
         path = present[0]
     if not path.exists():
         raise ValueError(f"There is no checkpoint at {str(path)!r}: no such file or directory.")

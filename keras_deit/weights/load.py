@@ -5,11 +5,9 @@ import math
 
 import numpy as np
 
-from keras_deit.weights import files
-from keras_deit.weights.names import timm_name, to_our_layout, to_timm
+from keras_deit.weights.checkpoint import HEADS, Checkpoint, open_checkpoint
+from keras_deit.weights.names import timm_name, to_our_layout
 from keras_deit.weights.positions import resize_positions
-
-HEADS = {"class_head": "head", "distillation_head": "head_dist", "head": "head.fc"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +58,9 @@ def load(model, source, may_differ=()):
     print(kd.weights.load(model, "deit_base_distilled_patch16_224.safetensors"))
     ```
     """
-    name = "the checkpoint" if isinstance(source, dict) else f"the checkpoint {str(source)!r}"
-    checkpoint = to_timm(source if isinstance(source, dict) else files.read(source))
     variables = {variable.path: variable for variable in model.weights}
-    loading = _Loading(
-        checkpoint, name, {path: tuple(variable.shape) for path, variable in variables.items()}, may_differ
-    )
+    shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
+    loading = _Loading(open_checkpoint(source), shapes, may_differ)
     loading.convert_tokens(_grid(model))
     values = loading.values()
     report = loading.report(values)
@@ -77,9 +72,10 @@ def load(model, source, may_differ=()):
 class _Loading:
     """A checkpoint on its way into a model of certain shapes."""
 
-    def __init__(self, checkpoint, name, shapes, may_differ):
-        self.checkpoint = dict(checkpoint)
-        self.name = name
+    def __init__(self, checkpoint, shapes, may_differ):
+        self.checkpoint = Checkpoint(dict(checkpoint.tensors), checkpoint.label)
+        self.tensors = self.checkpoint.tensors
+        self.name = checkpoint.label
         self.shapes = shapes
         self.may_differ = tuple(may_differ)
         self.notes = []
@@ -87,13 +83,12 @@ class _Loading:
 
     def convert_tokens(self, grid):
         """Brings tokens, their positions and heads to the model's layout."""
-        if grid is None or "pos_embed" not in self.checkpoint:
+        if grid is None or "pos_embed" not in self.tensors:
             return
         wanted = 2 if "prefix_tokens/distillation_token" in self.shapes else 1
-        given = 2 if "dist_token" in self.checkpoint else 1
-        positions = self.checkpoint["pos_embed"]
+        given = self.checkpoint.num_prefix_tokens
         prefixed = self.shapes["prefix_tokens/positions"][1] > math.prod(grid)
-        prefix, patches = self._parts(positions, given)
+        prefix, patches = self.checkpoint.positions()
         if (prefix.shape[1] > 0) != prefixed:
             raise ValueError(
                 f"{self.name} has {'positions' if prefix.shape[1] else 'no position'} for its prefix tokens, and the model "
@@ -108,22 +103,22 @@ class _Loading:
         side = math.isqrt(patches.shape[1])
         if (side, side) != grid:
             self.notes.append(f"Positions resized from {side}×{side} to {grid[0]}×{grid[1]} patches.")
-        self.checkpoint["pos_embed"] = np.concatenate([prefix, resize_positions(patches, (side, side), grid)], axis=1)
+        self.tensors["pos_embed"] = np.concatenate([prefix, resize_positions(patches, (side, side), grid)], axis=1)
 
     def values(self):
         """The model's new values by path, checked."""
         values = {}
         for path, shape in self.shapes.items():
             name = timm_name(path)
-            if name not in self.checkpoint:
+            if name not in self.tensors:
                 continue
-            value = to_our_layout(path, self.checkpoint[name])
+            value = to_our_layout(path, self.tensors[name])
             head = path.split("/")[0]
             if head in HEADS and value.shape[-1] != shape[-1] and value.shape[:-1] == shape[:-1]:
                 self._leave_head(head, value.shape[-1], shape[-1])
             elif value.shape != shape:
                 raise ValueError(
-                    f"In {self.name} the tensor {name!r} is of shape {self.checkpoint[name].shape}, and the model's {path} "
+                    f"In {self.name} the tensor {name!r} is of shape {self.tensors[name].shape}, and the model's {path} "
                     f"of shape {shape}. Is it a checkpoint of another variant?"
                 )
             elif not np.all(np.isfinite(value)):
@@ -135,7 +130,7 @@ class _Loading:
     def report(self, values):
         """The account, or an error where something is left or missing that nobody allowed."""
         used = {timm_name(path) for path in values}
-        left = [name for name in self.checkpoint if name not in used]
+        left = [name for name in self.tensors if name not in used]
         fresh = [path for path in self.shapes if path not in values]
         unexpected = [name for name in left if not self._allowed(name)]
         missing = [path for path in fresh if not self._allowed(path)]
@@ -150,27 +145,18 @@ class _Loading:
     def _allowed(self, name):
         return name.startswith(self.may_differ) if self.may_differ else False
 
-    def _parts(self, positions, tokens):
-        for prefix in (tokens, 0):
-            if math.isqrt(positions.shape[1] - prefix) ** 2 == positions.shape[1] - prefix:
-                return positions[:, :prefix], positions[:, prefix:]
-        raise ValueError(
-            f"In {self.name} the tensor 'pos_embed' is of shape {positions.shape}: {positions.shape[1]} positions are no "
-            f"square of patches, with {tokens} prefix tokens or without."
-        )
-
     def _copy_class_token(self):
         copies = {"cls_token": "dist_token", "head.weight": "head_dist.weight", "head.bias": "head_dist.bias"}
         for source, target in copies.items():
-            if source in self.checkpoint:
-                self.checkpoint[target] = self.checkpoint[source]
+            if source in self.tensors:
+                self.tensors[target] = self.tensors[source]
         self.notes.append(
             "The checkpoint has one token: the distillation token, its position and head are the class token's."
         )
 
     def _drop_distillation_token(self):
         for name in ("dist_token", "head_dist.weight", "head_dist.bias"):
-            if self.checkpoint.pop(name, None) is not None:
+            if self.tensors.pop(name, None) is not None:
                 self.dropped.append(name)
         self.notes.append(
             "The checkpoint has two tokens and the model one: the distillation token and its head are dropped."

@@ -1,0 +1,226 @@
+"""The published weights, as one table, and where each is found."""
+
+import dataclasses
+import difflib
+import importlib.util
+import pathlib
+
+from keras_deit.models.variants import VARIANTS
+from keras_deit.weights import download
+
+OFFICIAL = "https://dl.fbaipublicfiles.com/deit"
+HUB_PREFIX = "hf://"
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """One row of the table.
+
+    Attributes:
+        name: The name that `from_preset` takes, which is timm's; also with the tag that it leaves out.
+        tag: The part of timm's full name that tells what the weights were trained on.
+        variant: Name of the variant.
+        parameters: Number of parameters; moving statistics not counted.
+        crop_ratio: Of the evaluation transform that the accuracies were measured with.
+        top1, top5: Published ImageNet accuracies in percent, or None.
+        repositories: Names of repositories on the hub, the first one first.
+        url: Address of the official file, or None.
+        sha256: What its SHA-256 begins with, or None where its name does not say.
+    """
+
+    name: str
+    tag: str
+    variant: str
+    parameters: int
+    crop_ratio: float
+    top1: float | None
+    top5: float | None
+    repositories: tuple
+    url: str | None = None
+    sha256: str | None = None
+
+    @property
+    def full_name(self):
+        """timm's name with its tag."""
+        return f"{self.name.partition('.')[0]}.{self.tag}"
+
+
+def _deit(name, variant, parameters, top1, top5, sha256):
+    return Preset(
+        name,
+        "fb_in1k",
+        variant,
+        parameters,
+        0.875,
+        top1,
+        top5,
+        (f"timm/{name}.fb_in1k", f"facebook/{name.replace('_', '-')}"),
+        f"{OFFICIAL}/{name}-{sha256}.pth",
+        sha256,
+    )
+
+
+def _deit3(name, variant, file, top1, tag="fb_in1k"):
+    parameters = VARIANTS[variant].parameters
+    full_name = f"{name}.{tag}"
+    listed = name if tag == "fb_in1k" else full_name
+    return Preset(listed, tag, variant, parameters, 1.0, top1, None, (f"timm/{full_name}",), f"{OFFICIAL}/{file}.pth")
+
+
+def _deit3_21k(name, variant, file, top1):
+    return _deit3(name, variant, file, top1, tag="fb_in22k_ft_in1k")
+
+
+def _regnety(name, tag, top1=None, url=None, sha256=None):
+    parameters = VARIANTS[name].parameters
+    return Preset(name, tag, name, parameters, 0.875, top1, None, (f"timm/{name}.{tag}",), url, sha256)
+
+
+# Names, files and accuracies: the official repository's model zoo (github.com/facebookresearch/deit); the digits of the
+# SHA-256 stand in the names of its files. Repositories and tags: timm's.
+PRESETS = {
+    row.name: row
+    for row in (
+        #      name                               variant    parameters   top-1   top-5   SHA-256
+        _deit("deit_tiny_patch16_224", "deit_ti", 5_717_416, 72.202, 91.124, "a1311bcf"),
+        _deit("deit_small_patch16_224", "deit_s", 22_050_664, 79.854, 94.968, "cd65a155"),
+        _deit("deit_base_patch16_224", "deit_b", 86_567_656, 81.846, 95.594, "b5f2ef4d"),
+        _deit("deit_tiny_distilled_patch16_224", "deit_ti", 5_910_800, 74.476, 91.920, "b40b3cf7"),
+        _deit("deit_small_distilled_patch16_224", "deit_s", 22_436_432, 81.164, 95.376, "649709d9"),
+        _deit("deit_base_distilled_patch16_224", "deit_b", 87_338_192, 83.372, 96.482, "df68dfff"),
+        _deit("deit_base_patch16_384", "deit_b_384", 86_859_496, 82.890, 96.222, "8de9b5d1"),
+        _deit("deit_base_distilled_patch16_384", "deit_b_384", 87_630_032, 85.224, 97.186, "d0272ac0"),
+        #       name                       variant        file                   top-1
+        _deit3("deit3_small_patch16_224", "deit3_s", "deit_3_small_224_1k", 81.4),
+        _deit3("deit3_small_patch16_384", "deit3_s_384", "deit_3_small_384_1k", 83.4),
+        _deit3("deit3_medium_patch16_224", "deit3_m", "deit_3_medium_224_1k", 83.0),
+        _deit3("deit3_base_patch16_224", "deit3_b", "deit_3_base_224_1k", 83.8),
+        _deit3("deit3_base_patch16_384", "deit3_b_384", "deit_3_base_384_1k", 85.0),
+        _deit3("deit3_large_patch16_224", "deit3_l", "deit_3_large_224_1k", 84.9),
+        _deit3("deit3_large_patch16_384", "deit3_l_384", "deit_3_large_384_1k", 85.8),
+        _deit3("deit3_huge_patch14_224", "deit3_h", "deit_3_huge_224_1k", 85.2),
+        _deit3_21k("deit3_small_patch16_224", "deit3_s", "deit_3_small_224_21k", 83.1),
+        _deit3_21k("deit3_small_patch16_384", "deit3_s_384", "deit_3_small_384_21k", 84.8),
+        _deit3_21k("deit3_medium_patch16_224", "deit3_m", "deit_3_medium_224_21k", 84.5),
+        _deit3_21k("deit3_base_patch16_224", "deit3_b", "deit_3_base_224_21k", 85.7),
+        _deit3_21k("deit3_base_patch16_384", "deit3_b_384", "deit_3_base_384_21k", 86.7),
+        _deit3_21k("deit3_large_patch16_224", "deit3_l", "deit_3_large_224_21k", 87.0),
+        _deit3_21k("deit3_large_patch16_384", "deit3_l_384", "deit_3_large_384_21k", 87.7),
+        _deit3_21k("deit3_huge_patch14_224", "deit3_h", "deit_3_huge_224_21k_v1", 87.2),
+        #         name          tag
+        _regnety("regnety_160", "deit_in1k", 82.9, f"{OFFICIAL}/regnety_160-a5fe301d.pth", "a5fe301d"),
+        _regnety("regnety_002", "pycls_in1k"),
+        _regnety("regnety_016", "pycls_in1k"),
+        _regnety("regnety_040", "pycls_in1k"),
+        _regnety("regnety_080", "pycls_in1k"),
+        _regnety("regnety_320", "pycls_in1k"),
+    )
+}
+
+
+def list_presets():
+    """Lists the published weights.
+
+    Returns:
+        A list of dictionaries with `name`, `family` (`"deit"` or `"regnety"`), `variant`, `parameters`, `image_size`
+        (pixels), `crop_ratio` (of the evaluation transform), `top1`, `top5` (published ImageNet accuracies in percent, or
+        None) and `source` (repository on the hub, then the official file where there is one).
+
+    Example:
+
+    >>> [preset["name"] for preset in list_presets()][:2]
+    ['deit_tiny_patch16_224', 'deit_small_patch16_224']
+    """
+    return [
+        {
+            "name": preset.name,
+            "family": VARIANTS[preset.variant].family,
+            "variant": preset.variant,
+            "parameters": preset.parameters,
+            "image_size": VARIANTS[preset.variant].image_size,
+            "crop_ratio": preset.crop_ratio,
+            "top1": preset.top1,
+            "top5": preset.top5,
+            "source": " ".join(filter(None, (HUB_PREFIX + preset.repositories[0], preset.url))),
+        }
+        for preset in PRESETS.values()
+    ]
+
+
+def find_preset(name):
+    """Looks a preset up by its name, with or without the tag.
+
+    Args:
+        name: For example `"deit3_base_patch16_224"` or `"deit3_base_patch16_224.fb_in1k"`.
+
+    Returns:
+        The `Preset`, or None.
+
+    Example:
+
+    >>> find_preset("regnety_160.deit_in1k").variant
+    'regnety_160'
+    """
+    return next((row for row in PRESETS.values() if name in (row.name, row.full_name)), None)
+
+
+def locate(source, family):
+    """Finds a checkpoint, downloading it where it is not at hand yet.
+
+    Args:
+        source: Name of a preset, `hf://owner/repository`, with `@revision` if wanted, or a path.
+        family: `"deit"` or `"regnety"`: which presets may be meant.
+
+    Returns:
+        The path of a file or of a directory, and the `Preset` or None.
+
+    Raises:
+        ImportError: If a package is missing; the message names the extra.
+        OSError: If a download fails.
+        ValueError: If there is neither such a preset nor such a path.
+    """
+    preset = find_preset(str(source))
+    if preset is not None and VARIANTS[preset.variant].family == family:
+        return _downloaded(preset), preset
+    if str(source).startswith(HUB_PREFIX):
+        repository, _, revision = str(source).removeprefix(HUB_PREFIX).partition("@")
+        return download.from_hub(repository, revision or None), None
+    if pathlib.Path(source).exists():
+        return pathlib.Path(source), None
+    known = [name for name, row in PRESETS.items() if VARIANTS[row.variant].family == family]
+    if preset is not None:
+        raise ValueError(f"{str(source)!r} is no preset of this model, which has: {', '.join(known)}.")
+    nearest = difflib.get_close_matches(str(source), known, n=3, cutoff=0.3)
+    hint = f" The nearest presets are {', '.join(nearest)}." if nearest else ""
+    raise ValueError(
+        f"There is no preset {str(source)!r}, and no such file or directory.{hint} `keras_deit.list_presets()` lists them "
+        f"all; a repository on the hub is written {HUB_PREFIX}owner/repository."
+    )
+
+
+def _downloaded(preset):
+    """The path of a preset's weights, from the first source that has them."""
+    reasons = []
+    for repository in preset.repositories:
+        try:
+            return download.from_hub(repository)
+        except download.DownloadError as error:
+            reasons.append(str(error))
+            if isinstance(error, download.HubUnreachableError):
+                break
+    if preset.url is not None and importlib.util.find_spec("torch") is None:
+        reasons.append(f"{preset.url} is a file of PyTorch's, which is not installed.")
+    elif preset.url is not None:
+        try:
+            return download.from_url(preset.url, preset.sha256)
+        except download.DownloadError as error:
+            reasons.append(str(error))
+    raise download.DownloadError(
+        "\n".join(
+            [
+                f"The weights {preset.name!r} could not be downloaded:",
+                *reasons,
+                "Once downloaded they are found without a network. A file from elsewhere can be given by its path.",
+            ]
+        )
+    )

@@ -1,0 +1,141 @@
+"""Published weights: downloaded once, kept in Keras's directory, and checked whenever they are taken from there."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import pathlib
+import re
+import socket
+
+import keras
+
+from keras_deit.extras import require
+from keras_deit.files import keras_home, replacing
+from keras_deit.weights.files import HUB_FILES
+
+SILENCE = 60  # seconds without a byte after which a server is given up
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DownloadError(OSError):
+    """A source that does not answer, or with something else than what was asked for; another one may."""
+
+
+class HubUnreachableError(DownloadError):
+    """No answer from the hub, whatever was asked for."""
+
+
+def from_hub(repository, revision=None):
+    """Downloads a checkpoint from the Hugging Face hub, or finds it where it was kept.
+
+    What arrives has its final name only when it is whole. The hub names large files by their SHA-256, which is compared
+    each time.
+
+    Args:
+        repository: `"owner/name"`.
+        revision: Branch, tag or commit; None means the main branch.
+
+    Returns:
+        The `pathlib.Path` of the file.
+
+    Raises:
+        DownloadError: If the hub has no such file or sends another one.
+        HubUnreachableError: If it does not answer.
+        ImportError: If huggingface_hub is not installed.
+        OSError: If there is no room for the file.
+    """
+    hub = require("huggingface_hub", extra="weights", purpose="Downloading weights from the hub")
+    folder = keras_home() / "keras_deit" / "hub"
+    for name in HUB_FILES:
+        with _explained(f"{repository!r} on the hub", folder):
+            try:
+                path = pathlib.Path(hub.hf_hub_download(repository, name, revision=revision, cache_dir=folder))
+            except hub.errors.LocalEntryNotFoundError as error:
+                raise HubUnreachableError(
+                    f"The hub does not answer, and {repository!r} was not downloaded before: {_reason(error)}"
+                ) from error
+            except hub.errors.EntryNotFoundError:
+                continue
+        _check(path, _hash_of_name(path))
+        return path
+    raise DownloadError(f"{repository!r} on the hub has none of {', '.join(HUB_FILES)}.")
+
+
+def from_url(url, sha256=None):
+    """Downloads a file, or finds it where it was kept.
+
+    Args:
+        url: Its address.
+        sha256: What its SHA-256 begins with, compared each time; None where it is not known.
+
+    Returns:
+        The `pathlib.Path` of the file.
+
+    Raises:
+        DownloadError: If the server does not answer, or with another file.
+        OSError: If there is no room for the file.
+    """
+    path = keras_home() / "keras_deit" / "official" / url.rpartition("/")[2]
+    if not path.exists():
+        with _explained(url, path.parent), replacing(path) as temporary, _given_up_after(SILENCE):
+            keras.utils.get_file(temporary.name, origin=url, cache_dir=temporary.parent, cache_subdir="")
+            _check(temporary, sha256)
+    _check(path, sha256)
+    return path
+
+
+def _check(path, sha256):
+    """Removes a file that is not what it should be."""
+    if sha256 is None:
+        return
+    with path.open("rb") as file:
+        received = hashlib.file_digest(file, "sha256").hexdigest()
+    if received.startswith(sha256):
+        return
+    for name in {path.resolve(), path}:
+        name.unlink()
+    raise DownloadError(
+        f"{path.name} is not what was published: its SHA-256 is {received} and should begin with {sha256}. It was removed; "
+        "the next attempt downloads it again."
+    )
+
+
+def _hash_of_name(path):
+    """The SHA-256 that the hub's cache keeps as the name of the linked file; None where it has no links."""
+    name = pathlib.Path(os.readlink(path)).name if path.is_symlink() else ""
+    return name if re.fullmatch("[0-9a-f]{64}", name) else None
+
+
+@contextlib.contextmanager
+def _explained(source, folder):
+    try:
+        yield
+    except DownloadError:
+        raise
+    except Exception as error:  # each library has its own for the network, and Keras raises plain ones
+        if getattr(error, "errno", None) in _NO_ROOM:
+            raise OSError(
+                error.errno,
+                f"There is no room for {source} in {folder} ({os.strerror(error.errno)}). Nothing of it was kept. The "
+                "variable KERAS_HOME names another place",
+            ) from error
+        raise DownloadError(f"{source}: {_reason(error)}") from error
+
+
+def _reason(error):
+    """The first thing that went wrong, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())
+
+
+@contextlib.contextmanager
+def _given_up_after(seconds):
+    """A limit for connections that set none themselves."""
+    former = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(former)

@@ -1,0 +1,200 @@
+"""Published weights: the table, and models that come with them."""
+
+import dataclasses
+import hashlib
+import io
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.models.presets import PRESETS, find_preset
+from keras_deit.models.variants import VARIANTS
+from keras_deit.weights import files
+from tests.loopback import serving
+from tests.weights.checkpoints import SHAPE, expected_logits, goldens, logits_of, path
+
+pytest.importorskip("huggingface_hub", reason="the hub's files come by huggingface_hub")
+
+SMALL = {name: SHAPE[name] for name in ("hidden_dim", "num_layers", "num_heads", "patch_size")}
+PREDICTED = dict(verbose=0)
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with serving() as loopback:
+        template = f"{loopback.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield loopback
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A file of the true shape of `deit_tiny_distilled_patch16_224` with random weights, and the model that wrote it."""
+    model = kd.DeiT.from_variant("deit_ti")
+    return kd.weights.to_timm(model, tmp_path_factory.mktemp("hub") / "model.safetensors"), model
+
+
+def test_every_published_checkpoint_is_in_the_table():
+    rows = kd.list_presets()
+    names = [row["name"] for row in rows]
+    assert sum(name.startswith("deit_") for name in names) == 8
+    assert sum(name.startswith("deit3_") for name in names) == 16
+    assert {name for name in names if name.startswith("regnety_")} == {
+        f"regnety_{size}" for size in ("002", "016", "040", "080", "160", "320")
+    }
+    by_name = dict(zip(names, rows, strict=True))
+    assert by_name["deit_base_distilled_patch16_384"] == {
+        "name": "deit_base_distilled_patch16_384",
+        "family": "deit",
+        "variant": "deit_b_384",
+        "parameters": 87_630_032,
+        "image_size": 384,
+        "crop_ratio": 0.875,
+        "top1": 85.224,
+        "top5": 97.186,
+        "source": "hf://timm/deit_base_distilled_patch16_384.fb_in1k "
+        "https://dl.fbaipublicfiles.com/deit/deit_base_distilled_patch16_384-d0272ac0.pth",
+    }
+    assert by_name["deit3_huge_patch14_224.fb_in22k_ft_in1k"]["source"] == (
+        "hf://timm/deit3_huge_patch14_224.fb_in22k_ft_in1k "
+        "https://dl.fbaipublicfiles.com/deit/deit_3_huge_224_21k_v1.pth"
+    )
+    assert by_name["regnety_160"]["source"].startswith("hf://timm/regnety_160.deit_in1k ")
+    assert by_name["regnety_040"]["source"] == "hf://timm/regnety_040.pycls_in1k"
+
+
+def test_the_table_agrees_with_timms():
+    try:
+        from timm.models import get_pretrained_cfg
+    except (ImportError, RuntimeError):  # timm needs a torchvision that fits PyTorch
+        pytest.skip("timm is not there, or does not import")
+    for preset in PRESETS.values():
+        theirs = get_pretrained_cfg(preset.full_name)
+        assert theirs.hf_hub_id == preset.repositories[0]
+        assert theirs.input_size == (3, *2 * (VARIANTS[preset.variant].image_size,))
+        assert theirs.num_classes == 1000
+        assert theirs.mean == tuple(kd.IMAGENET_MEAN)
+        assert theirs.std == tuple(kd.IMAGENET_STD)
+        if preset.url:
+            assert theirs.url == preset.url
+
+
+def test_names_are_found_with_their_tag_and_without():
+    assert find_preset("deit3_base_patch16_224") is find_preset("deit3_base_patch16_224.fb_in1k")
+    assert find_preset("deit3_base_patch16_224.fb_in22k_ft_in1k").top1 == 85.7
+    assert find_preset("regnety_160.deit_in1k").name == "regnety_160"
+    assert find_preset("regnety_040.deit_in1k") is None
+
+
+def test_a_preset_is_downloaded_once_and_loaded(server, published):
+    file, writer = published
+    server.add_to_hub("timm/deit_tiny_distilled_patch16_224.fb_in1k", file.read_bytes())
+    images = np.random.default_rng(0).normal(size=(2, 224, 224, 3)).astype("float32")
+    model = kd.DeiT.from_preset("deit_tiny_distilled_patch16_224")
+    expected = writer.predict(images, **PREDICTED)
+    for head, logits in model.predict(images, **PREDICTED).items():
+        np.testing.assert_array_equal(logits, expected[head])
+    backbone = kd.DeiTBackbone.from_preset("deit_tiny_distilled_patch16_224.fb_in1k")
+    np.testing.assert_array_equal(backbone.get_weights()[0], writer.backbone.get_weights()[0])
+    classifier = kd.DeiTClassifier.from_preset("deit_tiny_distilled_patch16_224", fusion="class")
+    assert classifier.fusion == "class"
+    with pytest.warns(UserWarning, match="head of fusion='concat' is fresh"):
+        kd.DeiTClassifier.from_preset("deit_tiny_distilled_patch16_224", fusion="concat")
+    assert server.downloads() == [0]
+
+
+def test_the_fallback_is_asked_where_the_first_repository_has_nothing(server, published):
+    server.add_to_hub("facebook/deit-tiny-distilled-patch16-224", published[0].read_bytes())
+    assert kd.DeiT.from_preset("deit_tiny_distilled_patch16_224").count_params() == 5_910_800
+
+
+def test_where_no_source_answers_the_error_names_each(server, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(OSError, match="'deit3_small_patch16_224' could not be downloaded") as failure:
+        kd.DeiT.from_preset("deit3_small_patch16_224")
+    assert "'timm/deit3_small_patch16_224.fb_in1k' on the hub has none of" in str(failure.value)
+    assert "deit_3_small_224_1k.pth is a file of PyTorch's, which is not installed" in str(failure.value)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason=".pth files need PyTorch")
+def test_the_official_file_is_the_last_resort(server, published, monkeypatch):
+    import torch
+
+    stored = io.BytesIO()
+    torch.save({"model": {name: torch.from_numpy(value) for name, value in files.read(published[0]).items()}}, stored)
+    server.files["official.pth"] = stored.getvalue()
+    name = "deit_tiny_distilled_patch16_224"
+    digits = hashlib.sha256(stored.getvalue()).hexdigest()[:8]
+    row = dataclasses.replace(PRESETS[name], url=f"{server.url}/official.pth", sha256=digits)
+    monkeypatch.setitem(PRESETS, name, row)
+    assert kd.DeiT.from_preset(name).count_params() == 5_910_800
+    monkeypatch.setitem(PRESETS, name, dataclasses.replace(row, sha256="00000000"))
+    with pytest.raises(OSError, match="should begin with 00000000"):
+        kd.DeiT.from_preset(name)
+
+
+def test_a_repository_on_the_hub_is_loaded(server, published):
+    server.add_to_hub("someone/student", published[0].read_bytes(), revision="v2")
+    assert kd.DeiT.from_preset("hf://someone/student@v2").image_size == (224, 224)
+    with pytest.raises(OSError, match="'someone/student' on the hub has none of"):
+        kd.DeiT.from_preset("hf://someone/student")
+
+
+@pytest.mark.parametrize("name", ["timm_two_tokens", "timm_one_token", "official_deit3", "transformers_two_tokens"])
+def test_a_local_file_is_loaded_as_it_is(name):
+    variant = "deit3_s" if "deit3" in name else "deit_s"
+    model = kd.DeiT.from_preset(path(name), variant=variant, **SMALL)
+    assert model.image_size == (32, 32)
+    assert model.num_classes == 5
+    for head, logits in expected_logits(name).items():
+        np.testing.assert_allclose(logits_of(model)[head], logits, atol=1e-4)
+
+
+def test_a_convnets_file_tells_its_own_shape():
+    model = kd.RegNetY.from_preset(path("timm_regnety"))
+    np.testing.assert_allclose(
+        model.predict(goldens()["images"], **PREDICTED), expected_logits("timm_regnety")["class"], atol=1e-4
+    )
+
+
+def test_published_shapes_need_no_variant(published):
+    model = kd.DeiT.from_preset(published[0].parent)
+    assert (model.backbone.hidden_dim, model.backbone.num_heads) == (192, 3)
+
+
+def test_classes_size_and_tokens_can_differ_and_a_warning_says_so(published):
+    with pytest.warns(UserWarning, match="class head is fresh.*") as warned:
+        model = kd.DeiT.from_preset(
+            published[0], num_classes=7, image_size=(96, 64), distilled=False, drop_path_rate=0.1
+        )
+    assert "Positions resized from 14×14 to 6×4 patches." in str(warned[0].message)
+    assert "the distillation token and its head are dropped" in str(warned[0].message)
+    assert warned[0].filename == __file__
+    assert (model.num_classes, model.image_size, model.distilled) == (7, (96, 64), False)
+    assert model.backbone.drop_path_rate == 0.1
+
+
+@pytest.mark.parametrize(
+    ("model", "preset", "message"),
+    [
+        (kd.DeiT, "deit_tiny_destilled_patch16_224", "no such file or directory.*deit_tiny_distilled_patch16_224"),
+        (kd.DeiT, "nowhere/model.safetensors", "no such file or directory"),
+        (kd.DeiT, "regnety_160", "'regnety_160' is no preset of this model, which has: deit_tiny_patch16_224"),
+        (kd.RegNetY, "deit_tiny_patch16_224", "is no preset of this model, which has: regnety_160"),
+        (kd.RegNetY, path("timm_deit3"), "timm_deit3.safetensors' is of the family 'deit', and RegNetY is not"),
+        (kd.DeiT, path("timm_regnety"), "timm_regnety.safetensors' is of the family 'regnety', and DeiT is not"),
+        (kd.DeiT, path("timm_one_token"), "is of no published variant: hidden_dim=16, num_layers=2.*`num_heads="),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(model, preset, message):
+    with pytest.raises(ValueError, match=message):
+        model.from_preset(preset)
+
+
+def test_another_variant_than_the_files_is_refused(published):
+    with pytest.raises(ValueError, match="is of no 'deit_small': hidden_dim=192.*It looks like deit_ti"):
+        kd.DeiT.from_preset(published[0], variant="deit_small")
