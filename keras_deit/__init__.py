@@ -8,7 +8,15 @@ from keras_deit import data, explain, export, fusion, losses, recipes, weights  
 from keras_deit.distiller import Distiller  # noqa: E402
 from keras_deit.image_processor import ImageProcessor  # noqa: E402
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
-from keras_deit.models import DeiT, DeiTBackbone, DeiTClassifier, RegNetY, list_presets, list_variants  # noqa: E402
+from keras_deit.models import (  # noqa: E402
+    DeiT,
+    DeiTBackbone,
+    DeiTClassifier,
+    DeiTMaskedImageModel,
+    RegNetY,
+    list_presets,
+    list_variants,
+)
 from keras_deit.teacher import Teacher  # noqa: E402
 
 __version__ = "0.1.0"
@@ -19,6 +27,7 @@ __all__ = [
     "DeiT",
     "DeiTBackbone",
     "DeiTClassifier",
+    "DeiTMaskedImageModel",
     "Distiller",
     "ImageProcessor",
     "RegNetY",

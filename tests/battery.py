@@ -71,6 +71,7 @@ def check_model(
     other_sizes,
     answers_float32=True,
     policies=tuple(PRECISIONS),
+    with_others=lambda images: images,
 ):
     """Checks one model.
 
@@ -82,18 +83,19 @@ def check_model(
         other_sizes: Further image sizes, integers or pairs that the patch divides.
         answers_float32: Whether the outputs are float32 under every policy.
         policies: The dtype policies to compare with float32 and to train with.
+        with_others: Makes the model's inputs of images, where it takes others beside them.
     """
-    images = noise("images", (2, *image_shape))
+    inputs = with_others(noise("images", (2, *image_shape)))
     model = make()
     _check_model_config(model)
     assert model.count_params() == num_parameters
     assert _shapes(model.output) == _with_batch(output_shapes, None)
 
-    outputs = fill(model)(images)
+    outputs = fill(model)(inputs)
     assert _shapes(outputs) == _with_batch(output_shapes, 2)
     assert _dtypes(outputs) == {"float32"}
     values = model.get_weights()
-    trained = model(images, training=True)  # which moves the statistics of batch norm
+    trained = model(inputs, training=True)  # which moves the statistics of batch norm
     assert type(trained) is type(outputs)
     assert _shapes(trained) == _shapes(outputs)
     expected = keras.tree.map_structure(ops.convert_to_numpy, outputs)
@@ -101,13 +103,13 @@ def check_model(
     for policy in policies:
         other = make(dtype=policy)
         other.set_weights(values)
-        outputs = other(images)
+        outputs = other(inputs)
         dtype = {"float32" if answers_float32 else other.compute_dtype}
         assert _dtypes(outputs) == _dtypes(other.output) == dtype
         assert {weight.dtype for weight in other.weights} == {"float32"}
         tolerance = PRECISIONS[policy]
         keras.tree.map_structure(lambda one, two, within=tolerance: _assert_close(one, two, within), outputs, expected)
-        _check_model_trains(other, images)
+        _check_model_trains(other, inputs)
 
     with global_policy("mixed_bfloat16"):
         other = make()
@@ -117,19 +119,19 @@ def check_model(
     with channels_first():
         other = make()
         other.set_weights(values)
-        outputs = other(images)
+        outputs = other(inputs)
     keras.tree.map_structure(lambda one, two: _assert_close(one, two, PRECISIONS["float32"]), outputs, expected)
 
     for size in other_sizes:
         height, width = (size, size) if isinstance(size, int) else size
         other = make(image_size=size)
         assert other.image_size == (height, width)
-        assert other.input_shape == (None, height, width, image_shape[-1])
-        outputs = other(noise("images", (2, height, width, image_shape[-1])))
+        assert tuple(keras.tree.flatten(other.input)[0].shape) == (None, height, width, image_shape[-1])
+        outputs = other(with_others(noise("images", (2, height, width, image_shape[-1]))))
         assert _shapes(outputs) == _with_batch(keras.tree.map_structure(lambda one: one.shape[1:], other.output), 2)
         assert all(np.all(np.isfinite(ops.convert_to_numpy(output))) for output in keras.tree.flatten(outputs))
 
-    _check_saves(model, images)
+    _check_saves(model, inputs)
 
 
 @contextlib.contextmanager
@@ -193,18 +195,19 @@ def _check_layer_trains(layer, inputs):
     _check_steps(model, inputs, layer.trainable_weights, num_steps=1)
 
 
-def _check_model_trains(model, images):
+def _check_model_trains(model, inputs):
     # Loss scaling of float16 starts too high on purpose: steps that overflow are skipped until it has come down.
     is_scaled = model.dtype_policy.name == "mixed_float16"
-    _check_steps(model, images, model.trainable_weights, num_steps=4 if is_scaled else 1)
+    _check_steps(model, inputs, model.trainable_weights, num_steps=4 if is_scaled else 1)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == is_scaled
 
 
 def _check_steps(model, inputs, weights, num_steps):
+    count = len(keras.tree.flatten(inputs)[0])
     if isinstance(model.output, dict):
-        targets = {name: noise(name, (len(inputs), *output.shape[1:])) for name, output in model.output.items()}
+        targets = {name: noise(name, (count, *output.shape[1:])) for name, output in model.output.items()}
     else:
-        targets = noise("targets", (len(inputs), *model.output.shape[1:]))
+        targets = noise("targets", (count, *model.output.shape[1:]))
     before = [ops.convert_to_numpy(weight).copy() for weight in weights]
     model.compile(keras.optimizers.SGD(0.1), loss=keras.tree.map_structure(lambda _: "mse", targets))
     losses = model.fit(inputs, targets, epochs=num_steps, verbose=0).history["loss"]

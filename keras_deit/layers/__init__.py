@@ -4,6 +4,7 @@ from keras_deit.layers.attention import MultiHeadSelfAttention
 from keras_deit.layers.drop_path import DropPath
 from keras_deit.layers.encoder_block import EncoderBlock
 from keras_deit.layers.layer_scale import LayerScale
+from keras_deit.layers.mask_patches import MaskPatches
 from keras_deit.layers.mlp import MLP
 from keras_deit.layers.patch_embedding import PatchEmbedding
 from keras_deit.layers.prefix_tokens import PrefixTokens
@@ -13,6 +14,7 @@ __all__ = [
     "DropPath",
     "EncoderBlock",
     "LayerScale",
+    "MaskPatches",
     "MultiHeadSelfAttention",
     "PatchEmbedding",
     "PrefixTokens",

@@ -1,8 +1,9 @@
-"""The models: a backbone, its two heads, the two heads fused; and the paper's convolutional teacher."""
+"""The models: a backbone; its two heads, apart and fused; its decoder of pixels; and the paper's convolutional teacher."""
 
 from keras_deit.models.backbone import DeiTBackbone
 from keras_deit.models.classifier import DeiTClassifier
 from keras_deit.models.deit import DeiT
+from keras_deit.models.masked_image_model import DeiTMaskedImageModel
 from keras_deit.models.presets import find_preset, list_presets
 from keras_deit.models.regnet import RegNetY
 from keras_deit.models.variants import get_variant, list_variants
@@ -11,6 +12,7 @@ __all__ = [
     "DeiT",
     "DeiTBackbone",
     "DeiTClassifier",
+    "DeiTMaskedImageModel",
     "RegNetY",
     "find_preset",
     "get_variant",

@@ -186,12 +186,11 @@ class DeiTBackbone(ImageModel):
         for number, block in enumerate(self.blocks[: max(blocks)], start=1):
             tokens = block(tokens)
             after[number] = tokens
-        grid = [side // self.patch_size for side in self.image_size]
-        return [
-            self._as_map(self.get_layer("norm")(after[number]) if norm else after[number], grid) for number in blocks
-        ]
+        return [self.as_map(self.get_layer("norm")(after[number]) if norm else after[number]) for number in blocks]
 
-    def _as_map(self, tokens, grid):
+    def as_map(self, tokens):
+        """Arranges tokens `(batch, P + N, hidden_dim)` as an image has them: `(batch, rows, columns, hidden_dim)`."""
+        grid = [side // self.patch_size for side in self.image_size]
         return keras.ops.reshape(tokens[:, self.num_prefix_tokens :], (-1, *grid, self.hidden_dim))
 
     def call_with_attention(self, images, training=False):

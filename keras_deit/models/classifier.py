@@ -7,7 +7,7 @@ import keras
 
 from keras_deit.fusion import EARLY_FUSIONS, fuse
 from keras_deit.models.deit import DeiT
-from keras_deit.models.image_model import ImageModel, classification_head
+from keras_deit.models.image_model import ImageModel, TransformerMembers, classification_head
 from keras_deit.models.variants import get_variant
 
 LATE_FUSIONS = ("concat", "sum")
@@ -36,7 +36,7 @@ class Fuse(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class DeiTClassifier(ImageModel):
+class DeiTClassifier(TransformerMembers, ImageModel):
     """Images to logits, the two heads fused: the model for inference and for plain fine-tuning.
 
     Args:
@@ -154,23 +154,9 @@ class DeiTClassifier(ImageModel):
         return self.deit.backbone
 
     @property
-    def image_size(self):
-        """`(height, width)` in pixels."""
-        return self.deit.image_size
-
-    @property
     def num_classes(self):
         """Number of classes."""
         return self.deit.num_classes
-
-    @property
-    def num_prefix_tokens(self):
-        """2 with a distillation token, 1 without."""
-        return self.deit.num_prefix_tokens
-
-    def freeze(self, up_to):
-        """Freezes the first blocks of the backbone, see `DeiTBackbone.freeze`."""
-        self.backbone.freeze(up_to)
 
     def call_with_attention(self, images, training=False):
         """Runs the model and keeps the attention map of every block.

@@ -3,11 +3,11 @@
 import keras
 
 from keras_deit.models.backbone import DeiTBackbone
-from keras_deit.models.image_model import ImageModel, classification_head
+from keras_deit.models.image_model import ImageModel, TransformerMembers, classification_head
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class DeiT(ImageModel):
+class DeiT(TransformerMembers, ImageModel):
     """Images to the logits of the class head and of the distillation head.
 
     Train it with `keras_deit.Distiller`. Without one, `loss` and `y` are dictionaries with the keys of the outputs; for
@@ -56,23 +56,9 @@ class DeiT(ImageModel):
         return self.get_layer("backbone")
 
     @property
-    def image_size(self):
-        """`(height, width)` in pixels."""
-        return self.backbone.image_size
-
-    @property
     def distilled(self):
         """Whether there is a distillation token and its head."""
         return self.backbone.distilled
-
-    @property
-    def num_prefix_tokens(self):
-        """2 with a distillation token, 1 without."""
-        return self.backbone.num_prefix_tokens
-
-    def freeze(self, up_to):
-        """Freezes the first blocks of the backbone, see `DeiTBackbone.freeze`."""
-        self.backbone.freeze(up_to)
 
     def call_with_attention(self, images, training=False):
         """Runs the model and keeps the attention map of every block.
@@ -91,7 +77,4 @@ class DeiT(ImageModel):
         return outputs, maps
 
     def get_config(self):
-        backbone = self.backbone.get_config()
-        for key in ("name", "dtype", "trainable"):
-            del backbone[key]
-        return {"num_classes": self.num_classes, **backbone, **super().get_config()}
+        return {"num_classes": self.num_classes, **self.backbone_config(), **super().get_config()}

@@ -115,6 +115,29 @@ class ImageModel(keras.Model):
         return cls(**config)
 
 
+class TransformerMembers:
+    """What the models around a `backbone` tell of it."""
+
+    @property
+    def image_size(self):
+        """`(height, width)` in pixels."""
+        return self.backbone.image_size
+
+    @property
+    def num_prefix_tokens(self):
+        """2 with a distillation token, 1 without."""
+        return self.backbone.num_prefix_tokens
+
+    def freeze(self, up_to):
+        """Freezes the first blocks of the backbone, see `DeiTBackbone.freeze`."""
+        self.backbone.freeze(up_to)
+
+    def backbone_config(self):
+        """The constructor's arguments that a model hands on to its backbone."""
+        own = ("name", "dtype", "trainable")
+        return {name: value for name, value in self.backbone.get_config().items() if name not in own}
+
+
 def _arguments(model_class, checkpoint, variant, overrides):
     """Constructor's arguments for a checkpoint: its variant's, over them what its shapes show, over that the caller's."""
     family = model_class.family

@@ -78,6 +78,7 @@ class _Loading:
         self.name = checkpoint.label
         self.shapes = shapes
         self.may_differ = tuple(may_differ)
+        self.fresh_heads = []
         self.notes = []
         self.dropped = []
 
@@ -140,6 +141,9 @@ class _Loading:
                 f"it: {_some(unexpected)}. Choose the variant that it belongs to, or say which part may differ: "
                 "`may_differ=[...]`. The model is as it was."
             )
+        allowed = [path for path in fresh if path.split("/")[0] not in self.fresh_heads]
+        if allowed:
+            self.notes.append(f"Fresh: {', '.join(allowed)}.")
         return LoadReport(tuple(sorted(used)), (*left, *self.dropped), tuple(fresh), tuple(self.notes))
 
     def _allowed(self, name):
@@ -164,10 +168,12 @@ class _Loading:
 
     def _leave_head(self, head, given, wanted):
         self.may_differ = (*self.may_differ, f"{head}/", f"{HEADS[head]}.")
-        which = head.replace("_", " ")
-        note = f"The {which} is fresh: the checkpoint's is for {given} classes and the model's for {wanted}."
-        if note not in self.notes:
-            self.notes.append(note)
+        if head not in self.fresh_heads:
+            self.fresh_heads.append(head)
+            which = head.replace("_", " ")
+            self.notes.append(
+                f"The {which} is fresh: the checkpoint's is for {given} classes and the model's for {wanted}."
+            )
 
 
 def _grid(model):

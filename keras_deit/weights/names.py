@@ -7,10 +7,12 @@ import re
 
 import numpy as np
 
+MASK_TOKEN = "mask_token"  # which timm's models of this family do not have; the name is its BEiT's
 TOKENS = {
     "prefix_tokens/class_token": "cls_token",
     "prefix_tokens/distillation_token": "dist_token",
     "prefix_tokens/positions": "pos_embed",
+    "mask_patches/mask_token": MASK_TOKEN,
 }
 _MODULES = {
     "patch_embedding": "patch_embed.proj",
@@ -25,6 +27,7 @@ _MODULES = {
     "norm": "norm",
     "class_head": "head",
     "distillation_head": "head_dist",
+    "decoder": "decoder.0",  # as transformers calls it
 }
 _REGNET_MODULES = {
     "first_convolution": "conv1.conv",
@@ -53,6 +56,7 @@ _VIT = {
     "cls_token": "embeddings.cls_token",
     "dist_token": "embeddings.distillation_token",
     "pos_embed": "embeddings.position_embeddings",
+    MASK_TOKEN: "embeddings.mask_token",
     "patch_embed.proj.*": "embeddings.patch_embeddings.projection.*",
     "blocks.#.norm1.*": "encoder.layer.#.layernorm_before.*",
     "blocks.#.attn.query.*": "encoder.layer.#.attention.attention.query.*",

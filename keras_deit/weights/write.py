@@ -8,7 +8,14 @@ import numpy as np
 
 from keras_deit.files import write_whole
 from keras_deit.weights import files
-from keras_deit.weights.names import COUNTER, timm_name, to_foreign_layout, to_transformers
+from keras_deit.weights.names import COUNTER, MASK_TOKEN, timm_name, to_foreign_layout, to_transformers
+
+_ARCHITECTURES = {  # by family and whether there are classes
+    ("deit", True): "DeiTForImageClassificationWithTeacher",
+    ("vit", True): "ViTForImageClassification",
+    ("deit", False): "DeiTForMaskedImageModeling",
+    ("vit", False): "ViTForMaskedImageModeling",
+}
 
 
 def to_timm(model, path):
@@ -33,6 +40,11 @@ def to_timm(model, path):
     ```
     """
     checkpoint = _in_timm_names(model)
+    if MASK_TOKEN in checkpoint:
+        raise ValueError(
+            "timm has no masked image model. Use `keras_deit.weights.to_huggingface`, or write what goes on from "
+            "`model.backbone`."
+        )
     for name in [name for name in checkpoint if name.endswith("running_var")]:
         checkpoint[name.replace("running_var", COUNTER)] = np.array(0, "int64")
     files.write(checkpoint, path)
@@ -43,7 +55,7 @@ def to_huggingface(model, directory):
     """Writes a model as a directory that transformers' `from_pretrained` takes: a DeiT for two tokens, a ViT for one.
 
     Args:
-        model: A `DeiT` or a `DeiTClassifier`.
+        model: A `DeiT`, a `DeiTClassifier` or a `DeiTMaskedImageModel`.
         directory: Where to write `model.safetensors` and `config.json`; each appears whole or not at all.
 
     Returns:
@@ -92,10 +104,8 @@ def _in_timm_names(model):
 
 
 def _config(model, backbone, family):
-    architecture = "DeiTForImageClassificationWithTeacher" if family == "deit" else "ViTForImageClassification"
-    labels = {index: f"LABEL_{index}" for index in range(model.num_classes)}
     return {
-        "architectures": [architecture],
+        "architectures": [_ARCHITECTURES[family, hasattr(model, "num_classes")]],
         "model_type": family,
         "image_size": backbone.image_size[0],
         "patch_size": backbone.patch_size,
@@ -109,6 +119,10 @@ def _config(model, backbone, family):
         "qkv_bias": True,
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
-        "id2label": labels,
-        "label2id": {label: index for index, label in labels.items()},
+        **(_labels(model.num_classes) if hasattr(model, "num_classes") else {"encoder_stride": backbone.patch_size}),
     }
+
+
+def _labels(num_classes):
+    labels = {index: f"LABEL_{index}" for index in range(num_classes)}
+    return {"id2label": labels, "label2id": {label: index for index, label in labels.items()}}

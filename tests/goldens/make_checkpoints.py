@@ -33,6 +33,7 @@ def main():
     from transformers import (
         DeiTConfig,
         DeiTForImageClassificationWithTeacher,
+        DeiTForMaskedImageModeling,
         RegNetConfig,
         RegNetForImageClassification,
         ViTConfig,
@@ -49,6 +50,7 @@ def main():
         "timm_regnety": regnet.RegNet(_regnet_config(regnet), num_classes=CLASSES),
         "transformers_two_tokens": DeiTForImageClassificationWithTeacher(DeiTConfig(**HUB)),
         "transformers_one_token": ViTForImageClassification(ViTConfig(**HUB)),
+        "transformers_masked": DeiTForMaskedImageModeling(DeiTConfig(**HUB, encoder_stride=PATCH)),
         "transformers_regnety": RegNetForImageClassification(
             RegNetConfig(
                 embedding_size=32,
@@ -60,12 +62,13 @@ def main():
             )
         ),
     }
-    logits = {"images": images}
+    mask = np.random.default_rng(3).random((3, (SIZE // PATCH) ** 2)) < 0.4
+    logits = {"images": images, "mask": mask}
     for name, model in models.items():
         _randomise(model)
         model.eval()
         with torch.no_grad():
-            logits.update({f"{name}/{head}": value for head, value in _answers(model, pixels).items()})
+            logits.update({f"{name}/{head}": value for head, value in _answers(model, pixels, mask).items()})
         _save(name, model)
     logits.update({f"official_deit3/{head}": logits[f"timm_deit3/{head}"] for head in ("class",)})
     logits.update(_resized_positions(torch))
@@ -97,7 +100,12 @@ def _randomise(model):
             value.copy_((1.0 if name.endswith(("weight", "gamma")) else 0.0) + 0.3 * noise)
 
 
-def _answers(model, pixels):
+def _answers(model, pixels, mask):
+    import torch
+
+    if hasattr(model, "decoder"):
+        outputs = model(pixels, bool_masked_pos=torch.from_numpy(mask))
+        return {"pixels": outputs.reconstruction.permute(0, 2, 3, 1).numpy(), "loss": outputs.loss.numpy()}
     outputs = model(pixels)
     if hasattr(outputs, "cls_logits"):
         return {"class": outputs.cls_logits.numpy(), "distillation": outputs.distillation_logits.numpy()}

@@ -9,7 +9,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.weights.files import read
-from tests.weights.checkpoints import goldens, logits_of, model_for, path
+from tests.weights.checkpoints import SHAPE, goldens, logits_of, model_for, path
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 
@@ -39,10 +39,47 @@ def test_transformers_names_round_trip(name, tmp_path):
         np.testing.assert_array_equal(logits_of(again)[head], value)
 
 
-@pytest.mark.skipif(
+def test_a_masked_image_model_goes_to_transformers_and_not_to_timm(tmp_path):
+    model = masked_model()
+    kd.weights.load(model, path("transformers_masked"))
+    assert_same_tensors(read(kd.weights.to_huggingface(model, tmp_path / "model")), read(path("transformers_masked")))
+    with pytest.raises(ValueError, match="timm has no masked image model"):
+        kd.weights.to_timm(model, tmp_path / "model.safetensors")
+
+
+def masked_model(**layout):
+    return kd.DeiTMaskedImageModel(
+        **{**{name: value for name, value in SHAPE.items() if name != "num_classes"}, **layout}
+    )
+
+
+with_transformers = pytest.mark.skipif(
     keras.backend.backend() != "torch" or importlib.util.find_spec("transformers") is None,
     reason="transformers runs in PyTorch",
 )
+
+
+@with_transformers
+@pytest.mark.parametrize("distilled", [True, False])
+def test_transformers_masked_image_models_load_it_with_equal_pixels(distilled, tmp_path):
+    import torch
+    import transformers
+
+    model = masked_model(distilled=distilled)
+    kd.weights.to_huggingface(model, tmp_path / "model")
+    theirs = transformers.DeiTForMaskedImageModeling if distilled else transformers.ViTForMaskedImageModeling
+    theirs, report = theirs.from_pretrained(tmp_path / "model", output_loading_info=True)
+    assert not any(report.values())
+    images, mask = goldens()["images"], goldens()["mask"]
+    with torch.no_grad():
+        outputs = theirs.eval()(
+            torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), bool_masked_pos=torch.from_numpy(mask)
+        )
+    pixels = outputs.reconstruction.numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(model.predict((images, mask), verbose=0), pixels, atol=1e-4)
+
+
+@with_transformers
 @pytest.mark.parametrize("name", ["transformers_two_tokens", "transformers_one_token"])
 def test_transformers_loads_it_strictly_with_equal_logits(name, tmp_path):
     import torch

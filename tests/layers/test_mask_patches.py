@@ -1,0 +1,32 @@
+"""The mask token takes the place of hidden patches, and of no other."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_deit.layers import MaskPatches
+
+TOKENS = np.random.default_rng(0).normal(size=(2, 4, 8)).astype("float32")
+MASK = np.array([[True, False, False, True], [False, False, True, False]])
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int32", "float32"])
+def test_masked_patches_are_replaced(dtype):
+    layer = MaskPatches()
+    replaced = ops.convert_to_numpy(layer(TOKENS, MASK.astype(dtype)))
+    token = layer.get_weights()[0]
+    assert token.shape == (1, 1, 8)
+    np.testing.assert_array_equal(replaced, np.where(MASK[..., None], token, TOKENS))
+
+
+def test_half_precision_and_config():
+    layer = MaskPatches(dtype="mixed_bfloat16", name="mask")
+    assert keras.backend.standardize_dtype(layer(TOKENS, MASK).dtype) == "bfloat16"
+    again = MaskPatches.from_config(layer.get_config())
+    assert (again.name, again.dtype_policy.name) == ("mask", "mixed_bfloat16")
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"Expected a mask of shape \(batch, patches\) = \('batch', 4\)"):
+        MaskPatches()(TOKENS, MASK[:, :3])

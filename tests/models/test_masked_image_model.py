@@ -1,0 +1,111 @@
+"""Pre-training by filling in hidden patches."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from tests.battery import check_model
+from tests.goldens.weights import noise
+from tests.weights.checkpoints import SHAPE, goldens, path
+
+BACKBONE = {name: value for name, value in SHAPE.items() if name != "num_classes"}
+
+
+def small(**overrides):
+    return kd.DeiTMaskedImageModel(**{**BACKBONE, **overrides})
+
+
+def with_masks(images):
+    grid = [side // 8 for side in images.shape[1:3]]
+    return [images, kd.data.random_masks(len(images), grid, block_size=1, rng=0)]
+
+
+@pytest.mark.parametrize("layout", [{}, dict(distilled=False, prefix_positions=False, layer_scale_init=0.5)])
+def test_battery(layout):
+    backbone = kd.DeiTBackbone(**BACKBONE, **layout)
+    check_model(
+        lambda **overrides: small(**layout, **overrides),
+        image_shape=(32, 32, 3),
+        output_shapes=(32, 32, 3),
+        num_parameters=backbone.count_params() + 16 + 16 * 192 + 192,
+        other_sizes=[(16, 32)],
+        with_others=with_masks,
+        policies=("float32", "mixed_bfloat16") if layout else ("float32",),
+    )
+
+
+@pytest.fixture
+def loaded():
+    pytest.importorskip("safetensors", reason="the checkpoint is safetensors")
+    model = small()
+    report = kd.weights.load(model, path("transformers_masked"))
+    assert (report.left, report.fresh) == ((), ())
+    return model
+
+
+def test_pixels_and_loss_equal_those_of_transformers(loaded):
+    images, mask = goldens()["images"], goldens()["mask"]
+    expected = goldens()["transformers_masked/pixels"]
+    assert np.std(expected) > 0.3
+    np.testing.assert_allclose(loaded.predict((images, mask), verbose=0), expected, atol=1e-4)
+    loaded.compile("sgd")
+    for inputs in ((images, mask), {"images": images, "mask": mask}):
+        loss = loaded.evaluate(inputs, verbose=0)
+        np.testing.assert_allclose(loss, goldens()["transformers_masked/loss"], rtol=1e-5)
+
+
+def test_what_is_hidden_is_not_seen(loaded):
+    images, mask = goldens()["images"], goldens()["mask"]
+    hidden = mask.reshape(-1, 4, 4).repeat(8, axis=1).repeat(8, axis=2)[..., None]
+    pixels = loaded.predict((images, mask), verbose=0)
+    np.testing.assert_array_equal(loaded.predict((np.where(hidden, 7.0, images), mask), verbose=0), pixels)
+    assert np.abs(loaded.predict((np.where(hidden, images, 7.0), mask), verbose=0) - pixels).max() > 0.1
+
+
+def test_fit_learns_to_fill_in_real_images_and_the_backbone_goes_on():
+    digits = kd.data.load("digits", "train").resized(32).images[:16] / 127.5 - 1
+    masks = kd.data.random_masks(len(digits), grid=(4, 4), rng=0)
+    model = small(hidden_dim=48, num_heads=3)
+    model.compile(keras.optimizers.Adam(2e-3))
+    losses = model.fit((digits, masks), epochs=150, verbose=0).history["loss"]
+    hidden = masks.reshape(-1, 4, 4).repeat(8, axis=1).repeat(8, axis=2)
+    of_the_best_constant = np.abs(digits - np.median(digits, axis=0))[hidden].mean()
+    assert losses[-1] < 0.8 * of_the_best_constant
+    deit = kd.DeiT(**{**SHAPE, "hidden_dim": 48, "num_heads": 3})
+    deit.backbone.set_weights(model.backbone.get_weights())
+    np.testing.assert_array_equal(deit.backbone.get_weights()[0], model.get_layer("patch_embedding").get_weights()[0])
+
+
+def test_with_labels_the_compiled_loss_counts():
+    model = small()
+    model.compile("sgd", loss="mse")
+    images, masks = with_masks(noise("images", (4, 32, 32, 3)))
+    pixels = model.predict((images, masks), verbose=0)
+    loss = model.evaluate((images, masks), images, verbose=0)
+    np.testing.assert_allclose(loss, np.mean((pixels - images) ** 2), rtol=1e-5)
+
+
+def test_published_weights_are_where_pre_training_begins(tmp_path):
+    pytest.importorskip("safetensors", reason="the checkpoint is safetensors")
+    with pytest.warns(UserWarning, match="Fresh: mask_patches/mask_token, decoder/kernel, decoder/bias"):
+        model = kd.DeiTMaskedImageModel.from_preset(
+            path("timm_two_tokens"), variant="deit_ti", patch_size=8, hidden_dim=16, num_layers=2, num_heads=2
+        )
+    deit = kd.DeiT(**SHAPE)
+    kd.weights.load(deit, path("timm_two_tokens"))
+    for mine, theirs in zip(model.backbone.get_weights(), deit.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_freezing_and_saving(tmp_path):
+    model = small()
+    model.freeze(up_to=1)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert {variable.path.split("/")[0] for variable in again.trainable_variables} == {
+        "mask_patches",
+        "block_2",
+        "norm",
+        "decoder",
+    }
