@@ -14,6 +14,9 @@ TOGETHER = (
     "tests/models/test_transformers_parity.py",
     "tests/cli/test_train.py",
     "tests/test_benchmark.py",
+    "tests/cli/test_convert.py",
+    "tests/models/test_presets.py",
+    "tests/weights/test_files.py",
     "tests/weights/test_write.py",
 )
 TOGETHER += ("-k", "not test_train or export")  # of the runs, those that export
@@ -49,7 +52,7 @@ def tests(session, backend):
 
 @nox.session
 def together(session):
-    """Exports from every backend to TensorFlow and LiteRT, transformers as the reference, the benchmark's peers."""
+    """Exports to TensorFlow and LiteRT, PyTorch's files, transformers as the reference, the benchmark's peers."""
     session.install(TORCH)
     session.install(".[dev]")
     for backend in ("tensorflow", "jax", "torch"):

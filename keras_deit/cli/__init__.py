@@ -3,10 +3,10 @@
 import sys
 
 from keras_deit import benchmark
-from keras_deit.cli import train
+from keras_deit.cli import convert, predict, train
 
-COMMANDS = {"train": train.main, "benchmark": benchmark.main}
-PLANNED = ("evaluate", "predict", "explain", "export", "convert", "show-data", "validate-data")
+COMMANDS = {"train": train.main, "predict": predict.main, "convert": convert.main, "benchmark": benchmark.main}
+PLANNED = ("evaluate", "explain", "export", "show-data", "validate-data")
 USAGE = """\
 usage: keras-deit COMMAND [options]
 
@@ -14,6 +14,8 @@ Data-efficient image transformers in Keras 3.
 
 commands:
   train       distil a student from a teacher
+  predict     classify pictures
+  convert     weights from and to timm, the official code, transformers and Keras
   benchmark   time a variant beside its peers
 
 `keras-deit COMMAND --help` lists the options. The backend is that of KERAS_BACKEND."""

@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 from keras_deit import recipes
+from keras_deit.cli.common import INTERRUPTED
 from keras_deit.models import list_variants
 from keras_deit.training import output
 from keras_deit.training.build import build
@@ -18,8 +19,6 @@ DESCRIPTION = """\
 Train a DeiT student from labels and a teacher. With no --dataset it learns the handwritten digits that scikit-learn
 ships (8×8 pixels); without --teacher a small convnet is trained first and kept for the next run. The backend is that of
 KERAS_BACKEND. What is not given comes from --config, then from the recipe."""
-
-INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
 
 _NOT_SETTINGS = ("output_dir", "resume", "config", "dry_run")
 
@@ -40,7 +39,12 @@ def add_options(parser):
     group.add_argument("--data-dir", metavar="DIR", help="where datasets lie (still to come)")
 
     group = parser.add_argument_group("teacher and distillation")
-    group.add_argument("--teacher", metavar="PATH", help="a .keras file or a SavedModel; default: a small convnet")
+    group.add_argument(
+        "--teacher",
+        metavar="NAME",
+        help="a .keras file, a SavedModel, weights (.safetensors, .pth), hf://owner/repository or a preset such as "
+        "regnety_160; default: a small convnet",
+    )
     group.add_argument(
         "--teacher-outputs", choices=("logits", "probabilities"), help="what it answers with; default: logits"
     )

@@ -1,7 +1,6 @@
 """The model that gives one answer an image."""
 
 import types
-import warnings
 
 import keras
 
@@ -116,32 +115,12 @@ class DeiTClassifier(TransformerMembers, ImageModel):
         return cls(DeiT(**{**get_variant(variant).arguments, **overrides}), fusion=fusion, name=name)
 
     @classmethod
-    def from_preset(cls, preset, fusion="mean_logits", name="deit_classifier", **arguments):
-        """Builds a model with trained weights and fuses its heads.
-
-        Args:
-            preset: Name of a preset, `"hf://owner/repository"` or a path, see `keras_deit.DeiT.from_preset`.
-            fusion, name: See the class. The head of a late fusion is fresh.
-            **arguments: Of `keras_deit.DeiT.from_preset`, such as `num_classes`, `image_size`, `variant`.
-
-        Returns:
-            The classifier. A warning says what of it is not the checkpoint's.
-
-        Raises:
-            ImportError: If a package is missing; the message names the extra.
-            OSError: If a download fails.
-            ValueError: If there is no such preset or file, or the weights do not fit.
-
-        Example:
-
-        ```python
-        classifier = kd.DeiTClassifier.from_preset("deit_small_distilled_patch16_224")
-        ```
-        """
-        classifier = cls(DeiT.from_preset(preset, **arguments), fusion=fusion, name=name)
+    def from_checkpoint(cls, checkpoint, variant=None, fusion="mean_logits", name="deit_classifier", **overrides):
+        """Builds a `DeiT` for an open checkpoint, loads it and fuses its heads, see `DeiT.from_checkpoint`."""
+        deit, notes = DeiT.from_checkpoint(checkpoint, variant, **overrides)
         if fusion in LATE_FUSIONS:
-            warnings.warn(f"{preset}: the head of fusion={fusion!r} is fresh, to be fine-tuned.", stacklevel=2)
-        return classifier
+            notes = (*notes, f"The head of fusion={fusion!r} is fresh, to be fine-tuned.")
+        return cls(deit, fusion=fusion, name=name), notes
 
     @property
     def deit(self):

@@ -5,7 +5,7 @@ import warnings
 import keras
 
 from keras_deit import weights
-from keras_deit.models.presets import locate
+from keras_deit.models.presets import open_preset
 from keras_deit.models.variants import get_variant, variants_like
 
 _TELLING = {  # which of a variant's arguments tell it from the others
@@ -71,8 +71,8 @@ class ImageModel(keras.Model):
             image_size: Side in pixels or `(height, width)`; None means the checkpoint's. For another size the positions are
                 resized.
             variant: Name of the variant that a file is of, where it shall not be told by the shapes of the tensors.
-            **overrides: Any constructor arguments that should differ, for example `drop_path_rate=0.1` or
-                `distilled=True`.
+            **overrides: Any constructor arguments that should differ, for example `drop_path_rate=0.1`, `distilled=True`, or
+                `fusion="class"` of a `DeiTClassifier`.
 
         Returns:
             The model. A warning says what of it is not the checkpoint's.
@@ -88,15 +88,31 @@ class ImageModel(keras.Model):
         model = kd.DeiTClassifier.from_preset("deit_small_distilled_patch16_224", num_classes=10)
         ```
         """
-        path, known = locate(preset, cls.family)
-        checkpoint = weights.open_checkpoint(path)
+        checkpoint, known_variant = open_preset(preset, cls.family)
         given = {"num_classes": num_classes, "image_size": image_size, **overrides}
-        given = {name: value for name, value in given.items() if value is not None}
-        model = cls(**_arguments(cls, checkpoint, known.variant if known else variant, given))
-        report = weights.load(model, checkpoint, may_differ=cls.absent_from_presets)
-        if report.notes:
-            warnings.warn(f"{preset}: {' '.join(report.notes)}", stacklevel=2)
+        model, notes = cls.from_checkpoint(checkpoint, known_variant or variant, **given)
+        if notes:
+            warnings.warn(f"{preset}: {' '.join(notes)}", stacklevel=2)
         return model
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint, variant=None, **overrides):
+        """Builds a model for an open checkpoint and loads it.
+
+        Args:
+            checkpoint: `keras_deit.weights.Checkpoint`.
+            variant: Name of its variant; None means to tell it by the shapes.
+            **overrides: Constructor's arguments that should differ; None means the checkpoint's.
+
+        Returns:
+            The model and a list of sentences about what of it is not the checkpoint's.
+
+        Raises:
+            ValueError: If the weights do not fit.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        model = cls(**_arguments(cls, checkpoint, variant, given))
+        return model, weights.load(model, checkpoint, may_differ=cls.absent_from_presets).notes
 
     @property
     def input_spec(self):

@@ -6,10 +6,11 @@ import importlib.util
 import pathlib
 
 from keras_deit.models.variants import VARIANTS
-from keras_deit.weights import download
+from keras_deit.weights import download, open_checkpoint
 
 OFFICIAL = "https://dl.fbaipublicfiles.com/deit"
 HUB_PREFIX = "hf://"
+WEIGHTS_ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,30 +165,47 @@ def find_preset(name):
     return next((row for row in PRESETS.values() if name in (row.name, row.full_name)), None)
 
 
-def locate(source, family):
-    """Finds a checkpoint, downloading it where it is not at hand yet.
+def is_weights(source):
+    """Tells whether `open_preset` is what opens a source: a preset, something on the hub, or a file of weights alone.
+
+    Args:
+        source: A string.
+
+    Returns:
+        A boolean.
+
+    Example:
+
+    >>> [is_weights(source) for source in ("regnety_160", "teacher.safetensors", "teacher.keras")]
+    [True, True, False]
+    """
+    return find_preset(source) is not None or source.startswith(HUB_PREFIX) or source.endswith(WEIGHTS_ENDINGS)
+
+
+def open_preset(source, family=None):
+    """Opens a checkpoint, downloading it where it is not at hand yet.
 
     Args:
         source: Name of a preset, `hf://owner/repository`, with `@revision` if wanted, or a path.
-        family: `"deit"` or `"regnety"`: which presets may be meant.
+        family: `"deit"` or `"regnety"`: which presets may be meant; None means any.
 
     Returns:
-        The path of a file or of a directory, and the `Preset` or None.
+        A `keras_deit.weights.Checkpoint` and the name of its variant; None for a file, which does not tell.
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
         OSError: If a download fails.
-        ValueError: If there is neither such a preset nor such a path.
+        ValueError: If there is neither such a preset nor such a path, or the file is damaged.
     """
     preset = find_preset(str(source))
-    if preset is not None and VARIANTS[preset.variant].family == family:
-        return _downloaded(preset), preset
+    known = [name for name, row in PRESETS.items() if family in (None, VARIANTS[row.variant].family)]
+    if preset is not None and preset.name in known:
+        return open_checkpoint(_downloaded(preset), label=f"the preset {preset.name!r}"), preset.variant
     if str(source).startswith(HUB_PREFIX):
         repository, _, revision = str(source).removeprefix(HUB_PREFIX).partition("@")
-        return download.from_hub(repository, revision or None), None
+        return open_checkpoint(download.from_hub(repository, revision or None), label=str(source)), None
     if pathlib.Path(source).exists():
-        return pathlib.Path(source), None
-    known = [name for name, row in PRESETS.items() if VARIANTS[row.variant].family == family]
+        return open_checkpoint(source), None
     if preset is not None:
         raise ValueError(f"{str(source)!r} is no preset of this model, which has: {', '.join(known)}.")
     nearest = difflib.get_close_matches(str(source), known, n=3, cutoff=0.3)

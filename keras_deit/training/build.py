@@ -5,10 +5,10 @@ import pathlib
 
 import keras
 
+from keras_deit import imagenet
 from keras_deit.data import Batches, load
 from keras_deit.distiller import Distiller
-from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.models import DeiT, DeiTClassifier, get_variant
+from keras_deit.models import DeiT, DeiTClassifier, find_preset, get_variant, is_weights, pretrained
 from keras_deit.teacher import Teacher
 from keras_deit.training.convnet import trained_convnet
 from keras_deit.training.optimizer import make_optimizer
@@ -95,7 +95,7 @@ def build(settings, directory, num_replicas=1):
         convnet, run.teacher_accuracy = trained_convnet(train, test, num_replicas, settings.seed)
         run.model = _distiller(run, _normalised_as_student(convnet, image_size=train.images.shape[1:3]))
     else:
-        run.model = _distiller(run, _given_teacher(settings))
+        run.model = _distiller(run, _given_teacher(settings, train.num_classes))
         run.teacher_accuracy = run.evaluate()["teacher_accuracy"]
         print(f"Teacher: {settings.teacher}, {run.teacher_accuracy:.1%} on the test part.")
     return run
@@ -152,17 +152,25 @@ def _student(settings, data):
     )
 
 
-def _given_teacher(settings):
+def _given_teacher(settings, num_classes):
+    preset_classes = len(imagenet.class_names())
+    if find_preset(settings.teacher) and num_classes != preset_classes:  # before it is downloaded
+        raise ValueError(
+            f"The preset {settings.teacher!r} knows the {preset_classes:,} classes of ImageNet, and the dataset "
+            f"{settings.dataset!r} has {num_classes}. Fine-tune it on them first, and give the `.keras` file that you save."
+        )
     shown = {"value_range": settings.teacher_value_range, "mean": settings.teacher_mean, "std": settings.teacher_std}
     shown = {name: value for name, value in shown.items() if value is not None}
     options = {"image_size": settings.teacher_image_size, "outputs": settings.teacher_outputs or "logits"}
-    if shown:
-        return Teacher(settings.teacher, **shown, **options)
-    return _normalised_as_student(settings.teacher, **options)
+    model = settings.teacher
+    if is_weights(model):
+        model = pretrained(model, fused=True)
+        options["image_size"] = options["image_size"] or getattr(model, "image_size", None)
+    return Teacher(model, **shown, **options) if shown else _normalised_as_student(model, **options)
 
 
 def _normalised_as_student(model, **options):
-    return Teacher(model, mean=IMAGENET_MEAN, std=IMAGENET_STD, **options)
+    return Teacher(model, mean=imagenet.IMAGENET_MEAN, std=imagenet.IMAGENET_STD, **options)
 
 
 def _distiller(run, teacher):

@@ -21,7 +21,8 @@ class Settings:
         variant: Name of a variant.
         dataset: Name of a dataset.
         recipe: Name of the recipe that the unset fields come from.
-        teacher: Path of a teacher, or None for a small convnet that is trained first.
+        teacher: Path of a saved model or of weights, `"hf://owner/repository"` or a preset; None for a small convnet that is
+            trained first.
         teacher_outputs, teacher_image_size, teacher_value_range, teacher_mean, teacher_std: See `keras_deit.Teacher`;
             with none of the last three set, a teacher at a path takes images normalised as the student's.
         image_size: Side of the images in pixels; None means the dataset's.

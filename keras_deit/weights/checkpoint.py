@@ -5,7 +5,7 @@ import math
 import re
 
 from keras_deit.weights import files
-from keras_deit.weights.names import to_timm
+from keras_deit.weights.names import MASK_TOKEN, to_timm
 
 HEADS = {"class_head": "head", "distillation_head": "head_dist", "head": "head.fc"}
 _SIGNS = {"deit": "patch_embed.proj.weight", "regnety": "stem.conv.weight"}
@@ -28,6 +28,11 @@ class Checkpoint:
     def num_prefix_tokens(self):
         """2 with a distillation token, 1 without."""
         return 2 if "dist_token" in self.tensors else 1
+
+    @property
+    def has_mask_token(self):
+        """Whether it is of a model that fills in hidden patches."""
+        return MASK_TOKEN in self.tensors
 
     def positions(self):
         """Positions of the prefix tokens, none in DeiT III, and of the patches.
@@ -103,12 +108,13 @@ class Checkpoint:
         return len({match[1] for match in map(re.compile(pattern).match, self.tensors) if match})
 
 
-def open_checkpoint(source):
+def open_checkpoint(source, label=None):
     """Reads a checkpoint of timm, of the official code or of transformers.
 
     Args:
         source: Path of a `.safetensors` or a `.pth` file or of a directory of the hub's; a dictionary from names to arrays;
             or a `Checkpoint`, which is returned as it is.
+        label: How messages name it; None means by its path.
 
     Returns:
         A `Checkpoint`.
@@ -120,5 +126,5 @@ def open_checkpoint(source):
     if isinstance(source, Checkpoint):
         return source
     if isinstance(source, dict):
-        return Checkpoint(to_timm(source), "the checkpoint")
-    return Checkpoint(to_timm(files.read(source)), f"the checkpoint {str(source)!r}")
+        return Checkpoint(to_timm(source), label or "the checkpoint")
+    return Checkpoint(to_timm(files.read(source)), label or f"the checkpoint {str(source)!r}")

@@ -49,6 +49,22 @@ def write(checkpoint, path):
         safetensors.save_file(checkpoint, temporary, metadata={"format": "pt"})
 
 
+def write_pickle(stored, path):
+    """Writes a dictionary of checkpoints as PyTorch does, whole or not at all.
+
+    Args:
+        stored: Dictionary from names to dictionaries from names to NumPy arrays.
+        path: The file.
+    """
+    torch = require("torch", extra="torch", purpose=f"Writing the PyTorch file {str(path)!r}")
+    tensors = {
+        key: {name: torch.from_numpy(np.array(value)) for name, value in checkpoint.items()}
+        for key, checkpoint in stored.items()
+    }
+    with replacing(path) as temporary:
+        torch.save(tensors, temporary)
+
+
 def _read_safetensors(path):
     safetensors = require("safetensors", extra="weights", purpose="Reading a safetensors file")
     try:

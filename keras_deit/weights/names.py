@@ -156,6 +156,11 @@ def to_timm(checkpoint):
     return _joined(translated)
 
 
+def to_official_names(checkpoint):
+    """Translates a checkpoint in timm's names to those of the official code, which differ in LayerScale alone."""
+    return {re.sub(r"\.ls([12])\.gamma$", r".gamma_\1", name): value for name, value in checkpoint.items()}
+
+
 def to_transformers(checkpoint, family):
     """Translates a checkpoint in timm's names to transformers'.
 

@@ -1,4 +1,4 @@
-"""Our models as checkpoints for timm and transformers."""
+"""Our models as checkpoints for timm, the official code and transformers."""
 
 import json
 import pathlib
@@ -8,7 +8,14 @@ import numpy as np
 
 from keras_deit.files import write_whole
 from keras_deit.weights import files
-from keras_deit.weights.names import COUNTER, MASK_TOKEN, timm_name, to_foreign_layout, to_transformers
+from keras_deit.weights.names import (
+    COUNTER,
+    MASK_TOKEN,
+    timm_name,
+    to_foreign_layout,
+    to_official_names,
+    to_transformers,
+)
 
 _ARCHITECTURES = {  # by family and whether there are classes
     ("deit", True): "DeiTForImageClassificationWithTeacher",
@@ -39,15 +46,25 @@ def to_timm(model, path):
     timm_model.load_state_dict(safetensors.torch.load_file("student.safetensors"))
     ```
     """
-    checkpoint = _in_timm_names(model)
-    if MASK_TOKEN in checkpoint:
-        raise ValueError(
-            "timm has no masked image model. Use `keras_deit.weights.to_huggingface`, or write what goes on from "
-            "`model.backbone`."
-        )
-    for name in [name for name in checkpoint if name.endswith("running_var")]:
-        checkpoint[name.replace("running_var", COUNTER)] = np.array(0, "int64")
-    files.write(checkpoint, path)
+    files.write(_for_pytorch(model), path)
+    return pathlib.Path(path)
+
+
+def to_official(model, path):
+    """Writes the weights of a model as a `.pth` file that the official code loads strictly.
+
+    Args:
+        model: A `DeiT`, `DeiTClassifier` or `RegNetY`.
+        path: The file to write; it appears whole or not at all. It holds `{"model": weights}`, as the official files.
+
+    Returns:
+        The `pathlib.Path` of the file.
+
+    Raises:
+        ImportError: If PyTorch is not installed.
+        ValueError: If the model has variables that the official code has no name for.
+    """
+    files.write_pickle({"model": to_official_names(_for_pytorch(model))}, path)
     return pathlib.Path(path)
 
 
@@ -86,6 +103,19 @@ def to_huggingface(model, directory):
     files.write(to_transformers(_in_timm_names(model), family), directory / "model.safetensors")
     write_whole(directory / "config.json", json.dumps(_config(model, backbone, family), indent=2) + "\n")
     return directory
+
+
+def _for_pytorch(model):
+    """All that timm's and the official code's models hold."""
+    checkpoint = _in_timm_names(model)
+    if MASK_TOKEN in checkpoint:
+        raise ValueError(
+            "timm has no masked image model. Use `keras_deit.weights.to_huggingface`, or write what goes on from "
+            "`model.backbone`."
+        )
+    for name in [name for name in checkpoint if name.endswith("running_var")]:
+        checkpoint[name.replace("running_var", COUNTER)] = np.array(0, "int64")
+    return checkpoint
 
 
 def _in_timm_names(model):

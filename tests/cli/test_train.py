@@ -15,11 +15,13 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.cli import main
+from keras_deit.data import datasets
 from keras_deit.export import report
 from keras_deit.models.variants import VARIANTS
 from keras_deit.training import output
 from keras_deit.training.history import History
 from tests.export.students import needs_litert
+from tests.loopback import serving
 
 for package in ("filelock", "sklearn", "matplotlib", "tomli_w", "tqdm"):
     pytest.importorskip(package, reason=f"the main job needs {package}")
@@ -112,6 +114,25 @@ def test_without_distillation_the_labels_alone_teach(tmp_path):
     summary = summary_of(tmp_path / "run")
     assert summary["teacher"]["accuracy"] is None
     assert set(keras.saving.load_model(tmp_path / "run" / "student.keras").output) == {"class"}
+
+
+def test_a_published_convnet_teaches(tmp_path, monkeypatch):
+    pytest.importorskip("huggingface_hub", reason="it is downloaded")
+    convnet = kd.RegNetY.from_variant("regnety_002")
+    file = kd.weights.to_timm(convnet, tmp_path / "model.safetensors")
+    digits = dataclasses.replace(kd.data.load("digits", "test"), class_names=tuple(map(str, range(1000))))
+    monkeypatch.setitem(datasets._LOADERS, "thousand", lambda split: digits)
+    with serving() as server:
+        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        server.add_to_hub("timm/regnety_002.pycls_in1k", file.read_bytes())
+        options = ["--dataset", "thousand", "--teacher", "regnety_002", "--output-dir", tmp_path / "run"]
+        assert train(*SHORT, *options) == 0
+    images = (digits.images / 255 - np.array(kd.IMAGENET_MEAN)) / np.array(kd.IMAGENET_STD)
+    answers = convnet.predict(images.astype("float32"), verbose=0).argmax(axis=-1)
+    np.testing.assert_allclose(
+        summary_of(tmp_path / "run")["teacher"]["accuracy"], (answers == digits.labels).mean(), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,6 +289,8 @@ def test_mixed_precision_trains(tmp_path):
         ([*SHORT, "--dataset", "imagenet2012"], "still to come"),
         ([*SHORT, "--recipe", "deit3_1k"], "still to come"),
         ([*SHORT, "--teacher", "no/such.keras"], "no such file"),
+        ([*SHORT, "--teacher", "no/such.safetensors"], "no such file"),
+        ([*SHORT, "--teacher", "regnety_160"], "knows the 1,000 classes of ImageNet, and the dataset 'digits' has 10"),
         ([*SHORT, "--resume"], "Which one?"),
         ([*SHORT, "--export", "onnx"], "onnx"),
         ([*SHORT, "--data-dir", "."], "still to come"),
@@ -288,5 +311,5 @@ def test_bad_input_gets_one_line_that_says_what_to_do(tmp_path, capsys, argument
 
 
 def test_what_is_to_come_says_so(capsys):
-    assert main(["predict", "cat.jpg"]) == 2
+    assert main(["evaluate", "cat.jpg"]) == 2
     assert "still to come" in capsys.readouterr().err

@@ -1,0 +1,33 @@
+"""What the commands share."""
+
+import functools
+import sys
+
+INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
+
+
+def reporting(name):
+    """Makes a command print what its user can mend, and return 2, instead of raising it.
+
+    Args:
+        name: The command's name.
+
+    Returns:
+        A decorator of functions of a list of strings (None for those of the process) that return the exit status or None.
+    """
+
+    def decorate(command):
+        @functools.wraps(command)
+        def main(arguments=None):
+            try:
+                return command(arguments) or 0
+            except (ValueError, ImportError, OSError) as error:
+                print(f"keras-deit {name}: error: {error}", file=sys.stderr)
+                return 2
+            except KeyboardInterrupt:
+                print("\nInterrupted.", file=sys.stderr)
+                return INTERRUPTED
+
+        return main
+
+    return decorate

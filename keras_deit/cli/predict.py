@@ -1,0 +1,100 @@
+"""`keras-deit predict`: what a model says of pictures."""
+
+import argparse
+import pathlib
+
+import keras
+
+from keras_deit import imagenet
+from keras_deit.cli.common import reporting
+from keras_deit.image_processor import ImageProcessor
+from keras_deit.models import find_preset, pretrained
+
+DESCRIPTION = """\
+Classify pictures and print the most probable classes of each. Published weights are downloaded once and found without a
+network afterwards; `keras_deit.list_presets()` lists their names. The backend is that of KERAS_BACKEND."""
+
+BATCH = 32
+CROP_RATIO = 0.875
+CONVNET_IMAGE_SIZE = 224
+
+
+@reporting("predict")
+def main(arguments=None):
+    """Runs the command.
+
+    Args:
+        arguments: List of strings; None means those of the process.
+
+    Returns:
+        The exit status: 0; 2 for bad input; 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    if options.top < 1:
+        raise ValueError(f"--top must be positive. Received: {options.top}")
+    missing = [picture for picture in options.images if not pathlib.Path(picture).is_file()]
+    if missing:  # before anything is downloaded
+        raise ValueError(f"There is no picture at {', '.join(missing)}.")
+    model = pretrained(options.preset, fused=True, image_size=options.image_size, variant=options.variant)
+    if not hasattr(model, "num_classes"):
+        raise ValueError(f"{options.preset!r} fills in hidden patches and knows no classes.")
+    names = _class_names(options.class_names, model.num_classes)
+    processor = _processor(options, model)
+    for start in range(0, len(options.images), BATCH):
+        pictures = options.images[start : start + BATCH]
+        probabilities = keras.ops.softmax(model(processor(pictures), training=False))
+        for picture, row in zip(pictures, keras.ops.convert_to_numpy(probabilities), strict=True):
+            print("\n".join([picture, *_lines(row, names, options.top)]))
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="keras-deit predict",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="JPEG, PNG or whatever else Pillow reads")
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--preset",
+        required=True,
+        metavar="NAME",
+        help="a preset, hf://owner/repository, a .safetensors or .pth file, or a saved .keras model",
+    )
+    group.add_argument("--variant", help="of weights in a file; default: told by their shapes")
+    group.add_argument("--image-size", type=int, metavar="PIXELS", help="default: the weights'; positions are resized")
+    group = parser.add_argument_group("pictures")
+    group.add_argument(
+        "--crop-ratio",
+        type=float,
+        metavar="SHARE",
+        help=f"share of the resized picture's shorter side that is kept; default: the preset's, or {CROP_RATIO}",
+    )
+    group = parser.add_argument_group("answers")
+    group.add_argument("--top", type=int, default=5, metavar="K", help="number of classes to print; default: 5")
+    group.add_argument(
+        "--class-names", metavar="FILE", help="one name a line; default: ImageNet's for 1,000 classes, else numbers"
+    )
+    return parser
+
+
+def _class_names(file, num_classes):
+    if file is None:
+        return imagenet.class_names() if num_classes == 1000 else [f"class {index}" for index in range(num_classes)]
+    names = pathlib.Path(file).read_text(encoding="utf-8").splitlines()
+    if len(names) != num_classes:
+        raise ValueError(f"{file!r} has {len(names)} names, and the model {num_classes} classes.")
+    return names
+
+
+def _processor(options, model):
+    preset = find_preset(options.preset)
+    crop_ratio = options.crop_ratio or (preset.crop_ratio if preset else CROP_RATIO)
+    image_size = getattr(model, "image_size", None) or options.image_size or CONVNET_IMAGE_SIZE
+    return ImageProcessor(image_size, crop_ratio)
+
+
+def _lines(probabilities, names, top):
+    best = probabilities.argsort()[::-1][:top]
+    return [f"  {probabilities[index]:6.1%}  {names[index]}" for index in best]

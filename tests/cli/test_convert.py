@@ -1,0 +1,87 @@
+"""Weights from one framework's files to another's, on the command line."""
+
+import importlib.util
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.cli import main
+from keras_deit.weights.files import read
+from tests.weights.checkpoints import expected_logits, goldens, logits_of, path
+
+pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
+
+needs_pytorch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason=".pth files need PyTorch")
+
+
+def convert(*arguments):
+    return main(["convert", *map(str, arguments)])
+
+
+def assert_same_tensors(received, expected):
+    assert set(received) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(received[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "name", ["timm_two_tokens", "timm_one_token", "transformers_two_tokens", "transformers_one_token"]
+)
+def test_to_every_format_and_back(name, tmp_path, capsys):
+    source, heads = path(name), ["--num-heads", 2]
+    assert convert(source, tmp_path / "keras.keras", *heads) == 0
+    assert convert(tmp_path / "keras.keras", tmp_path / "timm.safetensors") == 0
+    assert convert(tmp_path / "timm.safetensors", tmp_path / "transformers", *heads) == 0
+    assert "DeiT, " in capsys.readouterr().out
+    original = "transformers" if name.startswith("transformers") else "timm.safetensors"
+    assert_same_tensors(read(tmp_path / original), read(source))
+    logits = logits_of(keras.saving.load_model(tmp_path / "keras.keras"))
+    for head, expected in expected_logits(name).items():
+        np.testing.assert_allclose(logits[head], expected, atol=1e-4)
+
+
+@needs_pytorch
+@pytest.mark.parametrize("name", ["timm_two_tokens", "official_deit3", "timm_regnety"])
+def test_to_the_official_codes_files_and_back(name, tmp_path):
+    heads = ["--num-heads", 2]
+    assert convert(path(name), tmp_path / "official.pth", *heads) == 0
+    assert_same_tensors(read(tmp_path / "official.pth"), read(path(name)))
+    assert convert(tmp_path / "official.pth", tmp_path / "timm.safetensors", *heads) == 0
+    timm = "timm_deit3" if name == "official_deit3" else name
+    assert_same_tensors(read(tmp_path / "timm.safetensors"), read(path(timm)))
+
+
+def test_a_convnet_and_a_masked_image_model(tmp_path, capsys):
+    assert convert(path("transformers_regnety"), tmp_path / "convnet.safetensors") == 0
+    assert "RegNetY" in capsys.readouterr().out
+    model = kd.RegNetY.from_preset(tmp_path / "convnet.safetensors")
+    expected = expected_logits("transformers_regnety")["class"]
+    np.testing.assert_allclose(model.predict(goldens()["images"], verbose=0), expected, atol=1e-4)
+    assert convert(path("transformers_masked"), tmp_path / "masked", "--num-heads", 2) == 0
+    assert_same_tensors(read(tmp_path / "masked"), read(path("transformers_masked")))
+
+
+def test_nothing_is_overwritten_unasked(tmp_path, capsys):
+    target = tmp_path / "model.safetensors"
+    target.write_bytes(b"mine")
+    assert convert(path("timm_regnety"), target) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert target.read_bytes() == b"mine"
+    assert convert(path("timm_regnety"), target, "--overwrite") == 0
+    assert_same_tensors(read(target), read(path("timm_regnety")))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("timm_regnety", "model.onnx", "should end in one of .safetensors, .pth, .keras"),
+        ("timm_regnety", "model", "Use `keras_deit.weights.to_timm`"),
+        ("timm_deit3", "model.safetensors", "No tensor shows its number of heads: pass `num_heads=...`"),
+    ],
+)
+def test_what_cannot_be_converted_is_an_error(source, target, message, tmp_path, capsys):
+    assert convert(path(source), tmp_path / target) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / target).exists()

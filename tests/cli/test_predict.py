@@ -1,0 +1,104 @@
+"""What a model says of pictures, on the command line."""
+
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.cli import main
+from tests.loopback import serving
+
+pytest.importorskip("huggingface_hub", reason="weights are downloaded")
+pictures = pytest.importorskip("PIL.Image", reason="pictures are read with Pillow")
+datasets = pytest.importorskip("sklearn.datasets", reason="the photographs are scikit-learn's")
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Paths of two real photographs as PNG."""
+    folder = tmp_path_factory.mktemp("photographs")
+    paths = [folder / name for name in ("china.png", "flower.png")]
+    for path, pixels in zip(paths, datasets.load_sample_images().images, strict=True):
+        pictures.fromarray(pixels).save(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A model whose answers differ from picture to picture, and its file."""
+    model = kd.DeiT.from_variant("deit_ti", num_layers=12)
+    rng = np.random.default_rng(0)
+    for head in ("class_head", "distillation_head"):
+        model.get_layer(head).set_weights([rng.normal(size=(192, 1000)), np.zeros(1000)])
+    return model, kd.weights.to_timm(model, tmp_path_factory.mktemp("weights") / "model.safetensors")
+
+
+def predict(*arguments):
+    return main(["predict", *map(str, arguments)])
+
+
+def by_hand(model, paths, crop_ratio):
+    """The best classes and their probabilities, by the definition."""
+    images = np.asarray([kd.ImageProcessor(224, crop_ratio)(path) for path in paths])
+    logits = model.predict(images, verbose=0)
+    mean = (logits["class"] + logits["distillation"]).astype("float64") / 2
+    exponentials = np.exp(mean - mean.max(axis=-1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    order = np.argsort(-probabilities, axis=-1)
+    return order, np.take_along_axis(probabilities, order, axis=-1)
+
+
+def test_a_preset_names_the_classes(weights, photographs, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    model, file = weights
+    with serving() as server:
+        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        server.add_to_hub("timm/deit_tiny_distilled_patch16_224.fb_in1k", file.read_bytes())
+        assert predict(*photographs, "--preset", "deit_tiny_distilled_patch16_224", "--top", 3) == 0
+    lines = capsys.readouterr().out.splitlines()
+    order, probabilities = by_hand(model, photographs, crop_ratio=0.875)
+    names = kd.imagenet.class_names()
+    expected = []
+    for path, best, shares in zip(photographs, order, probabilities, strict=True):
+        expected += [
+            str(path),
+            *(f"  {share:6.1%}  {names[index]}" for index, share in zip(best[:3], shares, strict=False)),
+        ]
+    assert lines == expected
+
+
+def test_a_saved_model_with_names_of_its_own(photographs, tmp_path, capsys):
+    student = kd.DeiT.from_variant("deit_ti", num_classes=3, image_size=32, patch_size=8, num_layers=1)
+    student.save(tmp_path / "student.keras")
+    (tmp_path / "names.txt").write_text("cat\ndog\nhouse\n")
+    options = ["--preset", tmp_path / "student.keras", "--crop-ratio", 1.0]
+    assert predict(photographs[0], *options, "--class-names", tmp_path / "names.txt") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line.split()[1] for line in lines[1:]) == ["cat", "dog", "house"]
+    assert predict(photographs[0], *options) == 0
+    assert "  class 1" in capsys.readouterr().out
+
+
+def test_another_image_size_resizes_the_positions(weights, photographs, capsys):
+    with pytest.warns(UserWarning, match="Positions resized from 14×14 to 6×6 patches"):
+        assert predict(photographs[0], "--preset", weights[1], "--image-size", 96) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["no.jpg", "--preset", "deit_tiny_patch16_224"], "There is no picture at no.jpg"),
+        (["PICTURE", "--preset", "deit_tiny"], "There is no preset 'deit_tiny'"),
+        (["PICTURE", "--preset", "WEIGHTS", "--top", "0"], "--top must be positive"),
+        (["PICTURE", "--preset", "WEIGHTS", "--class-names", "NAMES"], "has 1 names, and the model 1000 classes"),
+        (["NAMES", "--preset", "WEIGHTS"], "cannot be read"),
+        (["PICTURE", "--preset", "MASKED"], "fills in hidden patches and knows no classes"),
+    ],
+)
+def test_bad_input_is_an_error(options, message, weights, photographs, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("only one\n")
+    masked = tmp_path / "masked.keras"
+    kd.DeiTMaskedImageModel(image_size=32, patch_size=8, hidden_dim=16, num_layers=1, num_heads=2).save(masked)
+    stand_for = {"PICTURE": photographs[0], "WEIGHTS": weights[1], "NAMES": tmp_path / "names.txt", "MASKED": masked}
+    assert predict(*(stand_for.get(option, option) for option in options)) == 2
+    assert message in capsys.readouterr().err
