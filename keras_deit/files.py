@@ -7,12 +7,15 @@ import tempfile
 
 
 def keras_home():
-    """Keras's directory for settings and downloads: `KERAS_HOME`, or `~/.keras`.
+    """Keras's directory for settings and downloads: `KERAS_HOME`, or `~/.keras`, or, as a last resort, `/tmp/.keras`.
 
     Returns:
         A `pathlib.Path`.
     """
-    return pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
+    if "KERAS_HOME" in os.environ:
+        return pathlib.Path(os.environ["KERAS_HOME"])
+    home = pathlib.Path.home()
+    return (home if os.access(home, os.W_OK) else pathlib.Path("/tmp")) / ".keras"
 
 
 @contextlib.contextmanager

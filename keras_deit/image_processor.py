@@ -32,8 +32,8 @@ class ImageProcessor(keras.layers.Layer):
 
     Call arguments:
         images: Pixels in 0..255 of any dtype, channels last: one image `(height, width, 3)` or a batch of them, of a size
-            known beforehand; or, outside of a model, a path, or a list of paths and of images of any sizes (uint8 grey or
-            RGB arrays).
+            known beforehand; or, outside of a model, a path, a Pillow image, or a list of those and of arrays, of any sizes.
+            Grey pictures `(height, width)` become RGB, 16 bits become 8, EXIF rotation is applied and alpha dropped.
 
     Output shape:
         `(image_size, image_size, 3)` for one image, `(batch, image_size, image_size, 3)` for several; float32.
@@ -66,7 +66,7 @@ class ImageProcessor(keras.layers.Layer):
         self.std = np.ravel(std).tolist()
 
     def __call__(self, images, **kwargs):
-        if isinstance(images, (str, pathlib.Path)):
+        if not isinstance(images, (list, tuple)):
             images = _as_pixels(images)
         if not isinstance(images, (list, tuple)):
             return super().__call__(images, **kwargs)
@@ -125,6 +125,8 @@ def _height_and_width(shape):
 def _as_pixels(image):
     if isinstance(image, (str, pathlib.Path)):
         image = _read(pathlib.Path(image))
+    if hasattr(image, "convert"):  # Pillow's
+        image = _eight_bits(image)
     if isinstance(image, np.ndarray) and image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=-1)
     return image
@@ -160,6 +162,15 @@ def _read(path):
         raise ValueError(f"There is no picture at {str(path)!r}: no such file.")
     try:
         with images.open(path) as picture:
-            return np.asarray(orientation.exif_transpose(picture).convert("RGB"))
-    except OSError as error:
+            return _eight_bits(orientation.exif_transpose(picture))
+    except (OSError, ValueError) as error:
         raise ValueError(f"The picture {str(path)!r} cannot be read: {error}") from error
+
+
+def _eight_bits(picture):
+    """RGB pixels of a Pillow image; 16 bits, which Pillow would cut off, are scaled."""
+    if picture.mode.startswith("I;16"):
+        return np.round(np.asarray(picture) / 257).astype("uint8")
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"its pixels are of mode {picture.mode!r} and of no known range; store it with 8 or 16 bits")
+    return np.asarray(picture.convert("RGB"))

@@ -2,6 +2,7 @@
 
 import sys
 
+import keras_deit
 from keras_deit import benchmark
 from keras_deit.cli import convert, predict, train
 
@@ -18,7 +19,8 @@ commands:
   convert     weights from and to timm, the official code, transformers and Keras
   benchmark   time a variant beside its peers
 
-`keras-deit COMMAND --help` lists the options. The backend is that of KERAS_BACKEND."""
+`keras-deit COMMAND --help` lists the options, `keras-deit --version` says which this is. The backend is that of
+KERAS_BACKEND."""
 
 
 def main(arguments=None):
@@ -33,6 +35,9 @@ def main(arguments=None):
     command, *options = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if command in ("-h", "--help"):
         print(USAGE)
+        return 0
+    if command == "--version":
+        print(f"keras-deit {keras_deit.__version__}")
         return 0
     if command in COMMANDS:
         return COMMANDS[command](options)

@@ -2,12 +2,13 @@
 
 import functools
 import sys
+import warnings
 
 INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
 
 
 def reporting(name):
-    """Makes a command print what its user can mend, and return 2, instead of raising it.
+    """Makes a command print what its user can mend, and return 2, instead of raising it; and warnings without their code.
 
     Args:
         name: The command's name.
@@ -20,7 +21,10 @@ def reporting(name):
         @functools.wraps(command)
         def main(arguments=None):
             try:
-                return command(arguments) or 0
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("always", category=UserWarning, module="keras_deit")
+                    warnings.showwarning = lambda message, *_, **__: print(message, file=sys.stderr)
+                    return command(arguments) or 0
             except (ValueError, ImportError, OSError) as error:
                 print(f"keras-deit {name}: error: {error}", file=sys.stderr)
                 return 2

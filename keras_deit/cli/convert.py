@@ -2,9 +2,11 @@
 
 import argparse
 import pathlib
+import sys
 
 from keras_deit import weights
 from keras_deit.cli.common import reporting
+from keras_deit.extras import require
 from keras_deit.files import replacing
 from keras_deit.models import pretrained
 
@@ -34,8 +36,13 @@ def main(arguments=None):
     write = _writer(destination)
     if destination.exists() and not options.overwrite:
         raise ValueError(f"{options.destination!r} is there already: choose another name, or pass --overwrite.")
+    if destination.suffix == ".pth":
+        require("torch", extra="torch", purpose="Writing a .pth file")  # before anything is downloaded
     model = pretrained(options.source, variant=options.variant, num_heads=options.num_heads)
     write(model, destination)
+    fusion = getattr(model, "fusion", "mean_logits")
+    if fusion != "mean_logits" and destination.suffix != ".keras":
+        print(f"The file holds the heads and not that they are fused by {fusion!r}.", file=sys.stderr)
     print(f"{destination}: {type(model).__name__}, {model.count_params():,} parameters.")
 
 

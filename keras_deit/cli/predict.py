@@ -2,11 +2,13 @@
 
 import argparse
 import pathlib
+import sys
 
 import keras
 
 from keras_deit import imagenet
 from keras_deit.cli.common import reporting
+from keras_deit.extras import require
 from keras_deit.image_processor import ImageProcessor
 from keras_deit.models import find_preset, pretrained
 
@@ -32,19 +34,50 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     if options.top < 1:
         raise ValueError(f"--top must be positive. Received: {options.top}")
-    missing = [picture for picture in options.images if not pathlib.Path(picture).is_file()]
-    if missing:  # before anything is downloaded
-        raise ValueError(f"There is no picture at {', '.join(missing)}.")
-    model = pretrained(options.preset, fused=True, image_size=options.image_size, variant=options.variant)
+    pictures = list(_pictures(options.images))  # before anything is downloaded
+    model = pretrained(
+        options.preset,
+        fused=True,
+        image_size=options.image_size,
+        variant=options.variant,
+        num_heads=options.num_heads,
+    )
     if not hasattr(model, "num_classes"):
-        raise ValueError(f"{options.preset!r} fills in hidden patches and knows no classes.")
+        raise ValueError(f"{options.preset!r} holds a {type(model).__name__}, which knows no classes.")
     names = _class_names(options.class_names, model.num_classes)
     processor = _processor(options, model)
-    for start in range(0, len(options.images), BATCH):
-        pictures = options.images[start : start + BATCH]
-        probabilities = keras.ops.softmax(model(processor(pictures), training=False))
-        for picture, row in zip(pictures, keras.ops.convert_to_numpy(probabilities), strict=True):
-            print("\n".join([picture, *_lines(row, names, options.top)]))
+    unreadable = 0
+    for start in range(0, len(pictures), BATCH):
+        images = {}
+        for picture in pictures[start : start + BATCH]:
+            try:
+                images[picture] = processor(picture)
+            except ValueError as error:
+                unreadable += 1
+                print(f"keras-deit predict: error: {error}", file=sys.stderr)
+        if images:
+            _print_answers(model, images, names, options.top)
+    if unreadable:
+        raise ValueError(f"{unreadable} of {len(pictures)} pictures could not be read.")
+
+
+def _pictures(paths):
+    """The given files, and those of the given directories that Pillow may read."""
+    endings = require("PIL.Image", extra="weights", purpose="Reading a picture").registered_extensions()
+    for path in map(pathlib.Path, paths):
+        if path.is_dir():
+            yield from sorted(inside for inside in path.rglob("*") if inside.suffix.lower() in endings)
+        elif path.exists():
+            yield path
+        else:
+            raise ValueError(f"There is no picture at {str(path)!r}.")
+
+
+def _print_answers(model, images, names, top):
+    logits = model.predict_on_batch(keras.ops.stack(list(images.values())))
+    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(keras.ops.convert_to_tensor(logits)))
+    for picture, row in zip(images, probabilities, strict=True):
+        print("\n".join([str(picture), *_lines(row, names, top)]))
 
 
 def _parser():
@@ -54,7 +87,9 @@ def _parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="JPEG, PNG or whatever else Pillow reads")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="JPEG, PNG or whatever else Pillow reads; or a directory of them"
+    )
     group = parser.add_argument_group("model")
     group.add_argument(
         "--preset",
@@ -63,6 +98,7 @@ def _parser():
         help="a preset, hf://owner/repository, a .safetensors or .pth file, or a saved .keras model",
     )
     group.add_argument("--variant", help="of weights in a file; default: told by their shapes")
+    group.add_argument("--num-heads", type=int, metavar="N", help="attention heads of a width that was not published")
     group.add_argument("--image-size", type=int, metavar="PIXELS", help="default: the weights'; positions are resized")
     group = parser.add_argument_group("pictures")
     group.add_argument(
@@ -89,8 +125,10 @@ def _class_names(file, num_classes):
 
 
 def _processor(options, model):
-    preset = find_preset(options.preset)
-    crop_ratio = options.crop_ratio or (preset.crop_ratio if preset else CROP_RATIO)
+    crop_ratio = options.crop_ratio
+    if crop_ratio is None:
+        preset = find_preset(options.preset)
+        crop_ratio = preset.crop_ratio if preset else CROP_RATIO
     image_size = getattr(model, "image_size", None) or options.image_size or CONVNET_IMAGE_SIZE
     return ImageProcessor(image_size, crop_ratio)
 

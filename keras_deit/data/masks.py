@@ -30,12 +30,12 @@ def random_masks(batch_size, grid, mask_ratio=0.6, block_size=2, rng=None):
         Xie et al., 2021, SimMIM (arXiv 2111.09886), section 3.2: squares of 32 pixels, a share of 0.6.
     """
     rows, columns = grid
-    if rows % block_size or columns % block_size:
+    if block_size < 1 or rows % block_size or columns % block_size:
         raise ValueError(f"`block_size` must divide the grid. Received: block_size={block_size}, grid={tuple(grid)}")
     if not 0 <= mask_ratio <= 1:
         raise ValueError(f"`mask_ratio` must lie in 0..1. Received: mask_ratio={mask_ratio}")
     blocks = (rows // block_size, columns // block_size)
     num_blocks = math.prod(blocks)
     ranks = np.random.default_rng(rng).random((batch_size, num_blocks)).argsort(axis=1).argsort(axis=1)
-    masked = (ranks < math.ceil(num_blocks * mask_ratio)).reshape(batch_size, *blocks)
+    masked = (ranks < math.ceil(round(num_blocks * mask_ratio, 6))).reshape(batch_size, *blocks)
     return masked.repeat(block_size, axis=1).repeat(block_size, axis=2).reshape(batch_size, -1)

@@ -70,6 +70,7 @@ class EncoderBlock(keras.layers.Layer):
         if self.layer_scale_init is not None:
             self.attention_scale.build(input_shape)
             self.mlp_scale.build(input_shape)
+        self.trainable = self.trainable  # handed on to the parts: a frozen block that is loaded comes without it
 
     def call(self, tokens, training=None, return_attention=False):
         branch = self.attention(self.attention_norm(tokens), return_attention=return_attention)

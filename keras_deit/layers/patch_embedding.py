@@ -58,7 +58,7 @@ class PatchEmbedding(keras.layers.Layer):
         )
 
     def call(self, images):
-        self._check_images(images)
+        self._check_shape(images.shape)
         height, width, channels = self.image_shape
         rows, columns, size = height // self.patch_size, width // self.patch_size, self.patch_size
         patches = ops.reshape(images, (-1, rows, size, columns, size * channels))
@@ -69,14 +69,16 @@ class PatchEmbedding(keras.layers.Layer):
         return ops.reshape(tokens, (-1, rows * columns, self.hidden_dim))
 
     def compute_output_shape(self, input_shape):
+        if self.built:
+            self._check_shape(input_shape)
         batch, height, width, _ = input_shape
         return (batch, (height // self.patch_size) * (width // self.patch_size), self.hidden_dim)
 
     def get_config(self):
         return {**super().get_config(), "hidden_dim": self.hidden_dim, "patch_size": self.patch_size}
 
-    def _check_images(self, images):
-        received = tuple(images.shape)
+    def _check_shape(self, shape):
+        received = tuple(shape)
         if len(received) == 4 and received[1:] == self.image_shape:
             return
         hint = "Resize the images, or build the model with another `image_size`."

@@ -6,6 +6,7 @@ import numpy as np
 from keras_deit.image_size import height_and_width
 from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens
 from keras_deit.models.image_model import ImageModel
+from keras_deit.weights import MASKED_IMAGE_PARTS
 
 DROP_PATH_SCHEDULES = ("linear", "constant")
 
@@ -55,7 +56,8 @@ class DeiTBackbone(ImageModel):
         Touvron et al., 2020 (arXiv 2012.12877), section 4; Touvron et al., 2022 (arXiv 2204.07118), section 3.
     """
 
-    absent_from_presets = ("head",)
+    has_classes = False
+    unused_of_checkpoints = ("head", *MASKED_IMAGE_PARTS)
 
     def __init__(
         self,

@@ -115,10 +115,15 @@ class DeiTClassifier(TransformerMembers, ImageModel):
         return cls(DeiT(**{**get_variant(variant).arguments, **overrides}), fusion=fusion, name=name)
 
     @classmethod
-    def from_checkpoint(cls, checkpoint, variant=None, fusion="mean_logits", name="deit_classifier", **overrides):
+    def from_checkpoint(
+        cls, checkpoint, variant=None, *sizes, fusion="mean_logits", name="deit_classifier", **overrides
+    ):
         """Builds a `DeiT` for an open checkpoint, loads it and fuses its heads, see `DeiT.from_checkpoint`."""
-        deit, notes = DeiT.from_checkpoint(checkpoint, variant, **overrides)
-        if fusion in LATE_FUSIONS:
+        deit, notes = DeiT.from_checkpoint(checkpoint, variant, *sizes, **overrides)
+        if checkpoint.lacks_distillation_head and fusion in EARLY_FUSIONS:
+            fusion = "class"
+            notes = (*notes, "The class head alone answers.")
+        elif fusion in LATE_FUSIONS:
             notes = (*notes, f"The head of fusion={fusion!r} is fresh, to be fine-tuned.")
         return cls(deit, fusion=fusion, name=name), notes
 

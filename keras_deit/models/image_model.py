@@ -5,6 +5,7 @@ import warnings
 import keras
 
 from keras_deit import weights
+from keras_deit.image_size import height_and_width
 from keras_deit.models.presets import open_preset
 from keras_deit.models.variants import get_variant, variants_like
 
@@ -26,12 +27,15 @@ class ImageModel(keras.Model):
 
     Attributes:
         family: Which variants and presets a class can be built from.
-        absent_from_presets: Beginnings of the names of what a published checkpoint has and the class has not, or the
-            class and not the checkpoint.
+        has_classes: Whether it has heads for classes.
+        unused_of_checkpoints: Beginnings of the names, in timm's dialect, of what of a checkpoint it has no use for.
+        fresh_beside_checkpoints: Beginnings of the names of its variables that a checkpoint need not have.
     """
 
     family = "deit"
-    absent_from_presets = ()
+    has_classes = True
+    unused_of_checkpoints = weights.MASKED_IMAGE_PARTS
+    fresh_beside_checkpoints = ()
 
     def __init__(self, images, outputs, *, dtype, name, trainable=True):
         super().__init__(inputs=images, outputs=outputs, name=name, trainable=trainable)
@@ -88,21 +92,23 @@ class ImageModel(keras.Model):
         model = kd.DeiTClassifier.from_preset("deit_small_distilled_patch16_224", num_classes=10)
         ```
         """
-        checkpoint, known_variant = open_preset(preset, cls.family)
-        given = {"num_classes": num_classes, "image_size": image_size, **overrides}
-        model, notes = cls.from_checkpoint(checkpoint, known_variant or variant, **given)
+        if num_classes is not None and not cls.has_classes:
+            raise ValueError(f"{cls.__name__} has no classes. Received: num_classes={num_classes}")
+        checkpoint, variant = open_preset(preset, cls.family, variant)
+        model, notes = cls.from_checkpoint(checkpoint, variant, num_classes, image_size, **overrides)
         if notes:
             warnings.warn(f"{preset}: {' '.join(notes)}", stacklevel=2)
         return model
 
     @classmethod
-    def from_checkpoint(cls, checkpoint, variant=None, **overrides):
+    def from_checkpoint(cls, checkpoint, variant=None, num_classes=None, image_size=None, **overrides):
         """Builds a model for an open checkpoint and loads it.
 
         Args:
             checkpoint: `keras_deit.weights.Checkpoint`.
             variant: Name of its variant; None means to tell it by the shapes.
-            **overrides: Constructor's arguments that should differ; None means the checkpoint's.
+            num_classes, image_size: None means the checkpoint's.
+            **overrides: Constructor's arguments that should differ.
 
         Returns:
             The model and a list of sentences about what of it is not the checkpoint's.
@@ -110,9 +116,21 @@ class ImageModel(keras.Model):
         Raises:
             ValueError: If the weights do not fit.
         """
-        given = {name: value for name, value in overrides.items() if value is not None}
-        model = cls(**_arguments(cls, checkpoint, variant, given))
-        return model, weights.load(model, checkpoint, may_differ=cls.absent_from_presets).notes
+        overrides = {name: value for name, value in overrides.items() if value is not None}
+        if checkpoint.family != cls.family:
+            raise ValueError(f"{checkpoint.label} is of the family {checkpoint.family!r}, and {cls.__name__} is not.")
+        if image_size is not None and cls.family == "deit":  # a convnet takes images of any size
+            overrides["image_size"] = height_and_width(image_size)
+        shown = checkpoint.architecture(overrides.get("image_size"))
+        may_differ = [*cls.unused_of_checkpoints, *cls.fresh_beside_checkpoints]
+        if cls.has_classes:
+            overrides["num_classes"] = num_classes or _required(shown, "num_classes", checkpoint)
+            may_differ += [] if "num_classes" in shown else weights.HEADS
+        shown.pop("num_classes", None)
+        if checkpoint.lacks_distillation_head:
+            may_differ.append("distillation_head/")
+        model = cls(**_arguments(cls.family, checkpoint, shown, variant, overrides))
+        return model, weights.load(model, checkpoint, may_differ=may_differ).notes
 
     @property
     def input_spec(self):
@@ -154,29 +172,36 @@ class TransformerMembers:
         return {name: value for name, value in self.backbone.get_config().items() if name not in own}
 
 
-def _arguments(model_class, checkpoint, variant, overrides):
-    """Constructor's arguments for a checkpoint: its variant's, over them what its shapes show, over that the caller's."""
-    family = model_class.family
-    if checkpoint.family != family:
-        raise ValueError(
-            f"{checkpoint.label} is of the family {checkpoint.family!r}, and {model_class.__name__} is not."
-        )
-    shown = checkpoint.architecture()
-    telling = {name: shown[name] for name in _TELLING[family] if name not in overrides}
-    alike = variants_like(telling, family)
+def _required(shown, name, checkpoint):
+    if name not in shown:
+        raise ValueError(f"{checkpoint.label} has no head: say `num_classes=...` of the fresh one.")
+    return shown[name]
+
+
+def _arguments(family, checkpoint, shown, variant, overrides):
+    """Constructor's arguments for a checkpoint: its variant's, over them what it shows, over that the caller's."""
+    telling = {name: shown[name] for name in _TELLING[family]}
     described = ", ".join(f"{name}={value}" for name, value in telling.items())
-    if variant is not None and get_variant(variant, family).name not in alike:
-        hint = f" It looks like {', '.join(alike)}." if alike else ""
-        raise ValueError(f"{checkpoint.label} is of no {variant!r}: {described}.{hint}")
-    if variant is None and not alike and family == "deit" and "num_heads" not in overrides:
+    alike = variants_like(telling, family)
+    if variant is not None:
+        others = {name: value for name, value in telling.items() if name not in overrides}
+        if get_variant(variant, family).name not in variants_like(others, family):
+            hint = f" It looks like {', '.join(alike)}." if alike else ""
+            raise ValueError(f"{checkpoint.label} is of no {variant!r}: {described}.{hint}")
+    elif alike:
+        variant = alike[0]
+    elif family == "deit" and "num_heads" not in {**shown, **overrides}:
         raise ValueError(
             f"{checkpoint.label} is of no published variant: {described}. No tensor shows its number of heads: pass "
             "`num_heads=...`."
         )
-    if "head" in model_class.absent_from_presets:
-        shown.pop("num_classes", None)
-    variant = variant or next(iter(alike), None)
-    return {**(get_variant(variant, family).arguments if variant else {}), **shown, **overrides}
+    known = {**(get_variant(variant, family).arguments if variant else {}), **shown}
+    if (alike or "num_heads" in shown) and overrides.get("num_heads", known.get("num_heads")) != known.get("num_heads"):
+        raise ValueError(
+            f"{checkpoint.label} is of a model with num_heads={known['num_heads']}, and with another number its weights "
+            f"mean something else. Received: num_heads={overrides['num_heads']}"
+        )
+    return {**known, **overrides}
 
 
 def head_dtype(policy):

@@ -44,7 +44,9 @@ class DeiTMaskedImageModel(TransformerMembers, ImageModel):
         Xie et al., 2021, SimMIM (arXiv 2111.09886); the shape is that of transformers' `DeiTForMaskedImageModeling`.
     """
 
-    absent_from_presets = ("head", "mask_patches/", "decoder/", "mask_token", "decoder.")
+    has_classes = False
+    unused_of_checkpoints = ("head",)
+    fresh_beside_checkpoints = ("mask_patches/", "decoder/")
 
     def __init__(self, dtype=None, name="deit_masked_image_model", trainable=True, **backbone_arguments):
         policy = keras.dtype_policies.get(dtype)
@@ -83,13 +85,23 @@ class DeiTMaskedImageModel(TransformerMembers, ImageModel):
         images, mask = keras.tree.flatten(
             x
         )  # a dictionary's values come in the order of their names, which is this one
-        size = self.backbone.patch_size
-        rows, columns = (side // size for side in self.image_size)
-        mask = ops.reshape(ops.cast(mask, "float32"), (-1, rows, 1, columns, 1))
-        mask = ops.reshape(
-            ops.broadcast_to(mask, (ops.shape(mask)[0], rows, size, columns, size)), (-1, *self.image_size)
-        )
-        return keras.losses.MeanAbsoluteError(reduction="mean_with_sample_weight")(images, y_pred, sample_weight=mask)
+        mask = ops.cast(mask, "float32")
+        if sample_weight is not None:
+            mask = mask * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
+        rows, columns = (side // self.backbone.patch_size for side in self.image_size)
+        weights = ops.reshape(mask, (-1, rows, columns))
+        for axis in (1, 2):
+            weights = ops.repeat(weights, self.backbone.patch_size, axis=axis)
+        return keras.losses.MeanAbsoluteError(reduction="mean_with_sample_weight")(images, y_pred, weights)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """The compiled metrics, which need `y`."""
+        if y is None and (self.loss is not None or self._compile_metrics is not None):
+            raise ValueError(
+                "A compiled loss or metric needs `y`, the images that should come out: `fit((images, masks), images)`. "
+                "Without `y` the absolute error of the masked pixels is minimised; compile with an optimizer alone."
+            )
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def get_config(self):
         return {**self.backbone_config(), **super().get_config()}

@@ -5,12 +5,12 @@ import difflib
 import importlib.util
 import pathlib
 
-from keras_deit.models.variants import VARIANTS
-from keras_deit.weights import download, open_checkpoint
+from keras_deit.models.variants import ALIASES, VARIANTS
+from keras_deit.weights import Checkpoint, download, is_checkpoint, open_checkpoint
+from keras_deit.weights.files import ENDINGS
 
 OFFICIAL = "https://dl.fbaipublicfiles.com/deit"
 HUB_PREFIX = "hf://"
-WEIGHTS_ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,8 @@ def list_presets():
     Returns:
         A list of dictionaries with `name`, `family` (`"deit"` or `"regnety"`), `variant`, `parameters`, `image_size`
         (pixels), `crop_ratio` (of the evaluation transform), `top1`, `top5` (published ImageNet accuracies in percent, or
-        None) and `source` (repository on the hub, then the official file where there is one).
+        None), `sha256` (what that of the official file begins with, or None) and `source` (repository on the hub, then the
+        official file where there is one).
 
     Example:
 
@@ -142,6 +143,7 @@ def list_presets():
             "crop_ratio": preset.crop_ratio,
             "top1": preset.top1,
             "top5": preset.top5,
+            "sha256": preset.sha256,
             "source": " ".join(filter(None, (HUB_PREFIX + preset.repositories[0], preset.url))),
         }
         for preset in PRESETS.values()
@@ -149,10 +151,11 @@ def list_presets():
 
 
 def find_preset(name):
-    """Looks a preset up by its name, with or without the tag.
+    """Looks a preset up by its name, with or without the tag, or by timm's repository.
 
     Args:
-        name: For example `"deit3_base_patch16_224"` or `"deit3_base_patch16_224.fb_in1k"`.
+        name: For example `"deit3_base_patch16_224"`, `"deit3_base_patch16_224.fb_in1k"` or
+            `"timm/deit3_base_patch16_224.fb_in1k"`.
 
     Returns:
         The `Preset`, or None.
@@ -162,11 +165,11 @@ def find_preset(name):
     >>> find_preset("regnety_160.deit_in1k").variant
     'regnety_160'
     """
-    return next((row for row in PRESETS.values() if name in (row.name, row.full_name)), None)
+    return next((row for row in PRESETS.values() if name in (row.name, row.full_name, row.repositories[0])), None)
 
 
 def is_weights(source):
-    """Tells whether `open_preset` is what opens a source: a preset, something on the hub, or a file of weights alone.
+    """Tells whether `open_preset` is what opens a source: a preset, something on the hub, or weights without their model.
 
     Args:
         source: A string.
@@ -179,18 +182,19 @@ def is_weights(source):
     >>> [is_weights(source) for source in ("regnety_160", "teacher.safetensors", "teacher.keras")]
     [True, True, False]
     """
-    return find_preset(source) is not None or source.startswith(HUB_PREFIX) or source.endswith(WEIGHTS_ENDINGS)
+    return find_preset(source) is not None or source.startswith(HUB_PREFIX) or is_checkpoint(source)
 
 
-def open_preset(source, family=None):
+def open_preset(source, family=None, variant=None):
     """Opens a checkpoint, downloading it where it is not at hand yet.
 
     Args:
         source: Name of a preset, `hf://owner/repository`, with `@revision` if wanted, or a path.
         family: `"deit"` or `"regnety"`: which presets may be meant; None means any.
+        variant: Name of the variant of a file, or None.
 
     Returns:
-        A `keras_deit.weights.Checkpoint` and the name of its variant; None for a file, which does not tell.
+        A `keras_deit.weights.Checkpoint` and the name of its variant, or None.
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
@@ -200,35 +204,51 @@ def open_preset(source, family=None):
     preset = find_preset(str(source))
     known = [name for name, row in PRESETS.items() if family in (None, VARIANTS[row.variant].family)]
     if preset is not None and preset.name in known:
-        return open_checkpoint(_downloaded(preset), label=f"the preset {preset.name!r}"), preset.variant
+        if variant not in (None, preset.variant):
+            raise ValueError(f"The preset {preset.name!r} is of {preset.variant!r}. Received: variant={variant!r}")
+        tensors = open_checkpoint(_downloaded(preset)).tensors
+        return Checkpoint(tensors, f"the preset {preset.name!r}"), preset.variant
     if str(source).startswith(HUB_PREFIX):
         repository, _, revision = str(source).removeprefix(HUB_PREFIX).partition("@")
-        return open_checkpoint(download.from_hub(repository, revision or None), label=str(source)), None
-    if pathlib.Path(source).exists():
-        return open_checkpoint(source), None
+        checkpoint = open_checkpoint(download.from_hub(repository, revision or None))
+        return dataclasses.replace(checkpoint, label=f"the checkpoint {str(source)!r}"), variant
+    path = pathlib.Path(source).expanduser()
+    if path.exists():
+        return open_checkpoint(path), variant
     if preset is not None:
         raise ValueError(f"{str(source)!r} is no preset of this model, which has: {', '.join(known)}.")
-    nearest = difflib.get_close_matches(str(source), known, n=3, cutoff=0.3)
-    hint = f" The nearest presets are {', '.join(nearest)}." if nearest else ""
+    if path.suffix in ENDINGS:
+        raise ValueError(f"There is no file {str(source)!r}.")
+    if str(source) in VARIANTS or str(source) in ALIASES:
+        hint = "It is a variant, which `from_variant` builds with fresh weights."
+    else:
+        nearest = difflib.get_close_matches(str(source), known, n=3, cutoff=0.3)
+        hint = f"The nearest presets are {', '.join(nearest)}." if nearest else ""
     raise ValueError(
-        f"There is no preset {str(source)!r}, and no such file or directory.{hint} `keras_deit.list_presets()` lists them "
+        f"There is no preset {str(source)!r}, and no such file or directory. {hint} `keras_deit.list_presets()` lists them "
         f"all; a repository on the hub is written {HUB_PREFIX}owner/repository."
     )
 
 
 def _downloaded(preset):
-    """The path of a preset's weights, from the first source that has them."""
+    """The path of a preset's weights: from where they were kept, or from the first source that has them."""
+    for repository in preset.repositories:
+        if path := download.kept_from_hub(repository):
+            return path
+    if preset.url is not None and (path := download.kept_from_url(preset.url, preset.sha256)):
+        return path
     reasons = []
     for repository in preset.repositories:
         try:
             return download.from_hub(repository)
+        except download.HubUnreachableError as error:
+            reasons.append(str(error))
+            break
         except download.DownloadError as error:
             reasons.append(str(error))
-            if isinstance(error, download.HubUnreachableError):
-                break
     if preset.url is not None and importlib.util.find_spec("torch") is None:
         reasons.append(f"{preset.url} is a file of PyTorch's, which is not installed.")
-    elif preset.url is not None:
+    elif preset.url is not None and not download.is_offline():
         try:
             return download.from_url(preset.url, preset.sha256)
         except download.DownloadError as error:

@@ -1,5 +1,6 @@
 """A model for whatever weights are at hand."""
 
+import pathlib
 import warnings
 
 import keras
@@ -30,24 +31,34 @@ def pretrained(source, fused=False, image_size=None, variant=None, num_heads=Non
         ValueError: If there are no such weights, or they do not fit.
     """
     if str(source).endswith(".keras"):
-        model = _saved(source)
+        given = [value for value in (image_size, variant, num_heads) if value is not None]
+        if given:
+            raise ValueError(
+                f"{str(source)!r} is a whole model, whose size and variant are settled. Received: {given[0]}"
+            )
+        model, notes = _saved(source), ()
     else:
-        model, notes = _from_weights(*open_preset(source), image_size, variant, num_heads)
-        if notes:
-            warnings.warn(f"{source}: {' '.join(notes)}", stacklevel=2)
+        checkpoint, variant = open_preset(source, variant=variant)
+        model_class = _model_class(checkpoint, fused)
+        if model_class is RegNetY and num_heads is not None:
+            raise ValueError(f"{checkpoint.label} is of a convnet, which has no heads. Received: num_heads={num_heads}")
+        model, notes = model_class.from_checkpoint(checkpoint, variant, image_size=image_size, num_heads=num_heads)
+    if notes:
+        warnings.warn(f"{source}: {' '.join(notes)}", stacklevel=2)
     return DeiTClassifier(model) if fused and isinstance(model, DeiT) else model
 
 
 def _saved(path):
-    model = keras.saving.load_model(path, compile=False)
+    model = keras.saving.load_model(pathlib.Path(path).expanduser(), compile=False)
     model = getattr(model, "student", model)
     if not isinstance(model, ImageModel):
         raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, and no model of this package.")
     return model
 
 
-def _from_weights(checkpoint, known_variant, image_size, variant, num_heads):
-    if checkpoint.family == "regnety":  # which takes images of any size
-        return RegNetY.from_checkpoint(checkpoint, known_variant or variant)
-    model_class = DeiTMaskedImageModel if checkpoint.has_mask_token else DeiT
-    return model_class.from_checkpoint(checkpoint, known_variant or variant, image_size=image_size, num_heads=num_heads)
+def _model_class(checkpoint, fused):
+    if checkpoint.family == "regnety":
+        return RegNetY
+    if checkpoint.has_mask_token:
+        return DeiTMaskedImageModel
+    return DeiTClassifier if fused else DeiT

@@ -163,7 +163,7 @@ def _given_teacher(settings, num_classes):
     shown = {name: value for name, value in shown.items() if value is not None}
     options = {"image_size": settings.teacher_image_size, "outputs": settings.teacher_outputs or "logits"}
     model = settings.teacher
-    if is_weights(model):
+    if is_weights(model) or not pathlib.Path(model).exists():  # the latter's error names the nearest presets
         model = pretrained(model, fused=True)
         options["image_size"] = options["image_size"] or getattr(model, "image_size", None)
     return Teacher(model, **shown, **options) if shown else _normalised_as_student(model, **options)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from keras_deit.weights.checkpoint import HEADS, Checkpoint, open_checkpoint
+from keras_deit.weights.checkpoint import HEADS, open_checkpoint
 from keras_deit.weights.names import timm_name, to_our_layout
 from keras_deit.weights.positions import resize_positions
 
@@ -73,7 +73,7 @@ class _Loading:
     """A checkpoint on its way into a model of certain shapes."""
 
     def __init__(self, checkpoint, shapes, may_differ):
-        self.checkpoint = Checkpoint(dict(checkpoint.tensors), checkpoint.label)
+        self.checkpoint = dataclasses.replace(checkpoint, tensors=dict(checkpoint.tensors))
         self.tensors = self.checkpoint.tensors
         self.name = checkpoint.label
         self.shapes = shapes
@@ -89,7 +89,7 @@ class _Loading:
         wanted = 2 if "prefix_tokens/distillation_token" in self.shapes else 1
         given = self.checkpoint.num_prefix_tokens
         prefixed = self.shapes["prefix_tokens/positions"][1] > math.prod(grid)
-        prefix, patches = self.checkpoint.positions()
+        prefix, patches, source = self.checkpoint.positions(grid, prefixed)
         if (prefix.shape[1] > 0) != prefixed:
             raise ValueError(
                 f"{self.name} has {'positions' if prefix.shape[1] else 'no position'} for its prefix tokens, and the model "
@@ -101,10 +101,10 @@ class _Loading:
         elif given > wanted:
             self._drop_distillation_token()
             prefix = prefix[:, :1]
-        side = math.isqrt(patches.shape[1])
-        if (side, side) != grid:
-            self.notes.append(f"Positions resized from {side}×{side} to {grid[0]}×{grid[1]} patches.")
-        self.tensors["pos_embed"] = np.concatenate([prefix, resize_positions(patches, (side, side), grid)], axis=1)
+        if source != grid:
+            sizes = (f"{rows}×{columns}" for rows, columns in (source, grid))
+            self.notes.append(f"Positions resized from {' to '.join(sizes)} patches.")
+        self.tensors["pos_embed"] = np.concatenate([prefix, resize_positions(patches, source, grid)], axis=1)
 
     def values(self):
         """The model's new values by path, checked."""
@@ -113,15 +113,14 @@ class _Loading:
             name = timm_name(path)
             if name not in self.tensors:
                 continue
+            if self.tensors[name].ndim != len(shape):
+                raise self._misshaped(name, path)
             value = to_our_layout(path, self.tensors[name])
             head = path.split("/")[0]
             if head in HEADS and value.shape[-1] != shape[-1] and value.shape[:-1] == shape[:-1]:
                 self._leave_head(head, value.shape[-1], shape[-1])
             elif value.shape != shape:
-                raise ValueError(
-                    f"In {self.name} the tensor {name!r} is of shape {self.tensors[name].shape}, and the model's {path} "
-                    f"of shape {shape}. Is it a checkpoint of another variant?"
-                )
+                raise self._misshaped(name, path)
             elif not np.all(np.isfinite(value)):
                 raise ValueError(f"In {self.name} the tensor {name!r} holds values that are not finite numbers.")
             else:
@@ -134,17 +133,23 @@ class _Loading:
         left = [name for name in self.tensors if name not in used]
         fresh = [path for path in self.shapes if path not in values]
         unexpected = [name for name in left if not self._allowed(name)]
-        missing = [path for path in fresh if not self._allowed(path)]
+        missing = [f"{timm_name(path)} (here {path})" for path in fresh if not self._allowed(path)]
         if missing or unexpected:
             raise ValueError(
                 f"Not all of {self.name} and of the model is accounted for. Missing in it: {_some(missing)}. Left over of "
                 f"it: {_some(unexpected)}. Choose the variant that it belongs to, or say which part may differ: "
-                "`may_differ=[...]`. The model is as it was."
+                "`keras_deit.weights.load(model, source, may_differ=[...])`. The model is as it was."
             )
         allowed = [path for path in fresh if path.split("/")[0] not in self.fresh_heads]
         if allowed:
             self.notes.append(f"Fresh: {', '.join(allowed)}.")
         return LoadReport(tuple(sorted(used)), (*left, *self.dropped), tuple(fresh), tuple(self.notes))
+
+    def _misshaped(self, name, path):
+        return ValueError(
+            f"In {self.name} the tensor {name!r} is of shape {self.tensors[name].shape}, and the model's {path} of shape "
+            f"{self.shapes[path]}. Is it a checkpoint of another variant?"
+        )
 
     def _allowed(self, name):
         return name.startswith(self.may_differ) if self.may_differ else False

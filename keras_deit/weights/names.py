@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 MASK_TOKEN = "mask_token"  # which timm's models of this family do not have; the name is its BEiT's
+MASKED_IMAGE_PARTS = (MASK_TOKEN, "decoder.")  # beginnings of the names that only a masked image model has
 TOKENS = {
     "prefix_tokens/class_token": "cls_token",
     "prefix_tokens/distillation_token": "dist_token",
@@ -94,6 +95,8 @@ _TRANSFORMERS = {
     for family, body in {"deit": _VIT, "vit": _VIT, "regnet": _REGNET}.items()
 }
 _TO_TIMM = {name: timm for family in _TRANSFORMERS.values() for timm, name in family.items()}
+_TO_TIMM.update((name, timm) for timm, name in _VIT.items())  # of a model without heads, which has no family's name
+_WRAPPERS = ("module.", "model.", "_orig_mod.")  # DistributedDataParallel, Lightning, torch.compile
 _PARTS = ("query", "key", "value")
 COUNTER = "num_batches_tracked"  # PyTorch's batch norm counts its steps; nothing depends on it
 
@@ -148,12 +151,20 @@ def to_timm(checkpoint):
         ValueError: If only a part of a query, key and value is there.
     """
     translated = {}
-    for name, value in checkpoint.items():
+    for name, value in _unwrapped(checkpoint).items():
         if name.endswith(COUNTER):
             continue
         name = re.sub(r"^(blocks\.\d+)\.gamma_([12])$", r"\1.ls\2.gamma", name)  # the official DeiT III
         translated[_from_transformers(name)] = value
     return _joined(translated)
+
+
+def _unwrapped(checkpoint):
+    """Without the prefixes that PyTorch's wrappers put before every name."""
+    for prefix in 2 * _WRAPPERS:  # one may be inside another
+        if checkpoint and all(name.startswith(prefix) for name in checkpoint):
+            checkpoint = {name.removeprefix(prefix): value for name, value in checkpoint.items()}
+    return checkpoint
 
 
 def to_official_names(checkpoint):

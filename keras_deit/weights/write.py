@@ -28,9 +28,11 @@ _ARCHITECTURES = {  # by family and whether there are classes
 def to_timm(model, path):
     """Writes the weights of a model as safetensors that timm loads strictly.
 
+    What no tensor shows (number of heads, image size, epsilon) is kept as metadata, which `from_preset` reads.
+
     Args:
-        model: A `DeiT`, `DeiTClassifier` or `RegNetY`.
-        path: The file to write; it appears whole or not at all.
+        model: A `DeiT`, `DeiTClassifier`, `DeiTBackbone` or `RegNetY`.
+        path: The file to write, ending in `.safetensors`; it appears whole or not at all. One that is there is replaced.
 
     Returns:
         The `pathlib.Path` of the file.
@@ -46,7 +48,10 @@ def to_timm(model, path):
     timm_model.load_state_dict(safetensors.torch.load_file("student.safetensors"))
     ```
     """
-    files.write(_for_pytorch(model), path)
+    _check_ending(path, ".safetensors")
+    backbone = getattr(model, "backbone", model)
+    told = {name: getattr(backbone, name) for name in files.TOLD} if hasattr(backbone, "patch_size") else None
+    files.write(_for_pytorch(model), path, told)
     return pathlib.Path(path)
 
 
@@ -55,7 +60,8 @@ def to_official(model, path):
 
     Args:
         model: A `DeiT`, `DeiTClassifier` or `RegNetY`.
-        path: The file to write; it appears whole or not at all. It holds `{"model": weights}`, as the official files.
+        path: The file to write, ending in `.pth`; it appears whole or not at all. It holds `{"model": weights}`, as the
+            official files.
 
     Returns:
         The `pathlib.Path` of the file.
@@ -64,6 +70,7 @@ def to_official(model, path):
         ImportError: If PyTorch is not installed.
         ValueError: If the model has variables that the official code has no name for.
     """
+    _check_ending(path, ".pth")
     files.write_pickle({"model": to_official_names(_for_pytorch(model))}, path)
     return pathlib.Path(path)
 
@@ -90,6 +97,10 @@ def to_huggingface(model, directory):
     ```
     """
     backbone = getattr(model, "backbone", None)
+    if backbone is None and hasattr(model, "patch_size"):
+        raise ValueError(
+            "A backbone has no head, and transformers' classes want one: write a `DeiT` or a masked image model."
+        )
     if backbone is None or backbone.layer_scale_init is not None or not backbone.prefix_positions:
         raise ValueError(
             "transformers has a class for DeiT and for ViT, and none with LayerScale or without a position of the class "
@@ -103,6 +114,11 @@ def to_huggingface(model, directory):
     files.write(to_transformers(_in_timm_names(model), family), directory / "model.safetensors")
     write_whole(directory / "config.json", json.dumps(_config(model, backbone, family), indent=2) + "\n")
     return directory
+
+
+def _check_ending(path, ending):
+    if pathlib.Path(path).suffix != ending:
+        raise ValueError(f"The file's name must end in {ending}, by which it is known. Received: {str(path)!r}")
 
 
 def _for_pytorch(model):

@@ -80,19 +80,19 @@ def test_a_saved_model_with_names_of_its_own(photographs, tmp_path, capsys):
 
 
 def test_another_image_size_resizes_the_positions(weights, photographs, capsys):
-    with pytest.warns(UserWarning, match="Positions resized from 14×14 to 6×6 patches"):
-        assert predict(photographs[0], "--preset", weights[1], "--image-size", 96) == 0
+    assert predict(photographs[0], "--preset", weights[1], "--image-size", 96) == 0
+    assert capsys.readouterr().err == f"{weights[1]}: Positions resized from 14×14 to 6×6 patches.\n"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["no.jpg", "--preset", "deit_tiny_patch16_224"], "There is no picture at no.jpg"),
+        (["no.jpg", "--preset", "deit_tiny_patch16_224"], "There is no picture at 'no.jpg'"),
         (["PICTURE", "--preset", "deit_tiny"], "There is no preset 'deit_tiny'"),
         (["PICTURE", "--preset", "WEIGHTS", "--top", "0"], "--top must be positive"),
         (["PICTURE", "--preset", "WEIGHTS", "--class-names", "NAMES"], "has 1 names, and the model 1000 classes"),
         (["NAMES", "--preset", "WEIGHTS"], "cannot be read"),
-        (["PICTURE", "--preset", "MASKED"], "fills in hidden patches and knows no classes"),
+        (["PICTURE", "--preset", "MASKED"], "holds a DeiTMaskedImageModel, which knows no classes"),
     ],
 )
 def test_bad_input_is_an_error(options, message, weights, photographs, tmp_path, capsys):

@@ -56,6 +56,7 @@ def test_every_published_checkpoint_is_in_the_table():
         "crop_ratio": 0.875,
         "top1": 85.224,
         "top5": 97.186,
+        "sha256": "d0272ac0",
         "source": "hf://timm/deit_base_distilled_patch16_384.fb_in1k "
         "https://dl.fbaipublicfiles.com/deit/deit_base_distilled_patch16_384-d0272ac0.pth",
     }
@@ -182,7 +183,9 @@ def test_classes_size_and_tokens_can_differ_and_a_warning_says_so(published):
     ("model", "preset", "message"),
     [
         (kd.DeiT, "deit_tiny_destilled_patch16_224", "no such file or directory.*deit_tiny_distilled_patch16_224"),
-        (kd.DeiT, "nowhere/model.safetensors", "no such file or directory"),
+        (kd.DeiT, "nowhere/model.safetensors", "There is no file 'nowhere/model.safetensors'"),
+        (kd.DeiT, "nowhere/model", "no such file or directory"),
+        (kd.DeiT, "deit_ti", "It is a variant, which `from_variant` builds with fresh weights"),
         (kd.DeiT, "regnety_160", "'regnety_160' is no preset of this model, which has: deit_tiny_patch16_224"),
         (kd.RegNetY, "deit_tiny_patch16_224", "is no preset of this model, which has: regnety_160"),
         (kd.RegNetY, path("timm_deit3"), "timm_deit3.safetensors' is of the family 'deit', and RegNetY is not"),

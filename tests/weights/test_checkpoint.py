@@ -8,7 +8,8 @@ from tests.weights.checkpoints import path
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 
-DEIT = dict(image_size=32, patch_size=8, hidden_dim=16, num_layers=2, intermediate_dim=64, num_classes=5)
+DEIT3 = dict(distilled=False, prefix_positions=False, layer_scale_init=1e-4, drop_path_schedule="constant")
+DEIT = dict(image_size=(32, 32), patch_size=8, hidden_dim=16, num_layers=2, intermediate_dim=64, num_classes=5)
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ DEIT = dict(image_size=32, patch_size=8, hidden_dim=16, num_layers=2, intermedia
     [
         ("timm_two_tokens", "deit", dict(distilled=True, prefix_positions=True, layer_scale_init=None)),
         ("transformers_one_token", "deit", dict(distilled=False, prefix_positions=True, layer_scale_init=None)),
-        ("official_deit3", "deit", dict(distilled=False, prefix_positions=False, layer_scale_init=1e-4)),
+        ("official_deit3", "deit", DEIT3),
         ("timm_regnety", "regnety", dict(widths=(16, 24, 32, 40), depths=(1, 1, 2, 1), group_width=8, num_classes=5)),
     ],
 )

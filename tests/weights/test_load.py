@@ -115,8 +115,11 @@ def unsquare(checkpoint):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (rename, "Missing in it: norm/gamma. Left over of it: norm.wight"),
-        (remove, "Missing in it: block_2/attention/qkv/bias. Left over of it: nothing"),
+        (rename, r"Missing in it: norm.weight \(here norm/gamma\). Left over of it: norm.wight"),
+        (
+            remove,
+            r"Missing in it: blocks.1.attn.qkv.bias \(here block_2/attention/qkv/bias\). Left over of it: nothing",
+        ),
         (reshape, r"'blocks.1.mlp.fc1.weight' is of shape \(63, 16\), and the model's block_2/mlp/expansion/kernel"),
         (spoil, "'blocks.0.norm1.bias' holds values that are not finite"),
         (unsquare, "'pos_embed' is of shape .*no square"),
