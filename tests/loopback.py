@@ -61,6 +61,12 @@ def serving():
         thread.join()
 
 
+def pretend_hub(monkeypatch, url):
+    """Makes huggingface_hub take a server for the hub."""
+    template = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     loopback = None

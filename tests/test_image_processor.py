@@ -99,3 +99,24 @@ def test_what_is_no_picture_is_refused(tmp_path):
         kd.ImageProcessor(32, crop_ratio=0)
     with pytest.raises(ValueError, match="`std` must be positive"):
         kd.ImageProcessor(32, std=0)
+
+
+def test_sixteen_bits_are_scaled_and_unknown_ranges_refused(tmp_path):
+    grey = PHOTOGRAPHS[0].mean(axis=-1).round()
+    images.fromarray((grey * 257).astype("uint16")).save(tmp_path / "sixteen.png")
+    images.fromarray(grey.astype("uint8")).save(tmp_path / "eight.png")
+    processor = kd.ImageProcessor(64)
+    assert (
+        largest_difference(processor(tmp_path / "sixteen.png"), ops.convert_to_numpy(processor(tmp_path / "eight.png")))
+        < 1e-6
+    )
+    images.fromarray(grey.astype("float32")).save(tmp_path / "floats.tiff")
+    with pytest.raises(ValueError, match="floats.tiff' cannot be read: its pixels are of mode 'F'"):
+        processor(tmp_path / "floats.tiff")
+
+
+def test_pillow_images_and_single_grey_arrays():
+    processor, picture = kd.ImageProcessor(64), images.fromarray(PHOTOGRAPHS[0])
+    np.testing.assert_array_equal(*map(ops.convert_to_numpy, (processor(picture), processor(PHOTOGRAPHS[0]))))
+    grey = np.asarray(picture.convert("L"))
+    np.testing.assert_array_equal(*map(ops.convert_to_numpy, (processor(picture.convert("L")), processor(grey))))

@@ -1,5 +1,6 @@
 """The names of ImageNet's classes."""
 
+import hashlib
 import pathlib
 
 import pytest
@@ -23,9 +24,7 @@ def test_well_known_classes_have_their_numbers(index, name):
 
 
 def test_the_classes_are_timms():
-    try:
-        from timm.data import ImageNetInfo
-    except (ImportError, RuntimeError):  # timm needs a torchvision that fits PyTorch
-        pytest.skip("timm is not there, or does not import")
-    info = ImageNetInfo("imagenet-1k")
-    assert [info.index_to_description(index) for index in range(1000)] == list(imagenet.class_names())
+    names = "\n".join(imagenet.class_names())
+    # of the descriptions that timm 1.0.31 gives its 1,000 indices, `ImageNetInfo("imagenet-1k").index_to_description`
+    expected = "a40d9be82eb4738becd1dd69991b89f87f309975e860a6f3f45395d8c06a7e0d"
+    assert hashlib.sha256(names.encode()).hexdigest() == expected

@@ -61,16 +61,12 @@ class EncoderBlock(keras.layers.Layer):
             self.mlp_scale = part(LayerScale, layer_scale_init, name="mlp_scale")
 
     def build(self, input_shape):
-        self.attention_norm.build(input_shape)
-        self.attention.build(input_shape)
-        self.mlp_norm.build(input_shape)
-        self.mlp.build(input_shape)
-        self.attention_drop_path.build(input_shape)
-        self.mlp_drop_path.build(input_shape)
-        if self.layer_scale_init is not None:
-            self.attention_scale.build(input_shape)
-            self.mlp_scale.build(input_shape)
-        self.trainable = self.trainable  # handed on to the parts: a frozen block that is loaded comes without it
+        parts = ["attention_norm", "attention", "mlp_norm", "mlp", "attention_drop_path", "mlp_drop_path"]
+        parts += [] if self.layer_scale_init is None else ["attention_scale", "mlp_scale"]
+        for part in (getattr(self, name) for name in parts):
+            part.build(input_shape)
+            if not self.trainable:  # of a frozen block that is loaded, Keras leaves the parts as they are
+                part.trainable = False
 
     def call(self, tokens, training=None, return_attention=False):
         branch = self.attention(self.attention_norm(tokens), return_attention=return_attention)

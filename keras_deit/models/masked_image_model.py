@@ -16,7 +16,8 @@ class DeiTMaskedImageModel(TransformerMembers, ImageModel):
 
     A learned mask token takes the place of the hidden patches, and one linear layer turns every patch token into the pixels
     of its patch. `fit` on `(images, mask)` without `y` minimises the absolute error of the hidden pixels (L1); with `y` it
-    minimises the compiled loss, as every Keras model. Afterwards `backbone` is what a `keras_deit.DeiT` can go on from.
+    minimises the compiled loss, as every Keras model. (Keras hands no `sample_weight` on where there is no `y`.) Afterwards
+    `backbone` is what a `keras_deit.DeiT` can go on from.
 
     Args:
         dtype: Dtype policy; the pixels come in float32 all the same.
@@ -85,11 +86,8 @@ class DeiTMaskedImageModel(TransformerMembers, ImageModel):
         images, mask = keras.tree.flatten(
             x
         )  # a dictionary's values come in the order of their names, which is this one
-        mask = ops.cast(mask, "float32")
-        if sample_weight is not None:
-            mask = mask * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
         rows, columns = (side // self.backbone.patch_size for side in self.image_size)
-        weights = ops.reshape(mask, (-1, rows, columns))
+        weights = ops.reshape(ops.cast(mask, "float32"), (-1, rows, columns))
         for axis in (1, 2):
             weights = ops.repeat(weights, self.backbone.patch_size, axis=axis)
         return keras.losses.MeanAbsoluteError(reduction="mean_with_sample_weight")(images, y_pred, weights)

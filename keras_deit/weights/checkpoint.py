@@ -84,12 +84,12 @@ class Checkpoint:
         """
         _, total, _ = self.shape("pos_embed", 3)
         prefixes = [0, self.num_prefix_tokens] if prefixed is False else [self.num_prefix_tokens, 0]
-        for wanted in (self._told_grid(), grid, None):
-            for prefix in prefixes:
-                found = wanted or 2 * (math.isqrt(max(total - prefix, 0)),)
-                if math.prod(found) == total - prefix > 0:
-                    positions = self.tensors["pos_embed"]
-                    return positions[:, :prefix], positions[:, prefix:], tuple(found)
+        grids = [(prefix, known) for known in (self._told_grid(), grid) if known for prefix in prefixes]
+        squares = [(prefix, 2 * (math.isqrt(max(total - prefix, 0)),)) for prefix in prefixes]
+        for prefix, found in (*grids, *squares):
+            if math.prod(found) == total - prefix > 0:
+                positions = self.tensors["pos_embed"]
+                return positions[:, :prefix], positions[:, prefix:], tuple(found)
         raise ValueError(
             f"In {self.label} the tensor 'pos_embed' is of shape {self.tensors['pos_embed'].shape}: {total} positions are "
             f"no square of patches, with {self.num_prefix_tokens} prefix tokens or without. Of images that are no square "

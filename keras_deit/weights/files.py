@@ -92,8 +92,10 @@ def write(checkpoint, path, told=None):
     safetensors = require("safetensors.numpy", extra="weights", purpose="Writing a safetensors file")
     metadata = {"format": "pt", **({_OWN_METADATA: json.dumps(told)} if told else {})}
     with replacing(path) as temporary:
-        temporary.touch()  # with the permissions that files have here; safetensors would keep it from all others
+        temporary.touch()
+        usual = temporary.stat().st_mode
         safetensors.save_file(checkpoint, temporary, metadata=metadata)
+        temporary.chmod(usual)  # safetensors would keep the file from everybody else
 
 
 def write_pickle(stored, path):

@@ -9,7 +9,7 @@ import pytest
 import keras_deit as kd
 from keras_deit.cli import main
 from keras_deit.weights.files import read
-from tests.weights.checkpoints import expected_logits, goldens, logits_of, path
+from tests.weights.checkpoints import assert_same_tensors, expected_logits, goldens, logits_of, path
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 
@@ -18,12 +18,6 @@ needs_pytorch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, re
 
 def convert(*arguments):
     return main(["convert", *map(str, arguments)])
-
-
-def assert_same_tensors(received, expected):
-    assert set(received) == set(expected)
-    for name, value in expected.items():
-        np.testing.assert_array_equal(received[name], value, err_msg=name)
 
 
 @pytest.mark.parametrize(

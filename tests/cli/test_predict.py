@@ -5,7 +5,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.cli import main
-from tests.loopback import serving
+from tests.loopback import pretend_hub, serving
 
 pytest.importorskip("huggingface_hub", reason="weights are downloaded")
 pictures = pytest.importorskip("PIL.Image", reason="pictures are read with Pillow")
@@ -51,8 +51,7 @@ def test_a_preset_names_the_classes(weights, photographs, monkeypatch, tmp_path,
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     model, file = weights
     with serving() as server:
-        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        pretend_hub(monkeypatch, server.url)
         server.add_to_hub("timm/deit_tiny_distilled_patch16_224.fb_in1k", file.read_bytes())
         assert predict(*photographs, "--preset", "deit_tiny_distilled_patch16_224", "--top", 3) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -84,6 +83,19 @@ def test_another_image_size_resizes_the_positions(weights, photographs, capsys):
     assert capsys.readouterr().err == f"{weights[1]}: Positions resized from 14×14 to 6×6 patches.\n"
 
 
+def test_a_directory_with_a_broken_picture_is_answered_all_the_same(weights, photographs, tmp_path, capsys):
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "good.png").write_bytes(photographs[0].read_bytes())
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "notes.txt").write_text("passed over")
+    assert predict(tmp_path, "--preset", weights[1], "--top", 1) == 2
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == str(tmp_path / "inside" / "good.png")
+    assert len(printed.out.splitlines()) == 2
+    assert "broken.jpg' cannot be read" in printed.err
+    assert "1 of 2 pictures could not be read" in printed.err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -92,6 +104,11 @@ def test_another_image_size_resizes_the_positions(weights, photographs, capsys):
         (["PICTURE", "--preset", "WEIGHTS", "--top", "0"], "--top must be positive"),
         (["PICTURE", "--preset", "WEIGHTS", "--class-names", "NAMES"], "has 1 names, and the model 1000 classes"),
         (["NAMES", "--preset", "WEIGHTS"], "cannot be read"),
+        (["PICTURE", "--preset", "WEIGHTS", "--crop-ratio", "0"], "`crop_ratio` must be above 0"),
+        (
+            ["PICTURE", "--preset", "MASKED", "--image-size", "64"],
+            "is a whole model, whose size and variant are settled",
+        ),
         (["PICTURE", "--preset", "MASKED"], "holds a DeiTMaskedImageModel, which knows no classes"),
     ],
 )

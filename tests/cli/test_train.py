@@ -21,7 +21,7 @@ from keras_deit.models.variants import VARIANTS
 from keras_deit.training import output
 from keras_deit.training.history import History
 from tests.export.students import needs_litert
-from tests.loopback import serving
+from tests.loopback import pretend_hub, serving
 
 for package in ("filelock", "sklearn", "matplotlib", "tomli_w", "tqdm"):
     pytest.importorskip(package, reason=f"the main job needs {package}")
@@ -123,8 +123,7 @@ def test_a_published_convnet_teaches(tmp_path, monkeypatch):
     digits = dataclasses.replace(kd.data.load("digits", "test"), class_names=tuple(map(str, range(1000))))
     monkeypatch.setitem(datasets._LOADERS, "thousand", lambda split: digits)
     with serving() as server:
-        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        pretend_hub(monkeypatch, server.url)
         server.add_to_hub("timm/regnety_002.pycls_in1k", file.read_bytes())
         options = ["--dataset", "thousand", "--teacher", "regnety_002", "--output-dir", tmp_path / "run"]
         assert train(*SHORT, *options) == 0

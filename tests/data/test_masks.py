@@ -16,6 +16,10 @@ def test_the_share_is_met_in_whole_blocks(ratio, blocks):
     np.testing.assert_array_equal(squares.any(axis=(2, 4)), squares.all(axis=(2, 4)))
 
 
+def test_rounding_up_is_not_fooled_by_the_last_digit():
+    assert random_masks(1, grid=(20, 20), mask_ratio=0.55, rng=0).sum() == 4 * 55  # 100 * 0.55 is 55.000000000000007
+
+
 def test_every_patch_is_equally_often_masked():
     masks = random_masks(20_000, grid=(4, 6), mask_ratio=0.5, block_size=1, rng=1)
     np.testing.assert_allclose(masks.mean(axis=0), 0.5, atol=4 * 0.5 / 20_000**0.5)
@@ -29,7 +33,12 @@ def test_a_seed_repeats_and_none_does_not():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [(dict(grid=(7, 7)), "divide the grid"), (dict(grid=(4, 4), mask_ratio=2), "0..1")]
+    ("options", "message"),
+    [
+        (dict(grid=(7, 7)), "divide the grid"),
+        (dict(grid=(4, 4), block_size=0), "divide the grid"),
+        (dict(grid=(4, 4), mask_ratio=2), "0..1"),
+    ],
 )
 def test_impossible_masks_are_refused(options, message):
     with pytest.raises(ValueError, match=message):

@@ -5,6 +5,7 @@
 needs PyTorch, timm and transformers. The tests of `keras_deit.weights` read what it writes on every backend.
 """
 
+import json
 import pathlib
 import re
 
@@ -32,6 +33,7 @@ def main():
     from timm.models import deit, regnet, vision_transformer
     from transformers import (
         DeiTConfig,
+        DeiTForImageClassification,
         DeiTForImageClassificationWithTeacher,
         DeiTForMaskedImageModeling,
         RegNetConfig,
@@ -41,6 +43,7 @@ def main():
     )
 
     FOLDER.mkdir(exist_ok=True)
+    generate_regnet = regnet.generate_regnet  # which the small network's shape takes the place of
     images = np.random.default_rng(0).normal(size=(3, SIZE, SIZE, 3)).astype("float32")
     pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     models = {
@@ -49,6 +52,7 @@ def main():
         "timm_deit3": vision_transformer.VisionTransformer(**VIT, init_values=0.1, no_embed_class=True),
         "timm_regnety": regnet.RegNet(_regnet_config(regnet), num_classes=CLASSES),
         "transformers_two_tokens": DeiTForImageClassificationWithTeacher(DeiTConfig(**HUB)),
+        "transformers_class_head": DeiTForImageClassification(DeiTConfig(**HUB)),
         "transformers_one_token": ViTForImageClassification(ViTConfig(**HUB)),
         "transformers_masked": DeiTForMaskedImageModeling(DeiTConfig(**HUB, encoder_stride=PATCH)),
         "transformers_regnety": RegNetForImageClassification(
@@ -73,6 +77,29 @@ def main():
     logits.update({f"official_deit3/{head}": logits[f"timm_deit3/{head}"] for head in ("class",)})
     logits.update(_resized_positions(torch))
     np.savez_compressed(FOLDER / "logits.npz", **logits)
+    regnet.generate_regnet = generate_regnet
+    _write_presets()
+
+
+def _write_presets():
+    """What timm knows of the published checkpoints: repository, file, image size, parameters."""
+    import torch
+    from timm.models import create_model, get_pretrained_cfg, list_pretrained
+
+    families = r"deit3?_.*|regnety_160\.deit_in1k|regnety_(002|016|040|080|320)\.pycls_in1k"
+    rows = {}
+    for name in filter(re.compile(families).fullmatch, list_pretrained()):
+        config = get_pretrained_cfg(name)
+        assert (config.mean, config.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        with torch.device("meta"):
+            model = create_model(name.partition(".")[0])
+        rows[name] = {
+            "repository": config.hf_hub_id,
+            "url": config.url,
+            "image_size": config.input_size[1],
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        }
+    (FOLDER.parent / "timm_presets.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def _regnet_config(regnet):

@@ -189,6 +189,21 @@ def test_frozen_blocks_do_not_train_and_stay_frozen_when_saved(up_to, tmp_path):
     assert len(model.trainable_variables) == len(model.weights)
 
 
+def test_a_model_built_on_frozen_features_stays_frozen_when_saved(tmp_path):
+    backbone = small()
+    backbone.freeze(up_to=2)
+    images = keras.Input((32, 32, 3))
+    maps = keras.layers.Concatenate()(backbone.features(images, blocks=(1, 2)))
+    keras.Model(images, keras.layers.Conv2D(3, 1, name="masks")(maps)).save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert {variable.path.split("/")[0] for variable in again.trainable_variables} == {"masks"}
+
+
+def test_features_of_images_of_another_size_are_refused():
+    with pytest.raises(ValueError, match="Expected images of shape .*Resize the images"):
+        small().features(keras.Input((48, 48, 3)), blocks=(1,))
+
+
 def test_freezing_what_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r"`up_to` must lie in 0..2.*Received: up_to=3"):
         small(num_layers=2).freeze(3)

@@ -86,6 +86,14 @@ def test_with_labels_the_compiled_loss_counts():
     np.testing.assert_allclose(loss, np.mean((pixels - images) ** 2), rtol=1e-5)
 
 
+@pytest.mark.parametrize("compiled", [dict(loss="mse"), dict(metrics=["mae"])])
+def test_what_needs_targets_says_so(compiled):
+    model = small()
+    model.compile("sgd", **compiled)
+    with pytest.raises(ValueError, match="A compiled loss or metric needs `y`"):
+        model.fit(tuple(with_masks(noise("images", (4, 32, 32, 3)))), verbose=0)
+
+
 def test_published_weights_are_where_pre_training_begins(tmp_path):
     pytest.importorskip("safetensors", reason="the checkpoint is safetensors")
     with pytest.warns(UserWarning, match="Fresh: mask_patches/mask_token, decoder/kernel, decoder/bias"):

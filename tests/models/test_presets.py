@@ -4,16 +4,20 @@ import dataclasses
 import hashlib
 import importlib.util
 import io
+import json
+import pathlib
 import sys
 
 import numpy as np
 import pytest
 
 import keras_deit as kd
+from keras_deit import weights
 from keras_deit.models.presets import PRESETS, find_preset
 from keras_deit.models.variants import VARIANTS
 from keras_deit.weights import files
-from tests.loopback import serving
+from tests import goldens as goldens_package
+from tests.loopback import pretend_hub, serving
 from tests.weights.checkpoints import SHAPE, expected_logits, goldens, logits_of, path
 
 pytest.importorskip("huggingface_hub", reason="the hub's files come by huggingface_hub")
@@ -26,8 +30,7 @@ PREDICTED = dict(verbose=0)
 def server(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     with serving() as loopback:
-        template = f"{loopback.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        pretend_hub(monkeypatch, loopback.url)
         yield loopback
 
 
@@ -69,19 +72,14 @@ def test_every_published_checkpoint_is_in_the_table():
 
 
 def test_the_table_agrees_with_timms():
-    try:
-        from timm.models import get_pretrained_cfg
-    except (ImportError, RuntimeError):  # timm needs a torchvision that fits PyTorch
-        pytest.skip("timm is not there, or does not import")
+    theirs = json.loads((pathlib.Path(goldens_package.__file__).parent / "timm_presets.json").read_text())
+    assert {preset.full_name for preset in PRESETS.values()} == set(theirs)
     for preset in PRESETS.values():
-        theirs = get_pretrained_cfg(preset.full_name)
-        assert theirs.hf_hub_id == preset.repositories[0]
-        assert theirs.input_size == (3, *2 * (VARIANTS[preset.variant].image_size,))
-        assert theirs.num_classes == 1000
-        assert theirs.mean == tuple(kd.IMAGENET_MEAN)
-        assert theirs.std == tuple(kd.IMAGENET_STD)
-        if preset.url:
-            assert theirs.url == preset.url
+        row = theirs[preset.full_name]
+        assert preset.repositories[0] == row["repository"]
+        assert VARIANTS[preset.variant].image_size == row["image_size"]
+        assert (preset.url or "") == row["url"]
+        assert preset.parameters == row["parameters"]
 
 
 def test_names_are_found_with_their_tag_and_without():
@@ -108,9 +106,25 @@ def test_a_preset_is_downloaded_once_and_loaded(server, published):
     assert server.downloads() == [0]
 
 
-def test_the_fallback_is_asked_where_the_first_repository_has_nothing(server, published):
+def test_the_fallback_is_asked_where_the_first_repository_has_nothing(server, published, monkeypatch):
     server.add_to_hub("facebook/deit-tiny-distilled-patch16-224", published[0].read_bytes())
     assert kd.DeiT.from_preset("deit_tiny_distilled_patch16_224").count_params() == 5_910_800
+    pretend_hub(monkeypatch, "http://127.0.0.1:1")  # nobody
+    assert kd.DeiT.from_preset("deit_tiny_distilled_patch16_224").count_params() == 5_910_800
+
+
+@pytest.mark.parametrize("name", ["deit_tiny_patch16_224", "deit3_small_patch16_224", "regnety_002"])
+def test_every_family_comes_by_name(name, server, tmp_path):
+    model_class = kd.RegNetY if name.startswith("regnety") else kd.DeiT
+    overrides = {"distilled": False} if name == "deit_tiny_patch16_224" else {}
+    preset = find_preset(name)
+    writer = model_class.from_variant(preset.variant, **overrides)
+    content = kd.weights.to_timm(writer, tmp_path / "model.safetensors").read_bytes()
+    server.add_to_hub(preset.repositories[0], content)
+    model = model_class.from_preset(name)
+    assert sum(np.prod(variable.shape) for variable in model.trainable_variables) == preset.parameters
+    for mine, theirs in zip(model.get_weights(), writer.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_where_no_source_answers_the_error_names_each(server, monkeypatch):
@@ -196,6 +210,66 @@ def test_classes_size_and_tokens_can_differ_and_a_warning_says_so(published):
 def test_what_cannot_be_meant_is_refused(model, preset, message):
     with pytest.raises(ValueError, match=message):
         model.from_preset(preset)
+
+
+def test_a_file_tells_what_no_tensor_shows(tmp_path):
+    options = dict(hidden_dim=24, num_heads=6, num_layers=2, patch_size=8, image_size=(16, 32), layer_norm_epsilon=1e-3)
+    model = kd.DeiT(num_classes=3, **options)
+    kd.weights.to_timm(model, tmp_path / "model.safetensors")
+    again = kd.DeiT.from_preset(tmp_path / "model.safetensors")
+    assert again.get_config() == {**model.get_config(), "image_size": (16, 32)}
+    square = kd.DeiT(num_classes=3, **{**options, "image_size": 32})
+    kd.weights.to_huggingface(square, tmp_path / "directory")
+    again = kd.DeiT.from_preset(tmp_path / "directory")
+    assert again.get_config() == square.get_config()
+    with pytest.raises(ValueError, match="of a model with num_heads=6, .*Received: num_heads=3"):
+        kd.DeiT.from_preset(tmp_path / "directory", num_heads=3)
+
+
+def test_images_that_are_no_square_come_back(tmp_path):
+    for image_size, prefix in (
+        ((16, 24), {}),
+        ((16, 56), {}),
+        ((8, 32), dict(distilled=False, prefix_positions=False)),
+    ):
+        model = kd.DeiT(image_size=image_size, **{**SMALL, **prefix}, num_classes=3)
+        values = weights.open_checkpoint(kd.weights.to_timm(model, tmp_path / "model.safetensors")).tensors
+        again = kd.DeiT(image_size=image_size, **{**SMALL, **prefix}, num_classes=3)
+        assert kd.weights.load(again, values).notes == ()
+        for mine, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_file_without_heads_gets_fresh_ones_for_the_classes_that_are_asked_for(tmp_path):
+    backbone = kd.DeiT(**SHAPE).backbone
+    file = kd.weights.to_timm(backbone, tmp_path / "backbone.safetensors")
+    with pytest.raises(ValueError, match="has no head: say `num_classes=...`"):
+        kd.DeiT.from_preset(file)
+    with pytest.warns(UserWarning, match="Fresh: class_head/kernel, class_head/bias"):
+        model = kd.DeiT.from_preset(file, num_classes=7)
+    assert model.num_classes == 7
+    np.testing.assert_array_equal(model.backbone.get_weights()[0], backbone.get_weights()[0])
+    with pytest.raises(ValueError, match="DeiTBackbone has no classes. Received: num_classes=7"):
+        kd.DeiTBackbone.from_preset(file, num_classes=7)
+
+
+def test_pre_trained_backbones_are_gone_on_from_by_path(tmp_path):
+    masked = kd.DeiTMaskedImageModel(**{name: value for name, value in SHAPE.items() if name != "num_classes"})
+    kd.weights.to_huggingface(masked, tmp_path / "masked")
+    backbone = kd.DeiTBackbone.from_preset(tmp_path / "masked")
+    with pytest.warns(UserWarning, match="Fresh: class_head/kernel"):
+        deit = kd.DeiT.from_preset(tmp_path / "masked", num_classes=3)
+    for model in (backbone, deit.backbone):
+        for mine, theirs in zip(model.get_weights(), masked.backbone.get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_two_tokens_with_one_head_answer_by_that_head():
+    with pytest.warns(UserWarning, match="Fresh: distillation_head/kernel.*The class head alone answers"):
+        classifier = kd.DeiTClassifier.from_preset(path("transformers_class_head"), num_heads=2)
+    assert classifier.fusion == "class"
+    logits = classifier.predict(goldens()["images"], **PREDICTED)
+    np.testing.assert_allclose(logits, expected_logits("transformers_class_head")["class"], atol=1e-4)
 
 
 def test_another_variant_than_the_files_is_refused(published):

@@ -49,3 +49,11 @@ def logits_of(model):
 def expected_logits(name):
     """Logits of the foreign model by head."""
     return {key.split("/")[1]: value for key, value in goldens().items() if key.startswith(f"{name}/")}
+
+
+def assert_same_tensors(received, expected):
+    """Checks that two checkpoints have the same names and values."""
+    assert set(received) == set(expected)
+    for name, value in expected.items():
+        assert received[name].dtype == value.dtype
+        np.testing.assert_array_equal(received[name], value, err_msg=name)

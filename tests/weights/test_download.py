@@ -9,13 +9,13 @@ import time
 import numpy as np
 import pytest
 
-from keras_deit.weights.download import DownloadError, HubUnreachableError, from_hub, from_url
-from tests.loopback import serving
+from keras_deit.weights.download import DownloadError, HubUnreachableError, from_hub, from_url, kept_from_hub
+from tests.loopback import pretend_hub, serving
 
 pytest.importorskip("huggingface_hub", reason="the hub's files come by huggingface_hub")
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
-HUB_PATH = "{repo_id}/resolve/{revision}/{filename}"
+NOBODY = "http://127.0.0.1:1"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def home(monkeypatch, tmp_path):
 @pytest.fixture
 def server(monkeypatch, home):
     with serving() as loopback:
-        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", f"{loopback.url}/{HUB_PATH}")
+        pretend_hub(monkeypatch, loopback.url)
         loopback.add_to_hub("timm/small", CONTENT)
         loopback.files["weights.pth"] = CONTENT
         yield loopback
@@ -111,23 +111,42 @@ def test_nothing_on_the_hub_is_an_error(server):
 
 
 def test_without_a_network_what_was_downloaded_is_found(server, monkeypatch):
-    by_hub(server)
-    by_address(server)
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:1/" + HUB_PATH)
-    assert by_hub(server).read_bytes() == CONTENT
+    server.add_to_hub("someone/old", CONTENT[::-1], "pytorch_model.bin")
+    kept = [by_hub(server), by_address(server), from_hub("someone/old")]
+    pretend_hub(monkeypatch, NOBODY)
     monkeypatch.setattr(server, "files", {})
-    assert by_address(server).read_bytes() == CONTENT
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the attempts
+    assert [by_hub(server), by_address(server), from_hub("someone/old")] == kept
+    assert kept_from_hub("someone/old") == kept[2]
+    assert kept_from_hub("timm/other") is None
+
+
+def test_a_home_that_is_a_link_serves_as_well(server, home, monkeypatch):
+    (home / "real").mkdir()
+    (home / "link").symlink_to(home / "real")
+    monkeypatch.setenv("KERAS_HOME", str(home / "link"))
+    for fetched in (by_hub, by_address):
+        with fetched(server).open("r+b") as file:
+            file.write(b"bit rot")
+        with pytest.raises(DownloadError, match="the next attempt downloads it again"):
+            fetched(server)
+        assert fetched(server).read_bytes() == CONTENT
+
+
+def test_what_the_hub_tells_beside_the_weights_is_fetched(server):
+    server.add_to_hub("timm/small", b"{}", "config.json")
+    assert by_hub(server).with_name("config.json").read_bytes() == b"{}"
 
 
 def test_without_a_network_the_error_says_so(home, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:1/" + HUB_PATH)
+    pretend_hub(monkeypatch, NOBODY)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the attempts
     with pytest.raises(
         HubUnreachableError, match="does not answer, and 'timm/small' was not downloaded before: .*refused"
     ):
         from_hub("timm/small")
     with pytest.raises(DownloadError, match=r"127.0.0.1:1/weights.pth: .*refused"):
-        from_url("http://127.0.0.1:1/weights.pth")
+        from_url(f"{NOBODY}/weights.pth")
 
 
 FETCH = """
@@ -174,3 +193,4 @@ def test_a_download_that_was_killed_is_never_taken_for_a_whole_one(way, fetched,
     server.stalls = False
     assert fetched(server).read_bytes() == CONTENT
     assert server.downloads() == [0, 0]
+    assert not list((home / "keras_deit" / "official").glob(".weights.pth-*"))  # what the killed one left

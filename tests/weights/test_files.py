@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_deit.weights.files import read, write
+from keras_deit.weights.files import is_checkpoint, read, told, write
 from tests.weights.checkpoints import path
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
@@ -69,8 +69,9 @@ def test_pickled_code_is_refused_and_does_not_run(tmp_path, monkeypatch):
     torch.save({"model": RunsCode()}, "evil.pth")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(RunsCode()))
     for name in ("evil.pth", "plain.pth"):
-        with pytest.raises(ValueError, match=f"{name}' cannot be read as PyTorch weights"):
+        with pytest.raises(ValueError, match=f"{name}' cannot be read as PyTorch weights: .*`torch.save") as failure:
             read(tmp_path / name)
+        assert ("it holds posix.mkdir" in str(failure.value)) == (name == "evil.pth" and os.name == "posix")
     assert not (tmp_path / "pickled-code-ran").exists()
 
 
@@ -94,3 +95,30 @@ def test_without_pytorch_the_error_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "model.pth").touch()
     with pytest.raises(ImportError, match=r"keras-deit\[torch\]"):
         read(tmp_path / "model.pth")
+
+
+def test_other_endings_are_refused(tmp_path):
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(ValueError, match="should end in one of .safetensors.*loaded by `keras.saving.load_model`"):
+        read(tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1]", '{"num_attention_heads": 3, "image_size": 32}'])
+def test_what_a_configuration_tells(text, tmp_path):
+    write({"a": np.zeros(1)}, tmp_path / "model.safetensors")
+    assert told(tmp_path) == {}
+    (tmp_path / "config.json").write_text(text)
+    assert told(tmp_path) == ({"num_heads": 3, "image_size": (32, 32)} if "num" in text else {})
+
+
+def test_only_what_is_known_is_told(tmp_path):
+    write({"a": np.zeros(1)}, tmp_path / "model.safetensors", {"num_heads": 4, "name": "other", "image_size": (8, 16)})
+    assert told(tmp_path / "model.safetensors") == {"num_heads": 4, "image_size": (8, 16)}
+
+
+def test_what_a_checkpoint_is_by_its_name(tmp_path):
+    assert is_checkpoint("weights.pth")
+    assert not is_checkpoint("model.keras")
+    assert not is_checkpoint(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    assert is_checkpoint(tmp_path)

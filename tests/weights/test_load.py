@@ -112,6 +112,34 @@ def unsquare(checkpoint):
     checkpoint["pos_embed"] = checkpoint["pos_embed"][:, :-1]
 
 
+MISSHAPED = {
+    "pos_embed": (24,),
+    "blocks.0.attn.qkv.weight": (48,),
+    "blocks.1.mlp.fc2.weight": (16, 64, 1),
+    "head.weight": (5,),
+    "head.bias": (),
+    "patch_embed.proj.weight": (16, 192),
+}
+
+
+@pytest.mark.parametrize("name", MISSHAPED)
+def test_a_tensor_of_another_rank_is_refused_by_name(name):
+    checkpoint = {**read(path("timm_two_tokens")), name: np.zeros(MISSHAPED[name], "float32")}
+    model = model_for("timm_two_tokens")
+    before = [value.copy() for value in model.get_weights()]
+    with pytest.raises(ValueError, match=f"'{name}' is of shape"):
+        kd.weights.load(model, checkpoint)
+    for value, former in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, former)
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "model.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_the_names_of_pytorchs_wrappers_are_taken_off(wrapper):
+    model = model_for("timm_deit3")
+    checkpoint = {wrapper + name: value for name, value in read(path("timm_deit3")).items()}
+    assert not kd.weights.load(model, checkpoint).left
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 
 import keras
 import numpy as np
@@ -9,16 +10,9 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.weights.files import read
-from tests.weights.checkpoints import SHAPE, goldens, logits_of, model_for, path
+from tests.weights.checkpoints import SHAPE, assert_same_tensors, goldens, logits_of, model_for, path
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
-
-
-def assert_same_tensors(received, expected):
-    assert set(received) == set(expected)
-    for key, value in expected.items():
-        assert received[key].dtype == value.dtype
-        np.testing.assert_array_equal(received[key], value, err_msg=key)
 
 
 @pytest.mark.parametrize("name", ["timm_two_tokens", "timm_one_token", "timm_deit3", "timm_regnety"])
@@ -96,6 +90,22 @@ def test_transformers_loads_it_strictly_with_equal_logits(name, tmp_path):
     np.testing.assert_allclose(logits.numpy(), logits_of(model)["class"], atol=1e-4)
 
 
+def test_the_ending_is_what_the_file_is(tmp_path):
+    model = model_for("timm_one_token")
+    with pytest.raises(ValueError, match="must end in .safetensors"):
+        kd.weights.to_timm(model, tmp_path / "model.pth")
+    with pytest.raises(ValueError, match="must end in .pth"):
+        kd.weights.to_official(model, tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
+def test_others_can_read_what_is_written(tmp_path):
+    file = kd.weights.to_timm(model_for("timm_one_token"), tmp_path / "model.safetensors")
+    (tmp_path / "other").touch()
+    assert file.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_half_precision_is_written_in_full(tmp_path):
     model = model_for("timm_two_tokens", dtype="bfloat16")
     written = read(kd.weights.to_timm(model, tmp_path / "model.safetensors"))
@@ -103,6 +113,8 @@ def test_half_precision_is_written_in_full(tmp_path):
 
 
 def test_what_transformers_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="A backbone has no head"):
+        kd.weights.to_huggingface(model_for("timm_one_token").backbone, tmp_path / "model")
     for name in ("timm_deit3", "timm_regnety"):
         with pytest.raises(ValueError, match="Use `keras_deit.weights.to_timm`"):
             kd.weights.to_huggingface(model_for(name), tmp_path / "model")
