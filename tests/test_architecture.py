@@ -40,6 +40,8 @@ COVERED_ELSEWHERE = {
     "_backend.py": "test_backend.py",
     "models/pretrained.py": "cli/test_convert.py",
     "recipes/deit.py": "recipes/test_recipes.py",
+    "recipes/deit3.py": "recipes/test_recipes.py",
+    "recipes/transfer.py": "recipes/test_recipes.py",
     "recipes/small_data.py": "recipes/test_recipes.py",
     "recipes/recipe.py": "recipes/test_recipes.py",
     "training/build.py": "cli/test_train.py",

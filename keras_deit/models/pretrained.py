@@ -49,7 +49,10 @@ def pretrained(source, fused=False, image_size=None, variant=None, num_heads=Non
 
 
 def _saved(path):
-    model = keras.saving.load_model(pathlib.Path(path).expanduser(), compile=False)
+    path = pathlib.Path(path).expanduser()
+    if not path.exists():
+        raise ValueError(f"There is no file {str(path)!r}.")
+    model = keras.saving.load_model(path, compile=False)
     model = getattr(model, "student", model)
     if not isinstance(model, ImageModel):
         raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, and no model of this package.")

@@ -2,22 +2,28 @@
 
 import difflib
 
-from keras_deit.recipes.deit import DEIT
-from keras_deit.recipes.recipe import Recipe
+from keras_deit.recipes.deit import DEIT, DEIT_384, DEIT_DISTILLED_HARD, DEIT_DISTILLED_SOFT
+from keras_deit.recipes.deit3 import DEIT3_1K, DEIT3_FINETUNE_224, DEIT3_FINETUNE_384
+from keras_deit.recipes.recipe import LOSSES, OPTIMIZERS, SCHEDULES, Recipe
 from keras_deit.recipes.small_data import SMALL_DATA
+from keras_deit.recipes.transfer import TRANSFER
 
-RECIPES = {recipe.name: recipe for recipe in (SMALL_DATA, DEIT)}
-_PLANNED = (
-    "deit_distilled_hard",
-    "deit_distilled_soft",
-    "deit_384",
-    "deit3_1k",
-    "deit3_finetune_224",
-    "deit3_finetune_384",
-    "transfer",
-)
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        SMALL_DATA,
+        DEIT,
+        DEIT_DISTILLED_HARD,
+        DEIT_DISTILLED_SOFT,
+        DEIT_384,
+        DEIT3_1K,
+        DEIT3_FINETUNE_224,
+        DEIT3_FINETUNE_384,
+        TRANSFER,
+    )
+}
 
-__all__ = ["RECIPES", "Recipe", "get"]
+__all__ = ["LOSSES", "OPTIMIZERS", "RECIPES", "SCHEDULES", "Recipe", "get"]
 
 
 def get(name):
@@ -39,8 +45,6 @@ def get(name):
     """
     if name in RECIPES:
         return RECIPES[name]
-    if name in _PLANNED:
-        raise ValueError(f"The recipe {name!r} is still to come. This version has {', '.join(RECIPES)}.")
     nearest = difflib.get_close_matches(str(name), RECIPES, n=1)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    raise ValueError(f"There is no recipe {name!r}.{hint} This version has {', '.join(RECIPES)}.")
+    raise ValueError(f"There is no recipe {name!r}.{hint} There are {', '.join(RECIPES)}.")

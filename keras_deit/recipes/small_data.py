@@ -24,4 +24,5 @@ SMALL_DATA = Recipe(
     weight_decay=0.05,
     label_smoothing=0.1,
     drop_path_rate=0.0,
+    schedule="steps",
 )

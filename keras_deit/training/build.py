@@ -11,7 +11,9 @@ from keras_deit.distiller import Distiller
 from keras_deit.models import DeiT, DeiTClassifier, find_preset, get_variant, is_weights, pretrained
 from keras_deit.teacher import Teacher
 from keras_deit.training.convnet import trained_convnet
-from keras_deit.training.optimizer import make_optimizer
+from keras_deit.training.criterion import make_criterion
+from keras_deit.training.optimizers import make_optimizer
+from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.settings import PRECISIONS
 from keras_deit.training.strategy import check_batch_size
 
@@ -183,19 +185,16 @@ def _distiller(run, teacher):
         temperature=settings.temperature,
         attention_weight=settings.attention_weight,
     )
-    distiller.compile(_optimizer(run), loss=_criterion(settings))
+    distiller.compile(_optimizer(run), loss=make_criterion(settings))
     return distiller
 
 
 def _plain(run):
     classifier = DeiTClassifier(run.student)
-    classifier.compile(_optimizer(run), loss=_criterion(run.settings), weighted_metrics=["accuracy"])
+    classifier.compile(_optimizer(run), loss=make_criterion(run.settings), weighted_metrics=["accuracy"])
     return classifier
 
 
 def _optimizer(run):
-    return make_optimizer(run.settings, run.training_batches().num_batches)
-
-
-def _criterion(settings):
-    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    schedule = learning_rate_schedule(run.settings, run.training_batches().num_batches)
+    return make_optimizer(run.settings, schedule, run.student.backbone.num_layers)

@@ -128,6 +128,12 @@ def save_student(student, directory):
         student.save_weights(temporary)
 
 
+def save_average(student, directory):
+    """Writes `student_average.weights.h5`, whole or not at all."""
+    with replacing(directory / "student_average.weights.h5") as temporary:
+        student.save_weights(temporary)
+
+
 def write_summary(summary, directory):
     """Writes `summary.json`; a number that is not finite, which JSON does not have, as null."""
     finite = keras.tree.map_structure(

@@ -63,6 +63,8 @@ def memory_in_words(peak):
 
 def _accuracies(summary):
     columns = {"student": summary["student"]}
+    if "student_average" in summary:
+        columns["average"] = summary["student_average"]
     if "without_teacher" in summary:
         columns["no teacher"] = summary["without_teacher"]
     yield f"{'On the test part':<30}" + "".join(f"{name:>12}" for name in columns)

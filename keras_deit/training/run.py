@@ -9,6 +9,7 @@ from keras_deit.explain import draw_curves
 from keras_deit.extras import require
 from keras_deit.models import get_variant
 from keras_deit.training import checkpoint, output
+from keras_deit.training.averaging import averaged
 from keras_deit.training.build import without_teacher
 from keras_deit.training.history import GracefulStop, History, Progress, duration
 from keras_deit.training.report import memory_in_words
@@ -76,6 +77,10 @@ def train(run, resume=False):
         history = _fit(run, "student", stop, resume)
         output.save_student(run.student, run.directory)
         summary = {"complete": False, "epochs": history.last_epoch, "student": run.evaluate()}
+        if run.settings.ema_decay is not None:
+            with averaged(run.model):
+                summary["student_average"] = run.evaluate()
+                output.save_average(run.student, run.directory)
         curves = {"with a teacher" if run.settings.compare else "": history.rows}
         if run.settings.compare and not stop.interrupted:
             plain = without_teacher(run)

@@ -7,10 +7,10 @@ import tomllib
 from keras_deit import recipes
 from keras_deit.extras import require
 from keras_deit.files import write_whole
+from keras_deit.models import get_variant
 
 DISTILLATIONS = ("none", "soft", "hard")
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-_RECIPE_FIELDS = tuple(field.name for field in dataclasses.fields(recipes.Recipe))[2:]  # all but name and description
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +62,12 @@ class Settings:
     weight_decay: float
     label_smoothing: float
     drop_path_rate: float
+    optimizer: str
+    schedule: str
+    clip_norm: float | None
+    layer_decay: float
+    ema_decay: float | None
+    loss: str
     distillation: str
     alpha: float | None
     temperature: float
@@ -103,11 +109,16 @@ def resolve(command_line, config=None):
     given = _set(command_line)
     if config:
         given = _over(read_config(config), given, config)
-    recipe = recipes.get(given.get("recipe", _DEFAULTS["recipe"]))
-    from_recipe = {name: getattr(recipe, name) for name in _RECIPE_FIELDS}
-    values = {**_DEFAULTS, **from_recipe, **given}
-    if values["variant"] is None:
+    if given.get("variant") is None:
         raise ValueError("Which variant? For example --variant deit_ti; `keras_deit.list_variants()` lists them.")
+    recipe = recipes.get(given.get("recipe", _DEFAULTS["recipe"]))
+    values = {**_DEFAULTS, **recipe.values(get_variant(given["variant"]).name), **given}
+    for name in ("learning_rate", "drop_path_rate"):
+        if values.get(name) is None:
+            raise ValueError(
+                f"The recipe {recipe.name!r} has no published `{name}` for {given['variant']!r}. Which one? For example "
+                f"--{name.replace('_', '-')} 0.1."
+            )
     settings = Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     _check(settings)
     return settings
@@ -169,7 +180,13 @@ def _over(config, command_line, path):
 def _check(settings):
     for field in dataclasses.fields(settings):
         _check_type(field, getattr(settings, field.name))
-    choices = {"distillation": DISTILLATIONS, "precision": tuple(PRECISIONS)}
+    choices = {
+        "distillation": DISTILLATIONS,
+        "precision": tuple(PRECISIONS),
+        "optimizer": recipes.OPTIMIZERS,
+        "schedule": recipes.SCHEDULES,
+        "loss": recipes.LOSSES,
+    }
     for name, known in choices.items():
         if getattr(settings, name) not in known:
             raise ValueError(f"`{name}` must be one of {known}. Received: {name}={getattr(settings, name)!r}")
@@ -185,7 +202,7 @@ _RANGES = (
     (
         (
             *("epochs", "batch_size", "steps_per_epoch", "image_size", "patch_size", "teacher_image_size"),
-            *("learning_rate", "learning_rate_batch", "temperature"),
+            *("learning_rate", "learning_rate_batch", "temperature", "clip_norm"),
         ),
         lambda value: value > 0,
         "be positive",
@@ -195,7 +212,8 @@ _RANGES = (
         lambda value: value >= 0,
         "not be negative",
     ),
-    (("label_smoothing", "drop_path_rate"), lambda value: 0 <= value < 1, "be at least 0 and less than 1"),
+    (("label_smoothing", "drop_path_rate", "ema_decay"), lambda value: 0 <= value < 1, "be at least 0 and less than 1"),
+    (("layer_decay",), lambda value: 0 < value <= 1, "be above 0 and at most 1"),
     (("alpha",), lambda value: 0 <= value <= 1, "lie in 0..1"),
     (
         ("teacher_value_range",),

@@ -286,9 +286,10 @@ def test_mixed_precision_trains(tmp_path):
         ([], "Which variant"),
         ([*SHORT, "--image-size", "9", "--patch-size", "2"], "patch must divide"),
         ([*SHORT, "--dataset", "imagenet2012"], "still to come"),
-        ([*SHORT, "--recipe", "deit3_1k"], "still to come"),
-        ([*SHORT, "--teacher", "no/such.keras"], "no such file"),
-        ([*SHORT, "--teacher", "no/such.safetensors"], "no such file"),
+        ([*SHORT, "--recipe", "deit3_1k"], "no published `learning_rate`"),
+        ([*SHORT, "--teacher", "no/such.keras"], "There is no file 'no/such.keras'"),
+        ([*SHORT, "--teacher", "no/such.safetensors"], "There is no file"),
+        ([*SHORT, "--teacher", "regnety_16"], "The nearest presets are regnety_160"),
         ([*SHORT, "--teacher", "regnety_160"], "knows the 1,000 classes of ImageNet, and the dataset 'digits' has 10"),
         ([*SHORT, "--resume"], "Which one?"),
         ([*SHORT, "--export", "onnx"], "onnx"),
@@ -312,3 +313,16 @@ def test_bad_input_gets_one_line_that_says_what_to_do(tmp_path, capsys, argument
 def test_what_is_to_come_says_so(capsys):
     assert main(["evaluate", "cat.jpg"]) == 2
     assert "still to come" in capsys.readouterr().err
+
+
+def test_a_published_recipe_trains_and_its_average_is_evaluated_beside_the_weights(tmp_path, capsys):
+    config = tmp_path / "config.toml"
+    config.write_text('optimizer = "lamb"\nclip_norm = 1.0\nloss = "binary_cross_entropy"\nema_decay = 0.5\n')
+    assert train(*SHORT, "--config", config, "--distillation", "none", "--output-dir", tmp_path / "run") == 0
+    assert "average" in capsys.readouterr().out
+    summary = summary_of(tmp_path / "run")
+    assert summary["student_average"] != summary["student"]
+    student = keras.saving.load_model(tmp_path / "run" / "student.keras")
+    raw = [value.copy() for value in student.get_weights()]
+    student.load_weights(tmp_path / "run" / "student_average.weights.h5")
+    assert any(np.any(value != average) for value, average in zip(raw, student.get_weights(), strict=True))

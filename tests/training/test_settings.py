@@ -18,7 +18,7 @@ def test_the_command_line_beats_the_file_and_the_file_beats_the_recipe(tmp_path)
 
 
 def test_another_recipe_brings_its_own_values():
-    settings = resolve({"variant": "deit_s", "recipe": "deit", "alpha": 0.3})
+    settings = resolve({"variant": "deit_s", "recipe": "deit_distilled_hard", "alpha": 0.3})
     assert (settings.epochs, settings.drop_path_rate, settings.alpha) == (300, 0.1, 0.3)
 
 
@@ -81,7 +81,10 @@ def test_a_bad_file_is_refused(tmp_path, text, message):
         ({"variant": "deit_ti", "teacher_outputs": "logits"}, "Pass --teacher"),
         ({"variant": "deit_ti", "distillation": "none", "compare": True}, "choose hard or soft"),
         ({"variant": "deit_ti", "distillation": "none", "alpha": 0.3}, "choose hard or soft"),
-        ({"variant": "deit_ti", "recipe": "deit3_1k"}, "still to come"),
+        ({"variant": "deit_ti", "recipe": "deit3"}, "Did you mean"),
+        ({"variant": "deit3_m", "recipe": "deit3_1k"}, "no published `drop_path_rate` for 'deit3_m'.*--drop-path-rate"),
+        ({"variant": "deit_ti", "recipe": "deit3_1k"}, "no published `learning_rate` for 'deit_ti'"),
+        ({"variant": "deit_x"}, "no variant 'deit_x'"),
     ],
 )
 def test_impossible_settings_are_refused(given, message):

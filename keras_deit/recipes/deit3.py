@@ -1,0 +1,60 @@
+"""The recipes of DeiT III, as far as this version can follow them.
+
+    python scripts/train.py --variant deit3_b --recipe deit3_1k
+    python scripts/train.py --variant deit3_b --recipe deit3_finetune_224
+    python scripts/train.py --variant deit3_b_384 --recipe deit3_finetune_384
+
+Hardware, time and accuracy: not measured. The paper: 800 epochs of ImageNet, at 192 pixels for B, then fine-tuned; top-1
+83.8 for B at 224.
+
+Optimiser, schedule, loss and stochastic depth are the published ones (of the medium variant's stochastic depth nothing is
+published: say `--drop-path-rate`); the augmentation (3-Augment, mixup, cutmix, repeated augmentation) is still to come.
+
+Source: Touvron et al., 2022 (arXiv 2204.07118), table 1 and its appendix, and the official repository's commands.
+"""
+
+import dataclasses
+
+from keras_deit.recipes.recipe import Recipe
+
+DEIT3_1K = Recipe(
+    name="deit3_1k",
+    description="DeiT III from scratch on ImageNet-1k (its augmentation is still to come); not measured.",
+    epochs=800,
+    batch_size=2048,
+    optimizer="lamb",
+    learning_rate={"deit3_s": 4e-3, "deit3_m": 3e-3, "deit3_b": 3e-3, "deit3_l": 3e-3, "deit3_h": 3e-3},
+    learning_rate_batch=None,
+    min_learning_rate=1e-5,
+    warmup_epochs=5,
+    warmup_learning_rate=1e-6,
+    weight_decay=0.05,
+    clip_norm=1.0,
+    loss="binary_cross_entropy",
+    label_smoothing=0.0,
+    drop_path_rate={"deit3_s": 0.05, "deit3_b": 0.2, "deit3_l": 0.45, "deit3_h": 0.6},
+    ema_decay=0.99996,
+    distillation="none",
+)
+
+DEIT3_FINETUNE_224 = dataclasses.replace(
+    DEIT3_1K,
+    name="deit3_finetune_224",
+    description="DeiT III's fine-tuning at 224 pixels (its augmentation is still to come); not measured.",
+    epochs=20,
+    batch_size=512,
+    optimizer="adamw",
+    learning_rate=1e-5,
+    weight_decay=0.1,
+    clip_norm=None,
+    loss="cross_entropy",
+    label_smoothing=0.1,
+    drop_path_rate={"deit3_b": 0.2, "deit3_l": 0.45, "deit3_h": 0.55},
+)
+
+DEIT3_FINETUNE_384 = dataclasses.replace(
+    DEIT3_FINETUNE_224,
+    name="deit3_finetune_384",
+    description="DeiT III's fine-tuning at 384 pixels (its augmentation is still to come); not measured.",
+    drop_path_rate={"deit3_s_384": 0.0, "deit3_b_384": 0.15, "deit3_l_384": 0.4},
+)

@@ -1,0 +1,28 @@
+"""The recipe for other datasets than ImageNet.
+
+    python scripts/train.py --variant deit_b --recipe transfer
+
+Hardware, time and accuracy: not measured. The authors used it for CIFAR and Stanford Cars, on images upscaled to 224 pixels,
+from weights trained on ImageNet, without erasing.
+
+Source: the authors' answers in the official repository's tracker; the paper (arXiv 2012.12877), section 5.4.
+"""
+
+from keras_deit.recipes.recipe import Recipe
+
+TRANSFER = Recipe(
+    name="transfer",
+    description="SGD on a small dataset, from trained weights (its augmentation is still to come); not measured.",
+    epochs=1000,
+    batch_size=768,
+    optimizer="sgd",
+    learning_rate=0.01,
+    learning_rate_batch=None,
+    min_learning_rate=1e-5,
+    warmup_epochs=5,
+    warmup_learning_rate=1e-6,
+    weight_decay=1e-4,
+    label_smoothing=0.1,
+    drop_path_rate=0.0,
+    distillation="none",
+)

@@ -1,0 +1,90 @@
+"""The learning rate over a run."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_deit")
+class CosineByEpochs(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, then a cosine, changing between epochs alone: the official schedule.
+
+    The cosine is counted from the first epoch on, so it does not begin at its top when the warm-up ends, and what it would
+    end at is reached one epoch after the last.
+
+    Args:
+        peak: Learning rate at the top of the cosine.
+        end: Learning rate at its end.
+        epochs: Number of epochs.
+        warmup_epochs: Number of epochs of warm-up.
+        warmup_from: Learning rate of the first epoch, where there is a warm-up.
+        steps_per_epoch: Number of steps in an epoch.
+
+    Example:
+
+    >>> schedule = CosineByEpochs(5e-4, 1e-5, epochs=300, warmup_epochs=5, warmup_from=1e-6, steps_per_epoch=10)
+    >>> float(schedule(9))
+    1e-06
+
+    Reference:
+        Touvron et al., 2020 (arXiv 2012.12877), table 9; timm's `CosineLRScheduler`, which the official code steps once an
+        epoch.
+    """
+
+    def __init__(self, peak, end, epochs, warmup_epochs, warmup_from, steps_per_epoch):
+        super().__init__()
+        self.peak = peak
+        self.end = end
+        self.epochs = epochs
+        self.warmup_epochs = warmup_epochs
+        self.warmup_from = warmup_from
+        self.steps_per_epoch = steps_per_epoch
+
+    def __call__(self, step):
+        epoch = ops.cast(ops.cast(step, "int32") // self.steps_per_epoch, "float32")
+        warming_up = self.warmup_from + epoch * (self.peak - self.warmup_from) / max(self.warmup_epochs, 1)
+        cosine = self.end + (self.peak - self.end) / 2 * (1 + ops.cos(math.pi * epoch / self.epochs))
+        return ops.where(epoch < self.warmup_epochs, warming_up, cosine)
+
+    def get_config(self):
+        return {
+            "peak": self.peak,
+            "end": self.end,
+            "epochs": self.epochs,
+            "warmup_epochs": self.warmup_epochs,
+            "warmup_from": self.warmup_from,
+            "steps_per_epoch": self.steps_per_epoch,
+        }
+
+
+def learning_rate_schedule(settings, steps_per_epoch):
+    """The schedule of a recipe.
+
+    Args:
+        settings: Has the fields of a `Recipe` that concern the learning rate.
+        steps_per_epoch: Number of optimiser steps in an epoch.
+
+    Returns:
+        A `LearningRateSchedule`.
+    """
+    warmup_epochs = min(settings.warmup_epochs, settings.epochs - 1)
+    peak = settings.learning_rate
+    if settings.learning_rate_batch:
+        peak = peak * settings.batch_size / settings.learning_rate_batch
+    if settings.schedule == "epochs":
+        return CosineByEpochs(
+            peak,
+            settings.min_learning_rate,
+            settings.epochs,
+            warmup_epochs,
+            settings.warmup_learning_rate,
+            steps_per_epoch,
+        )
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=settings.warmup_learning_rate if warmup_epochs else peak,
+        decay_steps=(settings.epochs - warmup_epochs) * steps_per_epoch,
+        alpha=settings.min_learning_rate / peak,
+        warmup_target=peak if warmup_epochs else None,
+        warmup_steps=warmup_epochs * steps_per_epoch,
+    )

@@ -1,0 +1,59 @@
+"""The learning rate over a run."""
+
+import dataclasses
+import json
+import math
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from keras_deit import recipes
+from keras_deit.training.schedule import CosineByEpochs, learning_rate_schedule
+from keras_deit.training.settings import resolve
+from tests import goldens
+
+TIMM = json.loads((pathlib.Path(goldens.__file__).parent / "timm_recipes.json").read_text())["rates"]
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_the_learning_rate_of_every_epoch_is_that_of_timms_scheduler(name):
+    recipe, variant = name.split("/")
+    schedule = learning_rate_schedule(resolve({"variant": variant, "recipe": recipe}), steps_per_epoch=7)
+    steps = 7 * np.arange(len(TIMM[name]))
+    for within in (0, 6):  # the first and the last step of an epoch
+        rates = [keras.ops.convert_to_numpy(schedule(step + within)) for step in steps]
+        np.testing.assert_allclose(rates, TIMM[name], rtol=1e-6, atol=2e-7 * max(TIMM[name]))  # the cosine in float32
+
+
+def test_every_published_schedule_is_compared():
+    published = {name for name, recipe in recipes.RECIPES.items() if recipe.schedule == "epochs"}
+    assert {name.split("/")[0] for name in TIMM} == published
+
+
+def test_by_steps_the_cosine_begins_where_the_warm_up_ends():
+    recipe = recipes.get("small_data")  # 20 epochs, 2 of warm-up, peak 5e-4
+    schedule = learning_rate_schedule(recipe, 10)
+    for step in (0, 3, 19, 20, 21, 110, 199):
+        if step < 20:
+            expected = 1e-6 + (5e-4 - 1e-6) * step / 20
+        else:
+            expected = 1e-5 + (5e-4 - 1e-5) * (1 + math.cos(math.pi * (step - 20) / 180)) / 2
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(schedule(step)), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["small_data", "deit"])
+def test_a_run_shorter_than_its_warmup_still_trains(name):
+    recipe = dataclasses.replace(recipes.get(name), epochs=1)
+    rates = [float(keras.ops.convert_to_numpy(learning_rate_schedule(recipe, 4)(step))) for step in range(4)]
+    assert rates[0] > 4e-4
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_the_schedule_is_saved_with_its_optimizer():
+    schedule = CosineByEpochs(1e-3, 1e-5, epochs=10, warmup_epochs=2, warmup_from=1e-6, steps_per_epoch=3)
+    optimizer = keras.optimizers.AdamW(schedule)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    for step in (0, 5, 29):
+        assert float(again._learning_rate(step)) == float(schedule(step))
