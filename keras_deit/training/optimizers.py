@@ -19,7 +19,11 @@ class _DecayInUpdate:
 
     def decays(self, variable):
         """Whether a variable is decayed."""
-        return bool(self.decay) and self._use_weight_decay(variable)
+        return bool(self.decay) and self._use_weight_decay(self.of_keras(variable))
+
+    def of_keras(self, variable):
+        """The Keras variable, of which TensorFlow hands `update_step` its own."""
+        return self._trainable_variables[self._get_variable_index(variable)]
 
     def get_config(self):
         return {**super().get_config(), "weight_decay": self.decay}
@@ -95,7 +99,7 @@ class LayerwiseAdamW(_DecayInUpdate, keras.optimizers.Adam):
         self.num_layers = num_layers
 
     def update_step(self, gradient, variable, learning_rate):
-        rate = ops.cast(learning_rate, variable.dtype) * self.scale(variable.path)
+        rate = ops.cast(learning_rate, variable.dtype) * self.scale(self.of_keras(variable).path)
         if self.decays(variable):
             self.assign_sub(variable, rate * self.decay * variable)
         super().update_step(gradient, variable, rate)
@@ -143,6 +147,6 @@ def make_optimizer(settings, learning_rate, num_layers):
 
 
 def _trust_ratio(variable, update):
-    weight_norm, update_norm = ops.norm(variable), ops.norm(update)
+    weight_norm, update_norm = (ops.sqrt(ops.sum(ops.square(values))) for values in (variable, update))
     ratio = weight_norm / ops.where(update_norm > 0, update_norm, 1.0)
     return ops.where(ops.logical_and(weight_norm > 0, update_norm > 0), ratio, 1.0)

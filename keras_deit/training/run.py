@@ -9,7 +9,7 @@ from keras_deit.explain import draw_curves
 from keras_deit.extras import require
 from keras_deit.models import get_variant
 from keras_deit.training import checkpoint, output
-from keras_deit.training.averaging import averaged
+from keras_deit.training.averaging import KeepWeights, averaged
 from keras_deit.training.build import without_teacher
 from keras_deit.training.history import GracefulStop, History, Progress, duration
 from keras_deit.training.report import memory_in_words
@@ -126,6 +126,8 @@ def _fit(run, title, stop, resume):
         batches = run.training_batches(epoch=done)
         progress = Progress(title, epochs, batches.num_batches, first_epoch=done)
         callbacks = [FollowEpochs(batches), stop, history, progress, checkpoint.EpochCheckpoint(run.directory, history)]
+        if run.settings.ema_decay is not None:
+            callbacks.append(KeepWeights())
         schedule = dict(epochs=epochs, initial_epoch=done, shuffle=False)
         run.model.fit(batches, validation_data=validation, callbacks=callbacks, verbose=0, **schedule)
     return history
