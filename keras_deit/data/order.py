@@ -43,7 +43,7 @@ def views(start, stop, num_examples, seed, epoch, repeats=1, shard=0, num_shards
     Example:
 
     >>> indices, copies = views(0, 6, num_examples=100, seed=0, epoch=0, repeats=3)
-    >>> indices[0] == indices[2], copies.tolist()
+    >>> bool(indices[0] == indices[2]), copies.tolist()
     (True, [0, 1, 2, 0, 1, 2])
 
     Reference:
