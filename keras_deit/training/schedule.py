@@ -24,7 +24,7 @@ class CosineByEpochs(keras.optimizers.schedules.LearningRateSchedule):
     Example:
 
     >>> schedule = CosineByEpochs(5e-4, 1e-5, epochs=300, warmup_epochs=5, warmup_from=1e-6, steps_per_epoch=10)
-    >>> float(schedule(9))
+    >>> round(float(schedule(9)), 9)
     1e-06
 
     Reference:
