@@ -10,7 +10,19 @@ from keras import ops
 NOT_DECAYED = ("bias", "gamma", "beta", "positions", "class_token", "distillation_token")
 
 
-class _DecayInUpdate:
+class _ClipsWholeGradient:
+    """Clips the gradient of the whole batch. Keras's optimisers clip each replica's part of it, before they add them up."""
+
+    def _clip_gradients(self, grads):
+        if self.global_clipnorm and keras.backend.backend() == "tensorflow":
+            grads = [gradient for gradient, _ in super()._all_reduce_sum_gradients([(part, None) for part in grads])]
+        return super()._clip_gradients(grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars if self.global_clipnorm else super()._all_reduce_sum_gradients(grads_and_vars)
+
+
+class _DecayInUpdate(_ClipsWholeGradient):
     """Keeps the coefficient of a weight decay from Keras's base class, which would apply a decay of its own."""
 
     def __init__(self, *args, weight_decay=0.0, **kwargs):
@@ -27,6 +39,11 @@ class _DecayInUpdate:
 
     def get_config(self):
         return {**super().get_config(), "weight_decay": self.decay}
+
+
+@keras.saving.register_keras_serializable(package="keras_deit")
+class AdamW(_ClipsWholeGradient, keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW`, its clipping over all replicas."""
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -141,7 +158,7 @@ def make_optimizer(settings, learning_rate, num_layers):
         layers = dict(layer_decay=settings.layer_decay, num_layers=num_layers)
         optimizer = LayerwiseAdamW(learning_rate, epsilon=1e-8, **layers, **options)
     else:
-        optimizer = keras.optimizers.AdamW(learning_rate, epsilon=1e-8, **options)
+        optimizer = AdamW(learning_rate, epsilon=1e-8, **options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return optimizer
 

@@ -10,7 +10,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit import recipes
-from keras_deit.training.optimizers import LAMB, SGD, LayerwiseAdamW, make_optimizer
+from keras_deit.training.optimizers import LAMB, SGD, AdamW, LayerwiseAdamW, make_optimizer
 from keras_deit.weights.names import timm_name
 from tests import goldens
 
@@ -76,7 +76,7 @@ def test_adamw_decays_apart_from_the_update():
     def step(value, gradient, state, number, decay):
         return value * (1 - RATE * decay) - RATE * adam_direction(gradient, state, number, 1e-8)
 
-    assert_trained_as(keras.optimizers.AdamW(RATE, epsilon=1e-8, weight_decay=DECAY), step)
+    assert_trained_as(AdamW(RATE, epsilon=1e-8, weight_decay=DECAY), step)
 
 
 def test_sgd_takes_the_decay_for_a_part_of_the_gradient():
@@ -97,6 +97,42 @@ def test_the_global_norm_is_clipped():
     expected = trained(LAMB(RATE, epsilon=1e-6, weight_decay=DECAY), scaled=lambda gradient: gradient / next(by_hand))
     for name, value in expected.items():
         np.testing.assert_allclose(clipped[name], value, atol=2e-6)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="The other backends see one gradient of the whole batch"
+)
+@pytest.mark.parametrize("optimizer, layer_decay", [("lamb", 1.0), ("sgd", 1.0), ("adamw", 1.0), ("adamw", 0.5)])
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_two_replicas_take_the_steps_of_one(optimizer, layer_decay, clip_norm):
+    import tensorflow as tf
+
+    settings = dict(optimizer=optimizer, layer_decay=layer_decay, clip_norm=clip_norm, ema_decay=0.5)
+    settings = dataclasses.replace(recipes.get("small_data"), **settings)
+
+    def stepped(strategy, shares):
+        """Weights and their averages after steps with gradients of which every replica has its share."""
+        with strategy.scope():
+            values = variables()
+            optimizer = make_optimizer(settings, RATE, num_layers=1)
+            optimizer.build(list(values.values()))
+
+        @tf.function
+        def step(gradients):
+            share = tf.constant(shares)[tf.distribute.get_replica_context().replica_id_in_sync_group]
+            optimizer.apply([gradient * share for gradient in gradients], list(values.values()))
+
+        for gradients in GRADIENTS:
+            strategy.run(step, args=([tf.constant(gradients[name], tf.float32) for name in values],))
+        return [
+            keras.ops.convert_to_numpy(one) for one in (*values.values(), *optimizer._model_variables_moving_average)
+        ]
+
+    reduction = tf.distribute.ReductionToOneDevice()
+    both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=reduction)
+    expected = stepped(tf.distribute.OneDeviceStrategy("CPU:0"), [1.0])
+    for one, other in zip(stepped(both, [0.9, 0.1]), expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def small(name):
