@@ -8,9 +8,9 @@ import numpy as np
 from keras import ops
 
 from keras_deit.cubic import cubic_kernel
-from keras_deit.extras import require
 from keras_deit.image_size import height_and_width
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.pictures import eight_bits, read_picture
 
 PIL_SLOPE = -0.5  # of its bicubic kernel
 FIXED_POINT = 2**22  # in whose fractions PIL keeps its weights
@@ -124,9 +124,9 @@ def _height_and_width(shape):
 
 def _as_pixels(image):
     if isinstance(image, (str, pathlib.Path)):
-        image = _read(pathlib.Path(image))
+        image = read_picture(image)
     if hasattr(image, "convert"):  # Pillow's
-        image = _eight_bits(image)
+        image = eight_bits(image)
     if isinstance(image, np.ndarray) and image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=-1)
     return image
@@ -153,24 +153,3 @@ def _resizing(source, target):
         weights = cubic_kernel(np.abs(np.arange(first, last) + 0.5 - centre) / max(scale, 1), PIL_SLOPE)
         matrix[row, first:last] = np.round(weights / weights.sum() * FIXED_POINT) / FIXED_POINT
     return matrix
-
-
-def _read(path):
-    images = require("PIL.Image", extra="weights", purpose="Reading a picture")
-    orientation = require("PIL.ImageOps", extra="weights", purpose="Reading a picture")
-    if not path.exists():
-        raise ValueError(f"There is no picture at {str(path)!r}: no such file.")
-    try:
-        with images.open(path) as picture:
-            return _eight_bits(orientation.exif_transpose(picture))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"The picture {str(path)!r} cannot be read: {error}") from error
-
-
-def _eight_bits(picture):
-    """RGB pixels of a Pillow image; 16 bits, which Pillow would cut off, are scaled."""
-    if picture.mode.startswith("I;16"):
-        return np.round(np.asarray(picture) / 257).astype("uint8")
-    if picture.mode in ("I", "F"):
-        raise ValueError(f"its pixels are of mode {picture.mode!r} and of no known range; store it with 8 or 16 bits")
-    return np.asarray(picture.convert("RGB"))

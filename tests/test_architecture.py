@@ -20,14 +20,15 @@ ROWS = [
     ["distiller", "teacher", "recipes", "models"],
     ["weights"],
     ["layers", "losses", "fusion", "image_processor"],
-    ["cubic", "extras", "files", "image_size", "imagenet", "_backend"],
+    ["cubic", "extras", "files", "image_size", "imagenet", "pictures", "_backend"],
 ]
-PEERS = {("distiller", "teacher"), ("_backend", "files")}
+PEERS = {("distiller", "teacher"), ("_backend", "files"), ("pictures", "extras")}
 FRAMEWORKS = {"tensorflow", "jax", "torch"}
 MAY_NAME_A_FRAMEWORK = (
     "distiller/tensorflow.py",
     "distiller/jax.py",
     "distiller/torch.py",
+    "data/",
     "export/",
     "training/strategy.py",
     "benchmark.py",

@@ -7,12 +7,13 @@ import sys
 
 from keras_deit import recipes
 from keras_deit.cli.common import INTERRUPTED
+from keras_deit.data import KINDS, LOST, PIPELINES
 from keras_deit.models import list_variants
 from keras_deit.training import output
 from keras_deit.training.build import build
 from keras_deit.training.report import describe, how_to_go_on
 from keras_deit.training.run import announce, check_ready, dry_run, train
-from keras_deit.training.settings import DISTILLATIONS, PRECISIONS, resolve
+from keras_deit.training.settings import DISTILLATIONS, OFF, PRECISIONS, resolve
 from keras_deit.training.strategy import STRATEGIES, place
 
 DESCRIPTION = """\
@@ -28,15 +29,54 @@ def add_options(parser):
     group = parser.add_argument_group("model")
     names = ", ".join(row["name"] for row in list_variants() if row["family"] == "deit")
     group.add_argument("--variant", help=f"the one thing that has to be said, here or in --config: {names}")
-    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the dataset's")
+    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the recipe's or the digits'")
+    group.add_argument(
+        "--weights",
+        metavar="NAME",
+        help="trained weights to begin with: a preset, hf://owner/repository, a .safetensors or .pth file, or a .keras model",
+    )
     group.add_argument(
         "--patch-size", type=int, metavar="PIXELS", help="side of a patch; default: one that suits the image size"
     )
     group.add_argument("--precision", choices=tuple(PRECISIONS), help="default: float32; the others are mixed")
 
     group = parser.add_argument_group("data")
-    group.add_argument("--dataset", help="default: digits; TFDS names, folders and CSV files are still to come")
-    group.add_argument("--data-dir", metavar="DIR", help="where datasets lie (still to come)")
+    group.add_argument(
+        "--dataset",
+        help="a folder of class folders, a CSV file with the columns path and label, or a name of TFDS such as imagenet2012; "
+        "default: digits",
+    )
+    group.add_argument("--data-dir", metavar="DIR", help="where TFDS keeps its datasets")
+    group.add_argument(
+        "--class-names", type=_class_names, metavar="FILE", help="one name a line, in the order of the labels"
+    )
+    group.add_argument(
+        "--validated", metavar="FILE", help="a report of keras-deit validate-data, instead of reading every picture first"
+    )
+    group.add_argument(
+        "--check-images", action=argparse.BooleanOptionalAction, help="whether every picture is read first; default: yes"
+    )
+    group.add_argument(
+        "--skip-images", type=_names, metavar="KINDS", help=f"what is left out, of {','.join(KINDS)}; default: {','.join(LOST)}"
+    )
+    group.add_argument("--max-skipped", type=float, metavar="SHARE", help="that may be left out; default: 0.05")
+    group.add_argument(
+        "--pipeline", choices=PIPELINES, help="tf.data: threads; grain: processes, without TensorFlow; default: auto"
+    )
+    group.add_argument(
+        "--num-workers", type=int, metavar="N", help="threads or processes that make batches; default: one a core"
+    )
+
+    group = parser.add_argument_group("augmentation", "Default: the recipe's.")
+    group.add_argument("--crop-scale", type=_numbers_or_none, metavar="LOW,HIGH", help="share of a random crop, or none")
+    group.add_argument("--flip", type=float, metavar="P", help="probability of turning left and right round")
+    group.add_argument("--auto-augment", metavar="POLICY", help="rand-m9-mstd0.5-inc1, 3-augment or none")
+    group.add_argument("--color-jitter", type=float, metavar="S", help="strength")
+    group.add_argument("--erasing", type=float, metavar="P", help="probability of erasing a rectangle")
+    group.add_argument("--mixup", type=float, metavar="ALPHA", help="of its Beta distribution; 0: none")
+    group.add_argument("--cutmix", type=float, metavar="ALPHA", help="of its Beta distribution; 0: none")
+    group.add_argument("--repeats", type=int, metavar="N", help="how often an image comes in an epoch")
+    group.add_argument("--crop-ratio", type=float, metavar="SHARE", help="of evaluation's centre crop")
 
     group = parser.add_argument_group("teacher and distillation")
     group.add_argument(
@@ -139,8 +179,6 @@ def _build(options, stack):
 
 def _settings_and_directory(options):
     command_line = {name: value for name, value in vars(options).items() if name not in _NOT_SETTINGS}
-    if command_line.pop("data_dir") is not None:
-        raise ValueError("--data-dir is still to come, with the datasets that it is for. The digits need none.")
     directory = pathlib.Path(options.output_dir) if options.output_dir else None
     if not options.resume:
         settings = resolve(command_line, options.config)
@@ -167,6 +205,17 @@ def _train(run, resume):
 def numbers(text):
     """Reads `"0.5,1"`; argparse shows this function's name where it cannot."""
     return tuple(float(number) for number in text.split(","))
+
+
+def _numbers_or_none(text):
+    return text if text == OFF else numbers(text)
+
+
+def _class_names(file):
+    try:
+        return tuple(pathlib.Path(file).read_text(encoding="utf-8").splitlines())
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{file!r} cannot be read: {error.strerror}") from error
 
 
 def _names(text):

@@ -3,29 +3,37 @@
 import keras
 import numpy as np
 
-from keras_deit.data.augmentation import random_shift
+from keras_deit.data.augmentation import NONE
+from keras_deit.data.mixing import mix
+from keras_deit.data.pillow_views import Views
+from keras_deit.data.plan import Plan
+from keras_deit.data.shift import random_shift
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Batches(keras.utils.PyDataset):
-    """Labelled images as normalised batches with one-hot labels.
+    """Labelled images as normalised batches with one-hot labels, made by NumPy and Pillow where they are asked for.
 
-    The order and the augmentation of an epoch are drawn from (seed, epoch, batch) alone, so that a run that goes on from
-    an epoch sees what the uninterrupted one would have seen. Pass `shuffle=False` to `fit`, since this shuffles by itself,
-    and `FollowEpochs(batches)` as a callback where the numbers of the epochs matter.
+    The order and the augmentation of an epoch are drawn from (seed, epoch) and the place alone, so that a run that goes on
+    from an epoch sees what the uninterrupted one would have seen. Pass `shuffle=False` to `fit`, since this shuffles by
+    itself, and `FollowEpochs(batches)` as a callback where the numbers of the epochs matter.
 
     Args:
-        data: `keras_deit.data.ImageData`.
+        data: Labelled images, see `keras_deit.data.load`.
         batch_size: Number of images in a batch, over all replicas.
         training: Whether to shuffle, to augment and to drop a short last batch. Otherwise every image comes once.
         steps: Number of batches in an epoch; None means all. More than there are begin again.
-        shift_pixels: Largest random shift while training.
+        image_size: `(height, width)` of the result; None leaves images in memory as they are.
+        augmentation: `Augmentation` of training images.
+        shift_pixels: Largest random shift while training, of images in memory that are left as they are.
         multiple_of: The short last batch of an evaluation is filled up to a multiple of this (the number of replicas)
             with examples of sample weight 0. The others weigh a little more than 1 then, such that a loss whose mean Keras
             takes over all of them is the mean over the real ones.
         seed: Integer.
         epoch: The epoch to begin with.
         mean, std: Normalisation, of pixels in 0..1.
+        crop_ratio: Share of the resized image that the centre crop keeps, in evaluation and where there is no random crop.
+        shard, num_shards: Which of how many processes this is; the batch size is this one's.
 
     Yields:
         `(images, labels)`, float32 `(batch, height, width, 3)` and `(batch, classes)`; in evaluation
@@ -41,65 +49,101 @@ class Batches(keras.utils.PyDataset):
         batch_size,
         training=False,
         steps=None,
+        image_size=None,
+        augmentation=NONE,
         shift_pixels=0,
         multiple_of=1,
         seed=0,
         epoch=0,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
+        crop_ratio=1.0,
+        shard=0,
+        num_shards=1,
     ):
         super().__init__()
         self.data = data
-        self.batch_size = batch_size
-        self.training = training
+        self.augmentation = augmentation
         self.shift_pixels = shift_pixels
-        self.multiple_of = multiple_of
-        self.seed = seed
         self.epoch = epoch
-        self.mean = np.asarray(mean, "float32") * 255
-        self.std = np.asarray(std, "float32") * 255
-        self.available = len(data.labels) // batch_size if training else -(-len(data.labels) // batch_size)
-        if self.available == 0:
-            raise ValueError(
-                f"A batch of {batch_size} images cannot be drawn from the {len(data.labels)} of {data.name!r}. Choose a "
-                "smaller batch size."
-            )
-        self.steps = steps or self.available
-        short = len(data.labels) % batch_size
-        self._real_weight = 1 + -short % multiple_of / len(data.labels)
+        self._views = Views(image_size, mean, std, crop_ratio)
+        if training:
+            self.plan = Plan(len(data), batch_size, image_size, augmentation, seed, steps, shard, num_shards)
+        else:
+            self.plan = None
+            self._evaluation = evaluation_batches(len(data), batch_size, multiple_of)
 
     @property
     def num_batches(self):
         """Number of batches in an epoch."""
-        return self.steps
+        return self.plan.num_batches if self.plan else len(self._evaluation)
 
     def on_epoch_end(self):
         """Goes on to the next epoch's order and augmentation."""
         self.epoch += 1
 
     def __getitem__(self, index):
-        if not self.training:
-            return self._evaluation_batch(index)
-        rounds, position = divmod(index, self.available)
-        order = np.random.default_rng([self.seed, self.epoch, rounds]).permutation(len(self.data.labels))
-        chosen = order[position * self.batch_size : (position + 1) * self.batch_size]
+        if self.plan is None:
+            chosen, weights = self._evaluation[index]
+            return *self._as_they_are(chosen), weights
+        if self._views.image_size is None:
+            return self._shifted(index)
+        return self._augmented(index)
+
+    def _augmented(self, index):
+        numbers = self.plan.numbers(self.epoch, index)
+        images, labels = [], []
+        for place, example in enumerate(numbers["index"]):
+            image, label = self.data[example]
+            row = {name: values[place] for name, values in numbers.items()}
+            images.append(self._views.for_training(image, row, self.augmentation))
+            labels.append(label)
+        images, labels = np.stack(images), one_hot(labels, self.data.num_classes)
+        return mix(images, labels, *self.plan.mixing(self.epoch, index)) if self.augmentation.mixes else (images, labels)
+
+    def _shifted(self, index):
+        chosen, _ = self.plan.views(self.epoch, index)
         images = self.data.images[chosen]
         if self.shift_pixels:
-            images = random_shift(images, self.shift_pixels, np.random.default_rng([self.seed, self.epoch, 0, index]))
-        return self._normalised(images), self._one_hot(chosen)
+            generator = np.random.default_rng([self.plan.seed, self.epoch, 0, index])
+            images = random_shift(images, self.shift_pixels, generator)
+        return self._views.normalized(images), one_hot(self.data.labels[chosen], self.data.num_classes)
 
-    def _evaluation_batch(self, index):
-        chosen = np.arange(index * self.batch_size, min((index + 1) * self.batch_size, len(self.data.labels)))
-        padding = -len(chosen) % self.multiple_of
-        weights = np.concatenate([np.full(len(chosen), self._real_weight), np.zeros(padding)]).astype("float32")
-        chosen = np.concatenate([chosen, np.zeros(padding, chosen.dtype)])
-        return self._normalised(self.data.images[chosen]), self._one_hot(chosen), weights
+    def _as_they_are(self, chosen):
+        if self._views.image_size is None:
+            return self._views.normalized(self.data.images[chosen]), one_hot(
+                self.data.labels[chosen], self.data.num_classes
+            )
+        images, labels = zip(*(self.data[index] for index in chosen), strict=True)
+        return np.stack([self._views.for_evaluation(image) for image in images]), one_hot(labels, self.data.num_classes)
 
-    def _normalised(self, images):
-        return (images.astype("float32") - self.mean) / self.std
 
-    def _one_hot(self, chosen):
-        return np.eye(self.data.num_classes, dtype="float32")[self.data.labels[chosen]]
+def evaluation_batches(num_examples, batch_size, multiple_of=1):
+    """Which examples make up the batches of an evaluation, and their weights; see `Batches`.
+
+    Args:
+        num_examples: Number of images.
+        batch_size: Number of images in a batch.
+        multiple_of: What the last batch is filled up to a multiple of.
+
+    Returns:
+        List of pairs of arrays: indices, and float32 sample weights.
+
+    Example:
+
+    >>> [weights.tolist() for _, weights in evaluation_batches(4, batch_size=3, multiple_of=2)]
+    [[1.0, 1.0, 1.0], [1.0, 0.0]]
+    """
+    padding = -(num_examples % batch_size) % multiple_of
+    indices = np.concatenate([np.arange(num_examples), np.zeros(padding, int)])
+    weights = np.concatenate([np.full(num_examples, 1 + padding / num_examples), np.zeros(padding)]).astype("float32")
+    starts = range(0, num_examples, batch_size)
+    return [(indices[start : start + batch_size], weights[start : start + batch_size]) for start in starts]
+
+
+def one_hot(labels, num_classes):
+    """Labels as rows `(batch, num_classes)`, float32; of -1, no label, a row of zeros."""
+    return np.vstack([np.eye(num_classes, dtype="float32"), np.zeros(num_classes, "float32")])[np.asarray(labels)]
 
 
 class FollowEpochs(keras.callbacks.Callback):

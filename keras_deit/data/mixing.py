@@ -4,54 +4,60 @@ import math
 
 import numpy as np
 
+CUTMIX_PROBABILITY = 0.5  # with which a batch is cut and not blended, where both are asked for
 
-def draw_mixing(rng, height, width, mixup_alpha=0.8, cutmix_alpha=1.0, cutmix_probability=0.5):
+
+def draw(rng, height, width, mixup=0.8, cutmix=1.0):
     """Draws how a batch is mixed: by mixup or by cutmix, one of the two.
 
     Args:
         rng: `numpy.random.Generator`.
         height, width: Of the images, in pixels.
-        mixup_alpha, cutmix_alpha: Parameters of the Beta distributions of the share that an image keeps.
-        cutmix_probability: With which the batch is mixed by cutmix.
+        mixup, cutmix: Parameters of the Beta distributions of the share that an image keeps; one of them may be 0, which
+            leaves the other one alone.
 
     Returns:
-        A float32 mask `(height, width, 1)`, the share of its own value that every pixel keeps; and its mean, the share of
-        its own label.
+        `(share, box)`: the share of its own label that an image keeps; and `(top, bottom, left, right)` of the pixels that
+        come from the other image, or None: then every pixel is blended with that share.
 
     Example:
 
-    >>> mask, share = draw_mixing(np.random.default_rng(0), 4, 4, cutmix_probability=0.0)
-    >>> bool(np.all(mask == np.float32(share)))
+    >>> share, box = draw(np.random.default_rng(0), 4, 4, mixup=0.8, cutmix=0.0)
+    >>> box is None
     True
 
     Reference:
         Zhang et al., 2017 (arXiv 1710.09412); Yun et al., 2019 (arXiv 1905.04899), appendix A; timm's `Mixup` in its batch
         mode, which takes the label's share from the box as it was cut off at the border.
     """
-    if rng.random() >= cutmix_probability:
-        share = rng.beta(mixup_alpha, mixup_alpha)
-        return np.full((height, width, 1), share, "float32"), share
-    side = math.sqrt(1 - rng.beta(cutmix_alpha, cutmix_alpha))
-    mask = np.ones((height, width, 1), "float32")
-    rows, columns = (_cut(rng, length, int(length * side)) for length in (height, width))
-    mask[rows, columns] = 0
-    return mask, float(mask.mean(dtype="float64"))
+    cuts = rng.random() < CUTMIX_PROBABILITY if mixup and cutmix else bool(cutmix)
+    if not cuts:
+        return rng.beta(mixup, mixup), None
+    side = math.sqrt(1 - rng.beta(cutmix, cutmix))
+    top, bottom = _cut(rng, height, int(height * side))
+    left, right = _cut(rng, width, int(width * side))
+    return 1 - (bottom - top) * (right - left) / (height * width), (top, bottom, left, right)
 
 
-def mix(images, labels, mask, share):
+def mix(images, labels, share, box):
     """Mixes a batch with itself turned round.
 
     Args:
-        images: `(batch, height, width, channels)`, floats; arrays or tensors of any framework that turns round by `[::-1]`.
+        images: Array `(batch, height, width, channels)` of floats, which is changed where it lies.
         labels: `(batch, classes)`, one-hot or smoothed.
-        mask, share: From `draw_mixing`.
+        share, box: From `draw`.
 
     Returns:
         The mixed images and labels.
     """
-    return images * mask + images[::-1] * (1 - mask), labels * share + labels[::-1] * (1 - share)
+    if box is None:
+        images = images * np.float32(share) + images[::-1] * np.float32(1 - share)
+    else:
+        top, bottom, left, right = box
+        images[:, top:bottom, left:right] = images[::-1, top:bottom, left:right].copy()
+    return images, labels * np.float32(share) + labels[::-1] * np.float32(1 - share)
 
 
 def _cut(rng, length, cut):
     centre = int(rng.integers(length))
-    return slice(max(centre - cut // 2, 0), min(centre + cut // 2, length))
+    return max(centre - cut // 2, 0), min(centre + cut // 2, length)

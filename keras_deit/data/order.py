@@ -27,7 +27,7 @@ def num_views(num_examples, repeats=1, num_shards=1):
     return whole // num_shards
 
 
-def views(start, stop, num_examples, seed, epoch, repeats=1, shard=0, num_shards=1):
+def views(start, stop, num_examples, seed, epoch, repeats=1, shard=0, num_shards=1, turn=0):
     """The views at some places of a shuffled epoch; any place is found without going through those before it.
 
     Args:
@@ -36,6 +36,8 @@ def views(start, stop, num_examples, seed, epoch, repeats=1, shard=0, num_shards
         seed, epoch: What the order follows from.
         repeats: How often each image comes, one copy after the other; each copy is augmented by itself.
         shard, num_shards: Which of how many processes asks; their shares take turns.
+        turn: How often an epoch of more steps than there are has come to its end; the next turn has another order, and
+            copies of other numbers.
 
     Returns:
         Two integer arrays `(stop - start,)`: indices of the images, and numbers of the copies.
@@ -50,9 +52,9 @@ def views(start, stop, num_examples, seed, epoch, repeats=1, shard=0, num_shards
         Hoffer et al., 2019 (arXiv 1901.09335); the official code's `RASampler`.
     """
     places = shard + num_shards * np.arange(start, stop)
-    return _order(num_examples, seed, epoch)[places // repeats], places % repeats
+    return _order(num_examples, seed, epoch, turn)[places // repeats], places % repeats + turn * repeats
 
 
 @functools.lru_cache(maxsize=2)
-def _order(num_examples, seed, epoch):
-    return np.random.default_rng([seed, epoch]).permutation(num_examples)
+def _order(num_examples, seed, epoch, turn):
+    return np.random.default_rng([seed, epoch, turn]).permutation(num_examples)

@@ -142,6 +142,11 @@ class DeiTClassifier(TransformerMembers, ImageModel):
         """Number of classes."""
         return self.deit.num_classes
 
+    @property
+    def class_names(self):
+        """Names of the classes, or None."""
+        return self.deit.class_names
+
     def call_with_attention(self, images, training=False):
         """Runs the model and keeps the attention map of every block.
 

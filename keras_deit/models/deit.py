@@ -17,6 +17,7 @@ class DeiT(TransformerMembers, ImageModel):
         num_classes: Number of classes.
         dtype: Dtype policy, for example `"mixed_bfloat16"`; the heads answer in float32 all the same.
         name, trainable: As for every Keras model.
+        class_names: Names of the classes, which are kept with the model; None for none.
         **backbone_arguments: Constructor arguments of `keras_deit.DeiTBackbone`: `image_size`, `patch_size`,
             `hidden_dim`, `num_layers`, `num_heads`, `intermediate_dim`, `distilled`, `drop_path_rate`, ...
 
@@ -26,6 +27,9 @@ class DeiT(TransformerMembers, ImageModel):
     Output shape:
         `{"class": (batch, num_classes), "distillation": (batch, num_classes)}`, float32 logits; `{"class"}` alone when
         `distilled=False`.
+
+    Raises:
+        ValueError: If there are more or fewer names than classes.
 
     Example:
 
@@ -38,7 +42,9 @@ class DeiT(TransformerMembers, ImageModel):
         Touvron et al., 2020 (arXiv 2012.12877), section 4, "Distillation through attention".
     """
 
-    def __init__(self, num_classes=1000, dtype=None, name="deit", trainable=True, **backbone_arguments):
+    def __init__(self, num_classes=1000, dtype=None, name="deit", trainable=True, class_names=None, **backbone_arguments):
+        if class_names is not None and len(class_names) != num_classes:
+            raise ValueError(f"Every class has one name. Received: num_classes={num_classes}, {len(class_names)} names")
         policy = keras.dtype_policies.get(dtype)
         backbone = DeiTBackbone(dtype=policy, **backbone_arguments)
         images = keras.Input(backbone.input_shape[1:], name="images", dtype=policy.variable_dtype)
@@ -49,6 +55,7 @@ class DeiT(TransformerMembers, ImageModel):
             outputs["distillation"] = head(features["distillation_token"])
         super().__init__(images, outputs, dtype=policy, name=name, trainable=trainable)
         self.num_classes = num_classes
+        self.class_names = None if class_names is None else tuple(class_names)
 
     @property
     def backbone(self):
@@ -77,4 +84,5 @@ class DeiT(TransformerMembers, ImageModel):
         return outputs, maps
 
     def get_config(self):
-        return {"num_classes": self.num_classes, **self.backbone_config(), **super().get_config()}
+        names = None if self.class_names is None else list(self.class_names)
+        return {"num_classes": self.num_classes, "class_names": names, **self.backbone_config(), **super().get_config()}

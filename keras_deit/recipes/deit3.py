@@ -1,14 +1,15 @@
-"""The recipes of DeiT III, as far as this version can follow them.
+"""The recipes of DeiT III.
 
-    python scripts/train.py --variant deit3_b --recipe deit3_1k
-    python scripts/train.py --variant deit3_b --recipe deit3_finetune_224
-    python scripts/train.py --variant deit3_b_384 --recipe deit3_finetune_384
+    python scripts/train.py --variant deit3_b --dataset imagenet2012 --recipe deit3_1k
+    python scripts/train.py --variant deit3_b --dataset imagenet2012 --recipe deit3_finetune_224 \
+        --weights runs/first/student.keras
+    python scripts/train.py --variant deit3_b_384 --dataset imagenet2012 --recipe deit3_finetune_384 \
+        --weights runs/first/student.keras
 
 Hardware, time and accuracy: not measured. The paper: 800 epochs of ImageNet, at 192 pixels for B, then fine-tuned; top-1
 83.8 for B at 224.
 
-Optimiser, schedule, loss and stochastic depth are the published ones (of the medium variant's stochastic depth nothing is
-published: say `--drop-path-rate`); the augmentation (3-Augment, mixup, cutmix, repeated augmentation) is still to come.
+Of the medium variant's stochastic depth and training size nothing is published: say `--drop-path-rate` and `--image-size`.
 
 Source: Touvron et al., 2022 (arXiv 2204.07118), table 1 and its appendix, and the official repository's commands.
 """
@@ -19,7 +20,7 @@ from keras_deit.recipes.recipe import Recipe
 
 DEIT3_1K = Recipe(
     name="deit3_1k",
-    description="DeiT III from scratch on ImageNet-1k (its augmentation is still to come); not measured.",
+    description="DeiT III from scratch on ImageNet-1k; not measured.",
     epochs=800,
     batch_size=2048,
     optimizer="lamb",
@@ -35,12 +36,17 @@ DEIT3_1K = Recipe(
     drop_path_rate={"deit3_s": 0.05, "deit3_b": 0.2, "deit3_l": 0.45, "deit3_h": 0.6},
     ema_decay=0.99996,
     distillation="none",
+    image_size={"deit3_s": 224, "deit3_b": 192, "deit3_l": 192, "deit3_h": 160},
+    crop_ratio=1.0,
+    auto_augment="3-augment",
+    color_jitter=0.3,
+    repeats=3,
 )
 
 DEIT3_FINETUNE_224 = dataclasses.replace(
     DEIT3_1K,
     name="deit3_finetune_224",
-    description="DeiT III's fine-tuning at 224 pixels (its augmentation is still to come); not measured.",
+    description="DeiT III's fine-tuning at 224 pixels; not measured.",
     epochs=20,
     batch_size=512,
     optimizer="adamw",
@@ -50,11 +56,15 @@ DEIT3_FINETUNE_224 = dataclasses.replace(
     loss="cross_entropy",
     label_smoothing=0.1,
     drop_path_rate={"deit3_b": 0.2, "deit3_l": 0.45, "deit3_h": 0.55},
+    image_size=None,
+    auto_augment="rand-m9-mstd0.5-inc1",
+    color_jitter=0.0,
+    repeats=1,
 )
 
 DEIT3_FINETUNE_384 = dataclasses.replace(
     DEIT3_FINETUNE_224,
     name="deit3_finetune_384",
-    description="DeiT III's fine-tuning at 384 pixels (its augmentation is still to come); not measured.",
+    description="DeiT III's fine-tuning at 384 pixels; not measured.",
     drop_path_rate={"deit3_s_384": 0.0, "deit3_b_384": 0.15, "deit3_l_384": 0.4},
 )

@@ -35,6 +35,9 @@ class Recipe:
         alpha: Share of the distillation term; None means the Distiller's own default.
         temperature: Of soft distillation.
         attention_weight: Of attention distillation.
+        image_size: Side of the images in pixels; None means that of the variant or, of images in memory, their own.
+        crop_ratio: Share of the resized image that evaluation's centre crop keeps.
+        crop_scale, flip, auto_augment, color_jitter, erasing, mixup, cutmix, repeats: See `keras_deit.data.Augmentation`.
     """
 
     name: str
@@ -59,6 +62,16 @@ class Recipe:
     alpha: float | None = None
     temperature: float = 3.0
     attention_weight: float = 0.0
+    image_size: int | dict | None = None
+    crop_ratio: float = 0.875
+    crop_scale: tuple | None = (0.08, 1.0)
+    flip: float = 0.5
+    auto_augment: str | None = "rand-m9-mstd0.5-inc1"
+    color_jitter: float = 0.0
+    erasing: float = 0.0
+    mixup: float = 0.8
+    cutmix: float = 1.0
+    repeats: int = 1
 
     def values(self, variant):
         """The settings for a variant.

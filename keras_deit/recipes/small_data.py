@@ -25,4 +25,10 @@ SMALL_DATA = Recipe(
     label_smoothing=0.1,
     drop_path_rate=0.0,
     schedule="steps",
+    crop_ratio=1.0,
+    crop_scale=None,
+    flip=0.0,
+    auto_augment=None,
+    mixup=0.0,
+    cutmix=0.0,
 )

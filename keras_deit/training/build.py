@@ -2,22 +2,28 @@
 
 import dataclasses
 import pathlib
+import tempfile
 
 import keras
+import numpy as np
 
 from keras_deit import imagenet
-from keras_deit.data import Batches, load
+from keras_deit.data import Augmentation, Feed, ImageData, Plan, Waiting
 from keras_deit.distiller import Distiller
+from keras_deit.image_size import height_and_width
 from keras_deit.models import DeiT, DeiTClassifier, find_preset, get_variant, is_weights, pretrained
 from keras_deit.teacher import Teacher
 from keras_deit.training.convnet import trained_convnet
 from keras_deit.training.criterion import make_criterion
+from keras_deit.training.images import load_images
 from keras_deit.training.optimizers import make_optimizer
 from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.settings import PRECISIONS
 from keras_deit.training.strategy import check_batch_size
+from keras_deit.weights import to_timm
 
 EVALUATION_BATCH = 128
+USUAL_SIZE = 224  # of variants that do not say theirs
 MOST_PATCHES = 8  # a side, of small images
 
 
@@ -29,7 +35,10 @@ class Run:
         settings: `Settings`.
         directory: Output directory.
         num_replicas: Number of devices that share a batch.
-        train, test: `ImageData` at the student's size.
+        train, test: Labelled images.
+        skipped: What was left out of them, by part: see `load_images`.
+        image_size: `(height, width)` of the student.
+        waiting: `Waiting`, the time that training waits for data.
         student: The `DeiT`.
         model: The compiled model to fit: a `Distiller`, or a `DeiTClassifier` where there is no teacher.
         teacher_accuracy: The teacher's accuracy on the test part, or None.
@@ -40,25 +49,35 @@ class Run:
     num_replicas: int
     train: object
     test: object
+    skipped: dict
+    image_size: tuple
+    waiting: Waiting = dataclasses.field(default_factory=Waiting)
     student: DeiT | None = None
     model: keras.Model | None = None
     teacher_accuracy: float | None = None
 
-    def training_batches(self, epoch=0):
-        """Training batches beginning with the given epoch."""
+    @property
+    def plan(self):
+        """The `Plan` of the training batches."""
         settings = self.settings
-        return Batches(
-            self.train,
-            settings.batch_size,
-            training=True,
-            steps=settings.steps_per_epoch,
-            seed=settings.seed,
-            epoch=epoch,
-        )
+        size = (len(self.train), settings.batch_size, self.image_size)
+        return Plan(*size, Augmentation.of(settings), settings.seed, settings.steps_per_epoch)
+
+    def training_batches(self, epoch=0):
+        """Training batches without an end, beginning with the given epoch; `plan.num_batches` are one."""
+        return self._feed(self.train).training(self.plan, self.waiting, epoch)
+
+    def first_batch(self):
+        """Images and labels of the first training batch, as arrays."""
+        return keras.tree.map_structure(np.asarray, next(iter(self.training_batches())))
 
     def test_batches(self):
         """Every test image once."""
-        return Batches(self.test, EVALUATION_BATCH, multiple_of=self.num_replicas)
+        return self._feed(self.test).evaluation(EVALUATION_BATCH, multiple_of=self.num_replicas)
+
+    def _feed(self, data):
+        settings = self.settings
+        return Feed(data, self.image_size, settings.crop_ratio, settings.pipeline, settings.num_workers)
 
     def evaluate(self):
         """Evaluates on the test part.
@@ -85,19 +104,26 @@ def build(settings, directory, num_replicas=1):
         ValueError: If the settings do not fit together.
     """
     check_batch_size(settings.batch_size, num_replicas)
-    train, test = load(settings.dataset, "train"), load(settings.dataset, "test")
-    image_size = settings.image_size or train.images.shape[1]
-    run = Run(settings, directory, num_replicas, train.resized(image_size), test.resized(image_size))
-    run.training_batches()  # raises if there are too few images, before anything long begins
+    if settings.distillation != "none" and settings.teacher is None and settings.dataset != "digits":
+        raise ValueError(
+            f"Which teacher? The convnet that a run trains by itself is for the digits, and this is {settings.dataset!r}. "
+            "Pass --teacher, or --distillation none for labels alone."
+        )
+    (train, skipped), (test, skipped_in_test) = (load_images(settings, split) for split in ("train", "test"))
+    image_size = settings.image_size or _usual_size(settings, train)
+    data = [_sized(data, image_size, settings.crop_scale) for data in (train, test)]
+    skipped = {"train": skipped, "test": skipped_in_test}
+    run = Run(settings, directory, num_replicas, *data, skipped, height_and_width(image_size))
+    run.plan.num_batches  # raises if there are too few images, before anything long begins
     keras.utils.set_random_seed(settings.seed)
-    run.student = _student(settings, run.train)
+    run.student = _student(run)
     if settings.distillation == "none":
         run.model = _plain(run)
     elif settings.teacher is None:
         convnet, run.teacher_accuracy = trained_convnet(train, test, num_replicas, settings.seed)
         run.model = _distiller(run, _normalised_as_student(convnet, image_size=train.images.shape[1:3]))
     else:
-        run.model = _distiller(run, _given_teacher(settings, train.num_classes))
+        run.model = _distiller(run, _given_teacher(settings, run.train.num_classes))
         run.teacher_accuracy = run.evaluate()["teacher_accuracy"]
         print(f"Teacher: {settings.teacher}, {run.teacher_accuracy:.1%} on the test part.")
     return run
@@ -114,7 +140,8 @@ def without_teacher(run):
     """
     keras.utils.set_random_seed(run.settings.seed)
     settings = dataclasses.replace(run.settings, distillation="none")
-    plain = dataclasses.replace(run, directory=run.directory / "without_teacher", student=_student(settings, run.train))
+    plain = dataclasses.replace(run, settings=settings, directory=run.directory / "without_teacher", waiting=Waiting())
+    plain.student = _student(plain)
     plain.model = _plain(plain)
     return plain
 
@@ -140,18 +167,43 @@ def suitable_patch_size(image_size, published):
     return max(side for side in range(1, largest + 1) if image_size % side == 0)
 
 
-def _student(settings, data):
-    image_size = data.images.shape[1]
+def _usual_size(settings, data):
+    if isinstance(data, ImageData):
+        return data.images.shape[1]
+    return get_variant(settings.variant).arguments.get("image_size", USUAL_SIZE)
+
+
+def _sized(data, image_size, crop_scale):
+    """Images in memory that are only resized: once, and not whenever they are asked for."""
+    return data.resized(image_size) if isinstance(data, ImageData) and crop_scale is None else data
+
+
+def _student(run):
+    settings = run.settings
     arguments = get_variant(settings.variant).arguments
-    return DeiT.from_variant(
-        settings.variant,
-        num_classes=data.num_classes,
-        image_size=image_size,
-        patch_size=settings.patch_size or suitable_patch_size(image_size, arguments["patch_size"]),
+    options = dict(
+        num_classes=run.train.num_classes,
+        class_names=run.train.class_names,
+        image_size=run.image_size,
         drop_path_rate=settings.drop_path_rate,
         dtype=PRECISIONS[settings.precision],
         distilled=arguments["distilled"] and settings.distillation != "none",
     )
+    if settings.weights:
+        return _from_weights(settings, options)
+    patch_size = settings.patch_size or suitable_patch_size(run.image_size[0], arguments["patch_size"])
+    return DeiT.from_variant(settings.variant, patch_size=patch_size, **options)
+
+
+def _from_weights(settings, options):
+    if settings.patch_size:
+        raise ValueError(f"The patch size is that of the weights. Received: patch_size={settings.patch_size}")
+    if not settings.weights.endswith(".keras"):
+        return DeiT.from_preset(settings.weights, variant=settings.variant, **options)
+    with tempfile.TemporaryDirectory() as directory:  # the weights alone, by way of the names that all others have
+        file = pathlib.Path(directory) / "model.safetensors"
+        to_timm(pretrained(settings.weights), file)
+        return DeiT.from_preset(file, **options)
 
 
 def _given_teacher(settings, num_classes):
@@ -196,5 +248,5 @@ def _plain(run):
 
 
 def _optimizer(run):
-    schedule = learning_rate_schedule(run.settings, run.training_batches().num_batches)
+    schedule = learning_rate_schedule(run.settings, run.plan.num_batches)
     return make_optimizer(run.settings, schedule, run.student.backbone.num_layers)

@@ -22,14 +22,18 @@ class History(keras.callbacks.Callback):
     Args:
         path: Path of the CSV file; it is replaced whole after every epoch.
         batch_size: Number of images in a batch, over all replicas.
+        waiting: `keras_deit.data.Waiting` of the training batches, or None.
 
     Attributes:
-        rows: List of dictionaries: epoch (from 1), learning_rate, seconds (training only), images_per_second, and the logs.
+        rows: List of dictionaries: epoch (from 1), learning_rate, seconds (training only), images_per_second,
+            waiting_for_data (the share of the seconds), and the logs.
         total_seconds: Seconds of the run so far, evaluation included, with those before an interruption.
     """
 
-    def __init__(self, path, batch_size):
+    def __init__(self, path, batch_size, waiting=None):
         super().__init__()
+        self.waiting = waiting
+        self._waited_before = 0.0
         self.path = pathlib.Path(path)
         self.batch_size = batch_size
         self.rows = []
@@ -60,7 +64,15 @@ class History(keras.callbacks.Callback):
         speeds = speeds[1:] or speeds
         return sum(speeds) / len(speeds) if speeds else None
 
+    @property
+    def waiting_for_data(self):
+        """Share of the training time, of the epochs after the first, or of that; or None."""
+        shares = [row["waiting_for_data"] for row in self.rows if "waiting_for_data" in row]
+        shares = shares[1:] or shares
+        return sum(shares) / len(shares) if shares else None
+
     def on_epoch_begin(self, epoch, logs=None):
+        self._waited_before = self.waiting.seconds if self.waiting else 0.0
         self._began, self._trained, self._steps = time.perf_counter(), None, 0
 
     def on_train_batch_end(self, batch, logs=None):
@@ -77,6 +89,8 @@ class History(keras.callbacks.Callback):
         self._speeds.append(self._steps * self.batch_size / seconds)
         row = {"epoch": epoch + 1, "learning_rate": learning_rate, "seconds": seconds}
         row["images_per_second"] = self._speeds[-1]
+        if self.waiting:
+            row["waiting_for_data"] = (self.waiting.seconds - self._waited_before) / seconds
         row.update((name, float(value)) for name, value in (logs or {}).items())
         self.rows.append(row)
         self._write()

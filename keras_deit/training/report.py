@@ -27,12 +27,15 @@ def describe(summary, directory):
     """
     minutes, memory = duration(summary["seconds"]), memory_in_words(summary["peak_memory_bytes"])
     speed = f"{summary['images_per_second']:,.0f} images a second, " if summary["images_per_second"] else ""
+    if summary["waiting_for_data"] is not None:
+        speed += f"{summary['waiting_for_data']:.0%} of the time waiting for data, "
     lines = [
         "",
         "Done." if summary["complete"] else "Interrupted: the student so far was saved.",
         "",
         *_accuracies(summary),
         "",
+        *_skipped(summary["skipped"]),
         f"{summary['parameters']:,} parameters, {summary['epochs']} epochs in {minutes}",
         f"{speed}{memory} at the most",
         "",
@@ -59,6 +62,13 @@ def memory_in_words(peak):
     ('1.50 GiB of memory', 'an unknown amount of memory')
     """
     return "an unknown amount of memory" if peak is None else f"{peak / 2**30:.2f} GiB of memory"
+
+
+def _skipped(skipped):
+    for part, counts in skipped.items():
+        if counts["images"]:
+            kinds = ", ".join(f"{number} {kind}" for kind, number in counts.items() if kind != "images")
+            yield f"{counts['images']} pictures of the {part} part were left out ({kinds})"
 
 
 def _accuracies(summary):

@@ -3,8 +3,9 @@
 import dataclasses
 import time
 
+import numpy as np
+
 from keras_deit import export
-from keras_deit.data import FollowEpochs
 from keras_deit.explain import draw_curves
 from keras_deit.extras import require
 from keras_deit.models import get_variant
@@ -40,10 +41,9 @@ def announce(run):
     settings, student = run.settings, run.student
     height, width = student.image_size
     print(
-        f"Student: {settings.variant} with {student.count_params():,} parameters on {len(run.train.labels):,} images of "
+        f"Student: {settings.variant} with {student.count_params():,} parameters on {len(run.train):,} images of "
         f"{run.train.name} ({height}×{width}, patch {student.backbone.patch_size}), recipe {settings.recipe}, about "
-        f"{duration(_expected_seconds(run))} for {settings.epochs} epochs. For ImageNet: --dataset imagenet2012 (still to "
-        "come)."
+        f"{duration(_expected_seconds(run))} for {settings.epochs} epochs. For ImageNet: --dataset imagenet2012."
     )
 
 
@@ -53,10 +53,10 @@ def dry_run(run):
     Args:
         run: `Run`.
     """
-    loss = run.model.train_on_batch(*run.training_batches()[0], return_dict=True)["loss"]
-    steps = run.training_batches().num_batches
+    loss = run.model.train_on_batch(*run.first_batch(), return_dict=True)["loss"]
+    steps = run.plan.num_batches
     print(f"Parameters: {run.student.count_params():,}")
-    print(f"Images:     {len(run.train.labels):,} to train, {len(run.test.labels):,} to test")
+    print(f"Images:     {len(run.train):,} to train, {len(run.test):,} to test")
     print(f"Steps:      {steps:,} an epoch, {steps * run.settings.epochs:,} in all")
     print(f"Memory:     {memory_in_words(peak_memory())} at the most so far")
     print(f"Loss:       {float(loss):.4f} on the first batch")
@@ -92,6 +92,8 @@ def train(run, resume=False):
         "settings": _resolved_settings(run),
         "parameters": run.student.count_params(),
         "images_per_second": history.images_per_second,
+        "waiting_for_data": history.waiting_for_data,
+        "skipped": run.skipped,
         "seconds": history.total_seconds,
         "peak_memory_bytes": peak_memory(),
         "versions": output.versions(),
@@ -118,37 +120,36 @@ def _resolved_settings(run):
 
 def _fit(run, title, stop, resume):
     epochs, validation = run.settings.epochs, run.test_batches()
-    history = History(run.directory / "history.csv", run.settings.batch_size)
+    history = History(run.directory / "history.csv", run.settings.batch_size, run.waiting)
     done = checkpoint.restore(run.model, run.directory, history) if resume else 0
     if done:
         print(f"{title}: going on after epoch {done} of {epochs}.")
     if done < epochs:
-        batches = run.training_batches(epoch=done)
-        progress = Progress(title, epochs, batches.num_batches, first_epoch=done)
-        callbacks = [FollowEpochs(batches), stop, history, progress, checkpoint.EpochCheckpoint(run.directory, history)]
+        steps = run.plan.num_batches
+        progress = Progress(title, epochs, steps, first_epoch=done)
+        callbacks = [stop, history, progress, checkpoint.EpochCheckpoint(run.directory, history)]
         if run.settings.ema_decay is not None:
             callbacks.append(KeepWeights())
-        schedule = dict(epochs=epochs, initial_epoch=done, shuffle=False)
-        run.model.fit(batches, validation_data=validation, callbacks=callbacks, verbose=0, **schedule)
+        schedule = dict(epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False)
+        run.model.fit(run.training_batches(epoch=done), validation_data=validation, callbacks=callbacks, verbose=0, **schedule)
     return history
 
 
 def _expected_seconds(run):
     """From the time of the student's forward pass. A step takes about three times as long."""
-    batches = run.training_batches()
-    images = batches[0][0]
+    images, _ = run.first_batch()
     run.student.predict_on_batch(images)  # compiles
     began = time.perf_counter()
     run.student.predict_on_batch(images)
     forward = time.perf_counter() - began
-    evaluation = len(run.test.labels) / len(images)
+    evaluation = len(run.test) / len(images)
     epochs_left = run.settings.epochs - checkpoint.epochs_done(run.directory)
     students = 2 if run.settings.compare else 1
-    return forward * (3 * batches.num_batches + evaluation) * epochs_left * students
+    return forward * (3 * run.plan.num_batches + evaluation) * epochs_left * students
 
 
 def _export(run):
-    images = run.test_batches()[0][0][:COMPARED_IMAGES]
+    images = np.asarray(next(iter(run.test_batches()))[0][:COMPARED_IMAGES])
     reports = export.export(run.student, run.settings.export, run.directory, images, overwrite=True)
     for report in reports:
         print(report)

@@ -5,6 +5,7 @@ import pathlib
 import tomllib
 
 from keras_deit import recipes
+from keras_deit.data import KINDS, LOST, PIPELINES, Augmentation
 from keras_deit.extras import require
 from keras_deit.files import write_whole
 from keras_deit.models import get_variant
@@ -19,13 +20,19 @@ class Settings:
 
     Attributes:
         variant: Name of a variant.
-        dataset: Name of a dataset.
+        weights: Trained weights to begin with: what `keras_deit.DeiT.from_preset` takes, or a `.keras` file; None for fresh ones.
+        dataset, data_dir: See `keras_deit.data.load`.
+        class_names: Names of the classes in the order of the labels; None means the dataset's.
+        pipeline, num_workers: See `keras_deit.data.Feed`.
+        check_images: Whether pictures in files are read once before the training, to find those that cannot be.
+        validated: Path of a report of `keras-deit validate-data`, which is taken instead of reading them again.
+        skip_images: Kinds of pictures that are left out, see `keras_deit.data.KINDS`.
+        max_skipped: Share of the pictures which may be left out.
         recipe: Name of the recipe that the unset fields come from.
         teacher: Path of a saved model or of weights, `"hf://owner/repository"` or a preset; None for a small convnet that is
             trained first.
         teacher_outputs, teacher_image_size, teacher_value_range, teacher_mean, teacher_std: See `keras_deit.Teacher`;
             with none of the last three set, a teacher at a path takes images normalised as the student's.
-        image_size: Side of the images in pixels; None means the dataset's.
         patch_size: Side of a patch; None means one that suits the image size.
         steps_per_epoch: None means the whole dataset.
         precision: `"float32"`, `"bfloat16"` or `"float16"` (mixed).
@@ -36,7 +43,16 @@ class Settings:
     """
 
     variant: str
+    weights: str | None
     dataset: str
+    data_dir: str | None
+    class_names: tuple | None
+    pipeline: str
+    num_workers: int | None
+    check_images: bool
+    validated: str | None
+    skip_images: tuple
+    max_skipped: float
     recipe: str
     teacher: str | None
     teacher_outputs: str | None
@@ -44,7 +60,6 @@ class Settings:
     teacher_value_range: tuple | None
     teacher_mean: tuple | None
     teacher_std: tuple | None
-    image_size: int | None
     patch_size: int | None
     steps_per_epoch: int | None
     precision: str
@@ -72,12 +87,28 @@ class Settings:
     alpha: float | None
     temperature: float
     attention_weight: float
+    image_size: int | None
+    crop_ratio: float
+    crop_scale: tuple | None
+    flip: float
+    auto_augment: str | None
+    color_jitter: float
+    erasing: float
+    mixup: float
+    cutmix: float
+    repeats: int
 
 
+OFF = "none"  # in a configuration or on the command line, where a recipe says otherwise; TOML has no null
+_CAN_BE_OFF = ("auto_augment", "crop_scale")
 _FIELDS = tuple(field.name for field in dataclasses.fields(Settings))
 _DEFAULTS = {
     **dict.fromkeys(_FIELDS),
     "dataset": "digits",
+    "pipeline": "auto",
+    "check_images": True,
+    "skip_images": LOST,
+    "max_skipped": 0.05,
     "recipe": "small_data",
     "precision": "float32",
     "strategy": "none",
@@ -119,6 +150,7 @@ def resolve(command_line, config=None):
                 f"The recipe {recipe.name!r} has no published `{name}` for {given['variant']!r}. Which one? For example "
                 f"--{name.replace('_', '-')} 0.1."
             )
+    values.update((name, None) for name in _CAN_BE_OFF if values[name] in (OFF, [], ()))
     settings = Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     _check(settings)
     return settings
@@ -159,7 +191,8 @@ def write_config(settings, path):
         path: Path of the file; it appears whole or not at all.
     """
     tomli_w = require("tomli_w", extra="run", purpose="Writing config.toml")
-    values = _set(dataclasses.asdict(settings))  # TOML has no null: what is None is left out
+    values = _set(dataclasses.asdict(settings))  # what is None is left out
+    values.update((name, OFF) for name in _CAN_BE_OFF if name not in values)
     write_whole(path, tomli_w.dumps(values))
 
 
@@ -186,6 +219,7 @@ def _check(settings):
         "optimizer": recipes.OPTIMIZERS,
         "schedule": recipes.SCHEDULES,
         "loss": recipes.LOSSES,
+        "pipeline": PIPELINES,
     }
     for name, known in choices.items():
         if getattr(settings, name) not in known:
@@ -195,13 +229,17 @@ def _check(settings):
             value = getattr(settings, name)
             if value is not None and not is_allowed(value):
                 raise ValueError(f"`{name}` must {expected}. Received: {name}={value}")
+    unknown = [kind for kind in settings.skip_images if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"`skip_images` must be of {tuple(KINDS)}. Received: {unknown[0]!r}")
+    Augmentation.of(settings)  # checks itself
     _check_teacher(settings)
 
 
 _RANGES = (
     (
         (
-            *("epochs", "batch_size", "steps_per_epoch", "image_size", "patch_size", "teacher_image_size"),
+            *("epochs", "batch_size", "steps_per_epoch", "image_size", "patch_size", "teacher_image_size", "num_workers"),
             *("learning_rate", "learning_rate_batch", "temperature", "clip_norm"),
         ),
         lambda value: value > 0,
@@ -213,8 +251,8 @@ _RANGES = (
         "not be negative",
     ),
     (("label_smoothing", "drop_path_rate", "ema_decay"), lambda value: 0 <= value < 1, "be at least 0 and less than 1"),
-    (("layer_decay",), lambda value: 0 < value <= 1, "be above 0 and at most 1"),
-    (("alpha",), lambda value: 0 <= value <= 1, "lie in 0..1"),
+    (("layer_decay", "crop_ratio"), lambda value: 0 < value <= 1, "be above 0 and at most 1"),
+    (("alpha", "max_skipped"), lambda value: 0 <= value <= 1, "lie in 0..1"),
     (
         ("teacher_value_range",),
         lambda value: len(value) == 2 and value[0] < value[1],

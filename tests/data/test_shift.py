@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_deit.data.augmentation import random_shift
+from keras_deit.data.shift import random_shift
 
 
 def test_each_image_is_one_of_the_nine_shifts_of_an_edge_padded_one():

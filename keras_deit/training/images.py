@@ -1,0 +1,76 @@
+"""The images of a run: loaded, and rid of what cannot be read."""
+
+import hashlib
+import json
+import pathlib
+
+from keras_deit.data import ImageFiles, Report, load, read_report, validate
+from keras_deit.files import keras_home
+
+MOST_NAMED = 5
+
+
+def load_images(settings, split):
+    """Loads a part of a dataset and leaves out what the settings say.
+
+    Args:
+        settings: `Settings`.
+        split: `"train"` or `"test"`.
+
+    Returns:
+        Labelled images, and a dictionary of what was left out: `images`, and their number for each of
+        `keras_deit.data.KINDS`.
+
+    Raises:
+        ValueError: If more than the allowed share has to be left out.
+    """
+    data = load(settings.dataset, split, settings.data_dir, settings.class_names)
+    if not isinstance(data, ImageFiles):
+        return data, {"images": 0}
+    report = _report(settings, data)
+    left_out = report.having(settings.skip_images) & set(data.paths)
+    kinds = {path: kinds for path, kinds in report.problems.items() if path in left_out}
+    named = "\n".join(f"  {', '.join(kinds[path])}: {path}" for path in sorted(left_out)[:MOST_NAMED])
+    share = len(left_out) / len(data)
+    if share > settings.max_skipped:
+        raise ValueError(
+            f"{len(left_out)} of the {len(data)} pictures of {data.name!r} ({split}) cannot be used, more than --max-skipped "
+            f"{settings.max_skipped:g}:\n{named}\n`keras-deit validate-data {settings.dataset}` names all of them."
+        )
+    if left_out:
+        more = f"\n  and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
+        print(f"{len(left_out)} of the {len(data)} pictures of {data.name!r} ({split}) are left out:\n{named}{more}")
+    return data.without(left_out), {"images": len(left_out), **Report(data.name, len(data), kinds).counts()}
+
+
+def _report(settings, data):
+    if settings.validated:
+        report = read_report(settings.validated)
+        if report.dataset != data.name:
+            raise ValueError(f"{settings.validated!r} is the report of {report.dataset!r}, not of {data.name!r}.")
+        return report
+    if not settings.check_images:
+        return Report(data.name, 0, {})
+    kept = keras_home() / "keras_deit" / "validated" / f"{_fingerprint(data)}.json"
+    if kept.exists():
+        return read_report(kept)
+    report = validate(data)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        report.write(kept)
+    except OSError:
+        pass  # a home that cannot be written to costs the next run the time of reading the pictures again
+    return report
+
+
+def _fingerprint(data):
+    """Of paths, sizes and times: what has changed is read again."""
+    digest = hashlib.sha256()
+    for path in data.paths:
+        try:
+            status = pathlib.Path(path).stat()
+        except OSError:
+            status = None
+        facts = [str(pathlib.Path(path).absolute()), status and status.st_size, status and status.st_mtime_ns]
+        digest.update(json.dumps(facts).encode())
+    return digest.hexdigest()[:32]
