@@ -94,6 +94,14 @@ def add_options(parser):
     )
     group.add_argument("--teacher-mean", type=numbers, metavar="R,G,B", help="in units of that range")
     group.add_argument("--teacher-std", type=numbers, metavar="R,G,B", help="in units of that range")
+    group.add_argument(
+        "--teacher-cache",
+        metavar="DIR",
+        help="store the teacher's answers for every view there, before the training, and train on what is stored",
+    )
+    group.add_argument(
+        "--teacher-cache-top", type=int, metavar="K", help="classes that are stored for soft distillation; default: 20"
+    )
     group.add_argument("--distillation", choices=DISTILLATIONS, help="default: the recipe's, hard")
     group.add_argument(
         "--alpha", type=float, help="share of the distillation term; default: 0.5 for hard, 0.1 for soft"

@@ -7,6 +7,7 @@ from keras_deit.data.feed import PIPELINES, Feed, Waiting
 from keras_deit.data.masks import random_masks
 from keras_deit.data.plan import Plan
 from keras_deit.data.sources import ImageData, ImageFiles, ImageRecords
+from keras_deit.data.teacher_cache import TeacherCache
 from keras_deit.data.validation import KINDS, LOST, Report, read_report, validate
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ImageRecords",
     "Plan",
     "Report",
+    "TeacherCache",
     "Waiting",
     "load",
     "random_masks",

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import importlib.util
 import itertools
 import os
@@ -82,24 +83,34 @@ class Feed:
         if self.pipeline == "grain" and keras.backend.backend() == "tensorflow":
             raise ValueError("The pipeline 'grain' is for JAX and PyTorch. With TensorFlow use 'tf.data'.")
 
-    def training(self, plan, waiting, epoch=0, batch=0):
+    def training(self, plan, waiting, epoch=0, batch=0, answers=None):
         """Training batches without an end, for `fit(..., steps_per_epoch=plan.num_batches)`.
 
         Args:
             plan: `keras_deit.data.plan.Plan`.
             waiting: `Waiting`, which is kept up to date.
             epoch, batch: Where to begin; nothing before it is read.
+            answers: Function that gives an iterator of a teacher's stored answers from there on, see
+                `keras_deit.data.TeacherCache.following`; the batches end with it.
 
         Returns:
             A `tf.data.Dataset`, or a generator, of `(images, labels)`: float32 `(batch, height, width, 3)` and
-            `(batch, classes)`.
+            `(batch, classes)`; with answers of `({"image": images, "teacher": answers}, labels)`.
         """
+        batches = self._training(plan, epoch, batch)
+        is_dataset = hasattr(batches, "element_spec")
+        if answers is not None:
+            add = tensorflow_pipeline.with_answers if is_dataset else _with_answers
+            batches = add(batches, answers if is_dataset else answers())
+        return tensorflow_pipeline.timed(batches, waiting) if is_dataset else waiting.timed(batches)
+
+
+    def _training(self, plan, epoch, batch):
         pipeline = self._pipeline(plan.augmentation)
         normalisation = dict(mean=self.mean, std=self.std, crop_ratio=self.crop_ratio)
         if pipeline == "tf.data":
             place = dict(epoch=epoch, batch=batch, num_workers=self.num_workers)
-            dataset = tensorflow_pipeline.training_dataset(self.data, plan, **normalisation, **place)
-            return tensorflow_pipeline.timed(dataset, waiting)
+            return tensorflow_pipeline.training_dataset(self.data, plan, **normalisation, **place)
         batches = Batches(
             self.data,
             plan.batch_size,
@@ -113,13 +124,11 @@ class Feed:
             **normalisation,
         )
         if pipeline == "grain":
-            stream = grain_pipeline.training_stream(batches, epoch, batch, self.num_workers or os.cpu_count())
-        else:
-            stream = _ahead(batches, epoch, batch)
+            return grain_pipeline.training_stream(batches, epoch, batch, self.num_workers or os.cpu_count())
         if keras.backend.backend() == "tensorflow":
-            dataset = tensorflow_pipeline.from_batches(stream, self.data.num_classes, self.image_size)
-            return tensorflow_pipeline.timed(dataset, waiting)
-        return waiting.timed(stream)
+            stream = functools.partial(_ahead, batches, epoch, batch)
+            return tensorflow_pipeline.from_batches(stream, self.data.num_classes, self.image_size)
+        return _ahead(batches, epoch, batch)
 
     def evaluation(self, batch_size, multiple_of=1):
         """Every image once, for `evaluate` and `validation_data`; arguments as those of `keras_deit.data.Batches`.
@@ -152,6 +161,11 @@ class Feed:
         is_array = isinstance(self.data, ImageData) and isinstance(self.data.images, np.ndarray)
         is_whole = augmentation == NONE and self.crop_ratio == 1
         return is_array and is_whole and self.data.images.shape[1:3] == tuple(self.image_size)
+
+
+def _with_answers(batches, answers):
+    for (images, labels), answer in zip(batches, answers, strict=False):
+        yield {"image": images, "teacher": answer}, labels
 
 
 def _ahead(batches, epoch, batch):

@@ -71,6 +71,20 @@ def evaluation_dataset(data, image_size, batch_size, mean, std, crop_ratio, mult
     return _with_threads(tf, dataset.batch(batch_size), threads).prefetch(2)
 
 
+def with_answers(dataset, answers):
+    """The same batches with a teacher's stored answers beside the images; `answers()` is an iterator of arrays."""
+    tf = tensorflow()
+    first = next(answers())
+    spec = tf.TensorSpec((None, *first.shape[1:]), first.dtype)
+    stored = tf.data.Dataset.from_generator(answers, output_signature=spec)
+
+    def beside(batch, answer):
+        images, labels = batch
+        return {"image": images, "teacher": answer}, labels
+
+    return tf.data.Dataset.zip(dataset, stored).map(tf.autograph.experimental.do_not_convert(beside)).prefetch(2)
+
+
 def timed(dataset, waiting):
     """The same dataset, which adds the time that its reader waits for a batch to a `keras_deit.data.feed.Waiting`."""
     tf = tensorflow()
@@ -85,11 +99,11 @@ def timed(dataset, waiting):
 
 
 def from_batches(stream, num_classes, image_size):
-    """A dataset of a Python iterable of `(images, labels)` arrays."""
+    """A dataset of what the function `stream` gives an iterator of: pairs of arrays of images and labels."""
     tf = tensorflow()
     images = tf.TensorSpec((None, *image_size, 3), tf.float32)
     labels = tf.TensorSpec((None, num_classes), tf.float32)
-    return tf.data.Dataset.from_generator(lambda: iter(stream), output_signature=(images, labels)).prefetch(2)
+    return tf.data.Dataset.from_generator(stream, output_signature=(images, labels)).prefetch(2)
 
 
 def _numbers(plan, epoch, batch):

@@ -1,6 +1,7 @@
 """Data, student, teacher and the model to fit, from the settings of a run."""
 
 import dataclasses
+import functools
 import pathlib
 import tempfile
 
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_deit import imagenet
-from keras_deit.data import Augmentation, Feed, ImageData, Plan, Waiting
+from keras_deit.data import Augmentation, Feed, ImageData, Plan, TeacherCache, Waiting
 from keras_deit.distiller import Distiller
 from keras_deit.image_size import height_and_width
 from keras_deit.models import DeiT, DeiTClassifier, find_preset, get_variant, is_weights, pretrained
@@ -20,6 +21,7 @@ from keras_deit.training.optimizers import make_optimizer
 from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.settings import PRECISIONS
 from keras_deit.training.strategy import check_batch_size
+from keras_deit.training.teacher_cache import open_cache
 from keras_deit.weights import to_timm
 
 EVALUATION_BATCH = 128
@@ -42,6 +44,7 @@ class Run:
         student: The `DeiT`.
         model: The compiled model to fit: a `Distiller`, or a `DeiTClassifier` where there is no teacher.
         teacher_accuracy: The teacher's accuracy on the test part, or None.
+        cache: `TeacherCache` that is asked instead of the teacher, or None.
     """
 
     settings: object
@@ -55,6 +58,7 @@ class Run:
     student: DeiT | None = None
     model: keras.Model | None = None
     teacher_accuracy: float | None = None
+    cache: TeacherCache | None = None
 
     @property
     def plan(self):
@@ -65,7 +69,8 @@ class Run:
 
     def training_batches(self, epoch=0):
         """Training batches without an end, beginning with the given epoch; `plan.num_batches` are one."""
-        return self._feed(self.train).training(self.plan, self.waiting, epoch)
+        answers = functools.partial(self.cache.following, epoch) if self.cache else None
+        return self.feed(self.train).training(self.plan, self.waiting, epoch, answers=answers)
 
     def first_batch(self):
         """Images and labels of the first training batch, as arrays."""
@@ -73,9 +78,10 @@ class Run:
 
     def test_batches(self):
         """Every test image once."""
-        return self._feed(self.test).evaluation(EVALUATION_BATCH, multiple_of=self.num_replicas)
+        return self.feed(self.test).evaluation(EVALUATION_BATCH, multiple_of=self.num_replicas)
 
-    def _feed(self, data):
+    def feed(self, data):
+        """The `Feed` of some images."""
         settings = self.settings
         return Feed(data, self.image_size, settings.crop_ratio, settings.pipeline, settings.num_workers)
 
@@ -121,11 +127,9 @@ def build(settings, directory, num_replicas=1):
         run.model = _plain(run)
     elif settings.teacher is None:
         convnet, run.teacher_accuracy = trained_convnet(train, test, num_replicas, settings.seed)
-        run.model = _distiller(run, _normalised_as_student(convnet, image_size=train.images.shape[1:3]))
+        _teach(run, _normalised_as_student(convnet, image_size=train.images.shape[1:3]))
     else:
-        run.model = _distiller(run, _given_teacher(settings, run.train.num_classes))
-        run.teacher_accuracy = run.evaluate()["teacher_accuracy"]
-        print(f"Teacher: {settings.teacher}, {run.teacher_accuracy:.1%} on the test part.")
+        _teach(run, _given_teacher(settings, run.train.num_classes))
     return run
 
 
@@ -139,8 +143,9 @@ def without_teacher(run):
         A `Run`.
     """
     keras.utils.set_random_seed(run.settings.seed)
-    settings = dataclasses.replace(run.settings, distillation="none")
-    plain = dataclasses.replace(run, settings=settings, directory=run.directory / "without_teacher", waiting=Waiting())
+    settings = dataclasses.replace(run.settings, distillation="none", teacher_cache=None)
+    plain = dataclasses.replace(run, settings=settings, directory=run.directory / "without_teacher")
+    plain.waiting, plain.cache = Waiting(), None
     plain.student = _student(plain)
     plain.model = _plain(plain)
     return plain
@@ -176,6 +181,19 @@ def _usual_size(settings, data):
 def _sized(data, image_size, crop_scale):
     """Images in memory that are only resized: once, and not whenever they are asked for."""
     return data.resized(image_size) if isinstance(data, ImageData) and crop_scale is None else data
+
+
+def _teach(run, teacher):
+    """Makes the model to fit, with the teacher or with its stored answers."""
+    settings = run.settings
+    if settings.teacher_cache:
+        run.cache, run.teacher_accuracy = open_cache(run, teacher)
+        run.model = _distiller(run, None)
+        return
+    run.model = _distiller(run, teacher)
+    if run.teacher_accuracy is None:
+        run.teacher_accuracy = run.evaluate()["teacher_accuracy"]
+        print(f"Teacher: {settings.teacher}, {run.teacher_accuracy:.1%} on the test part.")
 
 
 def _student(run):

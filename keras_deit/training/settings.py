@@ -33,6 +33,8 @@ class Settings:
             trained first.
         teacher_outputs, teacher_image_size, teacher_value_range, teacher_mean, teacher_std: See `keras_deit.Teacher`;
             with none of the last three set, a teacher at a path takes images normalised as the student's.
+        teacher_cache: Directory of the teacher's stored answers, which are asked for once; see `keras_deit.data.TeacherCache`.
+        teacher_cache_top: Number of classes whose log-probabilities are stored for soft distillation.
         patch_size: Side of a patch; None means one that suits the image size.
         steps_per_epoch: None means the whole dataset.
         precision: `"float32"`, `"bfloat16"` or `"float16"` (mixed).
@@ -60,6 +62,8 @@ class Settings:
     teacher_value_range: tuple | None
     teacher_mean: tuple | None
     teacher_std: tuple | None
+    teacher_cache: str | None
+    teacher_cache_top: int
     patch_size: int | None
     steps_per_epoch: int | None
     precision: str
@@ -106,6 +110,7 @@ _DEFAULTS = {
     **dict.fromkeys(_FIELDS),
     "dataset": "digits",
     "pipeline": "auto",
+    "teacher_cache_top": 20,
     "check_images": True,
     "skip_images": LOST,
     "max_skipped": 0.05,
@@ -239,7 +244,7 @@ def _check(settings):
 _RANGES = (
     (
         (
-            *("epochs", "batch_size", "steps_per_epoch", "image_size", "patch_size", "teacher_image_size", "num_workers"),
+            *("epochs", "batch_size", "steps_per_epoch", "image_size", "patch_size", "teacher_image_size", "num_workers", "teacher_cache_top"),
             *("learning_rate", "learning_rate_batch", "temperature", "clip_norm"),
         ),
         lambda value: value > 0,
@@ -272,11 +277,14 @@ def _check_type(field, value):
 
 def _check_teacher(settings):
     if settings.distillation == "none":
-        given = [name for name in ("compare", "attention_weight", "alpha", "teacher") if getattr(settings, name)]
+        about_teacher = ("compare", "attention_weight", "alpha", "teacher", "teacher_cache")
+        given = [name for name in about_teacher if getattr(settings, name)]
         if given:
             raise ValueError(f"`{given[0]}` is about a teacher, and there is none: choose hard or soft distillation.")
+    if settings.teacher_cache and settings.attention_weight:
+        raise ValueError("`attention_weight` needs the teacher itself, whose attention maps are not stored in a teacher cache.")
     if settings.teacher is None:
-        options = [field.name for field in dataclasses.fields(settings) if field.name.startswith("teacher_")]
+        options = [f"teacher_{name}" for name in ("outputs", "image_size", "value_range", "mean", "std")]
         given = [name for name in options if getattr(settings, name) is not None]
         if given:
             raise ValueError(f"`{given[0]}` describes a teacher of your own. Which one? Pass --teacher as well.")
