@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 import keras_deit
+from keras_deit import data_benchmark
 from keras_deit.models import DeiT, DeiTClassifier, get_variant
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -26,7 +27,7 @@ PEAKS = {("H200", "bfloat16"): 989.5e12}  # FLOP/s of dense products, by device 
 DESCRIPTION = """\
 Time a variant beside KerasHub's DeiT on the same backend, and on PyTorch beside transformers' and timm's where they can
 be imported. Each round times all of them in turn, and the ratios are taken within a round. On a GPU, PyTorch's are timed
-under torch.compile as well."""
+under torch.compile as well. `benchmark data` times the input pipeline: see its own --help."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +128,9 @@ def main(arguments=None):
     Returns:
         The exit status.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["data"]:
+        return data_benchmark.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="keras-deit benchmark", description=DESCRIPTION)
     add_options(parser)
     try:

@@ -16,6 +16,7 @@ TESTS = pathlib.Path(__file__).parent
 ROWS = [
     ["cli"],
     ["training", "benchmark"],
+    ["data_benchmark"],
     ["export", "explain", "data"],
     ["distiller", "teacher", "recipes", "models"],
     ["weights"],
@@ -32,6 +33,7 @@ MAY_NAME_A_FRAMEWORK = (
     "export/",
     "training/strategy.py",
     "benchmark.py",
+    "data_benchmark.py",
     "weights/files.py",
 )
 COVERED_ELSEWHERE = {
@@ -45,6 +47,16 @@ COVERED_ELSEWHERE = {
     "recipes/transfer.py": "recipes/test_recipes.py",
     "recipes/small_data.py": "recipes/test_recipes.py",
     "recipes/recipe.py": "recipes/test_recipes.py",
+    "cli/options.py": "cli/test_train.py",
+    "data/operations.py": "data/test_pillow_ops.py",
+    "data/pillow_views.py": "data/test_feed.py",
+    "data/tensorflow_views.py": "data/test_feed.py",
+    "data/tensorflow_pipeline.py": "data/test_feed.py",
+    "data/grain_pipeline.py": "data/test_feed.py",
+    "data/sources.py": "data/test_datasets.py",
+    "pictures.py": "test_image_processor.py",
+    "training/teacher_cache.py": "cli/test_train.py",
+    "training/images.py": "cli/test_train.py",
     "training/build.py": "cli/test_train.py",
     "training/run.py": "cli/test_train.py",
     "training/report.py": "cli/test_train.py",

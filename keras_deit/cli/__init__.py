@@ -4,20 +4,29 @@ import sys
 
 import keras_deit
 from keras_deit import benchmark
-from keras_deit.cli import convert, predict, train
+from keras_deit.cli import convert, predict, show_data, train, validate_data
 
-COMMANDS = {"train": train.main, "predict": predict.main, "convert": convert.main, "benchmark": benchmark.main}
-PLANNED = ("evaluate", "explain", "export", "show-data", "validate-data")
+COMMANDS = {
+    "train": train.main,
+    "predict": predict.main,
+    "convert": convert.main,
+    "show-data": show_data.main,
+    "validate-data": validate_data.main,
+    "benchmark": benchmark.main,
+}
+PLANNED = ("evaluate", "explain", "export")
 USAGE = """\
 usage: keras-deit COMMAND [options]
 
 Data-efficient image transformers in Keras 3.
 
 commands:
-  train       distil a student from a teacher
-  predict     classify pictures
-  convert     weights from and to timm, the official code, transformers and Keras
-  benchmark   time a variant beside its peers
+  train          distil a student from a teacher, or train it on labels alone
+  predict        classify pictures
+  convert        weights from and to timm, the official code, transformers and Keras
+  show-data      draw training images as the student will see them
+  validate-data  find the pictures of a dataset that cannot be read
+  benchmark      time a variant, or the input pipeline, beside its peers
 
 `keras-deit COMMAND --help` lists the options, `keras-deit --version` says which this is. The backend is that of
 KERAS_BACKEND."""

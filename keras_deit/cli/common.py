@@ -1,10 +1,29 @@
 """What the commands share."""
 
+import argparse
 import functools
 import sys
 import warnings
 
 INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
+
+
+def make_parser(name, description):
+    """A parser of a command's options, which are never abbreviated.
+
+    Args:
+        name: The command's name.
+        description: Text, whose lines stay as they are.
+
+    Returns:
+        An `argparse.ArgumentParser`.
+    """
+    return argparse.ArgumentParser(
+        prog=f"keras-deit {name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def reporting(name):

@@ -1,11 +1,10 @@
 """`keras-deit convert`: weights from one framework's files to another's."""
 
-import argparse
 import pathlib
 import sys
 
 from keras_deit import weights
-from keras_deit.cli.common import reporting
+from keras_deit.cli.common import make_parser, reporting
 from keras_deit.extras import require
 from keras_deit.files import replacing
 from keras_deit.models import pretrained
@@ -47,12 +46,7 @@ def main(arguments=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
-        prog="keras-deit convert",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser("convert", DESCRIPTION)
     parser.add_argument(
         "source",
         metavar="SOURCE",

@@ -1,13 +1,12 @@
 """`keras-deit predict`: what a model says of pictures."""
 
-import argparse
 import pathlib
 import sys
 
 import keras
 
 from keras_deit import imagenet
-from keras_deit.cli.common import reporting
+from keras_deit.cli.common import make_parser, reporting
 from keras_deit.extras import require
 from keras_deit.image_processor import ImageProcessor
 from keras_deit.models import find_preset, pretrained
@@ -81,12 +80,7 @@ def _print_answers(model, images, names, top):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
-        prog="keras-deit predict",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser("predict", DESCRIPTION)
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="JPEG, PNG or whatever else Pillow reads; or a directory of them"
     )

@@ -50,7 +50,9 @@ class Augmentation:
     def __post_init__(self):
         scale = self.crop_scale
         if scale is not None and not (len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1):
-            raise ValueError(f"`crop_scale` must be two shares in 0..1, the smaller one first. Received: crop_scale={scale}")
+            raise ValueError(
+                f"`crop_scale` must be two shares in 0..1, the smaller one first. Received: crop_scale={scale}"
+            )
         for name in ("flip", "erasing", "color_jitter"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"`{name}` must lie in 0..1. Received: {name}={getattr(self, name)}")

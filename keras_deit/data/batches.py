@@ -69,6 +69,7 @@ class Batches(keras.utils.PyDataset):
         self._views = Views(image_size, mean, std, crop_ratio)
         if training:
             self.plan = Plan(len(data), batch_size, image_size, augmentation, seed, steps, shard, num_shards)
+            self.plan.check()
         else:
             self.plan = None
             self._evaluation = evaluation_batches(len(data), batch_size, multiple_of)
@@ -99,7 +100,9 @@ class Batches(keras.utils.PyDataset):
             images.append(self._views.for_training(image, row, self.augmentation))
             labels.append(label)
         images, labels = np.stack(images), one_hot(labels, self.data.num_classes)
-        return mix(images, labels, *self.plan.mixing(self.epoch, index)) if self.augmentation.mixes else (images, labels)
+        return (
+            mix(images, labels, *self.plan.mixing(self.epoch, index)) if self.augmentation.mixes else (images, labels)
+        )
 
     def _shifted(self, index):
         chosen, _ = self.plan.views(self.epoch, index)

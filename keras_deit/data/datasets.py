@@ -89,7 +89,9 @@ def _load_folder(path, split, class_names):
     is_divided = bool(divided) and any((path / folder).is_dir() for folder in FOLDERS["train"])
     root = divided[0] if is_divided else path
     names = [folder.name for folder in sorted(root.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
-    rows = [(file, name) for name in names for file in sorted((root / name).rglob("*")) if file.suffix.lower() in ENDINGS]
+    rows = [
+        (file, name) for name in names for file in sorted((root / name).rglob("*")) if file.suffix.lower() in ENDINGS
+    ]
     if not rows:
         raise ValueError(
             f"The folder {str(root)!r} holds no pictures in class folders, such as {str(root / 'cat' / '1.jpg')!r}. "
@@ -104,7 +106,9 @@ def _load_table(path, split, class_names):
             table = csv.DictReader(file)
             missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
             if missing:
-                raise ValueError(f"The table {str(path)!r} has no column {missing[0]!r}. It needs: {', '.join(COLUMNS)}")
+                raise ValueError(
+                    f"The table {str(path)!r} has no column {missing[0]!r}. It needs: {', '.join(COLUMNS)}"
+                )
             rows = [row for row in table if row["path"]]
     except OSError as error:
         raise ValueError(f"The table {str(path)!r} cannot be read: {error.strerror}.") from error

@@ -104,7 +104,6 @@ class Feed:
             batches = add(batches, answers if is_dataset else answers())
         return tensorflow_pipeline.timed(batches, waiting) if is_dataset else waiting.timed(batches)
 
-
     def _training(self, plan, epoch, batch):
         pipeline = self._pipeline(plan.augmentation)
         normalisation = dict(mean=self.mean, std=self.std, crop_ratio=self.crop_ratio)

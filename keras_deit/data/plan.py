@@ -18,9 +18,6 @@ class Plan:
         seed: Integer.
         steps: Batches in an epoch; None means all whole ones. More than there are begin again, in another order.
         shard, num_shards: Which of how many processes this is.
-
-    Raises:
-        ValueError: If there are fewer views than a batch takes, or mixing has an odd batch.
     """
 
     num_examples: int
@@ -32,7 +29,8 @@ class Plan:
     shard: int = 0
     num_shards: int = 1
 
-    def __post_init__(self):
+    def check(self):
+        """Raises a ValueError if there are fewer views than a batch takes, or mixing has an odd batch."""
         if not self.available:
             raise ValueError(
                 f"A batch of {self.batch_size} images cannot be drawn from the {self.num_examples} of the "

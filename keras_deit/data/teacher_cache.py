@@ -137,13 +137,17 @@ class TeacherCache:
             with np.load(path, allow_pickle=False) as file:  # which compares the checksums of the archive
                 stored = dict(file)
         except FileNotFoundError as error:
-            raise ValueError(f"The teacher's answers for epoch {epoch + 1} are not stored: no file {str(path)!r}.") from error
+            raise ValueError(
+                f"The teacher's answers for epoch {epoch + 1} are not stored: no file {str(path)!r}."
+            ) from error
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(f"The stored answers {str(path)!r} are damaged ({error}). Delete the file to ask again.") from error
+            raise ValueError(
+                f"The stored answers {str(path)!r} are damaged ({error}). Delete the file to ask again."
+            ) from error
         width = self.top or 1
         expected = {"classes"} if self.top is None else {"classes", "log_probabilities"}
         if set(stored) != expected or any(values.shape != (views, width) for values in stored.values()):
-            raise ValueError(f"The stored answers {str(path)!r} are not of this run. Delete the file to ask again.")
+            raise ValueError(f"The stored answers {str(path)!r} are not of this run. Delete it to ask again.")
         if stored["classes"].max() >= self.num_classes:
             raise ValueError(f"The stored answers {str(path)!r} name classes that there are not.")
         return stored

@@ -115,13 +115,19 @@ def _mixing(plan, epoch, batch):
     """Share and box of every batch; a box without rows stands for blending."""
     for place in itertools.count(epoch * plan.num_batches + batch):
         share, box = plan.mixing(*divmod(place, plan.num_batches))
-        yield {"share": np.float32(share), "box": np.array(box or (0, 0, 0, 0), "int32"), "blends": np.bool_(box is None)}
+        yield {
+            "share": np.float32(share),
+            "box": np.array(box or (0, 0, 0, 0), "int32"),
+            "blends": np.bool_(box is None),
+        }
 
 
 def _from_generator(tf, generate):
     first = next(generate())
     signature = {
-        name: tf.TensorSpec((None, *value.shape[1:]) if name not in ("share", "box", "blends") else value.shape, value.dtype)
+        name: tf.TensorSpec(
+            (None, *value.shape[1:]) if name not in ("share", "box", "blends") else value.shape, value.dtype
+        )
         for name, value in first.items()
     }
     return tf.data.Dataset.from_generator(generate, output_signature=signature)

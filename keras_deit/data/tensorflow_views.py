@@ -10,7 +10,6 @@ from keras_deit.data.augmentation import noise_table
 from keras_deit.data.regions import crop
 from keras_deit.pictures import is_upright, read_picture
 
-
 AS_PILLOW = "INTEGER_ACCURATE"  # how a JPEG is decoded to the same pixels
 EXIF_WITHIN = 28  # bytes, of which the last four say "Exif" where it follows after JFIF's own
 
@@ -57,8 +56,12 @@ class Views:
                 with tf.init_scope():
                     self._noise = tf.constant(noise_table())
             box, begin = numbers["erased"], numbers["noise"]
-            noise = lambda: tf.reshape(tf.slice(self._noise, [begin], [image.shape.num_elements()]), image.shape)
-            image = tf.cond(box[2] > 0, lambda: self._erase(image, noise(), box), lambda: image)
+            size = [image.shape.num_elements()]
+            image = tf.cond(
+                box[2] > 0,
+                lambda: self._erase(image, tf.reshape(tf.slice(self._noise, [begin], size), image.shape), box),
+                lambda: image,
+            )
         return tf.ensure_shape(image, (*self.image_size, 3))
 
     def for_evaluation(self, image):

@@ -46,6 +46,13 @@ class Report:
         """Number of pictures of each kind that was found."""
         return dict(collections.Counter(kind for kinds in self.problems.values() for kind in kinds))
 
+    def joined(self, others):
+        """One report of this and of other parts of the dataset."""
+        problems = dict(self.problems)
+        for other in others:
+            problems |= other.problems
+        return Report(self.dataset, self.checked + sum(other.checked for other in others), problems)
+
     def having(self, kinds):
         """Set of the paths with a problem of the given kinds."""
         return {path for path, found in self.problems.items() if set(found) & set(kinds)}

@@ -1,5 +1,6 @@
 """Pictures and reports about a run."""
 
 from keras_deit.explain.curves import draw_curves
+from keras_deit.explain.grid import draw_grid
 
-__all__ = ["draw_curves"]
+__all__ = ["draw_curves", "draw_grid"]

@@ -42,7 +42,9 @@ class DeiT(TransformerMembers, ImageModel):
         Touvron et al., 2020 (arXiv 2012.12877), section 4, "Distillation through attention".
     """
 
-    def __init__(self, num_classes=1000, dtype=None, name="deit", trainable=True, class_names=None, **backbone_arguments):
+    def __init__(
+        self, num_classes=1000, dtype=None, name="deit", trainable=True, class_names=None, **backbone_arguments
+    ):
         if class_names is not None and len(class_names) != num_classes:
             raise ValueError(f"Every class has one name. Received: num_classes={num_classes}, {len(class_names)} names")
         policy = keras.dtype_policies.get(dtype)

@@ -72,9 +72,9 @@ class Run:
         answers = functools.partial(self.cache.following, epoch) if self.cache else None
         return self.feed(self.train).training(self.plan, self.waiting, epoch, answers=answers)
 
-    def first_batch(self):
-        """Images and labels of the first training batch, as arrays."""
-        return keras.tree.map_structure(np.asarray, next(iter(self.training_batches())))
+    def first_batch(self, epoch=0):
+        """What `fit` is fed with first in an epoch, as arrays."""
+        return keras.tree.map_structure(np.asarray, next(iter(self.training_batches(epoch))))
 
     def test_batches(self):
         """Every test image once."""
@@ -115,21 +115,31 @@ def build(settings, directory, num_replicas=1):
             f"Which teacher? The convnet that a run trains by itself is for the digits, and this is {settings.dataset!r}. "
             "Pass --teacher, or --distillation none for labels alone."
         )
-    (train, skipped), (test, skipped_in_test) = (load_images(settings, split) for split in ("train", "test"))
-    image_size = settings.image_size or _usual_size(settings, train)
-    data = [_sized(data, image_size, settings.crop_scale) for data in (train, test)]
-    skipped = {"train": skipped, "test": skipped_in_test}
-    run = Run(settings, directory, num_replicas, *data, skipped, height_and_width(image_size))
-    run.plan.num_batches  # raises if there are too few images, before anything long begins
+    run = build_data(settings, directory, num_replicas)
     keras.utils.set_random_seed(settings.seed)
     run.student = _student(run)
     if settings.distillation == "none":
         run.model = _plain(run)
     elif settings.teacher is None:
+        train, test = (load_images(settings, split)[0] for split in ("train", "test"))  # at their own size
         convnet, run.teacher_accuracy = trained_convnet(train, test, num_replicas, settings.seed)
         _teach(run, _normalised_as_student(convnet, image_size=train.images.shape[1:3]))
     else:
-        _teach(run, _given_teacher(settings, run.train.num_classes))
+        _teach(run, given_teacher(settings, run.train.num_classes))
+    return run
+
+
+def build_data(settings, directory=None, num_replicas=1):
+    """Loads the images of a run and plans its batches; arguments, returns and raises as those of `build`.
+
+    The `Run` has neither student nor model yet.
+    """
+    (train, skipped), (test, skipped_in_test) = (load_images(settings, split) for split in ("train", "test"))
+    image_size = settings.image_size or _usual_size(settings, train)
+    data = [_sized(data, image_size, settings.crop_scale) for data in (train, test)]
+    skipped = {"train": skipped, "test": skipped_in_test}
+    run = Run(settings, directory, num_replicas, *data, skipped, height_and_width(image_size))
+    run.plan.check()  # before anything long begins
     return run
 
 
@@ -224,7 +234,19 @@ def _from_weights(settings, options):
         return DeiT.from_preset(file, **options)
 
 
-def _given_teacher(settings, num_classes):
+def given_teacher(settings, num_classes):
+    """The teacher that the settings name.
+
+    Args:
+        settings: `Settings`.
+        num_classes: The student's.
+
+    Returns:
+        A `Teacher`.
+
+    Raises:
+        ValueError: If there is none of that name, or it is for other classes.
+    """
     preset_classes = len(imagenet.class_names())
     if find_preset(settings.teacher) and num_classes != preset_classes:  # before it is downloaded
         raise ValueError(

@@ -34,8 +34,8 @@ def load_images(settings, split):
     share = len(left_out) / len(data)
     if share > settings.max_skipped:
         raise ValueError(
-            f"{len(left_out)} of the {len(data)} pictures of {data.name!r} ({split}) cannot be used, more than --max-skipped "
-            f"{settings.max_skipped:g}:\n{named}\n`keras-deit validate-data {settings.dataset}` names all of them."
+            f"{len(left_out)} of the {len(data)} pictures of {data.name!r} ({split}) cannot be used, more than "
+            f"--max-skipped {settings.max_skipped:g}:\n{named}\n`keras-deit validate-data {settings.dataset}` names all of them."
         )
     if left_out:
         more = f"\n  and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""

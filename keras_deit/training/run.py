@@ -131,7 +131,9 @@ def _fit(run, title, stop, resume):
         if run.settings.ema_decay is not None:
             callbacks.append(KeepWeights())
         schedule = dict(epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False)
-        run.model.fit(run.training_batches(epoch=done), validation_data=validation, callbacks=callbacks, verbose=0, **schedule)
+        run.model.fit(
+            run.training_batches(epoch=done), validation_data=validation, callbacks=callbacks, verbose=0, **schedule
+        )
     return history
 
 

@@ -20,7 +20,8 @@ class Settings:
 
     Attributes:
         variant: Name of a variant.
-        weights: Trained weights to begin with: what `keras_deit.DeiT.from_preset` takes, or a `.keras` file; None for fresh ones.
+        weights: Trained weights to begin with: what `keras_deit.DeiT.from_preset` takes, or a `.keras` file; None for fresh
+            ones.
         dataset, data_dir: See `keras_deit.data.load`.
         class_names: Names of the classes in the order of the labels; None means the dataset's.
         pipeline, num_workers: See `keras_deit.data.Feed`.
@@ -33,7 +34,7 @@ class Settings:
             trained first.
         teacher_outputs, teacher_image_size, teacher_value_range, teacher_mean, teacher_std: See `keras_deit.Teacher`;
             with none of the last three set, a teacher at a path takes images normalised as the student's.
-        teacher_cache: Directory of the teacher's stored answers, which are asked for once; see `keras_deit.data.TeacherCache`.
+        teacher_cache: Directory of the teacher's stored answers, see `keras_deit.data.TeacherCache`.
         teacher_cache_top: Number of classes whose log-probabilities are stored for soft distillation.
         patch_size: Side of a patch; None means one that suits the image size.
         steps_per_epoch: None means the whole dataset.
@@ -244,7 +245,16 @@ def _check(settings):
 _RANGES = (
     (
         (
-            *("epochs", "batch_size", "steps_per_epoch", "image_size", "patch_size", "teacher_image_size", "num_workers", "teacher_cache_top"),
+            *(
+                "epochs",
+                "batch_size",
+                "steps_per_epoch",
+                "image_size",
+                "patch_size",
+                "teacher_image_size",
+                "num_workers",
+                "teacher_cache_top",
+            ),
             *("learning_rate", "learning_rate_batch", "temperature", "clip_norm"),
         ),
         lambda value: value > 0,
@@ -282,7 +292,9 @@ def _check_teacher(settings):
         if given:
             raise ValueError(f"`{given[0]}` is about a teacher, and there is none: choose hard or soft distillation.")
     if settings.teacher_cache and settings.attention_weight:
-        raise ValueError("`attention_weight` needs the teacher itself, whose attention maps are not stored in a teacher cache.")
+        raise ValueError(
+            "`attention_weight` needs the teacher itself, whose attention maps are not stored in a teacher cache."
+        )
     if settings.teacher is None:
         options = [f"teacher_{name}" for name in ("outputs", "image_size", "value_range", "mean", "std")]
         given = [name for name in options if getattr(settings, name) is not None]

@@ -52,7 +52,9 @@ def open_cache(run, teacher):
     if not cache.is_whole():
         _fill(cache, run, answers)
     if not cache.facts():
-        cache.remember(accuracy=answers.evaluate(run.test_batches(), verbose=0, return_dict=True)["categorical_accuracy"])
+        cache.remember(
+            accuracy=answers.evaluate(run.test_batches(), verbose=0, return_dict=True)["categorical_accuracy"]
+        )
     return cache, cache.facts()["accuracy"]
 
 

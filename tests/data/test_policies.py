@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from keras_deit.data.randaugment import NOTHING, OPERATIONS, draw
 
 NUM_DRAWS = 10_000

@@ -1,0 +1,72 @@
+"""`keras-deit show-data`: a grid of training images as the student will see them."""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_deit.cli.common import make_parser, reporting
+from keras_deit.cli.options import add_data_options, add_model_options, add_teacher_options, add_training_options
+from keras_deit.explain import draw_grid
+from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.training.build import build_data, given_teacher
+from keras_deit.training.settings import resolve
+
+VARIANT = "deit_ti"  # whose name matters for nothing but the size of the images
+COLUMNS = 8
+LEAST_SHARE = 0.005  # of a label that is named
+
+DESCRIPTION = """\
+Draw a batch of training images as the student will see them: cropped, augmented and mixed, with their labels and, if a
+teacher is named, what it says of them. The options are those of `keras-deit train`."""
+
+
+@reporting("show-data")
+def main(arguments=None):
+    """Runs the command.
+
+    Args:
+        arguments: List of strings; None means those of the process.
+
+    Returns:
+        The exit status: 0; 2 for bad input; 130 after Ctrl-C.
+    """
+    options = vars(_parser().parse_args(arguments))
+    output, epoch, config = (options.pop(name) for name in ("output", "epoch", "config"))
+    options["variant"] = options["variant"] or VARIANT
+    settings = resolve({**options, "distillation": "hard" if options["teacher"] else "none"}, config)
+    run = build_data(settings)
+    images, labels = run.first_batch(epoch)
+    words = [_labels(row, run.train.class_names) for row in labels]
+    if settings.teacher:
+        logits = given_teacher(settings, run.train.num_classes)(images, IMAGENET_MEAN, IMAGENET_STD)
+        answers = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+        names = run.train.class_names
+        words = [
+            f"{text}\nteacher: {names[row.argmax()]} {row.max():.0%}" for text, row in zip(words, answers, strict=True)
+        ]
+    path = draw_grid(images, words, pathlib.Path(output), COLUMNS, IMAGENET_MEAN, IMAGENET_STD)
+    print(
+        f"{path}: {len(images)} of {len(run.train):,} images of {run.train.name}, recipe {settings.recipe}, epoch {epoch + 1}"
+    )
+
+
+def _labels(row, names):
+    """A mixed label in words."""
+    if not row.any():
+        return "no label"
+    shares = [(row[place], names[place]) for place in np.argsort(-row)[:2] if row[place] > LEAST_SHARE]
+    return " + ".join(name if share > 1 - LEAST_SHARE else f"{name} {share:.0%}" for share, name in shares)
+
+
+def _parser():
+    parser = make_parser("show-data", DESCRIPTION)
+    add_model_options(parser)
+    add_data_options(parser)
+    add_teacher_options(parser)
+    add_training_options(parser)
+    group = parser.add_argument_group("picture")
+    group.add_argument("--output", default="data.png", metavar="FILE.png", help="default: data.png")
+    group.add_argument("--epoch", type=int, default=0, metavar="N", help="whose views are shown, from 0; default: 0")
+    group.add_argument("--config", metavar="FILE.toml", help="settings, such as the config.toml of a run")
+    return parser
