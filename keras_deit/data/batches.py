@@ -135,7 +135,7 @@ def evaluation_batches(num_examples, batch_size, multiple_of=1):
     Example:
 
     >>> [weights.tolist() for _, weights in evaluation_batches(4, batch_size=3, multiple_of=2)]
-    [[1.0, 1.0, 1.0], [1.0, 0.0]]
+    [[1.25, 1.25, 1.25], [1.25, 0.0]]
     """
     padding = -(num_examples % batch_size) % multiple_of
     indices = np.concatenate([np.arange(num_examples), np.zeros(padding, int)])

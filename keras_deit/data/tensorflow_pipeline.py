@@ -158,13 +158,15 @@ def _one_hot(tf, label, num_classes):
 
 
 def _mixed(images, labels, share, box, blends):
+    """See `keras_deit.data.mixing.mix`; in rows, which compile to faster loops than a last axis of three."""
     tf = tensorflow()
-    height, width = images.shape[1:3]
-    rows, columns = tf.range(height)[:, None, None], tf.range(width)[:, None]
+    batch, height, width, _ = images.shape
+    rows, columns = tf.range(height)[:, None], tf.constant(np.repeat(np.arange(width, dtype="int32"), 3))
     is_cut = (rows >= box[0]) & (rows < box[1]) & (columns >= box[2]) & (columns < box[3])
     own = tf.where(blends, share, 1 - tf.cast(is_cut, tf.float32))
-    images = images * own + tf.reverse(images, [0]) * (1 - own)
-    return images, labels * share + tf.reverse(labels, [0]) * (1 - share)
+    flat = tf.reshape(images, (batch, height, 3 * width))
+    mixed = flat * own + tf.reverse(flat, [0]) * (1 - own)
+    return tf.reshape(mixed, images.shape), labels * share + tf.reverse(labels, [0]) * (1 - share)
 
 
 def _with_threads(tf, dataset, threads):

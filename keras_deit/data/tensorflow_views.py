@@ -50,19 +50,9 @@ class Views:
         image = self._pixels(resized, numbers["flip"])
         if "operations" in numbers:
             image = tensorflow_ops.apply(image, numbers["operations"], numbers["arguments"])
-        image = self._normalize(image)
         if augmentation.erasing:
-            if self._noise is None:
-                with tf.init_scope():
-                    self._noise = tf.constant(noise_table())
-            box, begin = numbers["erased"], numbers["noise"]
-            size = [image.shape.num_elements()]
-            image = tf.cond(
-                box[2] > 0,
-                lambda: self._erase(image, tf.reshape(tf.slice(self._noise, [begin], size), image.shape), box),
-                lambda: image,
-            )
-        return tf.ensure_shape(image, (*self.image_size, 3))
+            return self._erase(image, numbers["erased"], self._noise_from(numbers["noise"], numbers["erased"][2] > 0))
+        return self._normalize(image)
 
     def for_evaluation(self, image):
         """A view as `keras_deit.ImageProcessor` makes it; arguments and result as those of `for_training`."""
@@ -167,11 +157,28 @@ class Views:
 
     def _normalized(self, pixels):
         tf, (height, width) = self._tf, self.image_size
-        values = tf.cast(tf.reshape(pixels, (height, 3 * width)), tf.float32)
-        return tf.reshape((values - self._mean) / self._std, (height, width, 3))
+        return tf.reshape(self._normalized_rows(pixels), (height, width, 3))
 
-    def _erased(self, image, noise, box):
+    def _normalized_rows(self, pixels):
+        """`(height, 3 * width)`, which compiles to faster loops than a last axis of three."""
         tf, (height, width) = self._tf, self.image_size
-        rows, columns = tf.range(height)[:, None, None], tf.range(width)[:, None]
+        values = tf.cast(tf.reshape(pixels, (height, 3 * width)), tf.float32)
+        return (values - self._mean) / self._std
+
+    def _noise_from(self, begin, is_needed):
+        """`(height, 3 * width)` of the table of noise from a place on; zeros where it is not needed."""
+        tf, (height, width) = self._tf, self.image_size
+        if self._noise is None:
+            with tf.init_scope():
+                self._noise, self._no_noise = tf.constant(noise_table()), tf.zeros((height, 3 * width))
+
+        def part():
+            return tf.reshape(tf.slice(self._noise, [begin], [height * 3 * width]), (height, 3 * width))
+
+        return tf.cond(is_needed, part, lambda: self._no_noise)
+
+    def _erased(self, pixels, box, noise):
+        tf, (height, width) = self._tf, self.image_size
+        rows, columns = tf.range(height)[:, None], tf.constant(np.repeat(np.arange(width, dtype="int32"), 3))
         inside = (rows >= box[0]) & (rows < box[0] + box[2]) & (columns >= box[1]) & (columns < box[1] + box[3])
-        return tf.where(inside, noise, image)
+        return tf.reshape(tf.where(inside, noise, self._normalized_rows(pixels)), (height, width, 3))

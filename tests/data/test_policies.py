@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from keras_deit.data.randaugment import NOTHING, OPERATIONS, draw
+
+from keras_deit.data.operations import NAMES, NOTHING, number
+from keras_deit.data.policies import RANDAUGMENT, ColorJitter, RandAugment, ThreeAugment, parse
 
 NUM_DRAWS = 10_000
-CHI_SQUARE_999 = {14: 36.1, 1: 10.8}  # which chance exceeds once in a thousand, by degrees of freedom
+CHI_SQUARE_999 = {14: 36.1, 5: 20.5, 2: 13.8, 1: 10.8}  # which chance exceeds once in a thousand, by degrees of freedom
 
 # timm's functions from a level, and the arguments that they give at levels 0, 5 and 10 ("inc1"; signs apart).
 RANGES = {
@@ -29,9 +31,7 @@ RANGES = {
 
 @pytest.fixture(scope="module")
 def draws():
-    rng = np.random.default_rng(0)
-    operations, arguments = zip(*(draw(rng) for _ in range(NUM_DRAWS)), strict=True)
-    return np.array(operations), np.array(arguments)
+    return RandAugment()(np.random.default_rng(0).random((NUM_DRAWS, 10)))
 
 
 def chi_square(counts, expected):
@@ -39,34 +39,65 @@ def chi_square(counts, expected):
 
 
 def test_the_operations_and_their_ranges_are_the_published_ones():
-    received = {one.name: tuple(one.argument(level) for level in (0, 5, 10)) for one in OPERATIONS}
+    received = {one.name: tuple(one.argument(np.array([0.0, 5.0, 10.0]))) for one in RANDAUGMENT}
     assert {name: pytest.approx(values) for name, values in RANGES.items()} == received
 
 
 def test_every_operation_is_equally_often_drawn_and_applied_half_of_the_time(draws):
     for place in (0, 1):
         counts = np.bincount(draws[0][:, place], minlength=NOTHING + 1)
-        applied = np.array([counts[NOTHING], counts[:NOTHING].sum()])
+        chosen = counts[[number(one.operation) for one in RANDAUGMENT]]
+        applied = np.array([counts[NOTHING], chosen.sum()])
+        assert applied.sum() == NUM_DRAWS
         assert chi_square(applied, NUM_DRAWS / 2) < CHI_SQUARE_999[1]
-        assert chi_square(counts[:NOTHING], applied[1] / len(OPERATIONS)) < CHI_SQUARE_999[14]
+        assert chi_square(chosen, applied[1] / len(RANDAUGMENT)) < CHI_SQUARE_999[14]
     same = (draws[0][:, 0] == draws[0][:, 1]) & (draws[0][:, 0] != NOTHING)
     assert same.mean() == pytest.approx(0.25 / 15, abs=0.005)  # with replacement
 
 
 def test_levels_are_normal_and_clipped_and_signs_even(draws):
-    names = [one.name for one in OPERATIONS]
-    rotations = draws[1][draws[0] == names.index("Rotate")] / 3  # back to levels
+    rotations = draws[1][draws[0] == number("Rotate")] / 3  # back to levels
     assert (rotations > 0).mean() == pytest.approx(0.5, abs=0.1)
     assert np.abs(rotations).max() == pytest.approx(10.0)  # what was clipped
     inside = np.abs(rotations)[np.abs(rotations) < 9.9]
     assert np.median(np.abs(rotations)) == pytest.approx(9.0, abs=0.1)
     assert inside.std() == pytest.approx(0.47, abs=0.05)  # 0.5, cut off above
-    factors = draws[1][draws[0] == names.index("ColorIncreasing")]
+    factors = draws[1][draws[0] == number("Color")]
     assert factors.min() == pytest.approx(0.1)
     assert factors.max() == pytest.approx(1.9)
     assert ((factors > 1.6) | (factors < 0.4)).all()
 
 
-def test_the_same_generator_draws_the_same():
-    for one, two in zip(draw(np.random.default_rng(3)), draw(np.random.default_rng(3)), strict=True):
-        np.testing.assert_array_equal(one, two)
+def test_three_augment_takes_one_of_three():
+    operations, arguments = ThreeAugment()(np.random.default_rng(0).random((NUM_DRAWS, 2)))
+    counts = np.bincount(operations[:, 0], minlength=NOTHING)
+    chosen = counts[[number(name) for name in ("Grayscale", "Solarize", "GaussianBlur")]]
+    assert chosen.sum() == NUM_DRAWS
+    assert chi_square(chosen, NUM_DRAWS / 3) < CHI_SQUARE_999[2]
+    assert set(arguments[operations == number("Solarize")]) == {128}
+    radii = arguments[operations == number("GaussianBlur")]
+    shares = np.arange(0.1, 0.95, 0.1)
+    np.testing.assert_allclose(np.quantile(radii, shares), 0.1 + 1.9 * shares, atol=0.05)  # uniform
+
+
+def test_colour_jitter_has_its_factors_and_all_orders():
+    operations, arguments = ColorJitter(0.3)(np.random.default_rng(0).random((NUM_DRAWS, 4)))
+    orders, counts = np.unique(operations, axis=0, return_counts=True)
+    assert {NAMES[place] for place in orders[0]} == {"Brightness", "Contrast", "Color"}
+    assert chi_square(counts, NUM_DRAWS / 6) < CHI_SQUARE_999[5]
+    for name in ("Brightness", "Contrast", "Color"):
+        factors = arguments[operations == number(name)]
+        shares = np.arange(0.1, 0.95, 0.1)
+        np.testing.assert_allclose(np.quantile(factors, shares), 0.7 + 0.6 * shares, atol=0.02)
+
+
+def test_policies_are_spelled_as_in_timm():
+    assert parse("rand-m9-mstd0.5-inc1") == RandAugment()
+    assert parse("rand-m7-n3-p0.2-inc1") == RandAugment(7.0, 0.0, 3, 0.2)
+    assert isinstance(parse("3-augment"), ThreeAugment)
+
+
+@pytest.mark.parametrize("name", ["rand-m9-mstd0.5", "rand-m11-inc1", "rand-inc1", "rand-m9-inc1-x2", "augmix", "v0"])
+def test_other_policies_are_refused(name):
+    with pytest.raises(ValueError, match="rand-m9-mstd0.5-inc1.*Received: auto_augment"):
+        parse(name)
