@@ -18,6 +18,9 @@ TOGETHER = (
     "tests/models/test_presets.py",
     "tests/weights/test_files.py",
     "tests/weights/test_write.py",
+    "tests/data/test_datasets.py",
+    "tests/data/test_feed.py",
+    "tests/test_data_benchmark.py",
 )
 TOGETHER += ("-k", "not test_train or export")  # of the runs, those that export
 
@@ -52,7 +55,7 @@ def tests(session, backend):
 
 @nox.session
 def together(session):
-    """Exports to TensorFlow and LiteRT, PyTorch's files, transformers as the reference, the benchmark's peers."""
+    """Exports, PyTorch's files, transformers as the reference, TFDS and Grain, the benchmark's peers."""
     session.install(TORCH)
     session.install(".[dev]")
     for backend in ("tensorflow", "jax", "torch"):

@@ -43,7 +43,7 @@ def main(arguments=None):
     )
     if not hasattr(model, "num_classes"):
         raise ValueError(f"{options.preset!r} holds a {type(model).__name__}, which knows no classes.")
-    names = _class_names(options.class_names, model.num_classes)
+    names = _class_names(options.class_names, model)
     processor = _processor(options, model)
     unreadable = 0
     for start in range(0, len(pictures), BATCH):
@@ -104,12 +104,17 @@ def _parser():
     group = parser.add_argument_group("answers")
     group.add_argument("--top", type=int, default=5, metavar="K", help="number of classes to print; default: 5")
     group.add_argument(
-        "--class-names", metavar="FILE", help="one name a line; default: ImageNet's for 1,000 classes, else numbers"
+        "--class-names",
+        metavar="FILE",
+        help="one name a line; default: the model's own, or ImageNet's for 1,000 classes",
     )
     return parser
 
 
-def _class_names(file, num_classes):
+def _class_names(file, model):
+    num_classes = model.num_classes
+    if file is None and getattr(model, "class_names", None):
+        return model.class_names
     if file is None:
         return imagenet.class_names() if num_classes == 1000 else [f"class {index}" for index in range(num_classes)]
     names = pathlib.Path(file).read_text(encoding="utf-8").splitlines()

@@ -1,6 +1,7 @@
 """Datasets by name: the digits, folders of pictures, tables of them, TFDS."""
 
 import csv
+import dataclasses
 import difflib
 import pathlib
 
@@ -22,7 +23,8 @@ def load(name="digits", split="train", data_dir=None, class_names=None):
     Args:
         name: One of
             - `"digits"`: the 1,797 handwritten digits, 8×8 pixels, that scikit-learn ships;
-            - the path of a folder with a folder of pictures for each class, or with such folders under `train` and `val`;
+            - the path of a folder with a folder of pictures for each class, or with such folders under `train` and `val`
+              (pictures right under `train` have no label, and may be distilled);
             - the path of a CSV file with the columns `path` (from the file's own folder) and `label` (empty for none), and
               `split` (`train` or `test`) if it is divided;
             - the name of a dataset of TFDS with images and labels, such as `"imagenet2012"`, `"cifar10"` or
@@ -48,7 +50,7 @@ def load(name="digits", split="train", data_dir=None, class_names=None):
     """
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {SPLITS}. Received: split={split!r}")
-    path = pathlib.Path(name)
+    name, path = str(name), pathlib.Path(name)
     if name == "digits":
         data = _load_digits(split)
     elif path.is_dir():
@@ -85,19 +87,31 @@ def _is_test(labels):
 
 
 def _load_folder(path, split, class_names):
-    divided = [path / folder for folder in FOLDERS[split] if (path / folder).is_dir()]
-    is_divided = bool(divided) and any((path / folder).is_dir() for folder in FOLDERS["train"])
-    root = divided[0] if is_divided else path
-    names = [folder.name for folder in sorted(root.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
-    rows = [
-        (file, name) for name in names for file in sorted((root / name).rglob("*")) if file.suffix.lower() in ENDINGS
-    ]
-    if not rows:
+    divided = {part: _first_folder(path, names) for part, names in FOLDERS.items()}
+    is_divided = all(divided.values())
+    root = divided[split] if is_divided else path
+    names = _class_folders(root)
+    if is_divided and split == "train" and not names:  # pictures without labels, of the classes of the others
+        names, rows = _class_folders(divided["test"]), [(file, "") for file in sorted(root.iterdir())]
+    else:
+        rows = [(file, name) for name in names for file in sorted((root / name).rglob("*"))]
+    files = [(file, name) for file, name in rows if file.is_file() and not file.name.startswith(".")]
+    pictures = [(file, name) for file, name in files if file.suffix.lower() in ENDINGS]
+    if not pictures:
         raise ValueError(
             f"The folder {str(root)!r} holds no pictures in class folders, such as {str(root / 'cat' / '1.jpg')!r}. "
             f"Known endings: {' '.join(ENDINGS)}"
         )
-    return _files(path, rows, split, is_divided, class_names or names)
+    data = _files(path, pictures, split, is_divided, class_names or names)
+    return dataclasses.replace(data, ignored=len(files) - len(pictures))
+
+
+def _first_folder(path, names):
+    return next((path / name for name in names if (path / name).is_dir()), None)
+
+
+def _class_folders(root):
+    return [folder.name for folder in sorted(root.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
 
 
 def _load_table(path, split, class_names):
@@ -137,7 +151,7 @@ def _files(path, rows, split, is_divided, names):
 
 
 def _load_tfds(name, split, data_dir):
-    tfds = require("tensorflow_datasets", extra="train", purpose="A dataset of TFDS")
+    tfds = require("tensorflow_datasets", extra="datasets", purpose="A dataset of TFDS")
     known = tfds.list_builders(with_community_datasets=False)
     if name.split("/")[0].split(":")[0] not in known:
         nearest = difflib.get_close_matches(name, ["digits", *known], n=1)
@@ -166,8 +180,8 @@ def _check_supervised(builder):
     missing = [key for key in ("image", "label") if key not in features]
     if missing:
         raise ValueError(
-            f"The dataset {builder.name!r} of TFDS has no feature {missing[0]!r}; it has {', '.join(features)}. Write a CSV of "
-            "its files, or hand its records over as `keras_deit.data.ImageRecords`."
+            f"The dataset {builder.name!r} of TFDS has no feature {missing[0]!r}; it has {', '.join(features)}. "
+            "Write a CSV of its files, or hand its records over as `keras_deit.data.ImageRecords`."
         )
 
 

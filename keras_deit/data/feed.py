@@ -46,7 +46,10 @@ class Waiting:
         batches = iter(batches)
         while True:
             self.begin()
-            batch = next(batches)
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
             self.end()
             yield batch
 

@@ -37,7 +37,7 @@ def crop(attempts, height, width, library=np, ratio=(3 / 4, 4 / 3)):
     Example:
 
     >>> [int(side) for side in crop(np.full(22, 0.5), 200.0, 100.0)]
-    [33, 0, 133, 100]
+    [30, 15, 141, 71]
 
     Reference:
         Szegedy et al., 2014 (arXiv 1409.4842), section 6; torchvision's `RandomResizedCrop`, its middle crop included.

@@ -55,12 +55,14 @@ class ImageFiles:
         paths: Tuple of their paths, strings.
         labels: Integer array `(examples,)`; -1 stands for no label.
         class_names: Names of the classes, in the order of the labels.
+        ignored: Number of files beside them that are no pictures by their endings.
     """
 
     name: str
     paths: tuple
     labels: np.ndarray
     class_names: tuple
+    ignored: int = 0
 
     def __len__(self):
         return len(self.labels)
@@ -85,8 +87,8 @@ class ImageRecords:
 
     Attributes:
         name: Name of the dataset.
-        records: Has a length and gives a record by number: a dictionary, or a pair of image and label. An image is the content
-            of a picture's file, bytes, or uint8 pixels `(height, width, 3)`.
+        records: Has a length and gives a record by number: a dictionary, or a pair of image and label. An image is the
+            content of a picture's file, bytes, or uint8 pixels `(height, width, 3)`.
         class_names: Names of the classes, in the order of the labels.
     """
 

@@ -32,8 +32,8 @@ class TeacherCache:
             evenly over the other classes.
 
     Raises:
-        ValueError: If the directory holds the answers of another teacher or to other views; the message says what differs. If
-            there are more classes than two bytes tell apart.
+        ValueError: If the directory holds the answers of another teacher or to other views; the message says what differs.
+            If there are more classes than two bytes tell apart.
     """
 
     def __init__(self, directory, key, num_epochs, num_batches, batch_size, num_classes, top=None):
@@ -166,8 +166,8 @@ class TeacherCache:
         if differing:
             told = "; ".join(f"{name}: {known.get(name)!r} there, {key.get(name)!r} here" for name in differing)
             raise ValueError(
-                f"The teacher cache {str(self.directory)!r} belongs to another run, which saw other views or another teacher "
-                f"({told}). Choose another directory."
+                f"The teacher cache {str(self.directory)!r} belongs to another run, which saw other views or another "
+                f"teacher ({told}). Choose another directory."
             )
 
 

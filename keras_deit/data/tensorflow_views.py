@@ -45,7 +45,6 @@ class Views:
         Returns:
             float32 tensor `(*image_size, 3)`.
         """
-        tf = self._tf
         resized = self._cropped(image, numbers["crop"]) if augmentation.crop_scale else self._centre(image)
         image = self._pixels(resized, numbers["flip"])
         if "operations" in numbers:
@@ -156,8 +155,7 @@ class Views:
         return tf.where(flip, tf.reverse(pixels, [1]), pixels)
 
     def _normalized(self, pixels):
-        tf, (height, width) = self._tf, self.image_size
-        return tf.reshape(self._normalized_rows(pixels), (height, width, 3))
+        return self._tf.reshape(self._normalized_rows(pixels), (*self.image_size, 3))
 
     def _normalized_rows(self, pixels):
         """`(height, 3 * width)`, which compiles to faster loops than a last axis of three."""

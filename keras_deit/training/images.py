@@ -35,7 +35,8 @@ def load_images(settings, split):
     if share > settings.max_skipped:
         raise ValueError(
             f"{len(left_out)} of the {len(data)} pictures of {data.name!r} ({split}) cannot be used, more than "
-            f"--max-skipped {settings.max_skipped:g}:\n{named}\n`keras-deit validate-data {settings.dataset}` names all of them."
+            f"--max-skipped {settings.max_skipped:g}:\n{named}\n`keras-deit validate-data "
+            f"{settings.dataset}` names all of them."
         )
     if left_out:
         more = f"\n  and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""

@@ -22,7 +22,7 @@ CONFIG, SUMMARY, LOCK = "config.toml", "summary.json", ".lock"
 def default_directory(settings):
     """A name under `runs/` for a fresh directory, of variant, dataset and time, that no other run has."""
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    first = pathlib.Path("runs") / f"{settings.variant}-{settings.dataset}-{time}"
+    first = pathlib.Path("runs") / f"{settings.variant}-{pathlib.Path(settings.dataset).stem}-{time}"
     directory, number = first, 1
     while directory.exists():
         number += 1

@@ -17,7 +17,7 @@ from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 WAIT_SECONDS = 2.0  # between two looks at what other processes have stored
 
 
-class _Answers(keras.Model):
+class Answers(keras.Model):
     """A teacher's logits for the student's images, compiled as Keras compiles a prediction."""
 
     def __init__(self, teacher):
@@ -48,10 +48,9 @@ def open_cache(run, teacher):
     top = settings.teacher_cache_top if settings.distillation == "soft" else None
     size = (settings.epochs, plan.num_batches, plan.batch_size, run.train.num_classes)
     cache = TeacherCache(settings.teacher_cache, _key(run, teacher), *size, top)
-    answers = _Answers(teacher)
-    if not cache.is_whole():
+    if not cache.is_whole() or not cache.facts():
+        answers = Answers(teacher)
         _fill(cache, run, answers)
-    if not cache.facts():
         cache.remember(
             accuracy=answers.evaluate(run.test_batches(), verbose=0, return_dict=True)["categorical_accuracy"]
         )

@@ -15,10 +15,10 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.cli import main
-from keras_deit.data import datasets
 from keras_deit.export import report
 from keras_deit.models.variants import VARIANTS
-from keras_deit.training import output
+from keras_deit.training import images as images_of_runs
+from keras_deit.training import output, teacher_cache
 from keras_deit.training.history import History
 from tests.export.students import needs_litert
 from tests.loopback import pretend_hub, serving
@@ -121,7 +121,7 @@ def test_a_published_convnet_teaches(tmp_path, monkeypatch):
     convnet = kd.RegNetY.from_variant("regnety_002")
     file = kd.weights.to_timm(convnet, tmp_path / "model.safetensors")
     digits = dataclasses.replace(kd.data.load("digits", "test"), class_names=tuple(map(str, range(1000))))
-    monkeypatch.setitem(datasets._LOADERS, "thousand", lambda split: digits)
+    monkeypatch.setattr(images_of_runs, "load", lambda *_: digits)
     with serving() as server:
         pretend_hub(monkeypatch, server.url)
         server.add_to_hub("timm/regnety_002.pycls_in1k", file.read_bytes())
@@ -285,7 +285,12 @@ def test_mixed_precision_trains(tmp_path):
         (["--variant", "deit_tinny"], "nearest names are deit_tiny"),
         ([], "Which variant"),
         ([*SHORT, "--image-size", "9", "--patch-size", "2"], "patch must divide"),
-        ([*SHORT, "--dataset", "imagenet2012"], "still to come"),
+        ([*SHORT, "--dataset", "imagenet2012"], "Which teacher?"),
+        ([*SHORT, "--dataset", "no/such", "--distillation", "none"], "There is no dataset at 'no/such'"),
+        ([*SHORT, "--mixup", "0.8", "--batch-size", "7"], "its size must be even"),
+        ([*SHORT, "--auto-augment", "rand-m9"], "`auto_augment` must be"),
+        ([*SHORT, "--distillation", "none", "--teacher-cache", "x"], "`teacher_cache` is about a teacher"),
+        ([*SHORT, "--skip-images", "ugly"], "`skip_images` must be of"),
         ([*SHORT, "--recipe", "deit3_1k"], "no published `learning_rate`"),
         ([*SHORT, "--teacher", "no/such.keras"], "There is no file 'no/such.keras'"),
         ([*SHORT, "--teacher", "no/such.safetensors"], "There is no file"),
@@ -293,7 +298,6 @@ def test_mixed_precision_trains(tmp_path):
         ([*SHORT, "--teacher", "regnety_160"], "knows the 1,000 classes of ImageNet, and the dataset 'digits' has 10"),
         ([*SHORT, "--resume"], "Which one?"),
         ([*SHORT, "--export", "onnx"], "onnx"),
-        ([*SHORT, "--data-dir", "."], "still to come"),
         ([*SHORT, "--alpha", "2"], "`alpha` must lie in 0..1"),
         ([*SHORT, "--attention-weight", "1"], "needs a transformer teacher"),
         ([*SHORT, "--batch-size", "2000"], "cannot be drawn from the 1433"),
@@ -326,3 +330,145 @@ def test_a_published_recipe_trains_and_its_average_is_evaluated_beside_the_weigh
     raw = [value.copy() for value in student.get_weights()]
     student.load_weights(tmp_path / "run" / "student_average.weights.h5")
     assert any(np.any(value != average) for value, average in zip(raw, student.get_weights(), strict=True))
+
+
+def write_folder(folder, number=200):
+    """Dark and bright pictures, one of each kind that is none or not what it seems; and the paths of those by kind."""
+    pillow = pytest.importorskip("PIL.Image", reason="pictures are written by Pillow")
+    rng, paths = np.random.default_rng(0), []
+    for place in range(number):
+        path = folder / ("dark", "bright")[place % 2] / f"{place:03d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.normal((60, 190)[place % 2], 30, (48, 64, 3)).clip(0, 255).astype("uint8")
+        pillow.fromarray(pixels).save(path, quality=90)
+        paths.append(path)
+    bad = dict(zip(kd.data.KINDS, paths[11::7], strict=False))
+    picture = pillow.open(paths[0]).copy()
+    bad["unreadable"].write_bytes(b"no picture")
+    bad["truncated"].write_bytes(bad["truncated"].read_bytes()[:900])
+    picture.save(bad["mislabelled"], "PNG")
+    picture.resize((9, 9)).save(bad["tiny"])
+    picture.convert("CMYK").save(bad["cmyk"])
+    for kind in ("16-bit", "animated"):
+        bad[kind].unlink()
+        bad[kind] = bad[kind].with_suffix(".gif" if kind == "animated" else ".png")
+    pillow.fromarray((np.arange(48 * 64).reshape(48, 64) * 20).astype("uint16")).save(bad["16-bit"])
+    picture.save(bad["animated"], save_all=True, append_images=[picture.rotate(90)])
+    return bad
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "light"
+    return folder, write_folder(folder)
+
+
+ON_FOLDER = ["--image-size", "32", "--patch-size", "8", "--recipe", "deit", "--batch-size", "16"]
+
+
+def test_a_folder_with_pictures_of_every_bad_kind_is_trained_on_and_nothing_is_lost_in_silence(
+    folder, tmp_path, capsys
+):
+    folder, bad = folder
+    assert main(["validate-data", str(folder), "--report", str(tmp_path / "report.json")]) == 1
+    printed = capsys.readouterr().out
+    for kind, path in bad.items():
+        assert f"{kind}: {path}" in printed
+    report = kd.data.read_report(tmp_path / "report.json")
+    assert report.problems == {str(path): [kind] for kind, path in bad.items()}
+    assert report.checked == 200
+
+    options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--skip-images", ",".join(kd.data.KINDS)]
+    options += ["--validated", tmp_path / "report.json", "--max-skipped", "0.1"]
+    assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 0
+    summary = summary_of(tmp_path / "run")
+    skipped = [summary["skipped"][part] for part in ("train", "test")]
+    assert sum(part["images"] for part in skipped) == 7
+    assert {kind for part in skipped for kind in part} == {"images", *kd.data.KINDS}
+    assert f"{skipped[0]['images']} pictures of the train part were left out" in capsys.readouterr().out
+    assert 0 <= summary["waiting_for_data"] < 1
+    student = keras.saving.load_model(tmp_path / "run" / "student.keras")
+    assert student.class_names == ("bright", "dark")
+
+
+def test_too_many_bad_pictures_stop_the_run(folder, tmp_path, capsys):
+    folder, _ = folder
+    options = ["--dataset", folder, *ON_FOLDER, "--max-skipped", "0.001", "--output-dir", tmp_path / "run"]
+    assert train("--variant", "deit_short", *options, "--distillation", "none") == 2
+    error = capsys.readouterr().err
+    assert "cannot be used, more than --max-skipped 0.001" in error
+    assert "validate-data" in error
+
+
+def test_all_readable_kinds_are_trained_on_by_default(folder, tmp_path):
+    folder, _ = folder
+    options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--output-dir", tmp_path / "run"]
+    assert train("--variant", "deit_short", *options) == 0
+    counts = summary_of(tmp_path / "run")["skipped"]
+    assert {**counts["train"], **counts["test"]}.keys() == {"images", "unreadable", "truncated"}
+
+
+def test_a_grid_of_training_images_is_drawn(folder, tmp_path, capsys):
+    pillow = pytest.importorskip("PIL.Image", reason="pictures are read by Pillow")
+    folder, _ = folder
+    options = ["--dataset", folder, *ON_FOLDER, "--output", tmp_path / "grid.png"]
+    assert main(["show-data", *map(str, options)]) == 0
+    assert "16 of 159 images of light, recipe deit, epoch 1" in capsys.readouterr().out
+    assert min(pillow.open(tmp_path / "grid.png").size) > 300
+
+
+VIEWS = ["--flip", "0.5", "--auto-augment", "rand-m9-mstd0.5-inc1", "--mixup", "0.8", "--cutmix", "1"]
+
+
+def weights_of(directory):
+    return keras.saving.load_model(directory / "student.keras", compile=False).get_weights()
+
+
+def test_stored_answers_teach_as_the_live_teacher_does_to_the_bit(tmp_path, monkeypatch):
+    pytest.importorskip("PIL.Image", reason="operations are Pillow's")
+    assert train(*SHORT, *VIEWS, "--output-dir", tmp_path / "live") == 0
+    cache = ["--teacher-cache", tmp_path / "cache"]
+    assert train(*SHORT, *VIEWS, *cache, "--output-dir", tmp_path / "first") == 0
+    monkeypatch.setattr(teacher_cache, "Answers", None)  # whoever asks now fails
+    assert train(*SHORT, *VIEWS, *cache, "--output-dir", tmp_path / "second") == 0
+    live = weights_of(tmp_path / "live")
+    for name in ("first", "second"):
+        for one, other in zip(weights_of(tmp_path / name), live, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert summary_of(tmp_path / "second")["teacher"] == summary_of(tmp_path / "first")["teacher"]
+    accuracy = summary_of(tmp_path / "live")["teacher"]["accuracy"]
+    assert summary_of(tmp_path / "first")["teacher"]["accuracy"] == pytest.approx(accuracy)
+
+
+def test_stored_answers_to_other_views_are_refused(tmp_path, capsys):
+    pytest.importorskip("PIL.Image", reason="operations are Pillow's")
+    cache = ["--teacher-cache", tmp_path / "cache"]
+    assert train(*SHORT, *VIEWS, *cache, "--output-dir", tmp_path / "run") == 0
+    assert train(*SHORT, *VIEWS, *cache, "--seed", "1", "--output-dir", tmp_path / "other") == 2
+    assert "seed: 0 there, 1 here" in capsys.readouterr().err
+    assert train(*SHORT, *VIEWS, *cache, "--mixup", "0.5", "--output-dir", tmp_path / "other") == 2
+    assert "mixup: 0.8 there, 0.5 here" in capsys.readouterr().err
+
+
+def test_stored_probabilities_teach_softly(tmp_path):
+    pytest.importorskip("PIL.Image", reason="operations are Pillow's")
+    options = [*SHORT, *VIEWS, "--distillation", "soft"]
+    assert train(*options, "--output-dir", tmp_path / "live") == 0
+    stored = ["--teacher-cache", tmp_path / "cache", "--teacher-cache-top", "10"]
+    assert train(*options, *stored, "--output-dir", tmp_path / "stored") == 0
+    for one, other in zip(weights_of(tmp_path / "stored"), weights_of(tmp_path / "live"), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-3)  # as far as Adam carries half a step of float16
+
+
+def test_training_begins_with_the_weights_of_an_earlier_run(uninterrupted, tmp_path, capsys):
+    pytest.importorskip("safetensors", reason="the weights go through its format")
+    options = ["--weights", uninterrupted / "student.keras", "--image-size", "16", "--learning-rate", "1e-12"]
+    assert train(*SHORT, *options, "--weight-decay", "0", "--output-dir", tmp_path / "run") == 0
+    begun, gone_on = (
+        keras.saving.load_model(directory / "student.keras", compile=False)
+        for directory in (uninterrupted, tmp_path / "run")
+    )
+    assert gone_on.image_size == (16, 16)
+    for one, other in zip(gone_on.trainable_variables, begun.trainable_variables, strict=True):
+        if one.shape == other.shape:  # all but the positions; the warm-up begins at a rate of 1e-6
+            np.testing.assert_allclose(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other), atol=1e-4)

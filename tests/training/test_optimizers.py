@@ -102,7 +102,7 @@ def test_the_global_norm_is_clipped():
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="The other backends see one gradient of the whole batch"
 )
-@pytest.mark.parametrize("optimizer, layer_decay", [("lamb", 1.0), ("sgd", 1.0), ("adamw", 1.0), ("adamw", 0.5)])
+@pytest.mark.parametrize(("optimizer", "layer_decay"), [("lamb", 1.0), ("sgd", 1.0), ("adamw", 1.0), ("adamw", 0.5)])
 @pytest.mark.parametrize("clip_norm", [None, 1.0])
 def test_two_replicas_take_the_steps_of_one(optimizer, layer_decay, clip_norm):
     import tensorflow as tf
