@@ -21,9 +21,8 @@ from keras_deit.extras import require
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.recipes import get
 
-PICTURES = 64  # different files; ImageNet's typical size is 500 by 375 pixels and 110 kB
-PICTURE_SIZE = (500, 375)
-QUALITY = 95
+PICTURES = 64  # different files
+PICTURE_SIZE, PICTURE_BYTES = (500, 375), 110_000  # ImageNet's are typically of this size
 NUM_CLASSES = 1000
 WARM_UP = 4  # batches
 OPERATION_SECONDS = 0.3
@@ -80,9 +79,11 @@ def write_pictures(folder):
         photograph = photographs[place % len(photographs)]
         width, height = photograph.size
         box = (place, place, width - place, height - place)
-        photograph.resize(PICTURE_SIZE, pillow.Resampling.BICUBIC, box=box).save(
-            folder / f"{place:03d}.jpg", quality=QUALITY
-        )
+        picture = photograph.resize(PICTURE_SIZE, pillow.Resampling.BICUBIC, box=box)
+        for quality in range(90, 100):
+            picture.save(path := folder / f"{place:03d}.jpg", quality=quality)
+            if path.stat().st_size >= PICTURE_BYTES:
+                break
 
 
 def measure(options):

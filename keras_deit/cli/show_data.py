@@ -46,9 +46,8 @@ def main(arguments=None):
             f"{text}\nteacher: {names[row.argmax()]} {row.max():.0%}" for text, row in zip(words, answers, strict=True)
         ]
     path = draw_grid(images, words, pathlib.Path(output), COLUMNS, IMAGENET_MEAN, IMAGENET_STD)
-    print(
-        f"{path}: {len(images)} of {len(run.train):,} images of {run.train.name}, recipe {settings.recipe}, epoch {epoch + 1}"
-    )
+    shown = f"{len(images)} of {len(run.train):,} images of {run.train.name}"
+    print(f"{path}: {shown}, recipe {settings.recipe}, epoch {epoch + 1}")
 
 
 def _labels(row, names):

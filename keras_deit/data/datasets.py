@@ -63,7 +63,8 @@ def load(name="digits", split="train", data_dir=None, class_names=None):
         data = _load_tfds(name, split, data_dir)
     if class_names is not None and tuple(class_names) != data.class_names:
         raise ValueError(
-            f"The classes of {data.name!r} are {_shortened(data.class_names)}. Received: class_names={_shortened(class_names)}"
+            f"The classes of {data.name!r} are {_shortened(data.class_names)}. Received: class_names="
+            f"{_shortened(class_names)}"
         )
     return data
 
@@ -157,7 +158,8 @@ def _load_tfds(name, split, data_dir):
         nearest = difflib.get_close_matches(name, ["digits", *known], n=1)
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
-            f"There is no dataset {name!r}: neither 'digits', nor a folder or CSV file at that path, nor a dataset of TFDS.{hint}"
+            f"There is no dataset {name!r}: neither 'digits', nor a folder or CSV file at that path, nor a dataset "
+            f"of TFDS.{hint}"
         )
     builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")  # records can be read in any order
     _check_supervised(builder)
@@ -165,8 +167,8 @@ def _load_tfds(name, split, data_dir):
         builder.download_and_prepare()
     except AssertionError as error:  # how TFDS says that files are missing which it may not download
         raise ValueError(
-            f"The dataset {name!r} has to be downloaded by hand first, which takes an account of yours. TFDS says where to put "
-            f"the files: {error}"
+            f"The dataset {name!r} has to be downloaded by hand first, which takes an account of yours. TFDS says "
+            f"where to put the files: {error}"
         ) from error
     chosen = next((one for one in FOLDERS[split] if one in builder.info.splits), None)
     if chosen is None:  # some have but one part
