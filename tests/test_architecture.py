@@ -48,6 +48,8 @@ COVERED_ELSEWHERE = {
     "recipes/small_data.py": "recipes/test_recipes.py",
     "recipes/recipe.py": "recipes/test_recipes.py",
     "cli/options.py": "cli/test_train.py",
+    "cli/show_data.py": "cli/test_train.py",
+    "cli/validate_data.py": "cli/test_train.py",
     "data/operations.py": "data/test_pillow_ops.py",
     "data/pillow_views.py": "data/test_feed.py",
     "data/tensorflow_views.py": "data/test_feed.py",

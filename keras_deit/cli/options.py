@@ -21,7 +21,7 @@ def add_model_options(parser):
     group.add_argument(
         "--weights",
         metavar="NAME",
-        help="trained weights to begin with: a preset, hf://owner/repository, a .safetensors or .pth file, or a .keras model",
+        help="trained weights to begin with: a preset, hf://owner/repository, a .safetensors or .pth file, a .keras model",
     )
     group.add_argument(
         "--patch-size", type=int, metavar="PIXELS", help="side of a patch; default: one that suits the image size"
@@ -34,8 +34,8 @@ def add_data_options(parser):
     group = parser.add_argument_group("data")
     group.add_argument(
         "--dataset",
-        help="a folder of class folders, a CSV file with the columns path and label, or a name of TFDS such as imagenet2012; "
-        "default: digits",
+        help="a folder of class folders, a CSV file with the columns path and label, or a name of TFDS such as "
+        "imagenet2012; default: digits",
     )
     group.add_argument("--data-dir", metavar="DIR", help="where TFDS keeps its datasets")
     group.add_argument(

@@ -89,6 +89,9 @@ class Augmentation:
             `erased` (see `erased_boxes`) and `noise`, the place in `noise_table` where the rectangle's noise begins; and
             where there is a policy `operations` and `arguments` (see `keras_deit.data.policies`).
 
+        Raises:
+            ValueError: If the images are too large for the table of noise.
+
         Example:
 
         >>> numbers = Augmentation(flip=0.5).draw((224, 224), seed=0, epoch=0, indices=[7, 8], copies=[0, 0])
@@ -104,6 +107,10 @@ class Augmentation:
         chosen = [policy(uniform[place]) for place, policy in enumerate(policies)]
         is_erased, noise, boxes = np.split(uniform["erasing"], [1, 2], axis=1)
         room = NOISE_SIZE - 3 * image_size[0] * image_size[1]
+        if self.erasing and room < 0:
+            raise ValueError(
+                f"Erasing fills images of up to {NOISE_SIZE // 3:,} pixels. Received: image_size={image_size}"
+            )
         numbers = {
             "crop": crop_attempts(uniform["crop"], self.crop_scale or (1, 1)),
             "flip": uniform["flip"][:, 0] < self.flip,
