@@ -151,9 +151,7 @@ def _parser():
     parser.add_argument("--image-size", type=int, default=224, metavar="PIXELS")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--batches", type=int, default=30, help="that are timed, after a few to warm up; default: 30")
-    parser.add_argument(
-        "--workers", type=int, default=len(os.sched_getaffinity(0)), help="threads or processes; default: cores"
-    )
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="threads or processes; default: cores")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-operations", action="store_true", help="leave out the table of operations")
     parser.add_argument("--report", metavar="FILE.json", help="write the images a second of every round there")

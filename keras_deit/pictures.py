@@ -33,7 +33,7 @@ def read_picture(source):
     try:
         with images.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
             return eight_bits(orientation.exif_transpose(picture))
-    except (OSError, ValueError, SyntaxError, images.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's plugins raise whatever comes up on damaged files
         raise ValueError(f"The picture {name} cannot be read: {error}") from error
 
 

@@ -1,5 +1,6 @@
 """`keras-deit show-data`: a grid of training images as the student will see them."""
 
+import dataclasses
 import pathlib
 
 import keras
@@ -10,9 +11,10 @@ from keras_deit.cli.options import add_data_options, add_model_options, add_teac
 from keras_deit.explain import draw_grid
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.training.build import build_data, given_teacher
-from keras_deit.training.settings import resolve
+from keras_deit.training.settings import read_config, resolve
 
-VARIANT = "deit_ti"  # whose name matters for nothing but the size of the images
+# What a run has to be told and the picture does not show; of the variant no more than the size of the images.
+UNSEEN = {"variant": "deit_ti", "learning_rate": 1.0, "drop_path_rate": 0.0}
 COLUMNS = 8
 LEAST_SHARE = 0.005  # of a label that is named
 
@@ -33,8 +35,12 @@ def main(arguments=None):
     """
     options = vars(_parser().parse_args(arguments))
     output, epoch, config = (options.pop(name) for name in ("output", "epoch", "config"))
-    options["variant"] = options["variant"] or VARIANT
-    settings = resolve({**options, "distillation": "hard" if options["teacher"] else "none"}, config)
+    given = {
+        **(read_config(config) if config else {}),
+        **{name: value for name, value in options.items() if value is not None},
+    }
+    options |= {name: value for name, value in UNSEEN.items() if name not in given}
+    settings = dataclasses.replace(resolve(options, config), compare=False)
     run = build_data(settings)
     images, labels = run.first_batch(epoch)
     words = [_labels(row, run.train.class_names) for row in labels]

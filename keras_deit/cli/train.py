@@ -1,6 +1,7 @@
 """`keras-deit train`: distil a student from a teacher."""
 
 import contextlib
+import dataclasses
 import pathlib
 import sys
 
@@ -84,6 +85,8 @@ def _build(options, stack):
         stack.enter_context(output.held(directory))
     if not options.resume:
         output.check_free(directory)
+    if options.dry_run:  # which is not to ask a teacher for hours
+        settings = dataclasses.replace(settings, teacher_cache=None)
     return build(settings, directory, placement.num_replicas)
 
 

@@ -97,7 +97,7 @@ class Batches(keras.utils.PyDataset):
         for place, example in enumerate(numbers["index"]):
             image, label = self.data[example]
             row = {name: values[place] for name, values in numbers.items()}
-            images.append(self._views.for_training(image, row, self.augmentation))
+            images.append(self._view(example, self._views.for_training, image, row, self.augmentation))
             labels.append(label)
         images, labels = np.stack(images), one_hot(labels, self.data.num_classes)
         return (
@@ -118,7 +118,17 @@ class Batches(keras.utils.PyDataset):
                 self.data.labels[chosen], self.data.num_classes
             )
         images, labels = zip(*(self.data[index] for index in chosen), strict=True)
-        return np.stack([self._views.for_evaluation(image) for image in images]), one_hot(labels, self.data.num_classes)
+        images = [
+            self._view(*one) for one in zip(chosen, [self._views.for_evaluation] * len(images), images, strict=True)
+        ]
+        return np.stack(images), one_hot(labels, self.data.num_classes)
+
+    def _view(self, example, make, image, *arguments):
+        try:
+            return make(image, *arguments)
+        except ValueError as error:
+            name = self.data.paths[example] if hasattr(self.data, "paths") else f"number {example} of {self.data.name}"
+            raise ValueError(f"{name}: {error} `keras-deit validate-data` names all that cannot be read.") from error
 
 
 def evaluation_batches(num_examples, batch_size, multiple_of=1):

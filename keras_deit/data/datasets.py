@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import difflib
 import pathlib
+import re
 
 import numpy as np
 
@@ -15,6 +16,7 @@ TEST_EVERY = 5  # where nobody has divided the data: the first of every five ima
 FOLDERS = {"train": ("train", "training"), "test": ("val", "valid", "validation", "test")}
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 COLUMNS = ("path", "label")
+TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"  # with a configuration and a version, if need be
 
 
 def load(name="digits", split="train", data_dir=None, class_names=None):
@@ -57,7 +59,7 @@ def load(name="digits", split="train", data_dir=None, class_names=None):
         data = _load_folder(path, split, class_names)
     elif path.suffix == ".csv":
         data = _load_table(path, split, class_names)
-    elif path.suffix or len(path.parts) > 1:
+    elif not re.fullmatch(TFDS_NAME, name):
         raise ValueError(f"There is no dataset at {str(name)!r}: neither a folder of class folders nor a CSV file.")
     else:
         data = _load_tfds(name, split, data_dir)
@@ -89,13 +91,21 @@ def _is_test(labels):
 
 def _load_folder(path, split, class_names):
     divided = {part: _first_folder(path, names) for part, names in FOLDERS.items()}
+    if any(divided.values()) and not all(divided.values()):
+        missing = next(part for part, folder in divided.items() if folder is None)
+        raise ValueError(
+            f"The folder {str(path)!r} is divided, and has no part to {missing} with: a folder named "
+            f"{', '.join(FOLDERS[missing])}."
+        )
     is_divided = all(divided.values())
     root = divided[split] if is_divided else path
-    names = _class_folders(root)
-    if is_divided and split == "train" and not names:  # pictures without labels, of the classes of the others
-        names, rows = _class_folders(divided["test"]), [(file, "") for file in sorted(root.iterdir())]
+    folders = _class_folders(root)
+    # Both parts have the classes of the training part; where that has no class folders, its pictures have no labels.
+    names = (_class_folders(divided["train"]) or _class_folders(divided["test"])) if is_divided else folders
+    if is_divided and split == "train" and not folders:
+        rows = [(file, "") for file in sorted(root.iterdir())]
     else:
-        rows = [(file, name) for name in names for file in sorted((root / name).rglob("*"))]
+        rows = [(file, name) for name in folders for file in sorted((root / name).rglob("*"))]
     files = [(file, name) for file, name in rows if file.is_file() and not file.name.startswith(".")]
     pictures = [(file, name) for file, name in files if file.suffix.lower() in ENDINGS]
     if not pictures:
@@ -147,6 +157,10 @@ def _files(path, rows, split, is_divided, names):
         raise ValueError(f"{str(path)!r} has the class {unknown[0]!r}, which is not among {_shortened(names)}.")
     labels = np.array([places[name] if name else -1 for _, name in rows])
     chosen = np.ones(len(rows), bool) if is_divided else _is_test(labels) == (split == "test")
+    if not chosen.any():
+        raise ValueError(
+            f"{str(path)!r} has no picture left for {split!r}: a class needs two pictures, or divide them by yourself."
+        )
     files = tuple(str(file) for (file, _), is_chosen in zip(rows, chosen, strict=True) if is_chosen)
     return ImageFiles(path.name, files, labels[chosen], tuple(names))
 
@@ -154,7 +168,7 @@ def _files(path, rows, split, is_divided, names):
 def _load_tfds(name, split, data_dir):
     tfds = require("tensorflow_datasets", extra="datasets", purpose="A dataset of TFDS")
     known = tfds.list_builders(with_community_datasets=False)
-    if name.split("/")[0].split(":")[0] not in known:
+    if re.match(r"\w+", name)[0] not in known:
         nearest = difflib.get_close_matches(name, ["digits", *known], n=1)
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
@@ -174,7 +188,7 @@ def _load_tfds(name, split, data_dir):
     if chosen is None:  # some have but one part
         chosen = f"train[{100 - 100 // TEST_EVERY}%:]" if split == "test" else f"train[:{100 - 100 // TEST_EVERY}%]"
     records = builder.as_data_source(chosen, decoders={"image": tfds.decode.SkipDecoding()})
-    return ImageRecords(name, records, tuple(builder.info.features["label"].names))
+    return ImageRecords(builder.info.full_name, records, tuple(builder.info.features["label"].names))
 
 
 def _check_supervised(builder):

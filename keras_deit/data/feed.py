@@ -108,7 +108,7 @@ class Feed:
         return tensorflow_pipeline.timed(batches, waiting) if is_dataset else waiting.timed(batches)
 
     def _training(self, plan, epoch, batch):
-        pipeline = self._pipeline(plan.augmentation)
+        pipeline = self.pipeline_for(plan.augmentation)
         normalisation = dict(mean=self.mean, std=self.std, crop_ratio=self.crop_ratio)
         if pipeline == "tf.data":
             place = dict(epoch=epoch, batch=batch, num_workers=self.num_workers)
@@ -143,14 +143,15 @@ class Feed:
             Batches of `(images, labels, sample_weight)`.
         """
         normalisation = dict(mean=self.mean, std=self.std, crop_ratio=self.crop_ratio)
-        if self._pipeline(NONE) == "tf.data":
+        if self.pipeline_for(NONE) == "tf.data":
             sizes = dict(image_size=self.image_size, batch_size=batch_size, multiple_of=multiple_of)
             options = dict(num_workers=self.num_workers, **normalisation)
             return tensorflow_pipeline.evaluation_dataset(self.data, **sizes, **options)
         image_size = None if self._stays_as_it_is(NONE) else self.image_size
         return Batches(self.data, batch_size, image_size=image_size, multiple_of=multiple_of, **normalisation)
 
-    def _pipeline(self, augmentation):
+    def pipeline_for(self, augmentation):
+        """The pipeline that training with an augmentation takes."""
         if self.pipeline != "auto":
             return self.pipeline
         if self._stays_as_it_is(augmentation):

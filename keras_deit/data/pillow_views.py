@@ -70,9 +70,10 @@ class Views:
     def _resized(self, pixels, size, part=None):
         if part is None and pixels.shape[:2] == tuple(size):
             return pixels
-        top, left, height, width = part or (0, 0, *pixels.shape[:2])
-        box = (left, top, left + width, top + height)
-        return np.asarray(_pillow().fromarray(pixels).resize((size[1], size[0]), _pillow().Resampling.BICUBIC, box=box))
+        if part:  # cut out first: Pillow's filter would reach beyond a `box`
+            top, left, height, width = map(int, part)
+            pixels = np.ascontiguousarray(pixels[top : top + height, left : left + width])
+        return np.asarray(_pillow().fromarray(pixels).resize((size[1], size[0]), _pillow().Resampling.BICUBIC))
 
     def normalized(self, pixels):
         """Pixels in 0..255 of any shape `(..., 3)`, normalised, float32."""

@@ -5,6 +5,8 @@ import dataclasses
 from keras_deit.data.augmentation import NONE, Augmentation
 from keras_deit.data.order import num_views, views
 
+VIEWS_VERSION = 1  # to be counted up whenever the same seed comes to show something else
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:

@@ -127,6 +127,8 @@ class TeacherCache:
 
     def _write(self, epoch, chunk, logits):
         stored = [_stored(np.asarray(one, "float32"), self.top) for one in logits]
+        if any(len(one["classes"]) != self.batch_size for one in stored):
+            raise ValueError(f"A teacher's answers must be those to a batch of {self.batch_size} views.")
         with replacing(self._path(epoch, chunk)) as temporary, open(temporary, "wb") as file:
             np.savez(file, **{name: np.concatenate([one[name] for one in stored]) for name in stored[0]})
 

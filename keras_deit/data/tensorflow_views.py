@@ -11,7 +11,7 @@ from keras_deit.data.regions import crop
 from keras_deit.pictures import is_upright, read_picture
 
 AS_PILLOW = "INTEGER_ACCURATE"  # how a JPEG is decoded to the same pixels
-EXIF_WITHIN = 28  # bytes, of which the last four say "Exif" where it follows after JFIF's own
+EXIF_WITHIN = 4096  # bytes; before it there may be other segments
 
 
 class Views:
@@ -140,7 +140,7 @@ class Views:
             upright = tf.numpy_function(lambda content: np.bool_(is_upright(content)), [content], tf.bool)
             return tf.ensure_shape(upright, ())
 
-        may_be_turned = tf.strings.regex_full_match(tf.strings.substr(content, 0, EXIF_WITHIN), r"\C*Exif\C*")
+        may_be_turned = tf.strings.regex_full_match(tf.strings.substr(content, 0, EXIF_WITHIN), r"\C*Exif\x00\x00\C*")
         is_plain = tf.cond(tf.io.is_jpeg(content), has_plain_channels, lambda: False)
         return tf.cond(is_plain & may_be_turned, stands_upright, lambda: is_plain)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_deit.extras import require
 from keras_deit.files import write_whole
+from keras_deit.pictures import read_picture
 
 KINDS = {
     "unreadable": "no picture that Pillow knows, or a damaged one",
@@ -35,7 +36,7 @@ class Report:
     Attributes:
         dataset: Name of the dataset.
         checked: Number of pictures.
-        problems: Dictionary from the path of a picture (its number, where it has none) to a list of `KINDS`.
+        problems: Dictionary from the absolute path of a picture (its number, where it has none) to a list of `KINDS`.
     """
 
     dataset: str
@@ -105,14 +106,16 @@ def validate(data, num_threads=None, progress=True):
     tqdm = require("tqdm", extra="run", purpose="The progress bar")
     problems = {}
     with (
+        warnings.catch_warnings(),
         tqdm.tqdm(total=len(data), desc=f"reading {data.name}", unit="picture", disable=not progress) as bar,
         concurrent.futures.ThreadPoolExecutor(num_threads or os.cpu_count()) as pool,
     ):
+        warnings.simplefilter("ignore")  # about what Pillow finds odd and reads
         for start in range(0, len(data), AT_ONCE):
             places = range(start, min(start + AT_ONCE, len(data)))
             for place, kinds in zip(places, pool.map(lambda place: _kinds_at(data, place), places), strict=True):
                 if kinds:
-                    problems[data.paths[place] if hasattr(data, "paths") else str(place)] = kinds
+                    problems[os.path.abspath(data.paths[place]) if hasattr(data, "paths") else str(place)] = kinds
                 bar.update()
     return Report(data.name, len(data), problems)
 
@@ -143,14 +146,12 @@ def kinds_of(content, ending=None):
     ['unreadable']
     """
     images = require("PIL.Image", extra="weights", purpose="Reading a picture")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what Pillow finds odd and reads
-        try:
-            with images.open(io.BytesIO(content)) as picture:
-                kinds = _kinds_of_opened(images, picture, ending)
-                picture.load()
-        except (OSError, ValueError, SyntaxError, EOFError, images.DecompressionBombError) as error:
-            return ["truncated" if "truncated" in str(error) else "unreadable"]
+    try:
+        with images.open(io.BytesIO(content)) as picture:
+            kinds = _kinds_of_opened(images, picture, ending)
+        read_picture(content)
+    except Exception as error:  # Pillow's plugins raise whatever comes up on damaged files
+        return ["truncated" if "truncated" in str(error) else "unreadable"]
     return kinds
 
 

@@ -140,6 +140,12 @@ def build_data(settings, directory=None, num_replicas=1):
     skipped = {"train": skipped, "test": skipped_in_test}
     run = Run(settings, directory, num_replicas, *data, skipped, height_and_width(image_size))
     run.plan.check()  # before anything long begins
+    if settings.distillation == "none" or settings.compare:
+        unlabelled = int((np.asarray(getattr(run.train, "labels", 0)) < 0).sum())
+        if unlabelled:
+            raise ValueError(
+                f"{unlabelled} training images have no label, which only a teacher can make up for: pass --teacher."
+            )
     return run
 
 
@@ -196,11 +202,11 @@ def _sized(data, image_size, crop_scale):
 def _teach(run, teacher):
     """Makes the model to fit, with the teacher or with its stored answers."""
     settings = run.settings
+    run.model = _distiller(run, teacher)  # which looks at the teacher before it is asked for hours
     if settings.teacher_cache:
         run.cache, run.teacher_accuracy = open_cache(run, teacher)
-        run.model = _distiller(run, None)
+        run.model.teacher = None
         return
-    run.model = _distiller(run, teacher)
     if run.teacher_accuracy is None:
         run.teacher_accuracy = run.evaluate()["teacher_accuracy"]
         print(f"Teacher: {settings.teacher}, {run.teacher_accuracy:.1%} on the test part.")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pathlib
 
 from keras_deit.data import ImageFiles, Report, load, read_report, validate
@@ -26,10 +27,13 @@ def load_images(settings, split):
     """
     data = load(settings.dataset, split, settings.data_dir, settings.class_names)
     if not isinstance(data, ImageFiles):
+        if settings.validated:
+            raise ValueError(f"`validated` is about pictures in files, and {data.name!r} has none.")
         return data, {"images": 0}
     report = _report(settings, data)
-    left_out = report.having(settings.skip_images) & set(data.paths)
-    kinds = {path: kinds for path, kinds in report.problems.items() if path in left_out}
+    bad = report.having(settings.skip_images)
+    left_out = {path for path in data.paths if os.path.abspath(path) in bad}
+    kinds = {path: report.problems[os.path.abspath(path)] for path in left_out}
     named = "\n".join(f"  {', '.join(kinds[path])}: {path}" for path in sorted(left_out)[:MOST_NAMED])
     share = len(left_out) / len(data)
     if share > settings.max_skipped:
@@ -49,6 +53,8 @@ def _report(settings, data):
         report = read_report(settings.validated)
         if report.dataset != data.name:
             raise ValueError(f"{settings.validated!r} is the report of {report.dataset!r}, not of {data.name!r}.")
+        if report.problems and not any(map(os.path.exists, report.problems)):
+            raise ValueError(f"{settings.validated!r} names pictures that are not there. Validate {data.name!r} anew.")
         return report
     if not settings.check_images:
         return Report(data.name, 0, {})

@@ -20,6 +20,7 @@ from keras_deit.models.variants import VARIANTS
 from keras_deit.training import images as images_of_runs
 from keras_deit.training import output, teacher_cache
 from keras_deit.training.history import History
+from keras_deit.training.settings import resolve
 from tests.export.students import needs_litert
 from tests.loopback import pretend_hub, serving
 
@@ -286,7 +287,7 @@ def test_mixed_precision_trains(tmp_path):
         ([], "Which variant"),
         ([*SHORT, "--image-size", "9", "--patch-size", "2"], "patch must divide"),
         ([*SHORT, "--dataset", "imagenet2012"], "Which teacher?"),
-        ([*SHORT, "--dataset", "no/such", "--distillation", "none"], "There is no dataset at 'no/such'"),
+        ([*SHORT, "--dataset", "no/such/one", "--distillation", "none"], "There is no dataset at 'no/such/one'"),
         ([*SHORT, "--mixup", "0.8", "--batch-size", "7"], "its size must be even"),
         ([*SHORT, "--auto-augment", "rand-m9"], "`auto_augment` must be"),
         ([*SHORT, "--distillation", "none", "--teacher-cache", "x"], "`teacher_cache` is about a teacher"),
@@ -438,6 +439,49 @@ def test_stored_answers_teach_as_the_live_teacher_does_to_the_bit(tmp_path, monk
     assert summary_of(tmp_path / "second")["teacher"] == summary_of(tmp_path / "first")["teacher"]
     accuracy = summary_of(tmp_path / "live")["teacher"]["accuracy"]
     assert summary_of(tmp_path / "first")["teacher"]["accuracy"] == pytest.approx(accuracy)
+
+
+def test_a_cache_serves_other_students_and_is_not_asked_for_a_dry_run(tmp_path, monkeypatch):
+    cache = ["--teacher-cache", tmp_path / "cache"]
+    assert train(*SHORT, *cache, "--dry-run") == 0
+    assert not (tmp_path / "cache").exists()
+    assert train(*SHORT, *cache, "--output-dir", tmp_path / "run") == 0
+    monkeypatch.setattr(teacher_cache, "Answers", None)
+    other = ["--drop-path-rate", "0.1", "--patch-size", "2", *cache, "--learning-rate", "1e-3"]
+    assert train(*SHORT, *other, "--output-dir", tmp_path / "other") == 0
+
+
+def test_a_report_by_another_spelling_of_the_folder_serves(folder, tmp_path, monkeypatch):
+    folder, bad = folder
+    monkeypatch.chdir(folder.parent)
+    assert main(["validate-data", folder.name, "--report", str(tmp_path / "report.json")]) == 1
+    settings = resolve({"variant": "deit_ti", "dataset": str(folder), "validated": str(tmp_path / "report.json")})
+    left_out = [images_of_runs.load_images(settings, split)[1]["images"] for split in ("train", "test")]
+    assert sum(left_out) == len(kd.data.LOST)
+    for path in bad.values():
+        assert path.exists()
+    (tmp_path / "report.json").write_text('{"dataset": "light", "checked": 1, "problems": {"/gone/1.jpg": ["tiny"]}}')
+    with pytest.raises(ValueError, match="names pictures that are not there"):
+        images_of_runs.load_images(settings, "train")
+
+
+def test_the_grid_follows_the_configuration_of_a_run(uninterrupted, tmp_path, capsys):
+    options = ["--config", uninterrupted / "config.toml", "--output", tmp_path / "grid.png"]
+    assert main(["show-data", *map(str, options)]) == 0
+    assert "8 of 1,433 images of digits, recipe small_data" in capsys.readouterr().out
+    published = ["--recipe", "deit3_1k", "--batch-size", "8", "--image-size", "16", "--output", tmp_path / "grid.png"]
+    assert main(["show-data", *map(str, published)]) == 0
+
+
+def test_images_without_labels_need_a_teacher(folder, tmp_path, capsys):
+    folder, _ = folder
+    for part, source in (("train", sorted((folder / "dark").glob("*.jpg"))[:6]), ("val/dark", []), ("val/bright", [])):
+        (tmp_path / part).mkdir(parents=True)
+        for path in source or sorted((folder / part[4:]).glob("*.jpg"))[-2:]:
+            (tmp_path / part / path.name).write_bytes(path.read_bytes())
+    options = ["--dataset", tmp_path, *ON_FOLDER, "--batch-size", "2", "--output-dir", tmp_path / "run"]
+    assert train("--variant", "deit_short", *options) == 2
+    assert "6 training images have no label" in capsys.readouterr().err
 
 
 def test_stored_answers_to_other_views_are_refused(tmp_path, capsys):

@@ -69,6 +69,25 @@ def test_a_divided_folder_stays_as_it_is(tmp_path):
     assert [len(data.load(tmp_path, split)) for split in ("train", "test")] == [12, 4]
 
 
+def test_both_parts_have_the_classes_of_the_training_part(tmp_path):
+    write_pictures(tmp_path / "train", 2, bird=0, cat=50, dog=100)
+    write_pictures(tmp_path / "val", 2, cat=100, dog=150)
+    assert data.load(tmp_path, "test").class_names == ("bird", "cat", "dog")
+    assert data.load(tmp_path, "test").labels.tolist() == [1, 1, 2, 2]
+    write_pictures(tmp_path / "val", 1, eel=10)
+    with pytest.raises(ValueError, match="class 'eel', which is not among bird, cat, dog"):
+        data.load(tmp_path, "test")
+
+
+def test_a_folder_that_is_divided_by_half_and_one_without_enough_are_refused(tmp_path):
+    write_pictures(tmp_path / "half" / "train", 2, cat=50, dog=100)
+    with pytest.raises(ValueError, match="no part to test with: a folder named val, valid, validation, test"):
+        data.load(tmp_path / "half")
+    write_pictures(tmp_path / "few", 1, cat=50, dog=100)
+    with pytest.raises(ValueError, match="no picture left for 'train': a class needs two"):
+        data.load(tmp_path / "few")
+
+
 def test_pictures_without_class_folders_are_unlabelled_beside_labelled_ones(tmp_path):
     write_pictures(tmp_path, 6, train=0)
     write_pictures(tmp_path / "val", 2, a=100, b=150)
