@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_deit.cubic import cubic_kernel
-from keras_deit.image_size import height_and_width
+from keras_deit.image_size import before_centre_crop, height_and_width
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.pictures import eight_bits, read_picture
 
@@ -100,12 +100,7 @@ class ImageProcessor(keras.layers.Layer):
 
     def _matrices(self, height, width):
         """Resizing and cropping of rows and of columns as products with matrices `(image_size, side)`."""
-        wanted = [int(side / self.crop_ratio) for side in self.image_size]
-        by_height = wanted[0] * width >= wanted[1] * height  # the side that the other one follows from
-        if by_height:
-            wanted[1] = int(wanted[0] * width / height)
-        else:
-            wanted[0] = int(wanted[1] * height / width)
+        wanted = before_centre_crop(height, width, self.image_size, self.crop_ratio)
         return [
             _cropped(_resizing(side, resized), size).astype("float32")
             for side, resized, size in zip((height, width), wanted, self.image_size, strict=True)

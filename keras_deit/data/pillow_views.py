@@ -8,6 +8,7 @@ from keras_deit.data import pillow_ops
 from keras_deit.data.augmentation import noise_table
 from keras_deit.data.regions import crop
 from keras_deit.extras import require
+from keras_deit.image_size import before_centre_crop
 from keras_deit.pictures import read_picture
 
 
@@ -57,12 +58,7 @@ class Views:
         return self.normalized(self._centre(read_picture(image) if isinstance(image, bytes) else image))
 
     def _centre(self, pixels):
-        height, width = pixels.shape[:2]
-        wanted = [int(side / self.crop_ratio) for side in self.image_size]
-        if wanted[0] * width >= wanted[1] * height:  # the side that the other one follows from
-            wanted[1] = int(wanted[0] * width / height)
-        else:
-            wanted[0] = int(wanted[1] * height / width)
+        wanted = before_centre_crop(*pixels.shape[:2], self.image_size, self.crop_ratio)
         pixels = self._resized(pixels, wanted)
         top, left = (round((side - size) / 2) for side, size in zip(wanted, self.image_size, strict=True))
         return pixels[top : top + self.image_size[0], left : left + self.image_size[1]]
