@@ -69,6 +69,11 @@ def add_data_options(parser):
     group.add_argument(
         "--crop-scale", type=_numbers_or_none, metavar="LOW,HIGH", help="share of a random crop, or none"
     )
+    group.add_argument(
+        "--augmentation",
+        metavar="LAYERS",
+        help="keras-cv, or a .keras file of layers, in the place of all that follows but repeats and crop ratio",
+    )
     group.add_argument("--flip", type=float, metavar="P", help="probability of turning left and right round")
     group.add_argument("--auto-augment", metavar="POLICY", help="rand-m9-mstd0.5-inc1, 3-augment or none")
     group.add_argument("--color-jitter", type=float, metavar="S", help="strength")

@@ -12,11 +12,13 @@ import keras
 import numpy as np
 
 from keras_deit.data import grain_pipeline, tensorflow_pipeline
-from keras_deit.data.augmentation import NONE
+from keras_deit.data.augmentation import NONE, Augmentation
 from keras_deit.data.batches import Batches
+from keras_deit.data.layers import KERAS_CV, apply, check_shape, find_layers
 from keras_deit.data.sources import ImageData
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
+NO_MEAN, NO_STD = (0.0,) * 3, (1 / 255,) * 3  # which leave pixels in 0..255
 PIPELINES = ("auto", "tf.data", "grain", "python")
 
 
@@ -67,6 +69,9 @@ class Feed:
             that are left as they are.
         num_workers: Number of threads or processes; None means one for every core.
         mean, std: Normalisation, of pixels in 0..1.
+        augmentation: Keras layers that take the place of flips, operations, erasing and mixing: `"keras-cv"`, a `.keras`
+            file or a layer, see `keras_deit.data.layers.find_layers`. Crops, their order and repeats remain. What the layers
+            draw follows from their own generators, and so differs after a restart.
 
     Raises:
         ValueError: If there is no such pipeline.
@@ -79,6 +84,7 @@ class Feed:
     num_workers: int | None = None
     mean: tuple = IMAGENET_MEAN
     std: tuple = IMAGENET_STD
+    augmentation: object = None
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -100,12 +106,26 @@ class Feed:
             A `tf.data.Dataset`, or a generator, of `(images, labels)`: float32 `(batch, height, width, 3)` and
             `(batch, classes)`; with answers of `({"image": images, "teacher": answers}, labels)`.
         """
-        batches = self._training(plan, epoch, batch)
+        batches = self._training(plan, epoch, batch) if self.augmentation is None else self._through(plan, epoch, batch)
         is_dataset = hasattr(batches, "element_spec")
         if answers is not None:
             add = tensorflow_pipeline.with_answers if is_dataset else _with_answers
             batches = add(batches, answers if is_dataset else answers())
         return tensorflow_pipeline.timed(batches, waiting) if is_dataset else waiting.timed(batches)
+
+    def _through(self, plan, epoch, batch):
+        """Batches that go through layers as pixels and are normalised afterwards."""
+        recipe = plan.augmentation
+        plan = dataclasses.replace(
+            plan, augmentation=Augmentation(crop_scale=recipe.crop_scale, repeats=recipe.repeats)
+        )
+        layers = find_layers(self.augmentation, recipe)
+        batches = dataclasses.replace(self, mean=NO_MEAN, std=NO_STD)._training(plan, epoch, batch)
+        if hasattr(batches, "element_spec"):
+            return tensorflow_pipeline.through(batches, layers, self.mean, self.std)
+        if self.augmentation == KERAS_CV:
+            raise ValueError(f"keras-cv's layers are for the pipeline 'tf.data'. Received: pipeline={self.pipeline!r}")
+        return _through(batches, layers, self.mean, self.std)
 
     def _training(self, plan, epoch, batch):
         pipeline = self.pipeline_for(plan.augmentation)
@@ -154,7 +174,7 @@ class Feed:
         """The pipeline that training with an augmentation takes."""
         if self.pipeline != "auto":
             return self.pipeline
-        if self._stays_as_it_is(augmentation):
+        if self._stays_as_it_is(augmentation) and self.augmentation is None:
             return "python"
         if importlib.util.find_spec("tensorflow"):
             return "tf.data"
@@ -169,6 +189,14 @@ class Feed:
 def _with_answers(batches, answers):
     for (images, labels), answer in zip(batches, answers, strict=False):
         yield {"image": images, "teacher": answer}, labels
+
+
+def _through(batches, layers, mean, std):
+    mean, std = (np.asarray(values, "float32") for values in (mean, std))
+    for before, labels in batches:
+        images, labels = (keras.ops.convert_to_numpy(part) for part in apply(layers, before, labels))
+        check_shape(images.shape, before.shape)
+        yield (images / 255 - mean) / std, labels
 
 
 def _ahead(batches, epoch, batch):

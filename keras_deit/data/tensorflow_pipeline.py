@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from keras_deit.data.batches import evaluation_batches
+from keras_deit.data.layers import apply, check_shape
 from keras_deit.data.tensorflow_ops import tensorflow
 from keras_deit.data.tensorflow_views import Views
 
@@ -69,6 +70,27 @@ def evaluation_dataset(data, image_size, batch_size, mean, std, crop_ratio, mult
     examples = tuple(map(np.concatenate, zip(*evaluation_batches(len(data), batch_size, multiple_of), strict=True)))
     dataset = tf.data.Dataset.from_tensor_slices(examples).map(view, num_parallel_calls=threads, deterministic=True)
     return _with_threads(tf, dataset.batch(batch_size), threads).prefetch(2)
+
+
+def through(dataset, layers, mean, std):
+    """The same batches, of pixels in 0..255, taken through `keras_deit.data.layers` and normalised."""
+    tf = tensorflow()
+    mean, std = (tf.constant(values, tf.float32) for values in (mean, std))
+    shape = dataset.element_spec[0].shape
+
+    def normalize(images, labels):
+        images = tf.ensure_shape(tf.cast(images, tf.float32), shape)
+        return (images / 255 - mean) / std, tf.cast(labels, tf.float32)
+
+    try:  # one batch at a time: in calls that run side by side Keras's layers draw the same numbers
+        made = dataset.map(lambda images, labels: apply(layers, images, labels))
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            "A layer of `augmentation` cannot run within tf.data on this backend, as the preprocessing layers of Keras and "
+            "keras-cv can. Pass pipeline='python'."
+        ) from error
+    check_shape(made.element_spec[0].shape, shape)
+    return made.map(tf.autograph.experimental.do_not_convert(normalize)).prefetch(2)
 
 
 def with_answers(dataset, answers):

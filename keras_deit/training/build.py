@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_deit import imagenet
 from keras_deit.data import Augmentation, Feed, ImageData, Plan, TeacherCache, Waiting
+from keras_deit.data.layers import find_layers
 from keras_deit.distiller import Distiller
 from keras_deit.image_size import height_and_width
 from keras_deit.models import DeiT, DeiTClassifier, find_preset, get_variant, is_weights, pretrained
@@ -83,7 +84,8 @@ class Run:
     def feed(self, data):
         """The `Feed` of some images."""
         settings = self.settings
-        return Feed(data, self.image_size, settings.crop_ratio, settings.pipeline, settings.num_workers)
+        options = {name: getattr(settings, name) for name in ("crop_ratio", "pipeline", "num_workers", "augmentation")}
+        return Feed(data, self.image_size, **options)
 
     def evaluate(self):
         """Evaluates on the test part.
@@ -140,6 +142,8 @@ def build_data(settings, directory=None, num_replicas=1):
     skipped = {"train": skipped, "test": skipped_in_test}
     run = Run(settings, directory, num_replicas, *data, skipped, height_and_width(image_size))
     run.plan.check()  # before anything long begins
+    if settings.augmentation:
+        find_layers(settings.augmentation, run.plan.augmentation)
     if settings.distillation == "none" or settings.compare:
         unlabelled = int((np.asarray(getattr(run.train, "labels", 0)) < 0).sum())
         if unlabelled:

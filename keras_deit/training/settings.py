@@ -24,7 +24,7 @@ class Settings:
             ones.
         dataset, data_dir: See `keras_deit.data.load`.
         class_names: Names of the classes in the order of the labels; None means the dataset's.
-        pipeline, num_workers: See `keras_deit.data.Feed`.
+        pipeline, num_workers, augmentation: See `keras_deit.data.Feed`.
         check_images: Whether pictures in files are read once before the training, to find those that cannot be.
         validated: Path of a report of `keras-deit validate-data`, which is taken instead of reading them again.
         skip_images: Kinds of pictures that are left out, see `keras_deit.data.KINDS`.
@@ -52,6 +52,7 @@ class Settings:
     class_names: tuple | None
     pipeline: str
     num_workers: int | None
+    augmentation: str | None
     check_images: bool
     validated: str | None
     skip_images: tuple
@@ -294,6 +295,11 @@ def _check_teacher(settings):
     if settings.teacher_cache and settings.attention_weight:
         raise ValueError(
             "`attention_weight` needs the teacher itself, whose attention maps are not stored in a teacher cache."
+        )
+    if settings.teacher_cache and settings.augmentation:
+        raise ValueError(
+            "The layers of `augmentation` draw by themselves, so that no answers to their images can be stored: leave out "
+            "--teacher-cache."
         )
     if settings.teacher is None:
         options = [f"teacher_{name}" for name in ("outputs", "image_size", "value_range", "mean", "std")]

@@ -16,49 +16,22 @@ import pytest
 import keras_deit as kd
 from keras_deit.cli import main
 from keras_deit.export import report
-from keras_deit.models.variants import VARIANTS
 from keras_deit.training import images as images_of_runs
-from keras_deit.training import output, teacher_cache
+from keras_deit.training import output
 from keras_deit.training.history import History
-from keras_deit.training.settings import resolve
+from tests.cli.runs import SHORT, replicas_of, summary_of, train
 from tests.export.students import needs_litert
 from tests.loopback import pretend_hub, serving
 
 for package in ("filelock", "sklearn", "matplotlib", "tomli_w", "tqdm"):
     pytest.importorskip(package, reason=f"the main job needs {package}")
+pytestmark = pytest.mark.usefixtures("short_runs")
 
 BACKEND = keras.backend.backend()
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "train.py"
-SHORT = ["--variant", "deit_short", "--epochs", "2", "--steps-per-epoch", "2", "--batch-size", "8"]
 
 # Two blocks of 12·192² + 13·192; the patches' 4·4·3·192 + 192; two tokens and six positions; the norm; two heads of ten.
 PARAMETERS = 2 * (12 * 192**2 + 13 * 192) + (48 * 192 + 192) + 8 * 192 + 2 * 192 + 2 * (192 * 10 + 10)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _short_runs(tmp_path_factory):
-    """A home of their own, where the teacher is kept, and a DeiT-Ti of two blocks: compiling is what takes the time."""
-    short = dataclasses.replace(VARIANTS["deit_ti"], arguments={**VARIANTS["deit_ti"].arguments, "num_layers": 2})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setitem(VARIANTS, "deit_short", short)
-        yield
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(_short_runs, tmp_path_factory):
-    """The directory of a run that nothing disturbed."""
-    directory = tmp_path_factory.mktemp("runs") / "uninterrupted"
-    assert train(*SHORT, "--output-dir", directory) == 0
-    return directory
-
-
-def train(*arguments):
-    return main(["train", *map(str, arguments)])
-
-
-def summary_of(directory):
-    return json.loads((directory / "summary.json").read_text())
 
 
 def test_a_whole_run_has_teacher_student_and_summary(tmp_path, capsys):
@@ -186,14 +159,6 @@ def test_an_interrupted_run_goes_on_to_the_same_student_on_every_strategy(
     assert resumed["epochs"] == expected["epochs"] == 2
     for name, value in expected["student"].items():
         np.testing.assert_allclose(resumed["student"][name], value, rtol=1e-4 if name.endswith("loss") else 1e-2)
-
-
-def replicas_of(model):
-    """Number of devices that really share a batch."""
-    if BACKEND == "tensorflow":
-        return model.distribute_strategy.num_replicas_in_sync
-    distribution = keras.distribution.distribution() if BACKEND == "jax" else None
-    return distribution.device_mesh.shape[0] if distribution else 1
 
 
 def interrupt_in_the_second_epoch(self, batch, logs=None):
@@ -331,177 +296,6 @@ def test_a_published_recipe_trains_and_its_average_is_evaluated_beside_the_weigh
     raw = [value.copy() for value in student.get_weights()]
     student.load_weights(tmp_path / "run" / "student_average.weights.h5")
     assert any(np.any(value != average) for value, average in zip(raw, student.get_weights(), strict=True))
-
-
-def write_folder(folder, number=200):
-    """Dark and bright pictures, one of each kind that is none or not what it seems; and the paths of those by kind."""
-    pillow = pytest.importorskip("PIL.Image", reason="pictures are written by Pillow")
-    rng, paths = np.random.default_rng(0), []
-    for place in range(number):
-        path = folder / ("dark", "bright")[place % 2] / f"{place:03d}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = rng.normal((60, 190)[place % 2], 30, (48, 64, 3)).clip(0, 255).astype("uint8")
-        pillow.fromarray(pixels).save(path, quality=90)
-        paths.append(path)
-    bad = dict(zip(kd.data.KINDS, paths[11::7], strict=False))
-    picture = pillow.open(paths[0]).copy()
-    bad["unreadable"].write_bytes(b"no picture")
-    bad["truncated"].write_bytes(bad["truncated"].read_bytes()[:900])
-    picture.save(bad["mislabelled"], "PNG")
-    picture.resize((9, 9)).save(bad["tiny"])
-    picture.convert("CMYK").save(bad["cmyk"])
-    for kind in ("16-bit", "animated"):
-        bad[kind].unlink()
-        bad[kind] = bad[kind].with_suffix(".gif" if kind == "animated" else ".png")
-    pillow.fromarray((np.arange(48 * 64).reshape(48, 64) * 20).astype("uint16")).save(bad["16-bit"])
-    picture.save(bad["animated"], save_all=True, append_images=[picture.rotate(90)])
-    return bad
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "light"
-    return folder, write_folder(folder)
-
-
-ON_FOLDER = ["--image-size", "32", "--patch-size", "8", "--recipe", "deit", "--batch-size", "16"]
-
-
-def test_a_folder_with_pictures_of_every_bad_kind_is_trained_on_and_nothing_is_lost_in_silence(
-    folder, tmp_path, capsys
-):
-    folder, bad = folder
-    assert main(["validate-data", str(folder), "--report", str(tmp_path / "report.json")]) == 1
-    printed = capsys.readouterr().out
-    for kind, path in bad.items():
-        assert f"{kind}: {path}" in printed
-    report = kd.data.read_report(tmp_path / "report.json")
-    assert report.problems == {str(path): [kind] for kind, path in bad.items()}
-    assert report.checked == 200
-
-    options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--skip-images", ",".join(kd.data.KINDS)]
-    options += ["--validated", tmp_path / "report.json", "--max-skipped", "0.1"]
-    assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 0
-    summary = summary_of(tmp_path / "run")
-    skipped = [summary["skipped"][part] for part in ("train", "test")]
-    assert sum(part["images"] for part in skipped) == 7
-    assert {kind for part in skipped for kind in part} == {"images", *kd.data.KINDS}
-    assert f"{skipped[0]['images']} pictures of the train part were left out" in capsys.readouterr().out
-    assert 0 <= summary["waiting_for_data"] < 1
-    student = keras.saving.load_model(tmp_path / "run" / "student.keras")
-    assert student.class_names == ("bright", "dark")
-
-
-def test_too_many_bad_pictures_stop_the_run(folder, tmp_path, capsys):
-    folder, _ = folder
-    options = ["--dataset", folder, *ON_FOLDER, "--max-skipped", "0.001", "--output-dir", tmp_path / "run"]
-    assert train("--variant", "deit_short", *options, "--distillation", "none") == 2
-    error = capsys.readouterr().err
-    assert "cannot be used, more than --max-skipped 0.001" in error
-    assert "validate-data" in error
-
-
-def test_all_readable_kinds_are_trained_on_by_default(folder, tmp_path):
-    folder, _ = folder
-    options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--output-dir", tmp_path / "run"]
-    assert train("--variant", "deit_short", *options) == 0
-    counts = summary_of(tmp_path / "run")["skipped"]
-    assert {**counts["train"], **counts["test"]}.keys() == {"images", "unreadable", "truncated"}
-
-
-def test_a_grid_of_training_images_is_drawn(folder, tmp_path, capsys):
-    pillow = pytest.importorskip("PIL.Image", reason="pictures are read by Pillow")
-    folder, _ = folder
-    options = ["--dataset", folder, *ON_FOLDER, "--output", tmp_path / "grid.png"]
-    assert main(["show-data", *map(str, options)]) == 0
-    assert "16 of 159 images of light, recipe deit, epoch 1" in capsys.readouterr().out
-    assert min(pillow.open(tmp_path / "grid.png").size) > 300
-
-
-VIEWS = ["--flip", "0.5", "--auto-augment", "rand-m9-mstd0.5-inc1", "--mixup", "0.8", "--cutmix", "1"]
-
-
-def weights_of(directory):
-    return keras.saving.load_model(directory / "student.keras", compile=False).get_weights()
-
-
-def test_stored_answers_teach_as_the_live_teacher_does_to_the_bit(tmp_path, monkeypatch):
-    pytest.importorskip("PIL.Image", reason="operations are Pillow's")
-    assert train(*SHORT, *VIEWS, "--output-dir", tmp_path / "live") == 0
-    cache = ["--teacher-cache", tmp_path / "cache"]
-    assert train(*SHORT, *VIEWS, *cache, "--output-dir", tmp_path / "first") == 0
-    monkeypatch.setattr(teacher_cache, "Answers", None)  # whoever asks now fails
-    assert train(*SHORT, *VIEWS, *cache, "--output-dir", tmp_path / "second") == 0
-    live = weights_of(tmp_path / "live")
-    for name in ("first", "second"):
-        for one, other in zip(weights_of(tmp_path / name), live, strict=True):
-            np.testing.assert_array_equal(one, other)
-    assert summary_of(tmp_path / "second")["teacher"] == summary_of(tmp_path / "first")["teacher"]
-    accuracy = summary_of(tmp_path / "live")["teacher"]["accuracy"]
-    assert summary_of(tmp_path / "first")["teacher"]["accuracy"] == pytest.approx(accuracy)
-
-
-def test_a_cache_serves_other_students_and_is_not_asked_for_a_dry_run(tmp_path, monkeypatch):
-    cache = ["--teacher-cache", tmp_path / "cache"]
-    assert train(*SHORT, *cache, "--dry-run") == 0
-    assert not (tmp_path / "cache").exists()
-    assert train(*SHORT, *cache, "--output-dir", tmp_path / "run") == 0
-    monkeypatch.setattr(teacher_cache, "Answers", None)
-    other = ["--drop-path-rate", "0.1", "--patch-size", "2", *cache, "--learning-rate", "1e-3"]
-    assert train(*SHORT, *other, "--output-dir", tmp_path / "other") == 0
-
-
-def test_a_report_by_another_spelling_of_the_folder_serves(folder, tmp_path, monkeypatch):
-    folder, bad = folder
-    monkeypatch.chdir(folder.parent)
-    assert main(["validate-data", folder.name, "--report", str(tmp_path / "report.json")]) == 1
-    settings = resolve({"variant": "deit_ti", "dataset": str(folder), "validated": str(tmp_path / "report.json")})
-    left_out = [images_of_runs.load_images(settings, split)[1]["images"] for split in ("train", "test")]
-    assert sum(left_out) == len(kd.data.LOST)
-    for path in bad.values():
-        assert path.exists()
-    (tmp_path / "report.json").write_text('{"dataset": "light", "checked": 1, "problems": {"/gone/1.jpg": ["tiny"]}}')
-    with pytest.raises(ValueError, match="names pictures that are not there"):
-        images_of_runs.load_images(settings, "train")
-
-
-def test_the_grid_follows_the_configuration_of_a_run(uninterrupted, tmp_path, capsys):
-    options = ["--config", uninterrupted / "config.toml", "--output", tmp_path / "grid.png"]
-    assert main(["show-data", *map(str, options)]) == 0
-    assert "8 of 1,433 images of digits, recipe small_data" in capsys.readouterr().out
-    published = ["--recipe", "deit3_1k", "--batch-size", "8", "--image-size", "16", "--output", tmp_path / "grid.png"]
-    assert main(["show-data", *map(str, published)]) == 0
-
-
-def test_images_without_labels_need_a_teacher(folder, tmp_path, capsys):
-    folder, _ = folder
-    for part, source in (("train", sorted((folder / "dark").glob("*.jpg"))[:6]), ("val/dark", []), ("val/bright", [])):
-        (tmp_path / part).mkdir(parents=True)
-        for path in source or sorted((folder / part[4:]).glob("*.jpg"))[-2:]:
-            (tmp_path / part / path.name).write_bytes(path.read_bytes())
-    options = ["--dataset", tmp_path, *ON_FOLDER, "--batch-size", "2", "--output-dir", tmp_path / "run"]
-    assert train("--variant", "deit_short", *options) == 2
-    assert "6 training images have no label" in capsys.readouterr().err
-
-
-def test_stored_answers_to_other_views_are_refused(tmp_path, capsys):
-    pytest.importorskip("PIL.Image", reason="operations are Pillow's")
-    cache = ["--teacher-cache", tmp_path / "cache"]
-    assert train(*SHORT, *VIEWS, *cache, "--output-dir", tmp_path / "run") == 0
-    assert train(*SHORT, *VIEWS, *cache, "--seed", "1", "--output-dir", tmp_path / "other") == 2
-    assert "seed: 0 there, 1 here" in capsys.readouterr().err
-    assert train(*SHORT, *VIEWS, *cache, "--mixup", "0.5", "--output-dir", tmp_path / "other") == 2
-    assert "mixup: 0.8 there, 0.5 here" in capsys.readouterr().err
-
-
-def test_stored_probabilities_teach_softly(tmp_path):
-    pytest.importorskip("PIL.Image", reason="operations are Pillow's")
-    options = [*SHORT, *VIEWS, "--distillation", "soft"]
-    assert train(*options, "--output-dir", tmp_path / "live") == 0
-    stored = ["--teacher-cache", tmp_path / "cache", "--teacher-cache-top", "10"]
-    assert train(*options, *stored, "--output-dir", tmp_path / "stored") == 0
-    for one, other in zip(weights_of(tmp_path / "stored"), weights_of(tmp_path / "live"), strict=True):
-        np.testing.assert_allclose(one, other, atol=2e-3)  # as far as Adam carries half a step of float16
 
 
 def test_training_begins_with_the_weights_of_an_earlier_run(uninterrupted, tmp_path, capsys):

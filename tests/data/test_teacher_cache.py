@@ -1,5 +1,10 @@
 """Stored answers of a teacher."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
@@ -84,6 +89,46 @@ def test_what_was_stored_before_a_kill_is_not_asked_for_again(tmp_path):
     assert asked == [(0, 0), (0, 2), (0, 4)]
     assert rest == [(0, 4), (1, 0), (1, 2), (1, 4)]
     np.testing.assert_array_equal(cache.answers(0, 4), logits(0, 4).argmax(-1))
+
+
+PROCESS = """
+import pathlib, sys, time
+import tests.data.test_teacher_cache as test
+test.module.CHUNK_VIEWS = 8
+directory, number, seconds = pathlib.Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+asked = open(directory / f"asked-{number}", "w", buffering=1)
+cache = test.TeacherCache(directory / "cache", test.KEY, **test.SIZE)
+
+def ask(epoch, first, count):
+    print(epoch, first, file=asked)
+    for batch in range(first, first + count):
+        time.sleep(seconds)
+        yield test.logits(epoch, batch)
+
+while not cache.fill(ask):
+    time.sleep(0.05)
+"""
+
+
+def process(directory, number, seconds):
+    return subprocess.Popen([sys.executable, "-c", PROCESS, str(directory), str(number), str(seconds)])
+
+
+def test_processes_share_the_work_and_one_that_is_killed_leaves_it_to_the_others(tmp_path):
+    slow = process(tmp_path, 0, 1000)  # seconds an answer: it is killed in the middle of its first file
+    deadline = time.monotonic() + 120
+    while not ((asked := tmp_path / "asked-0").exists() and asked.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    slow.send_signal(signal.SIGKILL)
+    slow.wait()
+    assert asked.read_text() == "0 0\n"
+    others = [process(tmp_path, number, 0.2) for number in (1, 2)]
+    assert [other.wait(timeout=240) for other in others] == [0, 0]
+    files = [(tmp_path / f"asked-{number}").read_text().splitlines() for number in (1, 2)]
+    assert sorted(files[0] + files[1]) == ["0 0", "0 2", "0 4", "1 0", "1 2", "1 4"]  # each of them once
+    cache = TeacherCache(tmp_path / "cache", KEY, **SIZE)
+    for place, answers in enumerate(cache.following(0)):
+        np.testing.assert_array_equal(answers, logits(*divmod(place, 5)).argmax(-1))
 
 
 def test_a_file_that_another_process_is_at_is_left_to_it(tmp_path):

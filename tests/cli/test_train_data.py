@@ -1,0 +1,144 @@
+"""Training on a folder of pictures, with the commands that look at it."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.cli import main
+from keras_deit.training import images as images_of_runs
+from keras_deit.training.settings import resolve
+from tests.cli.runs import summary_of, train
+
+for package in ("filelock", "sklearn", "matplotlib", "tomli_w", "tqdm"):
+    pytest.importorskip(package, reason=f"the main job needs {package}")
+pillow = pytest.importorskip("PIL.Image", reason="pictures are read by Pillow")
+pytestmark = pytest.mark.usefixtures("short_runs")
+
+
+def write_folder(folder, number=200):
+    """Dark and bright pictures, one of each kind that is none or not what it seems; and the paths of those by kind."""
+    rng, paths = np.random.default_rng(0), []
+    for place in range(number):
+        path = folder / ("dark", "bright")[place % 2] / f"{place:03d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.normal((60, 190)[place % 2], 30, (48, 64, 3)).clip(0, 255).astype("uint8")
+        pillow.fromarray(pixels).save(path, quality=90)
+        paths.append(path)
+    bad = dict(zip(kd.data.KINDS, paths[11::7], strict=False))
+    picture = pillow.open(paths[0]).copy()
+    bad["unreadable"].write_bytes(b"no picture")
+    bad["truncated"].write_bytes(bad["truncated"].read_bytes()[:900])
+    picture.save(bad["mislabelled"], "PNG")
+    picture.resize((9, 9)).save(bad["tiny"])
+    picture.convert("CMYK").save(bad["cmyk"])
+    for kind in ("16-bit", "animated"):
+        bad[kind].unlink()
+        bad[kind] = bad[kind].with_suffix(".gif" if kind == "animated" else ".png")
+    pillow.fromarray((np.arange(48 * 64).reshape(48, 64) * 20).astype("uint16")).save(bad["16-bit"])
+    picture.save(bad["animated"], save_all=True, append_images=[picture.rotate(90)])
+    return bad
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "light"
+    return folder, write_folder(folder)
+
+
+ON_FOLDER = ["--image-size", "32", "--patch-size", "8", "--recipe", "deit", "--batch-size", "16"]
+
+
+def test_a_folder_with_pictures_of_every_bad_kind_is_trained_on_and_nothing_is_lost_in_silence(
+    folder, tmp_path, capsys
+):
+    folder, bad = folder
+    assert main(["validate-data", str(folder), "--report", str(tmp_path / "report.json")]) == 1
+    printed = capsys.readouterr().out
+    for kind, path in bad.items():
+        assert f"{kind}: {path}" in printed
+    report = kd.data.read_report(tmp_path / "report.json")
+    assert report.problems == {str(path): [kind] for kind, path in bad.items()}
+    assert report.checked == 200
+
+    options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--skip-images", ",".join(kd.data.KINDS)]
+    options += ["--validated", tmp_path / "report.json", "--max-skipped", "0.1"]
+    assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 0
+    summary = summary_of(tmp_path / "run")
+    skipped = [summary["skipped"][part] for part in ("train", "test")]
+    assert sum(part["images"] for part in skipped) == 7
+    assert {kind for part in skipped for kind in part} == {"images", *kd.data.KINDS}
+    assert f"{skipped[0]['images']} pictures of the train part were left out" in capsys.readouterr().out
+    assert 0 <= summary["waiting_for_data"] < 1
+    student = keras.saving.load_model(tmp_path / "run" / "student.keras")
+    assert student.class_names == ("bright", "dark")
+
+
+def test_too_many_bad_pictures_stop_the_run(folder, tmp_path, capsys):
+    folder, _ = folder
+    options = ["--dataset", folder, *ON_FOLDER, "--max-skipped", "0.001", "--output-dir", tmp_path / "run"]
+    assert train("--variant", "deit_short", *options, "--distillation", "none") == 2
+    error = capsys.readouterr().err
+    assert "cannot be used, more than --max-skipped 0.001" in error
+    assert "validate-data" in error
+
+
+def test_all_readable_kinds_are_trained_on_by_default(folder, tmp_path):
+    folder, _ = folder
+    options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--output-dir", tmp_path / "run"]
+    assert train("--variant", "deit_short", *options) == 0
+    counts = summary_of(tmp_path / "run")["skipped"]
+    assert {**counts["train"], **counts["test"]}.keys() == {"images", "unreadable", "truncated"}
+
+
+def test_a_grid_of_training_images_is_drawn(folder, tmp_path, capsys):
+    folder, _ = folder
+    options = ["--dataset", folder, *ON_FOLDER, "--output", tmp_path / "grid.png"]
+    assert main(["show-data", *map(str, options)]) == 0
+    assert "16 of 159 images of light, recipe deit, epoch 1" in capsys.readouterr().out
+    assert min(pillow.open(tmp_path / "grid.png").size) > 300
+
+
+def test_a_report_by_another_spelling_of_the_folder_serves(folder, tmp_path, monkeypatch):
+    folder, bad = folder
+    monkeypatch.chdir(folder.parent)
+    assert main(["validate-data", folder.name, "--report", str(tmp_path / "report.json")]) == 1
+    settings = resolve({"variant": "deit_ti", "dataset": str(folder), "validated": str(tmp_path / "report.json")})
+    left_out = [images_of_runs.load_images(settings, split)[1]["images"] for split in ("train", "test")]
+    assert sum(left_out) == len(kd.data.LOST)
+    for path in bad.values():
+        assert path.exists()
+    (tmp_path / "report.json").write_text('{"dataset": "light", "checked": 1, "problems": {"/gone/1.jpg": ["tiny"]}}')
+    with pytest.raises(ValueError, match="names pictures that are not there"):
+        images_of_runs.load_images(settings, "train")
+
+
+def test_the_grid_follows_the_configuration_of_a_run(uninterrupted, tmp_path, capsys):
+    options = ["--config", uninterrupted / "config.toml", "--output", tmp_path / "grid.png"]
+    assert main(["show-data", *map(str, options)]) == 0
+    assert "8 of 1,433 images of digits, recipe small_data" in capsys.readouterr().out
+    published = ["--recipe", "deit3_1k", "--batch-size", "8", "--image-size", "16", "--output", tmp_path / "grid.png"]
+    assert main(["show-data", *map(str, published)]) == 0
+
+
+def test_images_without_labels_need_a_teacher(folder, tmp_path, capsys):
+    folder, _ = folder
+    for part, source in (("train", sorted((folder / "dark").glob("*.jpg"))[:6]), ("val/dark", []), ("val/bright", [])):
+        (tmp_path / part).mkdir(parents=True)
+        for path in source or sorted((folder / part[4:]).glob("*.jpg"))[-2:]:
+            (tmp_path / part / path.name).write_bytes(path.read_bytes())
+    options = ["--dataset", tmp_path, *ON_FOLDER, "--batch-size", "2", "--output-dir", tmp_path / "run"]
+    assert train("--variant", "deit_short", *options) == 2
+    assert "6 training images have no label" in capsys.readouterr().err
+
+
+def test_layers_of_ones_own_take_the_place_of_the_recipes(folder, tmp_path, capsys):
+    folder, _ = folder
+    layers = keras.Sequential([keras.layers.RandomFlip("horizontal"), keras.layers.CutMix(0.5)])
+    layers.save(tmp_path / "layers.keras")
+    options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--augmentation", tmp_path / "layers.keras"]
+    assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 0
+    assert summary_of(tmp_path / "run")["settings"]["augmentation"] == str(tmp_path / "layers.keras")
+    options[-1] = "albumentations"
+    assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "other") == 2
+    assert "`augmentation` must be 'keras-cv', the path of a `.keras` file" in capsys.readouterr().err
