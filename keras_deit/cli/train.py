@@ -15,6 +15,7 @@ from keras_deit.cli.options import (
 )
 from keras_deit.training import output
 from keras_deit.training.build import build
+from keras_deit.training.images import UnreadableError
 from keras_deit.training.report import describe, how_to_go_on
 from keras_deit.training.run import announce, check_ready, dry_run, train
 from keras_deit.training.settings import resolve
@@ -109,6 +110,9 @@ def _train(run, resume):
     except KeyboardInterrupt:  # the second Ctrl-C
         print(f"\nInterrupted at once. {how_to_go_on(run.directory)}", file=sys.stderr)
         return INTERRUPTED
+    except UnreadableError as error:
+        print(f"keras-deit train: error: {error}", file=sys.stderr)
+        return 2
     print(describe(summary, run.directory))
     if not summary["complete"]:
         return INTERRUPTED

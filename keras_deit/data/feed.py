@@ -27,10 +27,12 @@ class Waiting:
 
     Attributes:
         seconds: In all, so far.
+        batches: Number of batches that were waited for.
     """
 
     def __init__(self):
         self.seconds = 0.0
+        self.batches = 0
         self._began = None
 
     def begin(self, count=0):
@@ -41,6 +43,7 @@ class Waiting:
     def end(self, count=0):
         """The batch is there; returns `count`."""
         self.seconds += time.perf_counter() - self._began
+        self.batches += 1
         return np.int64(count)
 
     def timed(self, batches):

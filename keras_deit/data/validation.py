@@ -113,14 +113,15 @@ def validate(data, num_threads=None, progress=True):
         warnings.simplefilter("ignore")  # about what Pillow finds odd and reads
         for start in range(0, len(data), AT_ONCE):
             places = range(start, min(start + AT_ONCE, len(data)))
-            for place, kinds in zip(places, pool.map(lambda place: _kinds_at(data, place), places), strict=True):
+            for place, kinds in zip(places, pool.map(lambda place: kinds_at(data, place), places), strict=True):
                 if kinds:
                     problems[os.path.abspath(data.paths[place]) if hasattr(data, "paths") else str(place)] = kinds
                 bar.update()
     return Report(data.name, len(data), problems)
 
 
-def _kinds_at(data, place):
+def kinds_at(data, place):
+    """What is the matter with a picture of a dataset, given by its number: a list of `KINDS`."""
     try:
         content, _ = data[place]
     except OSError:

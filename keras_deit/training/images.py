@@ -5,10 +5,12 @@ import json
 import os
 import pathlib
 
-from keras_deit.data import ImageFiles, Report, load, read_report, validate
+from keras_deit.data import LOST, ImageFiles, Report, load, read_report, validate
+from keras_deit.data.validation import kinds_at
 from keras_deit.files import keras_home
 
 MOST_NAMED = 5
+NEAR = 4  # batches, before and after the one that failed, which are made ahead of the training
 
 
 def load_images(settings, split):
@@ -46,6 +48,33 @@ def load_images(settings, split):
         more = f"\n  and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
         print(f"{len(left_out)} of the {len(data)} pictures of {data.name!r} ({split}) are left out:\n{named}{more}")
     return data.without(left_out), {"images": len(left_out), **Report(data.name, len(data), kinds).counts()}
+
+
+class UnreadableError(ValueError):
+    """Pictures that could be read before the training, or were not looked at, cannot be read in the midst of it."""
+
+
+def check_readable(run, place):
+    """Raises an `UnreadableError` with their names if training images near some place, or test images, cannot be read.
+
+    Args:
+        run: `Run`.
+        place: Number of batches, from the first of the first epoch, that were trained on.
+    """
+    plan = run.plan
+    near = range(max(0, place - NEAR), place + NEAR)
+    places = {int(index) for batch in near for index in plan.views(*divmod(batch, plan.num_batches))[0]}
+    bad = [_named(run.train, index) for index in sorted(places) if set(kinds_at(run.train, index)) & set(LOST)]
+    bad = bad or sorted(validate(run.test).having(LOST))
+    if bad:
+        raise UnreadableError(
+            f"Pictures of {run.train.name!r} cannot be read: {', '.join(bad[:MOST_NAMED])}. Mend them and go on with "
+            "--resume: the whole epochs are kept. `keras-deit validate-data` names all of them."
+        )
+
+
+def _named(data, index):
+    return data.paths[index] if hasattr(data, "paths") else f"number {index}"
 
 
 def _report(settings, data):

@@ -13,6 +13,7 @@ from keras_deit.training import checkpoint, output
 from keras_deit.training.averaging import KeepWeights, averaged
 from keras_deit.training.build import without_teacher
 from keras_deit.training.history import GracefulStop, History, Progress, duration
+from keras_deit.training.images import check_readable
 from keras_deit.training.report import memory_in_words
 from keras_deit.training.strategy import peak_memory
 
@@ -131,9 +132,13 @@ def _fit(run, title, stop, resume):
         if run.settings.ema_decay is not None:
             callbacks.append(KeepWeights())
         schedule = dict(epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False)
-        run.model.fit(
-            run.training_batches(epoch=done), validation_data=validation, callbacks=callbacks, verbose=0, **schedule
-        )
+        begun = done * steps - run.waiting.batches
+        batches = run.training_batches(epoch=done)
+        try:
+            run.model.fit(batches, validation_data=validation, callbacks=callbacks, verbose=0, **schedule)
+        except Exception:  # each pipeline raises another one
+            check_readable(run, begun + run.waiting.batches)
+            raise
     return history
 
 

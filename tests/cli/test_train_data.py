@@ -1,5 +1,7 @@
 """Training on a folder of pictures, with the commands that look at it."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -16,8 +18,8 @@ pillow = pytest.importorskip("PIL.Image", reason="pictures are read by Pillow")
 pytestmark = pytest.mark.usefixtures("short_runs")
 
 
-def write_folder(folder, number=200):
-    """Dark and bright pictures, one of each kind that is none or not what it seems; and the paths of those by kind."""
+def write_pictures(folder, number):
+    """Dark and bright pictures; their paths."""
     rng, paths = np.random.default_rng(0), []
     for place in range(number):
         path = folder / ("dark", "bright")[place % 2] / f"{place:03d}.jpg"
@@ -25,6 +27,12 @@ def write_folder(folder, number=200):
         pixels = rng.normal((60, 190)[place % 2], 30, (48, 64, 3)).clip(0, 255).astype("uint8")
         pillow.fromarray(pixels).save(path, quality=90)
         paths.append(path)
+    return paths
+
+
+def write_folder(folder):
+    """Pictures, one of each kind that is none or not what it seems; and the paths of those by kind."""
+    paths = write_pictures(folder, 200)
     bad = dict(zip(kd.data.KINDS, paths[11::7], strict=False))
     picture = pillow.open(paths[0]).copy()
     bad["unreadable"].write_bytes(b"no picture")
@@ -72,6 +80,27 @@ def test_a_folder_with_pictures_of_every_bad_kind_is_trained_on_and_nothing_is_l
     assert 0 <= summary["waiting_for_data"] < 1
     student = keras.saving.load_model(tmp_path / "run" / "student.keras")
     assert student.class_names == ("bright", "dark")
+
+
+@pytest.mark.parametrize("pipeline", ["auto", "python"])
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_picture_that_a_run_did_not_look_at_before_is_named_when_it_fails(part, pipeline, tmp_path, capsys):
+    write_pictures(tmp_path / "light", 40)
+    damaged = kd.data.load(str(tmp_path / "light"), part).paths[3]
+    pathlib.Path(damaged).write_bytes(b"no picture")
+    options = [
+        "--dataset",
+        tmp_path / "light",
+        *ON_FOLDER,
+        "--epochs",
+        "2",
+        "--no-check-images",
+        "--pipeline",
+        pipeline,
+    ]
+    assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert f"Pictures of 'light' cannot be read: {damaged}. Mend them and go on with --resume" in error
 
 
 def test_too_many_bad_pictures_stop_the_run(folder, tmp_path, capsys):
