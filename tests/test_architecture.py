@@ -47,6 +47,7 @@ COVERED_ELSEWHERE = {
     "recipes/transfer.py": "recipes/test_recipes.py",
     "recipes/small_data.py": "recipes/test_recipes.py",
     "recipes/recipe.py": "recipes/test_recipes.py",
+    "data/choices.py": "data/test_policies.py",
     "cli/options.py": "cli/test_train.py",
     "cli/show_data.py": "cli/test_train_data.py",
     "cli/validate_data.py": "cli/test_train_data.py",

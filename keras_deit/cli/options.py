@@ -75,7 +75,9 @@ def add_data_options(parser):
         help="keras-cv, or a .keras file of layers, in the place of all that follows but repeats and crop ratio",
     )
     group.add_argument("--flip", type=float, metavar="P", help="probability of turning left and right round")
-    group.add_argument("--auto-augment", metavar="POLICY", help="rand-m9-mstd0.5-inc1, 3-augment or none")
+    group.add_argument(
+        "--auto-augment", metavar="POLICY", help="rand-m9-mstd0.5-inc1, 3-augment, original (AutoAugment) or none"
+    )
     group.add_argument("--color-jitter", type=float, metavar="S", help="strength")
     group.add_argument("--erasing", type=float, metavar="P", help="probability of erasing a rectangle")
     group.add_argument("--mixup", type=float, metavar="ALPHA", help="of its Beta distribution; 0: none")

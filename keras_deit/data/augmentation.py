@@ -24,7 +24,8 @@ class Augmentation:
         crop_scale: Least and largest share of the image that a random crop of ratio 3/4 to 4/3 keeps; None means that the
             images are resized and cropped as in evaluation.
         flip: Probability of turning left and right round.
-        auto_augment: `"rand-m9-mstd0.5-inc1"` or another RandAugment in timm's spelling, `"3-augment"`, or None.
+        auto_augment: `"rand-m9-mstd0.5-inc1"` or another RandAugment in timm's spelling, `"3-augment"`, AutoAugment's
+            `"original"`, or None.
         color_jitter: Strength of a jitter of brightness, contrast and saturation.
         erasing: Probability of filling a rectangle with noise, after the normalisation.
         mixup, cutmix: Parameters of the Beta distributions; 0 means that it is not used. With both, every batch is mixed by

@@ -4,7 +4,8 @@ import pathlib
 
 import keras
 
-from keras_deit.data.policies import BLUR_RADII, HIGHEST_LEVEL, SOLARIZE_THRESHOLD, RandAugment, ThreeAugment
+from keras_deit.data.choices import HIGHEST_LEVEL
+from keras_deit.data.policies import BLUR_RADII, SOLARIZE_THRESHOLD, ColorJitter, RandAugment, ThreeAugment
 from keras_deit.extras import require
 
 KERAS_CV = "keras-cv"
@@ -121,6 +122,8 @@ def _of_policy(layers, policy):
             layers.RandomGaussianBlur(BLUR_KERNEL, BLUR_RADII),
         ]
         return layers.RandomChoice(choices)
+    if not isinstance(policy, ColorJitter):
+        raise ValueError(f"keras-cv has no layer for {policy}. Choose another `auto_augment`, or none.")
     strength = policy.strength
     saturation = tuple(
         factor / (1 + factor) for factor in (1 - strength, 1 + strength)

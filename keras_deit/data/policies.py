@@ -1,4 +1,4 @@
-"""Which operations a training image gets: RandAugment, 3-Augment and colour jitter.
+"""Which operations a training image gets: RandAugment, AutoAugment, 3-Augment and colour jitter.
 
 Each policy turns uniform random numbers, one row an image, into numbers of operations (`keras_deit.data.operations`) and
 their arguments.
@@ -9,66 +9,14 @@ import re
 
 import numpy as np
 
+from keras_deit.data.choices import AUTOAUGMENT, HIGHEST_LEVEL, RANDAUGMENT
 from keras_deit.data.operations import NOTHING, number
 
-HIGHEST_LEVEL = 10.0  # of the scale on which RandAugment's magnitudes are given
 THREE_AUGMENT = ("Grayscale", "Solarize", "GaussianBlur")
 SOLARIZE_THRESHOLD = 128
 BLUR_RADII = (0.1, 2.0)
 JITTERED = ("Brightness", "Contrast", "Color")
 ORDERS = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """One of RandAugment's operations.
-
-    Attributes:
-        name: Its name in timm, with the increasing magnitudes of `inc1`.
-        operation: Its name in `keras_deit.data.operations`.
-        argument: From an array of levels in 0..10 to the operation's arguments.
-        signed: Whether the argument's deviation from `neutral` is turned round for every second image.
-        neutral: The argument that changes nothing, of a signed operation.
-        lowest: The least argument.
-    """
-
-    name: str
-    operation: str
-    argument: object = np.zeros_like
-    signed: bool = False
-    neutral: float = 0.0
-    lowest: float = -np.inf
-
-
-def _share(largest):
-    return lambda level: level / HIGHEST_LEVEL * largest
-
-
-def _whole(largest, offset=0, sign=1):
-    return lambda level: offset + sign * np.floor(level / HIGHEST_LEVEL * largest)
-
-
-_FACTOR = {"argument": _share(0.9), "signed": True, "neutral": 1.0, "lowest": 0.1}
-
-# The ranges are those of timm's `rand-...-inc1`: rotation in degrees, shear as a slope, translation as a share of the side,
-# solarisation as a threshold, posterisation as the number of bits that are kept, enhancements as factors.
-RANDAUGMENT = (
-    Choice("AutoContrast", "AutoContrast"),
-    Choice("Equalize", "Equalize"),
-    Choice("Invert", "Invert"),
-    Choice("Rotate", "Rotate", _share(30.0), signed=True),
-    Choice("PosterizeIncreasing", "Posterize", _whole(4, offset=4, sign=-1)),
-    Choice("SolarizeIncreasing", "Solarize", _whole(256, offset=256, sign=-1)),
-    Choice("SolarizeAdd", "SolarizeAdd", _whole(110)),
-    Choice("ColorIncreasing", "Color", **_FACTOR),
-    Choice("ContrastIncreasing", "Contrast", **_FACTOR),
-    Choice("BrightnessIncreasing", "Brightness", **_FACTOR),
-    Choice("SharpnessIncreasing", "Sharpness", **_FACTOR),
-    Choice("ShearX", "ShearX", _share(0.3), signed=True),
-    Choice("ShearY", "ShearY", _share(0.3), signed=True),
-    Choice("TranslateXRel", "TranslateX", _share(0.45), signed=True),
-    Choice("TranslateYRel", "TranslateY", _share(0.45), signed=True),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +64,39 @@ class RandAugment:
         arguments = np.zeros(chosen.shape, "float32")
         for place, choice in enumerate(RANDAUGMENT):
             here = chosen == place
-            argument = choice.argument(levels[here])
-            if choice.signed:
-                argument = choice.neutral + np.where(turned[here] < 0.5, argument, -argument)
             operations[here] = number(choice.operation)
-            arguments[here] = np.maximum(choice.lowest, argument)
+            arguments[here] = choice.arguments(levels[here], turned[here] >= 0.5)
+        return operations, arguments
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoAugment:
+    """The policy that AutoAugment found for ImageNet: one of 25 pairs of operations.
+
+    Attributes:
+        magnitude_std: Standard deviation of the levels, which are clipped to 0..10.
+
+    Reference:
+        Cubuk et al., 2018 (arXiv 1805.09501), table 9; timm's `original`, with the number of bits as in the paper.
+    """
+
+    magnitude_std: float = 0.0
+
+    numbers = 9
+
+    def __call__(self, uniform):
+        """Draws the operations; arguments and returns as those of `RandAugment`, with two operations an image."""
+        pairs = (uniform[:, 0] * len(AUTOAUGMENT)).astype(int)
+        applied, turned, *normal = np.moveaxis(uniform[:, 1:].reshape(len(uniform), 2, 4), -1, 0)
+        deviations = self.magnitude_std * _normal(*normal)
+        operations = np.full(applied.shape, NOTHING, "int32")
+        arguments = np.zeros(applied.shape, "float32")
+        for image, pair in enumerate(pairs):
+            for place, (choice, probability, level) in enumerate(AUTOAUGMENT[pair]):
+                if applied[image, place] < probability:
+                    level = np.clip(level + deviations[image, place], 0, HIGHEST_LEVEL)
+                    operations[image, place] = number(choice.operation)
+                    arguments[image, place] = choice.arguments(level, turned[image, place] >= 0.5)
         return operations, arguments
 
 
@@ -170,11 +146,12 @@ def parse(name):
     """The policy of a name.
 
     Args:
-        name: `"3-augment"`; or RandAugment as timm spells it, with increasing magnitudes: `"rand-m9-mstd0.5-inc1"`, in which
-            `n3` would be three operations and `p0.3` their probability.
+        name: `"3-augment"`; RandAugment as timm spells it, with increasing magnitudes: `"rand-m9-mstd0.5-inc1"`, in which
+            `n3` would be three operations and `p0.3` their probability; or AutoAugment, `"original"` or
+            `"original-mstd0.5"`.
 
     Returns:
-        A `ThreeAugment` or a `RandAugment`.
+        A `ThreeAugment`, a `RandAugment` or an `AutoAugment`.
 
     Raises:
         ValueError: If the name says something else.
@@ -189,10 +166,12 @@ def parse(name):
     kind, *parts = str(name).split("-")
     read = [re.fullmatch(r"(mstd|inc|m|n|p)(\d+(?:\.\d+)?)", part) for part in parts]
     values = {match[1]: float(match[2]) for match in read if match}
+    if kind == "original" and all(read) and set(values) <= {"mstd"}:
+        return AutoAugment(values.get("mstd", 0.0))
     if kind != "rand" or not all(read) or values.get("inc") != 1 or not 0 <= values.get("m", -1) <= HIGHEST_LEVEL:
         raise ValueError(
-            "`auto_augment` must be '3-augment' or a RandAugment such as 'rand-m9-mstd0.5-inc1' (with inc1, and m in "
-            f"0..10). Received: auto_augment={name!r}"
+            "`auto_augment` must be '3-augment', AutoAugment's 'original' or a RandAugment such as 'rand-m9-mstd0.5-inc1' "
+            f"(with inc1, and m in 0..10). Received: auto_augment={name!r}"
         )
     return RandAugment(values["m"], values.get("mstd", 0.0), int(values.get("n", 2)), values.get("p", 0.5))
 

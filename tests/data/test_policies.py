@@ -3,11 +3,18 @@
 import numpy as np
 import pytest
 
+from keras_deit.data.choices import AUTOAUGMENT, RANDAUGMENT
 from keras_deit.data.operations import NAMES, NOTHING, number
-from keras_deit.data.policies import RANDAUGMENT, ColorJitter, RandAugment, ThreeAugment, parse
+from keras_deit.data.policies import AutoAugment, ColorJitter, RandAugment, ThreeAugment, parse
 
 NUM_DRAWS = 10_000
-CHI_SQUARE_999 = {14: 36.1, 5: 20.5, 2: 13.8, 1: 10.8}  # which chance exceeds once in a thousand, by degrees of freedom
+CHI_SQUARE_999 = {
+    14: 36.1,
+    8: 26.1,
+    5: 20.5,
+    2: 13.8,
+    1: 10.8,
+}  # which chance exceeds once in a thousand, by degrees of freedom
 
 # timm's functions from a level, and the arguments that they give at levels 0, 5 and 10 ("inc1"; signs apart).
 RANGES = {
@@ -68,6 +75,42 @@ def test_levels_are_normal_and_clipped_and_signs_even(draws):
     assert ((factors > 1.6) | (factors < 0.4)).all()
 
 
+def test_auto_augment_is_timms():
+    timm = pytest.importorskip("timm.data.auto_augment", reason="the table is timm's", exc_type=ImportError)
+    published = timm.auto_augment_policy_original({})
+    assert len(AUTOAUGMENT) == len(published) == 25
+    for ours, theirs in zip(AUTOAUGMENT, published, strict=True):
+        for (choice, probability, level), operation in zip(ours, theirs, strict=True):
+            assert (choice.name, probability, level) == (operation.name, operation.prob, operation.magnitude)
+            if operation.level_fn:
+                argument = operation.level_fn(level, {})[0]
+                turned = np.array([False, True])
+                received = choice.arguments(np.full(2, level), turned)
+                assert abs(argument) == pytest.approx(abs(received[0]))
+                assert received[1] == pytest.approx(-received[0] if choice.signed else received[0])
+
+
+def test_auto_augment_draws_every_pair_equally_often_and_its_operations_with_their_probabilities():
+    operations, arguments = AutoAugment()(np.random.default_rng(0).random((NUM_DRAWS, 9)))
+    for place in (0, 1):
+        expected = np.zeros(NOTHING + 1)
+        for pair in AUTOAUGMENT:
+            choice, probability, _ = pair[place]
+            expected[number(choice.operation)] += probability / 25
+            expected[NOTHING] += (1 - probability) / 25
+        counts = np.bincount(operations[:, place], minlength=NOTHING + 1)
+        assert not counts[expected == 0].any()
+        drawn = expected > 0
+        degrees = drawn.sum() - 1
+        assert chi_square(counts[drawn], NUM_DRAWS * expected[drawn]) < CHI_SQUARE_999[degrees]
+    rotations = arguments[operations == number("Rotate")]
+    assert set(np.round(np.abs(rotations)).astype(int)) == {9, 24, 27}
+    assert (rotations > 0).mean() == pytest.approx(0.5, abs=0.05)
+    noisy = AutoAugment(0.5)(np.random.default_rng(0).random((NUM_DRAWS, 9)))[1]
+    deviation = (np.abs(noisy) - np.abs(arguments))[(operations == number("Rotate")) & (np.abs(arguments) < 25)]
+    assert deviation.std() == pytest.approx(1.5, abs=0.1)  # half a level of three degrees
+
+
 def test_three_augment_takes_one_of_three():
     operations, arguments = ThreeAugment()(np.random.default_rng(0).random((NUM_DRAWS, 2)))
     counts = np.bincount(operations[:, 0], minlength=NOTHING)
@@ -95,9 +138,12 @@ def test_policies_are_spelled_as_in_timm():
     assert parse("rand-m9-mstd0.5-inc1") == RandAugment()
     assert parse("rand-m7-n3-p0.2-inc1") == RandAugment(7.0, 0.0, 3, 0.2)
     assert isinstance(parse("3-augment"), ThreeAugment)
+    assert [parse("original"), parse("original-mstd0.5")] == [AutoAugment(), AutoAugment(0.5)]
 
 
-@pytest.mark.parametrize("name", ["rand-m9-mstd0.5", "rand-m11-inc1", "rand-inc1", "rand-m9-inc1-x2", "augmix", "v0"])
+@pytest.mark.parametrize(
+    "name", ["rand-m9-mstd0.5", "rand-m11-inc1", "rand-inc1", "rand-m9-inc1-x2", "augmix", "v0", "original-m9"]
+)
 def test_other_policies_are_refused(name):
     with pytest.raises(ValueError, match="rand-m9-mstd0.5-inc1.*Received: auto_augment"):
         parse(name)
