@@ -8,7 +8,7 @@ nox.options.sessions = ["lint", "tests", "together"]
 
 TORCH = "torch==2.13.0"  # a range would bring gigabytes of CUDA packages along
 TEST_PACKAGES = ("pytest", "pytest-xdist")
-TWO_WORKERS = ("-n", "2")
+TWO_WORKERS = ("-n", "2", "--dist", "worksteal")
 TOGETHER = (
     "tests/export",
     "tests/models/test_transformers_parity.py",
@@ -20,6 +20,7 @@ TOGETHER = (
     "tests/weights/test_write.py",
     "tests/data/test_datasets.py",
     "tests/data/test_feed.py",
+    "tests/data/test_layers.py",
     "tests/test_data_benchmark.py",
 )
 TOGETHER += ("-k", "not test_train or export")  # of the runs, those that export

@@ -16,6 +16,7 @@ import numpy as np
 
 import keras_deit
 from keras_deit import data_benchmark
+from keras_deit.cores import usable_cores
 from keras_deit.models import DeiT, DeiTClassifier, get_variant
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -428,11 +429,7 @@ def _has_gpu():
 
 def _device():
     name = {"tensorflow": _tensorflow_gpu, "jax": _jax_gpu, "torch": _torch_gpu}[keras.backend.backend()]()
-    return name or f"cpu ({_usable_cores()} cores)"
-
-
-def _usable_cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return name or f"cpu ({usable_cores()} cores)"
 
 
 def _tensorflow_gpu():

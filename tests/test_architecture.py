@@ -21,7 +21,7 @@ ROWS = [
     ["distiller", "teacher", "recipes", "models"],
     ["weights"],
     ["layers", "losses", "fusion", "image_processor"],
-    ["cubic", "extras", "files", "image_size", "imagenet", "pictures", "_backend"],
+    ["cores", "cubic", "extras", "files", "image_size", "imagenet", "pictures", "_backend"],
 ]
 PEERS = {("distiller", "teacher"), ("_backend", "files"), ("pictures", "extras")}
 FRAMEWORKS = {"tensorflow", "jax", "torch"}

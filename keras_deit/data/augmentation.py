@@ -67,6 +67,10 @@ class Augmentation:
         """The augmentation of a `keras_deit.recipes.Recipe`, or of whatever else has its fields."""
         return cls(**{field.name: getattr(recipe, field.name) for field in dataclasses.fields(cls)})
 
+    def crops_alone(self):
+        """The same crops, as often, and nothing else."""
+        return Augmentation(crop_scale=self.crop_scale, repeats=self.repeats)
+
     @property
     def mixes(self):
         """Whether images of a batch are mixed."""

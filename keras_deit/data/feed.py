@@ -5,16 +5,16 @@ import dataclasses
 import functools
 import importlib.util
 import itertools
-import os
 import time
 
 import keras
 import numpy as np
 
+from keras_deit.cores import usable_cores
 from keras_deit.data import grain_pipeline, tensorflow_pipeline
-from keras_deit.data.augmentation import NONE, Augmentation
+from keras_deit.data.augmentation import NONE
 from keras_deit.data.batches import Batches
-from keras_deit.data.layers import KERAS_CV, apply, check_shape, find_layers
+from keras_deit.data.layers import KERAS_CV, apply, find_layers, other_shape
 from keras_deit.data.sources import ImageData
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
@@ -27,12 +27,10 @@ class Waiting:
 
     Attributes:
         seconds: In all, so far.
-        batches: Number of batches that were waited for.
     """
 
     def __init__(self):
         self.seconds = 0.0
-        self.batches = 0
         self._began = None
 
     def begin(self, count=0):
@@ -43,7 +41,6 @@ class Waiting:
     def end(self, count=0):
         """The batch is there; returns `count`."""
         self.seconds += time.perf_counter() - self._began
-        self.batches += 1
         return np.int64(count)
 
     def timed(self, batches):
@@ -74,7 +71,7 @@ class Feed:
         mean, std: Normalisation, of pixels in 0..1.
         augmentation: Keras layers that take the place of flips, operations, erasing and mixing: `"keras-cv"`, a `.keras`
             file or a layer, see `keras_deit.data.layers.find_layers`. Crops, their order and repeats remain. What the layers
-            draw follows from their own generators, and so differs after a restart.
+            draw follows from generators of their own, which begin anew with every run and every restart.
 
     Raises:
         ValueError: If there is no such pipeline.
@@ -118,12 +115,8 @@ class Feed:
 
     def _through(self, plan, epoch, batch):
         """Batches that go through layers as pixels and are normalised afterwards."""
-        recipe = plan.augmentation
-        plan = dataclasses.replace(
-            plan, augmentation=Augmentation(crop_scale=recipe.crop_scale, repeats=recipe.repeats)
-        )
-        layers = find_layers(self.augmentation, recipe)
-        batches = dataclasses.replace(self, mean=NO_MEAN, std=NO_STD)._training(plan, epoch, batch)
+        layers = find_layers(self.augmentation, plan.augmentation)
+        batches = dataclasses.replace(self, mean=NO_MEAN, std=NO_STD)._training(plan.with_crops_alone(), epoch, batch)
         if hasattr(batches, "element_spec"):
             return tensorflow_pipeline.through(batches, layers, self.mean, self.std)
         if self.augmentation == KERAS_CV:
@@ -149,7 +142,7 @@ class Feed:
             **normalisation,
         )
         if pipeline == "grain":
-            return grain_pipeline.training_stream(batches, epoch, batch, self.num_workers or os.cpu_count())
+            return grain_pipeline.training_stream(batches, epoch, batch, self.num_workers or usable_cores())
         if keras.backend.backend() == "tensorflow":
             stream = functools.partial(_ahead, batches, epoch, batch)
             return tensorflow_pipeline.from_batches(stream, self.data.num_classes, self.image_size)
@@ -195,10 +188,12 @@ def _with_answers(batches, answers):
 
 
 def _through(batches, layers, mean, std):
+    convert = keras.ops.convert_to_numpy
     mean, std = (np.asarray(values, "float32") for values in (mean, std))
     for before, labels in batches:
-        images, labels = (keras.ops.convert_to_numpy(part) for part in apply(layers, before, labels))
-        check_shape(images.shape, before.shape)
+        images, labels = (np.asarray(convert(part), "float32") for part in apply(layers, before, labels))
+        if images.shape != before.shape:
+            raise ValueError(other_shape(before.shape, images.shape))
         yield (images / 255 - mean) / std, labels
 
 

@@ -13,7 +13,12 @@ PIXELS = (0, 255)
 BLUR_KERNEL = 13  # pixels, six times the largest radius and one
 CUT_OUT = (0.14, 0.58)  # of each side, so that about the area is erased that the recipe erases
 GREY = 124.0
-KNOWS_LABELS = ("transform_labels", "augment_label")  # methods of layers that take images and labels as a dictionary
+# Methods of layers that take images and labels as a dictionary.
+KNOWS_LABELS = (
+    "transform_labels",
+    "augment_label",
+    "augment_labels",
+)
 
 
 def find_layers(augmentation, recipe):
@@ -28,7 +33,7 @@ def find_layers(augmentation, recipe):
         List of `keras.layers.Pipeline`, one for each layer.
 
     Raises:
-        ValueError: If it is none of these.
+        ValueError: If it is none of these, or another kind of model.
         ImportError: If keras-cv is missing.
 
     Example:
@@ -62,17 +67,19 @@ def apply(layers, images, labels):
     """
     for layer in layers:
         if any(hasattr(layer.layers[0], name) for name in KNOWS_LABELS):
-            batch = layer({"images": images, "labels": labels}, training=True)
-            images, labels = batch["images"], batch["labels"]
-        else:
-            images = layer(images, training=True)
+            try:
+                batch = layer({"images": images, "labels": labels}, training=True)
+                images, labels = batch["images"], batch["labels"]
+                continue
+            except NotImplementedError:
+                pass  # it has the method from its base class, and leaves labels as they are
+        images = layer(images, training=True)
     return images, labels
 
 
-def check_shape(shape, expected):
-    """Raises a ValueError if layers turned a batch of images into another shape; None stands for any size."""
-    if any(one is not None and one != other for one, other in zip(shape, expected, strict=True)):
-        raise ValueError(f"The layers of `augmentation` turn images {tuple(expected)} into {tuple(shape)}.")
+def other_shape(before, after):
+    """What to say of layers that turn batches of images into another shape."""
+    return f"The layers of `augmentation` turn images {tuple(before)} into {tuple(after)}."
 
 
 def _read(path):
@@ -91,6 +98,11 @@ def _read(path):
 def _flat(layer):
     if isinstance(layer, (keras.layers.Pipeline, keras.Sequential)):
         return [inner for part in layer.layers for inner in _flat(part)]
+    if isinstance(layer, keras.Model):
+        raise ValueError(
+            f"`augmentation` takes layers, one after the other, and {layer.name!r} is a model. Put its layers into a "
+            "`keras.Sequential` or a `keras.layers.Pipeline`."
+        )
     return [layer]
 
 

@@ -44,6 +44,10 @@ class Plan:
                 f"batch_size={self.batch_size}"
             )
 
+    def with_crops_alone(self):
+        """The same plan without what layers may take the place of."""
+        return dataclasses.replace(self, augmentation=self.augmentation.crops_alone())
+
     @property
     def available(self):
         """Whole batches among the views of an epoch."""

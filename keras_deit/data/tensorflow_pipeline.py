@@ -1,12 +1,13 @@
 """Batches from `tf.data`, for every backend: decoding and augmentation on all cores, beside the training."""
 
 import itertools
-import os
 
+import keras
 import numpy as np
 
+from keras_deit.cores import usable_cores
 from keras_deit.data.batches import evaluation_batches
-from keras_deit.data.layers import apply, check_shape
+from keras_deit.data.layers import apply, other_shape
 from keras_deit.data.tensorflow_ops import tensorflow
 from keras_deit.data.tensorflow_views import Views
 
@@ -28,7 +29,7 @@ def training_dataset(data, plan, mean, std, crop_ratio, epoch=0, batch=0, num_wo
     tf = tensorflow()
     views = Views(plan.image_size, mean, std, crop_ratio)
     read = _reader(tf, data)
-    threads = num_workers or os.cpu_count()
+    threads = num_workers or usable_cores()
 
     def view(numbers):
         image, label = read(numbers["index"])
@@ -60,7 +61,7 @@ def evaluation_dataset(data, image_size, batch_size, mean, std, crop_ratio, mult
     tf = tensorflow()
     views = Views(image_size, mean, std, crop_ratio)
     read = _reader(tf, data)
-    threads = num_workers or os.cpu_count()
+    threads = num_workers or usable_cores()
 
     def view(index, weight):
         image, label = read(index)
@@ -85,11 +86,14 @@ def through(dataset, layers, mean, std):
     try:  # one batch at a time: in calls that run side by side Keras's layers draw the same numbers
         made = dataset.map(lambda images, labels: apply(layers, images, labels))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
+        if keras.backend.backend() == "tensorflow":
+            raise
         raise ValueError(
             "A layer of `augmentation` cannot run within tf.data on this backend, as the preprocessing layers of Keras and "
-            "keras-cv can. Pass pipeline='python'."
+            f"keras-cv can. Pass pipeline='python'. ({error})"
         ) from error
-    check_shape(made.element_spec[0].shape, shape)
+    if not made.element_spec[0].shape.is_compatible_with(shape):
+        raise ValueError(other_shape(shape, made.element_spec[0].shape))
     return made.map(tf.autograph.experimental.do_not_convert(normalize)).prefetch(2)
 
 

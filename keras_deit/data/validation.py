@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from keras_deit.cores import usable_cores
 from keras_deit.extras import require
 from keras_deit.files import write_whole
 from keras_deit.pictures import read_picture
@@ -108,7 +109,7 @@ def validate(data, num_threads=None, progress=True):
     with (
         warnings.catch_warnings(),
         tqdm.tqdm(total=len(data), desc=f"reading {data.name}", unit="picture", disable=not progress) as bar,
-        concurrent.futures.ThreadPoolExecutor(num_threads or os.cpu_count()) as pool,
+        concurrent.futures.ThreadPoolExecutor(num_threads or usable_cores()) as pool,
     ):
         warnings.simplefilter("ignore")  # about what Pillow finds odd and reads
         for start in range(0, len(data), AT_ONCE):

@@ -10,14 +10,13 @@ import numpy as np
 
 from keras_deit import imagenet
 from keras_deit.data import Augmentation, Feed, ImageData, Plan, TeacherCache, Waiting
-from keras_deit.data.layers import find_layers
 from keras_deit.distiller import Distiller
 from keras_deit.image_size import height_and_width
 from keras_deit.models import DeiT, DeiTClassifier, find_preset, get_variant, is_weights, pretrained
 from keras_deit.teacher import Teacher
 from keras_deit.training.convnet import trained_convnet
 from keras_deit.training.criterion import make_criterion
-from keras_deit.training.images import load_images
+from keras_deit.training.images import load_images, naming_unreadable
 from keras_deit.training.optimizers import make_optimizer
 from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.settings import PRECISIONS
@@ -75,7 +74,8 @@ class Run:
 
     def first_batch(self, epoch=0):
         """What `fit` is fed with first in an epoch, as arrays."""
-        return keras.tree.map_structure(np.asarray, next(iter(self.training_batches(epoch))))
+        with naming_unreadable(lambda: [(self.train, self.plan.views(epoch, 0)[0])]):
+            return keras.tree.map_structure(np.asarray, next(iter(self.training_batches(epoch))))
 
     def test_batches(self):
         """Every test image once."""
@@ -93,7 +93,12 @@ class Run:
         Returns:
             Dictionary of floats.
         """
-        results = self.model.evaluate(self.test_batches(), verbose=0, return_dict=True)
+        return self.evaluate_model(self.model)
+
+    def evaluate_model(self, model):
+        """The same of another model that takes the student's images."""
+        with naming_unreadable(lambda: [(self.test, None)]):
+            results = model.evaluate(self.test_batches(), verbose=0, return_dict=True)
         return {name: float(value) for name, value in results.items()}
 
 
@@ -141,9 +146,9 @@ def build_data(settings, directory=None, num_replicas=1):
     data = [_sized(data, image_size, settings.crop_scale) for data in (train, test)]
     skipped = {"train": skipped, "test": skipped_in_test}
     run = Run(settings, directory, num_replicas, *data, skipped, height_and_width(image_size))
-    run.plan.check()  # before anything long begins
+    (run.plan.with_crops_alone() if settings.augmentation else run.plan).check()  # before anything long begins
     if settings.augmentation:
-        find_layers(settings.augmentation, run.plan.augmentation)
+        run.first_batch()  # which shows whether the layers can make one
     if settings.distillation == "none" or settings.compare:
         unlabelled = int((np.asarray(getattr(run.train, "labels", 0)) < 0).sum())
         if unlabelled:

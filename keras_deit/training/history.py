@@ -41,6 +41,7 @@ class History(keras.callbacks.Callback):
         self._steps = 0
         self._seconds_before = 0.0
         self._started = time.perf_counter()
+        self._epoch = 0
         self._began = self._trained = None
 
     def go_on(self, rows, seconds):
@@ -52,6 +53,20 @@ class History(keras.callbacks.Callback):
     def last_epoch(self):
         """Number of the last whole epoch, 0 before the first."""
         return self.rows[-1]["epoch"] if self.rows else 0
+
+    @property
+    def batches(self):
+        """Number of batches that were trained on, from the first of the first epoch."""
+        return (
+            self.last_epoch * self.params["steps"]
+            if self._began is None
+            else self._epoch * self.params["steps"] + self._steps
+        )
+
+    @property
+    def is_evaluating(self):
+        """Whether the epoch's training is over. Keras may read test images before it says that the evaluation begins."""
+        return self._steps == self.params["steps"]
 
     @property
     def total_seconds(self):
@@ -72,6 +87,7 @@ class History(keras.callbacks.Callback):
         return sum(shares) / len(shares) if shares else None
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
         self._waited_before = self.waiting.seconds if self.waiting else 0.0
         self._began, self._trained, self._steps = time.perf_counter(), None, 0
 
@@ -136,6 +152,7 @@ class Progress(keras.callbacks.Callback):
         self.began = time.perf_counter()
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
         self.steps = 0
 
     def on_train_batch_end(self, batch, logs=None):

@@ -1,16 +1,18 @@
 """The images of a run: loaded, and rid of what cannot be read."""
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import pathlib
 
+import numpy as np
+
 from keras_deit.data import LOST, ImageFiles, Report, load, read_report, validate
-from keras_deit.data.validation import kinds_at
 from keras_deit.files import keras_home
 
 MOST_NAMED = 5
-NEAR = 4  # batches, before and after the one that failed, which are made ahead of the training
 
 
 def load_images(settings, split):
@@ -51,30 +53,40 @@ def load_images(settings, split):
 
 
 class UnreadableError(ValueError):
-    """Pictures that could be read before the training, or were not looked at, cannot be read in the midst of it."""
+    """Pictures that could be read before, or were not looked at, cannot be read in the midst of a run."""
 
 
-def check_readable(run, place):
-    """Raises an `UnreadableError` with their names if training images near some place, or test images, cannot be read.
+@contextlib.contextmanager
+def naming_unreadable(suspects):
+    """Makes an exception within it say which picture is to blame, where one is: no pipeline does so by itself.
 
     Args:
-        run: `Run`.
-        place: Number of batches, from the first of the first epoch, that were trained on.
+        suspects: Function that gives pairs of labelled images and the indices of those that may be at fault; None means
+            all.
+
+    Raises:
+        UnreadableError: In the place of an exception, if there are such pictures in files.
     """
-    plan = run.plan
-    near = range(max(0, place - NEAR), place + NEAR)
-    places = {int(index) for batch in near for index in plan.views(*divmod(batch, plan.num_batches))[0]}
-    bad = [_named(run.train, index) for index in sorted(places) if set(kinds_at(run.train, index)) & set(LOST)]
-    bad = bad or sorted(validate(run.test).having(LOST))
-    if bad:
-        raise UnreadableError(
-            f"Pictures of {run.train.name!r} cannot be read: {', '.join(bad[:MOST_NAMED])}. Mend them and go on with "
-            "--resume: the whole epochs are kept. `keras-deit validate-data` names all of them."
-        )
+    try:
+        yield
+    except Exception as error:
+        for data, indices in suspects():
+            bad = _unreadable(data, indices)
+            if bad:
+                raise UnreadableError(
+                    f"Pictures of {data.name!r} cannot be read: {', '.join(bad[:MOST_NAMED])}. Put good ones in their "
+                    "places; a run that had begun goes on with --resume. `keras-deit validate-data` names all of them. "
+                    f"(It ended with {type(error).__name__}.)"
+                ) from error
+        raise
 
 
-def _named(data, index):
-    return data.paths[index] if hasattr(data, "paths") else f"number {index}"
+def _unreadable(data, indices):
+    if not isinstance(data, ImageFiles):
+        return []
+    chosen = np.arange(len(data)) if indices is None else np.unique(indices)
+    some = dataclasses.replace(data, paths=tuple(data.paths[index] for index in chosen), labels=data.labels[chosen])
+    return sorted(validate(some, progress=indices is None).having(LOST))
 
 
 def _report(settings, data):

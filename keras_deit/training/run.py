@@ -13,10 +13,11 @@ from keras_deit.training import checkpoint, output
 from keras_deit.training.averaging import KeepWeights, averaged
 from keras_deit.training.build import without_teacher
 from keras_deit.training.history import GracefulStop, History, Progress, duration
-from keras_deit.training.images import check_readable
+from keras_deit.training.images import naming_unreadable
 from keras_deit.training.report import memory_in_words
 from keras_deit.training.strategy import peak_memory
 
+MADE_AHEAD = 4  # batches that may be made beyond the one that is trained on
 COMPARED_IMAGES = 64  # of the test part, between the student and its exports
 
 
@@ -132,14 +133,19 @@ def _fit(run, title, stop, resume):
         if run.settings.ema_decay is not None:
             callbacks.append(KeepWeights())
         schedule = dict(epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False)
-        begun = done * steps - run.waiting.batches
         batches = run.training_batches(epoch=done)
-        try:
+        with naming_unreadable(lambda: _at_hand(run, history)):
             run.model.fit(batches, validation_data=validation, callbacks=callbacks, verbose=0, **schedule)
-        except Exception:  # each pipeline raises another one
-            check_readable(run, begun + run.waiting.batches)
-            raise
     return history
+
+
+def _at_hand(run, history):
+    """The images that a run was reading, and the indices of those that may be at fault."""
+    if history.is_evaluating:
+        yield run.test, None
+    plan, place = run.plan, history.batches
+    following = (divmod(batch, plan.num_batches) for batch in range(place, place + MADE_AHEAD))
+    yield run.train, np.concatenate([plan.views(*batch)[0] for batch in following])
 
 
 def _expected_seconds(run):

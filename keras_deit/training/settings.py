@@ -106,7 +106,7 @@ class Settings:
 
 
 OFF = "none"  # in a configuration or on the command line, where a recipe says otherwise; TOML has no null
-_CAN_BE_OFF = ("auto_augment", "crop_scale")
+_CAN_BE_OFF = ("auto_augment", "augmentation", "crop_scale")
 _FIELDS = tuple(field.name for field in dataclasses.fields(Settings))
 _DEFAULTS = {
     **dict.fromkeys(_FIELDS),

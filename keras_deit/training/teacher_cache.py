@@ -16,6 +16,7 @@ from keras_deit.data.plan import VIEWS_VERSION
 from keras_deit.data.teacher_cache import TeacherCache
 from keras_deit.extras import require
 from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.training.images import naming_unreadable
 
 NAMES = ("name", "inbound_nodes", "input_layers", "output_layers", "seed")
 WAIT_SECONDS = 2.0  # between two looks at what other processes have stored
@@ -57,7 +58,7 @@ def open_cache(run, teacher):
     if not cache.is_whole() or facts.get("test") != test:
         answers = Answers(teacher)
         _fill(cache, run, answers)
-        accuracy = answers.evaluate(run.test_batches(), verbose=0, return_dict=True)["categorical_accuracy"]
+        accuracy = run.evaluate_model(answers)["categorical_accuracy"]
         facts = {"accuracy": accuracy, "test": test}
         cache.remember(**facts)
     return cache, facts["accuracy"]
@@ -88,8 +89,9 @@ def _fill(cache, run, answers):
     def ask(epoch, first, count):
         place = epoch * cache.num_batches + first
         batches = stream.pop(place, None) or iter(run.feed(run.train).training(run.plan, Waiting(), epoch, first))
-        for _ in range(count):
-            images = np.asarray(next(batches)[0])
+        for batch in range(first, first + count):
+            with naming_unreadable(lambda batch=batch: [(run.train, run.plan.views(epoch, batch)[0])]):
+                images = np.asarray(next(batches)[0])
             yield answers.predict(images, batch_size=len(images), verbose=0)
         stream.clear()
         stream[place + count] = batches

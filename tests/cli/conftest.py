@@ -8,19 +8,26 @@ from keras_deit.models.variants import VARIANTS
 from tests.cli.runs import SHORT, train
 
 
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """Where the teacher is kept."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture(scope="module")
-def short_runs(tmp_path_factory):
-    """A home of their own, where the teacher is kept, and a DeiT-Ti of two blocks: compiling is what takes the time."""
+def short_runs(home):
+    """A home of their own, and a DeiT-Ti of two blocks: compiling is what takes the time."""
     short = dataclasses.replace(VARIANTS["deit_ti"], arguments={**VARIANTS["deit_ti"].arguments, "num_layers": 2})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("KERAS_HOME", str(home))
         patch.setitem(VARIANTS, "deit_short", short)
         yield
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(short_runs, tmp_path_factory):
+def uninterrupted(short_runs, home):
     """The directory of a run that nothing disturbed."""
-    directory = tmp_path_factory.mktemp("runs") / "uninterrupted"
-    assert train(*SHORT, "--output-dir", directory) == 0
+    directory = home / "uninterrupted"
+    if not directory.exists():
+        assert train(*SHORT, "--output-dir", directory) == 0
     return directory

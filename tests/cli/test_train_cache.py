@@ -12,7 +12,7 @@ for package in ("filelock", "sklearn", "matplotlib", "tomli_w", "tqdm"):
 pytest.importorskip("PIL.Image", reason="pictures are read by Pillow")
 pytestmark = pytest.mark.usefixtures("short_runs")
 
-VIEWS = ["--flip", "0.5", "--auto-augment", "rand-m9-mstd0.5-inc1", "--mixup", "0.8", "--cutmix", "1"]
+VIEWS = ["--flip", "0.5", "--erasing", "0.5", "--mixup", "0.8", "--cutmix", "1"]
 
 
 def test_stored_answers_teach_as_the_live_teacher_does_to_the_bit(tmp_path, monkeypatch):

@@ -100,7 +100,30 @@ def test_a_picture_that_a_run_did_not_look_at_before_is_named_when_it_fails(part
     ]
     assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 2
     error = capsys.readouterr().err
-    assert f"Pictures of 'light' cannot be read: {damaged}. Mend them and go on with --resume" in error
+    assert f"Pictures of 'light' cannot be read: {damaged}. Put good ones in their places" in error
+
+
+def test_a_picture_that_the_teacher_is_asked_about_is_named_when_it_fails(tmp_path, capsys):
+    write_pictures(tmp_path / "light", 40)
+    teacher = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)])
+    teacher.save(tmp_path / "teacher.keras")
+    options = [
+        "--dataset",
+        tmp_path / "light",
+        *ON_FOLDER,
+        "--distillation",
+        "hard",
+        "--teacher",
+        tmp_path / "teacher.keras",
+    ]
+    options += ["--epochs", "1", "--repeats", "1", "--no-check-images", "--output-dir", tmp_path / "run"]
+    for part, more in (("test", []), ("train", ["--teacher-cache", tmp_path / "cache"])):
+        damaged = pathlib.Path(kd.data.load(str(tmp_path / "light"), part).paths[3])
+        content = damaged.read_bytes()
+        damaged.write_bytes(b"no picture")
+        assert train("--variant", "deit_short", *options, *more) == 2
+        assert f"cannot be read: {damaged}." in capsys.readouterr().err
+        damaged.write_bytes(content)
 
 
 def test_too_many_bad_pictures_stop_the_run(folder, tmp_path, capsys):
@@ -161,13 +184,33 @@ def test_images_without_labels_need_a_teacher(folder, tmp_path, capsys):
     assert "6 training images have no label" in capsys.readouterr().err
 
 
-def test_layers_of_ones_own_take_the_place_of_the_recipes(folder, tmp_path, capsys):
+@pytest.mark.parametrize("strategy", ["none", "mirrored", "data_parallel"])
+def test_layers_of_ones_own_take_the_place_of_the_recipes(strategy, folder, tmp_path):
+    backend = keras.backend.backend()
+    if {"none": backend, "mirrored": "tensorflow", "data_parallel": "jax"}[strategy] != backend:
+        pytest.skip("a strategy of another backend")
     folder, _ = folder
     layers = keras.Sequential([keras.layers.RandomFlip("horizontal"), keras.layers.CutMix(0.5)])
     layers.save(tmp_path / "layers.keras")
     options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--augmentation", tmp_path / "layers.keras"]
+    options += ["--strategy", strategy]
     assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 0
     assert summary_of(tmp_path / "run")["settings"]["augmentation"] == str(tmp_path / "layers.keras")
-    options[-1] = "albumentations"
-    assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "other") == 2
-    assert "`augmentation` must be 'keras-cv', the path of a `.keras` file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (None, "`augmentation` must be 'keras-cv', the path of a `.keras` file"),
+        (keras.layers.CenterCrop(16, 16), "turn images"),
+    ],
+    ids=["none", "another size"],
+)
+def test_layers_that_make_no_batch_are_refused_before_anything_begins(layer, message, folder, tmp_path, capsys):
+    folder, _ = folder
+    if layer:
+        keras.Sequential([layer]).save(tmp_path / "layers.keras")
+    options = ["--dataset", folder, *ON_FOLDER, "--augmentation", tmp_path / ("layers.keras" if layer else "layers")]
+    assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

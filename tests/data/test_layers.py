@@ -103,6 +103,26 @@ def test_a_layer_of_ones_own_runs_or_the_error_names_the_pipeline_that_it_needs(
     np.testing.assert_allclose(turned, crops(data, pipeline)[0][0][:, :, ::-1], atol=1e-4)
 
 
+def test_a_layer_that_leaves_labels_alone_need_not_know_them(data, pipeline):
+    class Inverted(type(keras.layers.RandomFlip()).__base__):
+        def transform_images(self, images, transformation, training=True):
+            return 255 - images
+
+        def get_random_transformation(self, data, training=True, seed=None):
+            return None
+
+    inverted, labels = batches(data, Inverted(), pipeline)[0]
+    images, expected = crops(data, pipeline)[0]
+    np.testing.assert_allclose(inverted, in_inverse(images), atol=1e-4)
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_whole_models_are_refused():
+    inputs = keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match="is a model. Put its layers into"):
+        find_layers(keras.Model(inputs, keras.layers.MixUp()(inputs), name="mixing"), DEIT)
+
+
 def test_layers_that_change_the_size_are_refused(data, pipeline):
     with pytest.raises(ValueError, match=r"turn images \(.*, 32, 32, 3\) into \(.*, 16, 16, 3\)"):
         batches(data, keras.layers.CenterCrop(16, 16), pipeline)

@@ -34,6 +34,19 @@ RANGES = {
     "TranslateXRel": (0, 0.225, 0.45),
     "TranslateYRel": (0, 0.225, 0.45),
 }
+# How often the 25 pairs of the paper's table 9 name an operation; the sums of its probabilities and of its levels.
+AUTOAUGMENT_TOTALS = {
+    "PosterizeOriginal": (5, 2.8, 32),
+    "Rotate": (6, 3.6, 45),
+    "Solarize": (7, 3.6, 36),
+    "AutoContrast": (2, 1.2, 10),
+    "Equalize": (17, 11.2, 102),
+    "Color": (6, 3.8, 18),
+    "Invert": (3, 1.8, 16),
+    "Contrast": (2, 2.0, 16),
+    "Sharpness": (1, 0.4, 7),
+    "ShearX": (1, 0.6, 5),
+}
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +101,19 @@ def test_auto_augment_is_timms():
                 received = choice.arguments(np.full(2, level), turned)
                 assert abs(argument) == pytest.approx(abs(received[0]))
                 assert received[1] == pytest.approx(-received[0] if choice.signed else received[0])
+
+
+def test_auto_augments_ranges_and_shares_are_the_published_ones():
+    at_levels = {"PosterizeOriginal": (4, 6, 8), "Solarize": (0, 128, 256)}
+    at_levels |= dict.fromkeys(("Color", "Contrast", "Sharpness"), (0.1, 1.0, 1.9))
+    for choice, _, _ in sum(AUTOAUGMENT, ()):
+        expected = at_levels.get(choice.name, RANGES.get(choice.name))
+        received = choice.arguments(np.array([0.0, 5.0, 10.0]), np.array([False]))
+        np.testing.assert_allclose(received, expected)
+    for name, totals in AUTOAUGMENT_TOTALS.items():
+        found = [(probability, level) for choice, probability, level in sum(AUTOAUGMENT, ()) if choice.name == name]
+        assert (len(found), *np.round(np.sum(found, axis=0), 1)) == totals, name
+    assert sum(number for number, _, _ in AUTOAUGMENT_TOTALS.values()) == 50
 
 
 def test_auto_augment_draws_every_pair_equally_often_and_its_operations_with_their_probabilities():

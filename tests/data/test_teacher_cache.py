@@ -123,7 +123,11 @@ def test_processes_share_the_work_and_one_that_is_killed_leaves_it_to_the_others
     slow.wait()
     assert asked.read_text() == "0 0\n"
     others = [process(tmp_path, number, 0.2) for number in (1, 2)]
-    assert [other.wait(timeout=240) for other in others] == [0, 0]
+    try:
+        assert [other.wait(timeout=240) for other in others] == [0, 0]
+    finally:
+        for other in others:
+            other.kill()
     files = [(tmp_path / f"asked-{number}").read_text().splitlines() for number in (1, 2)]
     assert sorted(files[0] + files[1]) == ["0 0", "0 2", "0 4", "1 0", "1 2", "1 4"]  # each of them once
     cache = TeacherCache(tmp_path / "cache", KEY, **SIZE)

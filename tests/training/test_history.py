@@ -51,6 +51,7 @@ def test_a_cut_epoch_is_told_as_one(capsys):
 
 
 def test_ctrl_c_ends_after_the_batch_and_the_second_one_at_once(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
     with GracefulStop() as stop:
 
         class PressesCtrlC(keras.callbacks.Callback):
@@ -71,7 +72,7 @@ def test_ctrl_c_ends_after_the_batch_and_the_second_one_at_once(tmp_path):
         assert np.all(np.isfinite(model.get_weights()[0]))
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_ctrl_c_during_a_validation_ends_after_a_whole_epoch(tmp_path):
