@@ -57,11 +57,8 @@ class History(keras.callbacks.Callback):
     @property
     def batches(self):
         """Number of batches that were trained on, from the first of the first epoch."""
-        return (
-            self.last_epoch * self.params["steps"]
-            if self._began is None
-            else self._epoch * self.params["steps"] + self._steps
-        )
+        epoch = self.last_epoch if self._began is None else self._epoch
+        return epoch * self.params["steps"] + self._steps
 
     @property
     def is_evaluating(self):
