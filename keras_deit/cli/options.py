@@ -55,7 +55,7 @@ def add_data_options(parser):
         "--skip-images",
         type=names,
         metavar="KINDS",
-        help=f"what is left out, of {','.join(KINDS)}; default: {','.join(LOST)}",
+        help=f"what is left out beside {' and '.join(LOST)} ones, of {','.join(KINDS)}",
     )
     group.add_argument("--max-skipped", type=float, metavar="SHARE", help="that may be left out; default: 0.05")
     group.add_argument(
@@ -93,7 +93,7 @@ def add_teacher_options(parser):
         "--teacher",
         metavar="NAME",
         help="a .keras file, a SavedModel, weights (.safetensors, .pth), hf://owner/repository or a preset such as "
-        "regnety_160; default: a small convnet",
+        "regnety_160; default, for the digits: a small convnet",
     )
     group.add_argument(
         "--teacher-outputs", choices=("logits", "probabilities"), help="what it answers with; default: logits"

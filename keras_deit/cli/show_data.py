@@ -13,9 +13,10 @@ from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.training.build import build_data, given_teacher
 from keras_deit.training.settings import read_config, resolve
 
-# What a run has to be told and the picture does not show; of the variant no more than the size of the images.
-UNSEEN = {"variant": "deit_ti", "learning_rate": 1.0, "drop_path_rate": 0.0}
-COLUMNS = 8
+# What a run has to be told and the picture does not show, of the variant no more than the size of the images; and a batch
+# of a few rows.
+UNSEEN = {"variant": "deit_ti", "learning_rate": 1.0, "drop_path_rate": 0.0, "batch_size": 32}
+COLUMNS, MOST_IMAGES = 8, 64
 LEAST_SHARE = 0.005  # of a label that is named
 
 DESCRIPTION = """\
@@ -42,7 +43,7 @@ def main(arguments=None):
     options |= {name: value for name, value in UNSEEN.items() if name not in given}
     settings = dataclasses.replace(resolve(options, config), compare=False)
     run = build_data(settings)
-    images, labels = run.first_batch(epoch)
+    images, labels = (part[:MOST_IMAGES] for part in run.first_batch(epoch))
     words = [_labels(row, run.train.class_names) for row in labels]
     if settings.teacher:
         logits = given_teacher(settings, run.train.num_classes)(images, IMAGENET_MEAN, IMAGENET_STD)

@@ -35,7 +35,7 @@ def load_images(settings, split):
             raise ValueError(f"`validated` is about pictures in files, and {data.name!r} has none.")
         return data, {"images": 0}
     report = _report(settings, data)
-    bad = report.having(settings.skip_images)
+    bad = report.having({*LOST, *settings.skip_images})
     left_out = {path for path in data.paths if os.path.abspath(path) in bad}
     kinds = {path: report.problems[os.path.abspath(path)] for path in left_out}
     named = "\n".join(f"  {', '.join(kinds[path])}: {path}" for path in sorted(left_out)[:MOST_NAMED])

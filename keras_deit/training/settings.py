@@ -5,7 +5,7 @@ import pathlib
 import tomllib
 
 from keras_deit import recipes
-from keras_deit.data import KINDS, LOST, PIPELINES, Augmentation
+from keras_deit.data import KINDS, PIPELINES, Augmentation
 from keras_deit.extras import require
 from keras_deit.files import write_whole
 from keras_deit.models import get_variant
@@ -27,7 +27,7 @@ class Settings:
         pipeline, num_workers, augmentation: See `keras_deit.data.Feed`.
         check_images: Whether pictures in files are read once before the training, to find those that cannot be.
         validated: Path of a report of `keras-deit validate-data`, which is taken instead of reading them again.
-        skip_images: Kinds of pictures that are left out, see `keras_deit.data.KINDS`.
+        skip_images: Kinds of pictures that are left out beside those that cannot be read, see `keras_deit.data.KINDS`.
         max_skipped: Share of the pictures which may be left out.
         recipe: Name of the recipe that the unset fields come from.
         teacher: Path of a saved model or of weights, `"hf://owner/repository"` or a preset; None for a small convnet that is
@@ -114,7 +114,7 @@ _DEFAULTS = {
     "pipeline": "auto",
     "teacher_cache_top": 20,
     "check_images": True,
-    "skip_images": LOST,
+    "skip_images": (),
     "max_skipped": 0.05,
     "recipe": "small_data",
     "precision": "float32",

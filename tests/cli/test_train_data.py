@@ -10,7 +10,7 @@ import keras_deit as kd
 from keras_deit.cli import main
 from keras_deit.training import images as images_of_runs
 from keras_deit.training.settings import resolve
-from tests.cli.runs import summary_of, train
+from tests.cli.runs import SHORT, summary_of, train
 
 for package in ("filelock", "sklearn", "matplotlib", "tomli_w", "tqdm"):
     pytest.importorskip(package, reason=f"the main job needs {package}")
@@ -185,16 +185,14 @@ def test_images_without_labels_need_a_teacher(folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("strategy", ["none", "mirrored", "data_parallel"])
-def test_layers_of_ones_own_take_the_place_of_the_recipes(strategy, folder, tmp_path):
+def test_layers_of_ones_own_take_the_place_of_the_recipes(strategy, tmp_path):
     backend = keras.backend.backend()
     if {"none": backend, "mirrored": "tensorflow", "data_parallel": "jax"}[strategy] != backend:
         pytest.skip("a strategy of another backend")
-    folder, _ = folder
     layers = keras.Sequential([keras.layers.RandomFlip("horizontal"), keras.layers.CutMix(0.5)])
     layers.save(tmp_path / "layers.keras")
-    options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--augmentation", tmp_path / "layers.keras"]
-    options += ["--strategy", strategy]
-    assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 0
+    options = [*SHORT, "--augmentation", tmp_path / "layers.keras", "--strategy", strategy]
+    assert train(*options, "--output-dir", tmp_path / "run") == 0
     assert summary_of(tmp_path / "run")["settings"]["augmentation"] == str(tmp_path / "layers.keras")
 
 
