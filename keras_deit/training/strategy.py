@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable
 
@@ -61,12 +62,18 @@ def peak_memory():
 
 def _mirrored():
     _check_backend("mirrored", "tensorflow")
+    strategy = _mirrored_strategy()
+    return Placement(strategy.num_replicas_in_sync, strategy.scope)
+
+
+@functools.cache
+def _mirrored_strategy():
+    """The one of this process: a second one would count its collectives from the start, and fail where shapes differ."""
     import tensorflow as tf
 
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     devices = gpus or [device.name for device in tf.config.list_logical_devices("CPU")]
-    strategy = tf.distribute.MirroredStrategy(devices)
-    return Placement(strategy.num_replicas_in_sync, strategy.scope)
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def _data_parallel():
