@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_deit.cores import usable_cores
 from keras_deit.data.batches import evaluation_batches
+from keras_deit.data.ending import until_exit
 from keras_deit.data.layers import apply, other_shape
 from keras_deit.data.tensorflow_ops import tensorflow
 from keras_deit.data.tensorflow_views import Views
@@ -102,7 +103,7 @@ def with_answers(dataset, answers):
     tf = tensorflow()
     first = next(answers())
     spec = tf.TensorSpec((None, *first.shape[1:]), first.dtype)
-    stored = tf.data.Dataset.from_generator(answers, output_signature=spec)
+    stored = tf.data.Dataset.from_generator(until_exit(answers), output_signature=spec)
 
     def beside(batch, answer):
         images, labels = batch
@@ -132,7 +133,7 @@ def from_batches(stream, num_classes, image_size):
     tf = tensorflow()
     images = tf.TensorSpec((None, *image_size, 3), tf.float32)
     labels = tf.TensorSpec((None, num_classes), tf.float32)
-    return tf.data.Dataset.from_generator(stream, output_signature=(images, labels)).prefetch(2)
+    return tf.data.Dataset.from_generator(until_exit(stream), output_signature=(images, labels)).prefetch(2)
 
 
 def _numbers(plan, epoch, batch):
@@ -159,7 +160,7 @@ def _from_generator(tf, generate):
         )
         for name, value in first.items()
     }
-    return tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return tf.data.Dataset.from_generator(until_exit(generate), output_signature=signature)
 
 
 def _reader(tf, data):
