@@ -4,11 +4,11 @@ import os
 
 
 def usable_cores():
-    """Number of cores; fewer than the machine has where a container, a batch system or `taskset` says so.
+    """Number of cores; fewer than the machine has where the process is bound to some (a batch system, a cpuset, `taskset`).
 
     Example:
 
     >>> usable_cores() >= 1
     True
     """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

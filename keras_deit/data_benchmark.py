@@ -301,7 +301,9 @@ def _within_tf_data(pixels, number, argument):
     pixels = tf.constant(pixels)
     chosen = tf.data.Dataset.from_tensors((tf.constant([number]), tf.constant([argument]))).repeat()
     apply = tf.autograph.experimental.do_not_convert(lambda *chosen: tensorflow_ops.apply(pixels, *chosen))
-    return _milliseconds(next, iter(chosen.map(apply)))
+    options = tf.data.Options()
+    options.autotune.enabled = False  # which would make images ahead, on all cores
+    return _milliseconds(next, iter(chosen.map(apply).with_options(options)))
 
 
 def _milliseconds(function, *arguments):

@@ -21,7 +21,8 @@ LEAST_SHARE = 0.005  # of a label that is named
 
 DESCRIPTION = """\
 Draw a batch of training images as the student will see them: cropped, augmented and mixed, with their labels and, if a
-teacher is named, what it says of them. The options are those of `keras-deit train`."""
+teacher is named, what it says of them. The options are those of `keras-deit train`; a batch, within which images are mixed,
+is of 32 unless --batch-size or --config says otherwise."""
 
 
 @reporting("show-data")

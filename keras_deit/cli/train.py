@@ -69,12 +69,11 @@ def main(arguments=None):
             print("\nInterrupted before the student's training began.", file=sys.stderr)
             return INTERRUPTED
         announce(run)
-        if options.dry_run:
-            dry_run(run)
-            return 0
-        if not options.resume:
-            output.write_settings(run.settings, run.directory)
-        return _train(run, options.resume)
+        try:
+            return _dry_run(run) if options.dry_run else _train(run, options.resume)
+        except UnreadableError as error:
+            print(f"keras-deit train: error: {error}", file=sys.stderr)
+            return 2
 
 
 def _build(options, stack):
@@ -104,15 +103,19 @@ def _settings_and_directory(options):
     return output.settings_to_resume(directory, command_line), directory
 
 
+def _dry_run(run):
+    dry_run(run)
+    return 0
+
+
 def _train(run, resume):
+    if not resume:
+        output.write_settings(run.settings, run.directory)
     try:
         summary = train(run, resume)
     except KeyboardInterrupt:  # the second Ctrl-C
         print(f"\nInterrupted at once. {how_to_go_on(run.directory)}", file=sys.stderr)
         return INTERRUPTED
-    except UnreadableError as error:
-        print(f"keras-deit train: error: {error}", file=sys.stderr)
-        return 2
     print(describe(summary, run.directory))
     if not summary["complete"]:
         return INTERRUPTED

@@ -6,6 +6,7 @@ its threads, and these wait for the interpreter: the process would stay for ever
 
 import atexit
 import contextlib
+import functools
 import threading
 import time
 
@@ -43,6 +44,19 @@ def until_exit(stream):
             yield value
 
     return stream_until_exit
+
+
+def unless_exiting(function):
+    """Makes a function fail at once when the interpreter is about to end."""
+
+    @functools.wraps(function)
+    def called(*arguments):
+        if _ending.is_set():
+            raise RuntimeError("The interpreter is ending.")
+        with _counted():
+            return function(*arguments)
+
+    return called
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ PIXELS = (0, 255)
 BLUR_KERNEL = 13  # pixels, six times the largest radius and one
 CUT_OUT = (0.14, 0.58)  # of each side, so that about the area is erased that the recipe erases
 GREY = 124.0
-# Methods of layers that take images and labels as a dictionary.
+# Methods of layers of Keras and keras-cv that do to labels what is done to images.
 KNOWS_LABELS = (
     "transform_labels",
     "augment_label",
@@ -66,15 +66,18 @@ def apply(layers, images, labels):
         Images and labels.
     """
     for layer in layers:
-        if any(hasattr(layer.layers[0], name) for name in KNOWS_LABELS):
-            try:
-                batch = layer({"images": images, "labels": labels}, training=True)
-                images, labels = batch["images"], batch["labels"]
-                continue
-            except NotImplementedError:
-                pass  # it has the method from its base class, and leaves labels as they are
-        images = layer(images, training=True)
+        if _knows_labels(layer.layers[0]):
+            batch = layer({"images": images, "labels": labels}, training=True)
+            images, labels = batch["images"], batch["labels"]
+        else:
+            images = layer(images, training=True)
     return images, labels
+
+
+def _knows_labels(layer):
+    """Whether it takes images and labels as a dictionary; Keras's base class has the method and says that it is missing."""
+    classes = [one for one in type(layer).__mro__ if one.__name__ != "BaseImagePreprocessingLayer"]
+    return any(name in vars(one) for one in classes for name in KNOWS_LABELS)
 
 
 def other_shape(before, after):

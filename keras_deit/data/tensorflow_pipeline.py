@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_deit.cores import usable_cores
 from keras_deit.data.batches import evaluation_batches
-from keras_deit.data.ending import until_exit
+from keras_deit.data.ending import unless_exiting, until_exit
 from keras_deit.data.layers import apply, other_shape
 from keras_deit.data.tensorflow_ops import tensorflow
 from keras_deit.data.tensorflow_views import Views
@@ -172,6 +172,7 @@ def _reader(tf, data):
     kind = tf.string if isinstance(image, bytes) else tf.uint8
     shape = () if isinstance(image, bytes) else (None, None, 3)
 
+    @unless_exiting
     def read(index):
         image, label = data[int(index)]
         return image, np.int64(label)

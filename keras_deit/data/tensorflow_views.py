@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_deit.data import tensorflow_ops
 from keras_deit.data.augmentation import noise_table
+from keras_deit.data.ending import unless_exiting
 from keras_deit.data.regions import crop
 from keras_deit.pictures import is_upright, read_picture
 
@@ -137,7 +138,9 @@ class Views:
             return (channels == 1) | (channels == 3)
 
         def stands_upright():
-            upright = tf.numpy_function(lambda content: np.bool_(is_upright(content)), [content], tf.bool)
+            upright = tf.numpy_function(
+                unless_exiting(lambda content: np.bool_(is_upright(content))), [content], tf.bool
+            )
             return tf.ensure_shape(upright, ())
 
         may_be_turned = tf.strings.regex_full_match(tf.strings.substr(content, 0, EXIF_WITHIN), r"\C*Exif\x00\x00\C*")
@@ -145,7 +148,7 @@ class Views:
         return tf.cond(is_plain & may_be_turned, stands_upright, lambda: is_plain)
 
     def _by_pillow(self, content):
-        pixels = self._tf.numpy_function(read_picture, [content], self._tf.uint8)
+        pixels = self._tf.numpy_function(unless_exiting(read_picture), [content], self._tf.uint8)
         return self._tf.ensure_shape(pixels, (None, None, 3))
 
     def _rounded_and_flipped(self, on_side, flip):

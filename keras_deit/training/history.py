@@ -55,15 +55,9 @@ class History(keras.callbacks.Callback):
         return self.rows[-1]["epoch"] if self.rows else 0
 
     @property
-    def batches(self):
-        """Number of batches that were trained on, from the first of the first epoch."""
-        epoch = self.last_epoch if self._began is None else self._epoch
-        return epoch * self.params["steps"] + self._steps
-
-    @property
-    def is_evaluating(self):
-        """Whether the epoch's training is over. Keras may read test images before it says that the evaluation begins."""
-        return self._steps == self.params["steps"]
+    def place(self):
+        """Number of the epoch, from 0, and of its batches that were trained on; all of them while it is evaluated."""
+        return (self.last_epoch, 0) if self._began is None else (self._epoch, self._steps)
 
     @property
     def total_seconds(self):
@@ -106,6 +100,7 @@ class History(keras.callbacks.Callback):
             row["waiting_for_data"] = (self.waiting.seconds - self._waited_before) / seconds
         row.update((name, float(value)) for name, value in (logs or {}).items())
         self.rows.append(row)
+        self._began = None
         self._write()
 
     def _write(self):
@@ -149,7 +144,6 @@ class Progress(keras.callbacks.Callback):
         self.began = time.perf_counter()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
         self.steps = 0
 
     def on_train_batch_end(self, batch, logs=None):

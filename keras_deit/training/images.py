@@ -12,7 +12,7 @@ import numpy as np
 from keras_deit.data import LOST, ImageFiles, Report, load, read_report, validate
 from keras_deit.files import keras_home
 
-MOST_NAMED = 5
+MOST_NAMED, MOST_CHARACTERS = 5, 200
 
 
 def load_images(settings, split):
@@ -70,15 +70,24 @@ def naming_unreadable(suspects):
     try:
         yield
     except Exception as error:
+        name, bad = _first_unreadable(suspects)
+        if not bad:
+            raise
+        raise UnreadableError(
+            f"Pictures of {name!r} cannot be read: {', '.join(bad[:MOST_NAMED])}. Put good ones in their places; a run that "
+            "had begun goes on with --resume. `keras-deit validate-data` names all of them. (It ended with "
+            f"{type(error).__name__}: {str(error)[:MOST_CHARACTERS]})"
+        ) from error
+
+
+def _first_unreadable(suspects):
+    try:
         for data, indices in suspects():
-            bad = _unreadable(data, indices)
-            if bad:
-                raise UnreadableError(
-                    f"Pictures of {data.name!r} cannot be read: {', '.join(bad[:MOST_NAMED])}. Put good ones in their "
-                    "places; a run that had begun goes on with --resume. `keras-deit validate-data` names all of them. "
-                    f"(It ended with {type(error).__name__}.)"
-                ) from error
-        raise
+            if bad := _unreadable(data, indices):
+                return data.name, bad
+    except Exception:  # a fault of the search must not stand in the place of what is looked into
+        return None, []
+    return None, []
 
 
 def _unreadable(data, indices):

@@ -141,9 +141,10 @@ def _fit(run, title, stop, resume):
 
 def _at_hand(run, history):
     """The images that a run was reading, and the indices of those that may be at fault."""
-    if history.is_evaluating:
+    plan, (epoch, batch) = run.plan, history.place
+    if batch == plan.num_batches:
         yield run.test, None
-    plan, place = run.plan, history.batches
+    place = epoch * plan.num_batches + batch
     following = (divmod(batch, plan.num_batches) for batch in range(place, place + MADE_AHEAD))
     yield run.train, np.concatenate([plan.views(*batch)[0] for batch in following])
 

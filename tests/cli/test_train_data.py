@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
+from keras_deit import recipes
 from keras_deit.cli import main
 from keras_deit.training import images as images_of_runs
 from keras_deit.training.settings import resolve
@@ -101,6 +102,26 @@ def test_a_picture_that_a_run_did_not_look_at_before_is_named_when_it_fails(part
     assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 2
     error = capsys.readouterr().err
     assert f"Pictures of 'light' cannot be read: {damaged}. Put good ones in their places" in error
+
+
+@pytest.mark.parametrize("command", [[], ["--dry-run"]], ids=["fit", "dry run"])
+def test_a_picture_of_the_first_batch_is_named_when_it_fails(command, tmp_path, capsys):
+    write_pictures(tmp_path / "light", 40)
+    data = kd.data.load(str(tmp_path / "light"), "train")
+    first = kd.data.Plan(len(data), 16, (32, 32), kd.data.Augmentation.of(recipes.get("deit"))).views(0, 0)[0][0]
+    pathlib.Path(data.paths[first]).write_bytes(b"no picture")
+    options = [
+        "--dataset",
+        tmp_path / "light",
+        *ON_FOLDER,
+        "--epochs",
+        "2",
+        "--no-check-images",
+        "--pipeline",
+        "python",
+    ]
+    assert train("--variant", "deit_short", *options, *command, "--output-dir", tmp_path / "run") == 2
+    assert f"Pictures of 'light' cannot be read: {data.paths[first]}." in capsys.readouterr().err
 
 
 def test_a_picture_that_the_teacher_is_asked_about_is_named_when_it_fails(tmp_path, capsys):

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from keras_deit.data.ending import until_exit
+from keras_deit.data import ending
+from keras_deit.data.ending import unless_exiting, until_exit
 
-SCRIPT = """
+GENERATED = """
 import itertools, time
 import numpy as np
 from keras_deit.data import Waiting
@@ -25,6 +27,26 @@ def train():
 
 train()
 """
+READ = """
+import time
+import numpy as np
+from keras_deit.data import Feed, ImageRecords
+
+class Records:
+    def __len__(self):
+        return 1000
+
+    def __getitem__(self, index):
+        time.sleep(0.1)
+        return np.zeros((8, 8, 3), "uint8"), 0
+
+def evaluate():
+    batches = iter(Feed(ImageRecords("slow", Records(), ("a", "b")), (8, 8), pipeline="tf.data").evaluation(2))
+    next(batches)
+    raise RuntimeError("out of memory")
+
+evaluate()
+"""
 
 
 def test_an_iterator_is_passed_on_whole():
@@ -32,8 +54,19 @@ def test_an_iterator_is_passed_on_whole():
     assert [list(values()), list(values())] == [[0, 1, 2]] * 2
 
 
-def test_an_error_ends_the_process():
+def test_a_function_is_called_until_the_end(monkeypatch):
+    double = unless_exiting(lambda number: 2 * number)
+    assert double(2) == 4
+    monkeypatch.setattr(ending, "_ending", threading.Event())
+    ending._ending.set()
+    with pytest.raises(RuntimeError, match="is ending"):
+        double(2)
+    assert list(until_exit(lambda: iter("ab"))()) == []
+
+
+@pytest.mark.parametrize("script", [GENERATED, READ], ids=["generated", "read"])
+def test_an_error_ends_the_process(script):
     pytest.importorskip("tensorflow", reason="the datasets are TensorFlow's")
-    ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 1
     assert "RuntimeError: out of memory" in ended.stderr

@@ -33,6 +33,27 @@ def test_every_epoch_becomes_a_row_of_the_file(tmp_path):
     np.testing.assert_allclose(history.images_per_second, np.mean(speeds[1:]), rtol=1e-6)
 
 
+def test_it_knows_its_place_in_the_run(tmp_path):
+    history, places = History(tmp_path / "history.csv", batch_size=2), []
+
+    class Looks(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            places.append(history.place)
+
+        def on_test_begin(self, logs=None):
+            places.append(history.place)
+
+        def on_epoch_end(self, epoch, logs=None):
+            places.append(history.place)
+
+    history.go_on([{"epoch": 4}], seconds=0.0)
+    assert history.place == (4, 0)  # before the first batch
+    history.rows.clear()
+    fitted([history, Looks()], epochs=2)
+    first = [(0, 1), (0, 2), (0, 3), (0, 4), (0, 4), (1, 0)]  # four batches, while it is evaluated, thereafter
+    assert places == first + [(epoch + 1, batch) for epoch, batch in first]
+
+
 def test_a_line_for_every_epoch_with_the_time_left(capsys):
     fitted([Progress("student", epochs=3, steps_per_epoch=4)])
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("student: epoch")]
