@@ -70,9 +70,10 @@ _BY_NAME = {choice.name: choice for choice in RANDAUGMENT} | {
     for choice in (
         Choice("PosterizeOriginal", "Posterize", _whole(4, offset=4)),
         Choice("Solarize", "Solarize", _whole(256)),
-        Choice("Color", "Color", lambda level: 0.1 + level / HIGHEST_LEVEL * 1.8),
-        Choice("Contrast", "Contrast", lambda level: 0.1 + level / HIGHEST_LEVEL * 1.8),
-        Choice("Sharpness", "Sharpness", lambda level: 0.1 + level / HIGHEST_LEVEL * 1.8),
+        *(
+            Choice(name, name, lambda level: 0.1 + level / HIGHEST_LEVEL * 1.8)
+            for name in ("Color", "Contrast", "Sharpness")
+        ),
     )
 }
 
