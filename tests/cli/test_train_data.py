@@ -56,6 +56,7 @@ def folder(tmp_path_factory):
 
 
 ON_FOLDER = ["--image-size", "32", "--patch-size", "8", "--recipe", "deit", "--batch-size", "16"]
+UNCHECKED = [*ON_FOLDER, "--epochs", "2", "--no-check-images"]
 
 
 def test_a_folder_with_pictures_of_every_bad_kind_is_trained_on_and_nothing_is_lost_in_silence(
@@ -89,16 +90,7 @@ def test_a_picture_that_a_run_did_not_look_at_before_is_named_when_it_fails(part
     write_pictures(tmp_path / "light", 40)
     damaged = kd.data.load(str(tmp_path / "light"), part).paths[3]
     pathlib.Path(damaged).write_bytes(b"no picture")
-    options = [
-        "--dataset",
-        tmp_path / "light",
-        *ON_FOLDER,
-        "--epochs",
-        "2",
-        "--no-check-images",
-        "--pipeline",
-        pipeline,
-    ]
+    options = ["--dataset", tmp_path / "light", *UNCHECKED, "--pipeline", pipeline]
     assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 2
     error = capsys.readouterr().err
     assert f"Pictures of 'light' cannot be read: {damaged}. Put good ones in their places" in error
@@ -110,16 +102,7 @@ def test_a_picture_of_the_first_batch_is_named_when_it_fails(command, tmp_path, 
     data = kd.data.load(str(tmp_path / "light"), "train")
     first = kd.data.Plan(len(data), 16, (32, 32), kd.data.Augmentation.of(recipes.get("deit"))).views(0, 0)[0][0]
     pathlib.Path(data.paths[first]).write_bytes(b"no picture")
-    options = [
-        "--dataset",
-        tmp_path / "light",
-        *ON_FOLDER,
-        "--epochs",
-        "2",
-        "--no-check-images",
-        "--pipeline",
-        "python",
-    ]
+    options = ["--dataset", tmp_path / "light", *UNCHECKED, "--pipeline", "python"]
     assert train("--variant", "deit_short", *options, *command, "--output-dir", tmp_path / "run") == 2
     assert f"Pictures of 'light' cannot be read: {data.paths[first]}." in capsys.readouterr().err
 
