@@ -13,15 +13,14 @@ TOGETHER = (
     "tests/export",
     "tests/models/test_transformers_parity.py",
     "tests/cli/test_train.py",
-    "tests/test_benchmark.py",
+    "tests/benchmark",
     "tests/cli/test_convert.py",
     "tests/models/test_presets.py",
     "tests/weights/test_files.py",
     "tests/weights/test_write.py",
-    "tests/data/test_datasets.py",
-    "tests/data/test_feed.py",
-    "tests/data/test_layers.py",
-    "tests/test_data_benchmark.py",
+    "tests/data/sources/test_load.py",
+    "tests/data/pipeline/test_input_pipeline.py",
+    "tests/data/augment/test_keras_layers.py",
 )
 TOGETHER += ("-k", "not test_train or export")  # of the runs, those that export
 

@@ -1,13 +1,13 @@
 """Data-efficient image transformers (DeiT) in Keras 3, on TensorFlow, JAX and PyTorch."""
 
-from keras_deit._backend import select_backend
+from keras_deit.runtime.backend import select_backend
 
 select_backend()  # before the first import of Keras
 
 from keras_deit import data, explain, export, fusion, losses, recipes, weights  # noqa: E402
 from keras_deit.distiller import Distiller  # noqa: E402
-from keras_deit.image_processor import ImageProcessor  # noqa: E402
-from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+from keras_deit.imaging.processor import ImageProcessor  # noqa: E402
 from keras_deit.models import (  # noqa: E402
     DeiT,
     DeiTBackbone,
@@ -17,9 +17,8 @@ from keras_deit.models import (  # noqa: E402
     list_presets,
     list_variants,
 )
+from keras_deit.runtime.version import __version__  # noqa: E402
 from keras_deit.teacher import Teacher  # noqa: E402
-
-__version__ = "0.1.0"
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -32,6 +31,7 @@ __all__ = [
     "ImageProcessor",
     "RegNetY",
     "Teacher",
+    "__version__",
     "data",
     "explain",
     "export",

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_deit.extras import require
 from keras_deit.fusion import fuse
-from keras_deit.image_size import height_and_width
+from keras_deit.imaging.sizes import height_and_width
+from keras_deit.runtime.optional import require
 
 OUTPUTS = ("logits", "probabilities")
 DATA_FORMATS = ("channels_last", "channels_first")

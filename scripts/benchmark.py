@@ -2,7 +2,7 @@
 
 import sys
 
-from keras_deit.benchmark import main
+from keras_deit.benchmark.models import main
 
 if __name__ == "__main__":
     sys.exit(main())

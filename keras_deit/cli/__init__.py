@@ -2,9 +2,9 @@
 
 import sys
 
-import keras_deit
-from keras_deit import benchmark
+from keras_deit.benchmark import models as benchmark
 from keras_deit.cli import convert, predict, show_data, train, validate_data
+from keras_deit.runtime.version import __version__
 
 COMMANDS = {
     "train": train.main,
@@ -46,7 +46,7 @@ def main(arguments=None):
         print(USAGE)
         return 0
     if command == "--version":
-        print(f"keras-deit {keras_deit.__version__}")
+        print(f"keras-deit {__version__}")
         return 0
     if command in COMMANDS:
         return COMMANDS[command](options)

@@ -5,9 +5,9 @@ import sys
 
 from keras_deit import weights
 from keras_deit.cli.common import make_parser, reporting
-from keras_deit.extras import require
-from keras_deit.files import replacing
 from keras_deit.models import pretrained
+from keras_deit.runtime.files import replacing
+from keras_deit.runtime.optional import require
 
 DESCRIPTION = """\
 Convert weights between timm, the official code, transformers and Keras. What is read is told by the file; what is written

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 
 from keras_deit import recipes
-from keras_deit.data import KINDS, LOST, PIPELINES
+from keras_deit.data import FATAL_ISSUES, IMAGE_ISSUES, PIPELINES
 from keras_deit.models import list_variants
 from keras_deit.training.settings import DISTILLATIONS, OFF, PRECISIONS
 from keras_deit.training.strategy import STRATEGIES
@@ -54,8 +54,8 @@ def add_data_options(parser):
     group.add_argument(
         "--skip-images",
         type=names,
-        metavar="KINDS",
-        help=f"what is left out beside {' and '.join(LOST)} ones, of {','.join(KINDS)}",
+        metavar="IMAGE_ISSUES",
+        help=f"what is left out beside {' and '.join(FATAL_ISSUES)} ones, of {','.join(IMAGE_ISSUES)}",
     )
     group.add_argument("--max-skipped", type=float, metavar="SHARE", help="that may be left out; default: 0.05")
     group.add_argument(

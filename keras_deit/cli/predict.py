@@ -5,11 +5,11 @@ import sys
 
 import keras
 
-from keras_deit import imagenet
 from keras_deit.cli.common import make_parser, reporting
-from keras_deit.extras import require
-from keras_deit.image_processor import ImageProcessor
+from keras_deit.imaging import imagenet
+from keras_deit.imaging.processor import ImageProcessor
 from keras_deit.models import find_preset, pretrained
+from keras_deit.runtime.optional import require
 
 DESCRIPTION = """\
 Classify pictures and print the most probable classes of each. Published weights are downloaded once and found without a

@@ -9,8 +9,8 @@ import numpy as np
 from keras_deit.cli.common import make_parser, reporting
 from keras_deit.cli.options import add_data_options, add_model_options, add_teacher_options, add_training_options
 from keras_deit.explain import draw_grid
-from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.training.build import build_data, given_teacher
+from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.training.build import build_data, load_teacher
 from keras_deit.training.settings import read_config, resolve
 
 # What a run has to be told and the picture does not show, of the variant no more than the size of the images; and a batch
@@ -47,7 +47,7 @@ def main(arguments=None):
     images, labels = (part[:MOST_IMAGES] for part in run.first_batch(epoch))
     words = [_labels(row, run.train.class_names) for row in labels]
     if settings.teacher:
-        logits = given_teacher(settings, run.train.num_classes)(images, IMAGENET_MEAN, IMAGENET_STD)
+        logits = load_teacher(settings, run.train.num_classes)(images, IMAGENET_MEAN, IMAGENET_STD)
         answers = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
         names = run.train.class_names
         words = [

@@ -1,11 +1,11 @@
 """`keras-deit validate-data`: find the pictures of a dataset that cannot be read, or are not what they seem."""
 
 from keras_deit.cli.common import make_parser, reporting
-from keras_deit.data import KINDS, LOST, load, validate
-from keras_deit.data.datasets import SPLITS
+from keras_deit.data import FATAL_ISSUES, IMAGE_ISSUES, load, validate
+from keras_deit.data.sources.load import SPLITS
 
 DESCRIPTION = "Read every picture of a dataset and name those that are\n\n" + "\n".join(
-    f"  {kind:<13} {meaning}" for kind, meaning in KINDS.items()
+    f"  {kind:<13} {meaning}" for kind, meaning in IMAGE_ISSUES.items()
 )
 
 
@@ -35,7 +35,7 @@ def main(arguments=None):
     if options.report:
         whole.write(options.report)
         print(f"Report: {options.report} (for keras-deit train --validated)")
-    return 1 if whole.having(LOST) else 0
+    return 1 if whole.having(FATAL_ISSUES) else 0
 
 
 def _parser():

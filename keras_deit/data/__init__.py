@@ -1,30 +1,30 @@
 """Datasets, augmentation, masks and batches."""
 
-from keras_deit.data.augmentation import Augmentation
-from keras_deit.data.batches import Batches, FollowEpochs
-from keras_deit.data.datasets import load
-from keras_deit.data.feed import PIPELINES, Feed, Waiting
-from keras_deit.data.masks import random_masks
-from keras_deit.data.plan import Plan
-from keras_deit.data.sources import ImageData, ImageFiles, ImageRecords
-from keras_deit.data.teacher_cache import TeacherCache
-from keras_deit.data.validation import KINDS, LOST, Report, read_report, validate
+from keras_deit.data.augment.augmentation import Augmentation
+from keras_deit.data.augment.masks import random_masks
+from keras_deit.data.pipeline.batches import Batches, FollowEpochs
+from keras_deit.data.pipeline.input_pipeline import PIPELINES, InputPipeline, InputStallTimer
+from keras_deit.data.pipeline.sampling_plan import SamplingPlan
+from keras_deit.data.pipeline.teacher_cache import TeacherCache
+from keras_deit.data.sources.kinds import ImageData, ImageFiles, ImageRecords
+from keras_deit.data.sources.load import load
+from keras_deit.data.sources.validation import FATAL_ISSUES, IMAGE_ISSUES, Report, read_report, validate
 
 __all__ = [
-    "KINDS",
-    "LOST",
+    "FATAL_ISSUES",
+    "IMAGE_ISSUES",
     "PIPELINES",
     "Augmentation",
     "Batches",
-    "Feed",
     "FollowEpochs",
     "ImageData",
     "ImageFiles",
     "ImageRecords",
-    "Plan",
+    "InputPipeline",
+    "InputStallTimer",
     "Report",
+    "SamplingPlan",
     "TeacherCache",
-    "Waiting",
     "load",
     "random_masks",
     "read_report",

@@ -9,9 +9,9 @@ from keras import ops
 from keras_deit import losses
 from keras_deit.distiller import checks
 from keras_deit.distiller.labels import are_rows, is_sparse, read_classes, read_labels
-from keras_deit.distiller.metrics import Counted
+from keras_deit.distiller.metrics import LabelledOnly
 from keras_deit.fusion import fuse
-from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.teacher import Teacher
 
 _DistillationSteps = importlib.import_module(f"keras_deit.distiller.{keras.backend.backend()}").DistillationSteps
@@ -163,7 +163,7 @@ class Distiller(_DistillationSteps, keras.Model):
         counted = [metric for metric in metrics or () if metric not in ("accuracy", "acc")]
         weighted = list(kwargs.pop("weighted_metrics", None) or ())
         checks.check_metric_names([*counted, *weighted], self._means)
-        counted = [metric if isinstance(metric, Counted) else Counted(metric) for metric in counted]
+        counted = [metric if isinstance(metric, LabelledOnly) else LabelledOnly(metric) for metric in counted]
         self._sparse = is_sparse(loss)
         super().compile(optimizer=optimizer, loss=loss, weighted_metrics=counted + weighted or None, **kwargs)
 

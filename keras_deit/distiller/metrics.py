@@ -5,7 +5,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class Counted(keras.metrics.Metric):
+class LabelledOnly(keras.metrics.Metric):
     """Counts every example of positive sample weight once, in any metric.
 
     Keras's plain metrics count every example, also those of weight 0 that only fill a batch up and those without a label.

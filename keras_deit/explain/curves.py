@@ -1,7 +1,7 @@
 """Training curves as a picture."""
 
-from keras_deit.extras import require
-from keras_deit.files import replacing
+from keras_deit.runtime.files import replacing
+from keras_deit.runtime.optional import require
 
 _PANELS = {
     "Training loss": (("loss", "total"), ("class_loss", "class head"), ("distillation_loss", "distillation head")),

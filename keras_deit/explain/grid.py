@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_deit.extras import require
-from keras_deit.files import replacing
+from keras_deit.runtime.files import replacing
+from keras_deit.runtime.optional import require
 
 INCHES = 1.7  # a side of a picture
 

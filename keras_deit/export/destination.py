@@ -4,7 +4,7 @@ import contextlib
 import os
 import pathlib
 
-from keras_deit.files import replacing
+from keras_deit.runtime.files import replacing
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from keras_deit.export import subprocess_tensorflow
 from keras_deit.export.litert import to_litert
 from keras_deit.export.saved_model import INPUT, OUTPUT, SIGNATURE, to_saved_model
 from keras_deit.export.serving import image_shape, serving_model
-from keras_deit.extras import require
+from keras_deit.runtime.optional import require
 
 WRITERS = {"saved_model": (to_saved_model, "saved_model"), "litert": (to_litert, "student.tflite")}
 TOLERANCE = 1e-4  # of a logit

@@ -1,7 +1,6 @@
 """TensorFlow in a process of its own, for the backends that cannot do its part."""
 
 import importlib.util
-import os
 import pathlib
 import subprocess
 import sys
@@ -9,8 +8,8 @@ import tempfile
 
 import numpy as np
 
-import keras_deit
-from keras_deit.extras import require
+from keras_deit.runtime.child_process import child_environment
+from keras_deit.runtime.optional import require
 
 
 def check_tensorflow():
@@ -76,14 +75,7 @@ def _run(*arguments):
 
 
 def _environment():
-    package = str(pathlib.Path(keras_deit.__file__).parents[1])  # found there too when it is not installed
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": "tensorflow",
-        "PYTHONPATH": os.pathsep.join(paths),
-        "CUDA_VISIBLE_DEVICES": "-1",  # the backend that trains has the GPU's memory
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
+    # The backend that trains holds the GPU's memory, so the child process gets no GPU.
+    environment = child_environment("tensorflow", CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
     environment.pop("XLA_FLAGS", None)  # meant for the other backend; TensorFlow aborts on flags that it does not know
     return environment

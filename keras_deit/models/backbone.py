@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_deit.image_size import height_and_width
+from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens
 from keras_deit.models.image_model import ImageModel
 from keras_deit.weights import MASKED_IMAGE_PARTS
@@ -57,7 +57,7 @@ class DeiTBackbone(ImageModel):
     """
 
     has_classes = False
-    unused_of_checkpoints = ("head", *MASKED_IMAGE_PARTS)
+    ignored_checkpoint_prefixes = ("head", *MASKED_IMAGE_PARTS)
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import keras
 
 from keras_deit.fusion import EARLY_FUSIONS, fuse
 from keras_deit.models.deit import DeiT
-from keras_deit.models.image_model import ImageModel, TransformerMembers, classification_head
+from keras_deit.models.image_model import BackboneMixin, ImageModel, classification_head
 from keras_deit.models.variants import get_variant
 
 LATE_FUSIONS = ("concat", "sum")
@@ -35,7 +35,7 @@ class Fuse(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class DeiTClassifier(TransformerMembers, ImageModel):
+class DeiTClassifier(BackboneMixin, ImageModel):
     """Images to logits, the two heads fused: the model for inference and for plain fine-tuning.
 
     Args:

@@ -3,11 +3,11 @@
 import keras
 
 from keras_deit.models.backbone import DeiTBackbone
-from keras_deit.models.image_model import ImageModel, TransformerMembers, classification_head
+from keras_deit.models.image_model import BackboneMixin, ImageModel, classification_head
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class DeiT(TransformerMembers, ImageModel):
+class DeiT(BackboneMixin, ImageModel):
     """Images to the logits of the class head and of the distillation head.
 
     Train it with `keras_deit.Distiller`. Without one, `loss` and `y` are dictionaries with the keys of the outputs; for

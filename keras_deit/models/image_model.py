@@ -5,7 +5,7 @@ import warnings
 import keras
 
 from keras_deit import weights
-from keras_deit.image_size import height_and_width
+from keras_deit.imaging.sizes import height_and_width
 from keras_deit.models.presets import open_preset
 from keras_deit.models.variants import get_variant, variants_like
 
@@ -28,13 +28,13 @@ class ImageModel(keras.Model):
     Attributes:
         family: Which variants and presets a class can be built from.
         has_classes: Whether it has heads for classes.
-        unused_of_checkpoints: Beginnings of the names, in timm's dialect, of what of a checkpoint it has no use for.
+        ignored_checkpoint_prefixes: Beginnings of the names, in timm's dialect, of what of a checkpoint it has no use for.
         fresh_beside_checkpoints: Beginnings of the names of its variables that a checkpoint need not have.
     """
 
     family = "deit"
     has_classes = True
-    unused_of_checkpoints = weights.MASKED_IMAGE_PARTS
+    ignored_checkpoint_prefixes = weights.MASKED_IMAGE_PARTS
     fresh_beside_checkpoints = ()
 
     def __init__(self, images, outputs, *, dtype, name, trainable=True):
@@ -122,15 +122,15 @@ class ImageModel(keras.Model):
         if image_size is not None and cls.family == "deit":  # a convnet takes images of any size
             overrides["image_size"] = height_and_width(image_size)
         shown = checkpoint.architecture(overrides.get("image_size"))
-        may_differ = [*cls.unused_of_checkpoints, *cls.fresh_beside_checkpoints]
+        ignore_prefixes = [*cls.ignored_checkpoint_prefixes, *cls.fresh_beside_checkpoints]
         if cls.has_classes:
             overrides["num_classes"] = num_classes or _required(shown, "num_classes", checkpoint)
-            may_differ += [] if "num_classes" in shown else weights.HEADS
+            ignore_prefixes += [] if "num_classes" in shown else weights.HEADS
         shown.pop("num_classes", None)
         if checkpoint.lacks_distillation_head:
-            may_differ.append("distillation_head/")
+            ignore_prefixes.append("distillation_head/")
         model = cls(**_arguments(cls.family, checkpoint, shown, variant, overrides))
-        return model, weights.load(model, checkpoint, may_differ=may_differ).notes
+        return model, weights.load(model, checkpoint, ignore_prefixes=ignore_prefixes).notes
 
     @property
     def input_spec(self):
@@ -149,7 +149,7 @@ class ImageModel(keras.Model):
         return cls(**config)
 
 
-class TransformerMembers:
+class BackboneMixin:
     """What the models around a `backbone` tell of it."""
 
     @property

@@ -7,11 +7,11 @@ from keras import ops
 
 from keras_deit.layers import MaskPatches
 from keras_deit.models.backbone import DeiTBackbone
-from keras_deit.models.image_model import ImageModel, TransformerMembers, head_dtype
+from keras_deit.models.image_model import BackboneMixin, ImageModel, head_dtype
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class DeiTMaskedImageModel(TransformerMembers, ImageModel):
+class DeiTMaskedImageModel(BackboneMixin, ImageModel):
     """Images with some patches hidden to whole images: pre-training without labels.
 
     A learned mask token takes the place of the hidden patches, and one linear layer turns every patch token into the pixels
@@ -46,7 +46,7 @@ class DeiTMaskedImageModel(TransformerMembers, ImageModel):
     """
 
     has_classes = False
-    unused_of_checkpoints = ("head",)
+    ignored_checkpoint_prefixes = ("head",)
     fresh_beside_checkpoints = ("mask_patches/", "decoder/")
 
     def __init__(self, dtype=None, name="deit_masked_image_model", trainable=True, **backbone_arguments):

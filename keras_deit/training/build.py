@@ -8,16 +8,16 @@ import tempfile
 import keras
 import numpy as np
 
-from keras_deit import imagenet
-from keras_deit.data import Augmentation, Feed, ImageData, Plan, TeacherCache, Waiting
+from keras_deit.data import Augmentation, ImageData, InputPipeline, InputStallTimer, SamplingPlan, TeacherCache
 from keras_deit.distiller import Distiller
-from keras_deit.image_size import height_and_width
+from keras_deit.imaging import imagenet
+from keras_deit.imaging.sizes import height_and_width
 from keras_deit.models import DeiT, DeiTClassifier, find_preset, get_variant, is_weights, pretrained
 from keras_deit.teacher import Teacher
 from keras_deit.training.convnet import trained_convnet
 from keras_deit.training.criterion import make_criterion
-from keras_deit.training.images import load_images, naming_unreadable
-from keras_deit.training.optimizers import make_optimizer
+from keras_deit.training.images import explain_unreadable_images, load_images
+from keras_deit.training.optimizer import make_optimizer
 from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.settings import PRECISIONS
 from keras_deit.training.strategy import check_batch_size
@@ -40,7 +40,7 @@ class Run:
         train, test: Labelled images.
         skipped: What was left out of them, by part: see `load_images`.
         image_size: `(height, width)` of the student.
-        waiting: `Waiting`, the time that training waits for data.
+        waiting: `InputStallTimer`, the time that training waits for data.
         student: The `DeiT`.
         model: The compiled model to fit: a `Distiller`, or a `DeiTClassifier` where there is no teacher.
         teacher_accuracy: The teacher's accuracy on the test part, or None.
@@ -54,7 +54,7 @@ class Run:
     test: object
     skipped: dict
     image_size: tuple
-    waiting: Waiting = dataclasses.field(default_factory=Waiting)
+    waiting: InputStallTimer = dataclasses.field(default_factory=InputStallTimer)
     student: DeiT | None = None
     model: keras.Model | None = None
     teacher_accuracy: float | None = None
@@ -62,10 +62,10 @@ class Run:
 
     @property
     def plan(self):
-        """The `Plan` of the training batches."""
+        """The `SamplingPlan` of the training batches."""
         settings = self.settings
         size = (len(self.train), settings.batch_size, self.image_size)
-        return Plan(*size, Augmentation.of(settings), settings.seed, settings.steps_per_epoch)
+        return SamplingPlan(*size, Augmentation.of(settings), settings.seed, settings.steps_per_epoch)
 
     def training_batches(self, epoch=0):
         """Training batches without an end, beginning with the given epoch; `plan.num_batches` are one."""
@@ -74,7 +74,7 @@ class Run:
 
     def first_batch(self, epoch=0):
         """What `fit` is fed with first in an epoch, as arrays."""
-        with naming_unreadable(lambda: [(self.train, self.plan.views(epoch, 0)[0])]):
+        with explain_unreadable_images(lambda: [(self.train, self.plan.views(epoch, 0)[0])]):
             return keras.tree.map_structure(np.asarray, next(iter(self.training_batches(epoch))))
 
     def test_batches(self):
@@ -82,10 +82,10 @@ class Run:
         return self.feed(self.test).evaluation(EVALUATION_BATCH, multiple_of=self.num_replicas)
 
     def feed(self, data):
-        """The `Feed` of some images."""
+        """The `InputPipeline` of some images."""
         settings = self.settings
         options = {name: getattr(settings, name) for name in ("crop_ratio", "pipeline", "num_workers", "augmentation")}
-        return Feed(data, self.image_size, **options)
+        return InputPipeline(data, self.image_size, **options)
 
     def evaluate(self):
         """Evaluates on the test part.
@@ -97,7 +97,7 @@ class Run:
 
     def evaluate_model(self, model):
         """The same of another model that takes the student's images."""
-        with naming_unreadable(lambda: [(self.test, None)]):
+        with explain_unreadable_images(lambda: [(self.test, None)]):
             results = model.evaluate(self.test_batches(), verbose=0, return_dict=True)
         return {name: float(value) for name, value in results.items()}
 
@@ -132,7 +132,7 @@ def build(settings, directory, num_replicas=1):
         convnet, run.teacher_accuracy = trained_convnet(train, test, num_replicas, settings.seed)
         _teach(run, _normalised_as_student(convnet, image_size=train.images.shape[1:3]))
     else:
-        _teach(run, given_teacher(settings, run.train.num_classes))
+        _teach(run, load_teacher(settings, run.train.num_classes))
     return run
 
 
@@ -170,7 +170,7 @@ def without_teacher(run):
     keras.utils.set_random_seed(run.settings.seed)
     settings = dataclasses.replace(run.settings, distillation="none", teacher_cache=None)
     plain = dataclasses.replace(run, settings=settings, directory=run.directory / "without_teacher")
-    plain.waiting, plain.cache = Waiting(), None
+    plain.waiting, plain.cache = InputStallTimer(), None
     plain.student = _student(plain)
     plain.model = _plain(plain)
     return plain
@@ -249,7 +249,7 @@ def _from_weights(settings, options):
         return DeiT.from_preset(file, **options)
 
 
-def given_teacher(settings, num_classes):
+def load_teacher(settings, num_classes):
     """The teacher that the settings name.
 
     Args:

@@ -7,7 +7,7 @@ import shutil
 import keras
 import numpy as np
 
-from keras_deit.files import flush, write_whole
+from keras_deit.runtime.files import flush, write_whole
 
 POINTER = "checkpoint.json"
 
@@ -71,7 +71,7 @@ def restore(model, directory, history):
     with np.load(folder / "seeds.npz") as seeds:
         for variable, value in zip(_seed_states(model), seeds.values(), strict=True):
             variable.assign(value)
-    history.go_on(state["history"], state["seconds"])
+    history.restore(state["history"], state["seconds"])
     return state["epoch"]
 
 

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from keras_deit.data import Batches, FollowEpochs
-from keras_deit.files import keras_home, replacing
+from keras_deit.runtime.files import keras_home, replacing
 from keras_deit.training.history import Progress
 
 EPOCHS = 30

@@ -5,7 +5,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class PresentClasses(keras.losses.BinaryCrossentropy):
+class MultiLabelCrossentropy(keras.losses.BinaryCrossentropy):
     """Binary cross-entropy, averaged over the classes, with every class that a mixed label holds set to 1.
 
     Args:
@@ -29,5 +29,5 @@ def make_criterion(settings):
         A Keras loss of one-hot or mixed labels and logits.
     """
     if settings.loss == "binary_cross_entropy":
-        return PresentClasses(from_logits=True, label_smoothing=settings.label_smoothing)
+        return MultiLabelCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
     return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)

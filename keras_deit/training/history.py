@@ -10,8 +10,8 @@ import time
 
 import keras
 
-from keras_deit.extras import require
-from keras_deit.files import write_whole
+from keras_deit.runtime.files import write_whole
+from keras_deit.runtime.optional import require
 
 _SHOWN = {"val_accuracy": "test", "val_class_accuracy": "class", "val_distillation_accuracy": "distillation"}
 
@@ -22,7 +22,7 @@ class History(keras.callbacks.Callback):
     Args:
         path: Path of the CSV file; it is replaced whole after every epoch.
         batch_size: Number of images in a batch, over all replicas.
-        waiting: `keras_deit.data.Waiting` of the training batches, or None.
+        waiting: `keras_deit.data.InputStallTimer` of the training batches, or None.
 
     Attributes:
         rows: List of dictionaries: epoch (from 1), learning_rate, seconds (training only), images_per_second,
@@ -44,7 +44,7 @@ class History(keras.callbacks.Callback):
         self._epoch = 0
         self._began = self._trained = None
 
-    def go_on(self, rows, seconds):
+    def restore(self, rows, seconds):
         """Takes over the rows and the seconds of a run that is gone on with."""
         self.rows[:] = rows
         self._seconds_before = seconds

@@ -9,8 +9,8 @@ import pathlib
 
 import numpy as np
 
-from keras_deit.data import LOST, ImageFiles, Report, load, read_report, validate
-from keras_deit.files import keras_home
+from keras_deit.data import FATAL_ISSUES, ImageFiles, Report, load, read_report, validate
+from keras_deit.runtime.files import keras_home
 
 MOST_NAMED, MOST_CHARACTERS = 5, 200
 
@@ -24,7 +24,7 @@ def load_images(settings, split):
 
     Returns:
         Labelled images, and a dictionary of what was left out: `images`, and their number for each of
-        `keras_deit.data.KINDS`.
+        `keras_deit.data.IMAGE_ISSUES`.
 
     Raises:
         ValueError: If more than the allowed share has to be left out.
@@ -35,7 +35,7 @@ def load_images(settings, split):
             raise ValueError(f"`validated` is about pictures in files, and {data.name!r} has none.")
         return data, {"images": 0}
     report = _report(settings, data)
-    bad = report.having({*LOST, *settings.skip_images})
+    bad = report.having({*FATAL_ISSUES, *settings.skip_images})
     left_out = {path for path in data.paths if os.path.abspath(path) in bad}
     kinds = {path: report.problems[os.path.abspath(path)] for path in left_out}
     named = "\n".join(f"  {', '.join(kinds[path])}: {path}" for path in sorted(left_out)[:MOST_NAMED])
@@ -57,7 +57,7 @@ class UnreadableError(ValueError):
 
 
 @contextlib.contextmanager
-def naming_unreadable(suspects):
+def explain_unreadable_images(suspects):
     """Makes an exception within it say which picture is to blame, where one is: no pipeline does so by itself.
 
     Args:
@@ -95,7 +95,7 @@ def _unreadable(data, indices):
         return []
     chosen = np.arange(len(data)) if indices is None else np.unique(indices)
     some = dataclasses.replace(data, paths=tuple(data.paths[index] for index in chosen), labels=data.labels[chosen])
-    return sorted(validate(some, progress=indices is None).having(LOST))
+    return sorted(validate(some, progress=indices is None).having(FATAL_ISSUES))
 
 
 def _report(settings, data):

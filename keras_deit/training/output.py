@@ -10,9 +10,9 @@ import platform
 import keras
 import numpy as np
 
-import keras_deit
-from keras_deit.extras import require
-from keras_deit.files import replacing, write_whole
+from keras_deit.runtime.files import replacing, write_whole
+from keras_deit.runtime.optional import require
+from keras_deit.runtime.version import __version__
 from keras_deit.training import checkpoint
 from keras_deit.training.settings import read_config, resolve, write_config
 
@@ -146,7 +146,7 @@ def versions():
     """Versions of what determines the numbers of a run, by name."""
     backend = keras.backend.backend()
     return {
-        "keras_deit": keras_deit.__version__,
+        "keras_deit": __version__,
         "python": platform.python_version(),
         "keras": keras.version(),
         "backend": backend,

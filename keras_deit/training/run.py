@@ -7,13 +7,13 @@ import numpy as np
 
 from keras_deit import export
 from keras_deit.explain import draw_curves
-from keras_deit.extras import require
 from keras_deit.models import get_variant
+from keras_deit.runtime.optional import require
 from keras_deit.training import checkpoint, output
 from keras_deit.training.averaging import KeepWeights, averaged
 from keras_deit.training.build import without_teacher
 from keras_deit.training.history import GracefulStop, History, Progress, duration
-from keras_deit.training.images import naming_unreadable
+from keras_deit.training.images import explain_unreadable_images
 from keras_deit.training.report import memory_in_words
 from keras_deit.training.strategy import peak_memory
 
@@ -134,7 +134,7 @@ def _fit(run, title, stop, resume):
             callbacks.append(KeepWeights())
         schedule = dict(epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False)
         batches = run.training_batches(epoch=done)
-        with naming_unreadable(lambda: _at_hand(run, history)):
+        with explain_unreadable_images(lambda: _at_hand(run, history)):
             run.model.fit(batches, validation_data=validation, callbacks=callbacks, verbose=0, **schedule)
     return history
 

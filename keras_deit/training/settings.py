@@ -5,10 +5,10 @@ import pathlib
 import tomllib
 
 from keras_deit import recipes
-from keras_deit.data import KINDS, PIPELINES, Augmentation
-from keras_deit.extras import require
-from keras_deit.files import write_whole
+from keras_deit.data import IMAGE_ISSUES, PIPELINES, Augmentation
 from keras_deit.models import get_variant
+from keras_deit.runtime.files import write_whole
+from keras_deit.runtime.optional import require
 
 DISTILLATIONS = ("none", "soft", "hard")
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -24,10 +24,10 @@ class Settings:
             ones.
         dataset, data_dir: See `keras_deit.data.load`.
         class_names: Names of the classes in the order of the labels; None means the dataset's.
-        pipeline, num_workers, augmentation: See `keras_deit.data.Feed`.
+        pipeline, num_workers, augmentation: See `keras_deit.data.InputPipeline`.
         check_images: Whether pictures in files are read once before the training, to find those that cannot be.
         validated: Path of a report of `keras-deit validate-data`, which is taken instead of reading them again.
-        skip_images: Kinds of pictures that are left out beside those that cannot be read, see `keras_deit.data.KINDS`.
+        skip_images: Kinds of pictures that are left out beside those that cannot be read: `IMAGE_ISSUES`.
         max_skipped: Share of the pictures which may be left out.
         recipe: Name of the recipe that the unset fields come from.
         teacher: Path of a saved model or of weights, `"hf://owner/repository"` or a preset; None for a small convnet that is
@@ -236,9 +236,9 @@ def _check(settings):
             value = getattr(settings, name)
             if value is not None and not is_allowed(value):
                 raise ValueError(f"`{name}` must {expected}. Received: {name}={value}")
-    unknown = [kind for kind in settings.skip_images if kind not in KINDS]
+    unknown = [kind for kind in settings.skip_images if kind not in IMAGE_ISSUES]
     if unknown:
-        raise ValueError(f"`skip_images` must be of {tuple(KINDS)}. Received: {unknown[0]!r}")
+        raise ValueError(f"`skip_images` must be of {tuple(IMAGE_ISSUES)}. Received: {unknown[0]!r}")
     Augmentation.of(settings)  # checks itself
     _check_teacher(settings)
 

@@ -11,12 +11,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_deit.data import Augmentation, Waiting
-from keras_deit.data.plan import VIEWS_VERSION
-from keras_deit.data.teacher_cache import TeacherCache
-from keras_deit.extras import require
-from keras_deit.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.training.images import naming_unreadable
+from keras_deit.data import Augmentation, InputStallTimer
+from keras_deit.data.pipeline.sampling_plan import SAMPLING_VERSION
+from keras_deit.data.pipeline.teacher_cache import TeacherCache
+from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.runtime.optional import require
+from keras_deit.training.images import explain_unreadable_images
 
 NAMES = ("name", "inbound_nodes", "input_layers", "output_layers", "seed")
 WAIT_SECONDS = 2.0  # between two looks at what other processes have stored
@@ -68,7 +68,7 @@ def _key(run, teacher):
     settings, plan = run.settings, run.plan
     augmentation = Augmentation.of(settings)
     described = {
-        "views_version": VIEWS_VERSION,
+        "views_version": SAMPLING_VERSION,
         "teacher": _hash_of(teacher.model),
         "teacher_takes": [teacher.image_size, teacher.value_range, _plain(teacher.mean), _plain(teacher.std)],
         "teacher_outputs": teacher.outputs,
@@ -88,9 +88,11 @@ def _fill(cache, run, answers):
 
     def ask(epoch, first, count):
         place = epoch * cache.num_batches + first
-        batches = stream.pop(place, None) or iter(run.feed(run.train).training(run.plan, Waiting(), epoch, first))
+        batches = stream.pop(place, None) or iter(
+            run.feed(run.train).training(run.plan, InputStallTimer(), epoch, first)
+        )
         for batch in range(first, first + count):
-            with naming_unreadable(lambda batch=batch: [(run.train, run.plan.views(epoch, batch)[0])]):
+            with explain_unreadable_images(lambda batch=batch: [(run.train, run.plan.views(epoch, batch)[0])]):
                 images = np.asarray(next(batches)[0])
             yield answers.predict(images, batch_size=len(images), verbose=0)
         stream.clear()

@@ -11,8 +11,8 @@ import socket
 
 import keras
 
-from keras_deit.extras import require
-from keras_deit.files import keras_home, replacing
+from keras_deit.runtime.files import keras_home, replacing
+from keras_deit.runtime.optional import require
 from keras_deit.weights.files import CONFIG, HUB_FILES
 
 SILENCE = 60  # seconds without a byte after which a server is given up

@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 
-from keras_deit.extras import require
-from keras_deit.files import replacing
+from keras_deit.runtime.files import replacing
+from keras_deit.runtime.optional import require
 
 _WRAPPERS = ("model", "state_dict")  # under which training scripts store the weights
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")

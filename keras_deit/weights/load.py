@@ -31,7 +31,7 @@ class LoadReport:
         return "\n".join([*lines, *self.notes])
 
 
-def load(model, source, may_differ=()):
+def load(model, source, ignore_prefixes=()):
     """Loads a checkpoint of timm, of the official code or of transformers into a model.
 
     All is read and checked before the first variable changes.
@@ -40,7 +40,7 @@ def load(model, source, may_differ=()):
         model: A `DeiT`, `DeiTBackbone`, `DeiTClassifier` or `RegNetY`.
         source: Path of a `.safetensors` or a `.pth` file or of a directory of the hub's; or a dictionary from names to
             arrays.
-        may_differ: Beginnings of names: of the model's variables that may keep their values (such as `"class_head"`), and
+        ignore_prefixes: Prefixes of names: of the model's variables that may keep their values (such as `"class_head"`), and
             of the checkpoint's tensors, in timm's names, that may be left (such as `"head"`).
 
     Returns:
@@ -60,7 +60,7 @@ def load(model, source, may_differ=()):
     """
     variables = {variable.path: variable for variable in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
-    loading = _Loading(open_checkpoint(source), shapes, may_differ)
+    loading = _Loading(open_checkpoint(source), shapes, ignore_prefixes)
     loading.convert_tokens(_grid(model))
     values = loading.values()
     report = loading.report(values)
@@ -72,12 +72,12 @@ def load(model, source, may_differ=()):
 class _Loading:
     """A checkpoint on its way into a model of certain shapes."""
 
-    def __init__(self, checkpoint, shapes, may_differ):
+    def __init__(self, checkpoint, shapes, ignore_prefixes):
         self.checkpoint = dataclasses.replace(checkpoint, tensors=dict(checkpoint.tensors))
         self.tensors = self.checkpoint.tensors
         self.name = checkpoint.label
         self.shapes = shapes
-        self.may_differ = tuple(may_differ)
+        self.ignore_prefixes = tuple(ignore_prefixes)
         self.fresh_heads = []
         self.notes = []
         self.dropped = []
@@ -138,7 +138,7 @@ class _Loading:
             raise ValueError(
                 f"Not all of {self.name} and of the model is accounted for. Missing in it: {_some(missing)}. Left over of "
                 f"it: {_some(unexpected)}. Choose the variant that it belongs to, or say which part may differ: "
-                "`keras_deit.weights.load(model, source, may_differ=[...])`. The model is as it was."
+                "`keras_deit.weights.load(model, source, ignore_prefixes=[...])`. The model is as it was."
             )
         allowed = [path for path in fresh if path.split("/")[0] not in self.fresh_heads]
         if allowed:
@@ -152,7 +152,7 @@ class _Loading:
         )
 
     def _allowed(self, name):
-        return name.startswith(self.may_differ) if self.may_differ else False
+        return name.startswith(self.ignore_prefixes) if self.ignore_prefixes else False
 
     def _copy_class_token(self):
         copies = {"cls_token": "dist_token", "head.weight": "head_dist.weight", "head.bias": "head_dist.bias"}
@@ -172,7 +172,7 @@ class _Loading:
         )
 
     def _leave_head(self, head, given, wanted):
-        self.may_differ = (*self.may_differ, f"{head}/", f"{HEADS[head]}.")
+        self.ignore_prefixes = (*self.ignore_prefixes, f"{head}/", f"{HEADS[head]}.")
         if head not in self.fresh_heads:
             self.fresh_heads.append(head)
             which = head.replace("_", " ")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_deit.cubic import cubic_kernel
+from keras_deit.imaging.kernels import cubic_kernel
 
 PYTORCH_SLOPE = -0.75  # of its bicubic kernel; TensorFlow's and JAX's has -0.5
 

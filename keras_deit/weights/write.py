@@ -6,7 +6,7 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_deit.files import write_whole
+from keras_deit.runtime.files import write_whole
 from keras_deit.weights import files
 from keras_deit.weights.names import (
     COUNTER,

@@ -34,7 +34,7 @@ def write_pictures(folder, number):
 def write_folder(folder):
     """Pictures, one of each kind that is none or not what it seems; and the paths of those by kind."""
     paths = write_pictures(folder, 200)
-    bad = dict(zip(kd.data.KINDS, paths[11::7], strict=False))
+    bad = dict(zip(kd.data.IMAGE_ISSUES, paths[11::7], strict=False))
     picture = pillow.open(paths[0]).copy()
     bad["unreadable"].write_bytes(b"no picture")
     bad["truncated"].write_bytes(bad["truncated"].read_bytes()[:900])
@@ -71,13 +71,13 @@ def test_a_folder_with_pictures_of_every_bad_kind_is_trained_on_and_nothing_is_l
     assert report.problems == {str(path): [kind] for kind, path in bad.items()}
     assert report.checked == 200
 
-    options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--skip-images", ",".join(kd.data.KINDS)]
+    options = ["--dataset", folder, *ON_FOLDER, "--epochs", "1", "--skip-images", ",".join(kd.data.IMAGE_ISSUES)]
     options += ["--validated", tmp_path / "report.json", "--max-skipped", "0.1"]
     assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 0
     summary = summary_of(tmp_path / "run")
     skipped = [summary["skipped"][part] for part in ("train", "test")]
     assert sum(part["images"] for part in skipped) == 7
-    assert {kind for part in skipped for kind in part} == {"images", *kd.data.KINDS}
+    assert {kind for part in skipped for kind in part} == {"images", *kd.data.IMAGE_ISSUES}
     assert f"{skipped[0]['images']} pictures of the train part were left out" in capsys.readouterr().out
     assert 0 <= summary["waiting_for_data"] < 1
     student = keras.saving.load_model(tmp_path / "run" / "student.keras")
@@ -100,7 +100,9 @@ def test_a_picture_that_a_run_did_not_look_at_before_is_named_when_it_fails(part
 def test_a_picture_of_the_first_batch_is_named_when_it_fails(command, tmp_path, capsys):
     write_pictures(tmp_path / "light", 40)
     data = kd.data.load(str(tmp_path / "light"), "train")
-    first = kd.data.Plan(len(data), 16, (32, 32), kd.data.Augmentation.of(recipes.get("deit"))).views(0, 0)[0][0]
+    first = kd.data.SamplingPlan(len(data), 16, (32, 32), kd.data.Augmentation.of(recipes.get("deit"))).views(0, 0)[0][
+        0
+    ]
     pathlib.Path(data.paths[first]).write_bytes(b"no picture")
     options = ["--dataset", tmp_path / "light", *UNCHECKED, "--pipeline", "python"]
     assert train("--variant", "deit_short", *options, *command, "--output-dir", tmp_path / "run") == 2
@@ -161,7 +163,7 @@ def test_a_report_by_another_spelling_of_the_folder_serves(folder, tmp_path, mon
     assert main(["validate-data", folder.name, "--report", str(tmp_path / "report.json")]) == 1
     settings = resolve({"variant": "deit_ti", "dataset": str(folder), "validated": str(tmp_path / "report.json")})
     left_out = [images_of_runs.load_images(settings, split)[1]["images"] for split in ("train", "test")]
-    assert sum(left_out) == len(kd.data.LOST)
+    assert sum(left_out) == len(kd.data.FATAL_ISSUES)
     for path in bad.values():
         assert path.exists()
     (tmp_path / "report.json").write_text('{"dataset": "light", "checked": 1, "problems": {"/gone/1.jpg": ["tiny"]}}')

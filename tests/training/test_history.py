@@ -46,7 +46,7 @@ def test_it_knows_its_place_in_the_run(tmp_path):
         def on_epoch_end(self, epoch, logs=None):
             places.append(history.place)
 
-    history.go_on([{"epoch": 4}], seconds=0.0)
+    history.restore([{"epoch": 4}], seconds=0.0)
     assert history.place == (4, 0)  # before the first batch
     history.rows.clear()
     fitted([history, Looks()], epochs=2)
@@ -109,7 +109,7 @@ def test_ctrl_c_during_a_validation_ends_after_a_whole_epoch(tmp_path):
 
 def test_a_run_that_goes_on_keeps_its_rows_and_seconds(tmp_path):
     history = History(tmp_path / "history.csv", batch_size=2)
-    history.go_on([{"epoch": 7, "images_per_second": 5.0}], seconds=3600)
+    history.restore([{"epoch": 7, "images_per_second": 5.0}], seconds=3600)
     assert history.last_epoch == 7
     assert 3600 < history.total_seconds < 3660
     assert history.images_per_second == 5.0

@@ -27,7 +27,7 @@ def test_a_classifier_and_a_backbone_take_the_same_files():
     deit = model_for("timm_two_tokens")
     kd.weights.load(kd.DeiTClassifier(deit), path("timm_two_tokens"))
     np.testing.assert_allclose(logits_of(deit)["class"], expected_logits("timm_two_tokens")["class"], atol=1e-4)
-    report = kd.weights.load(model_for("timm_two_tokens").backbone, path("timm_two_tokens"), may_differ=["head"])
+    report = kd.weights.load(model_for("timm_two_tokens").backbone, path("timm_two_tokens"), ignore_prefixes=["head"])
     assert sorted(report.left) == ["head.bias", "head.weight", "head_dist.bias", "head_dist.weight"]
 
 
@@ -170,5 +170,5 @@ def test_the_message_names_the_file():
 
 
 def test_a_part_may_differ_where_the_caller_says_so():
-    report = kd.weights.load(model_for("timm_two_tokens"), broken(rename), may_differ=["norm/gamma", "norm.wight"])
+    report = kd.weights.load(model_for("timm_two_tokens"), broken(rename), ignore_prefixes=["norm/gamma", "norm.wight"])
     assert (report.fresh, report.left) == (("norm/gamma",), ("norm.wight",))

@@ -1,0 +1,1 @@
+"""Timing beside what users would pick instead."""

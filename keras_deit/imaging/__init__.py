@@ -1,0 +1,1 @@
+"""Image files, resizing, crops and the evaluation transform."""

@@ -1,0 +1,1 @@
+"""What the package needs of the machine and of its environment; it knows nothing of models or images."""

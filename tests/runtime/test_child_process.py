@@ -1,0 +1,19 @@
+"""A child process finds this package and takes the backend that it is told."""
+
+import os
+import pathlib
+
+import keras_deit
+from keras_deit.runtime.child_process import child_environment
+
+
+def test_the_package_is_found_before_the_users_own_paths(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "somewhere")
+    paths = child_environment("jax")["PYTHONPATH"].split(os.pathsep)
+    assert paths == [str(pathlib.Path(keras_deit.__file__).parents[1]), "somewhere"]
+
+
+def test_further_variables_are_added_and_the_others_kept(monkeypatch):
+    monkeypatch.setenv("SOMETHING", "kept")
+    environment = child_environment("torch", EXTRA="1")
+    assert (environment["KERAS_BACKEND"], environment["EXTRA"], environment["SOMETHING"]) == ("torch", "1", "kept")

@@ -1,0 +1,26 @@
+"""Files that are written whole or not at all."""
+
+import pytest
+
+from keras_deit.runtime.files import replacing, write_whole
+
+
+def test_text_is_written_into_new_folders(tmp_path):
+    write_whole(tmp_path / "a" / "b.txt", "grüß")
+    assert (tmp_path / "a" / "b.txt").read_text(encoding="utf-8") == "grüß"
+
+
+def test_an_error_leaves_the_former_content_and_nothing_else(tmp_path):
+    path = tmp_path / "weights.h5"
+    path.write_text("former")
+
+    def write_half():
+        with replacing(path) as temporary:
+            assert temporary.suffix == ".h5"
+            temporary.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_half()
+    assert path.read_text() == "former"
+    assert list(tmp_path.iterdir()) == [path]
