@@ -1,8 +1,8 @@
-"""Times a variant beside its peers. See `--help`."""
+"""Times a model or the input pipeline: the same as `keras-deit benchmark`. See `--help`."""
 
 import sys
 
-from keras_deit.benchmark.models import main
+from keras_deit.cli.benchmark import main
 
 if __name__ == "__main__":
     sys.exit(main())

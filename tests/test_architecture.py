@@ -36,7 +36,9 @@ MAY_NAME_A_FRAMEWORK = (
     "data/",
     "export/",
     "training/strategy.py",
-    "benchmark/",
+    "benchmark/device.py",
+    "benchmark/steps.py",
+    "benchmark/pipelines.py",
     "weights/files.py",
 )
 COVERED_ELSEWHERE = {

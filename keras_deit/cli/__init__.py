@@ -2,8 +2,7 @@
 
 import sys
 
-from keras_deit.benchmark import models as benchmark
-from keras_deit.cli import convert, predict, show_data, train, validate_data
+from keras_deit.cli import benchmark, convert, predict, show_data, train, validate_data
 from keras_deit.runtime.version import __version__
 
 COMMANDS = {
@@ -26,7 +25,7 @@ commands:
   convert        weights from and to timm, the official code, transformers and Keras
   show-data      draw training images as the student will see them
   validate-data  find the pictures of a dataset that cannot be read
-  benchmark      time a variant, or the input pipeline, beside its peers
+  benchmark      time a model, or the input pipeline, beside other implementations
 
 `keras-deit COMMAND --help` lists the options, `keras-deit --version` says which this is. The backend is that of
 KERAS_BACKEND."""
