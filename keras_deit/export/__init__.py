@@ -1,7 +1,7 @@
-"""Trained models as files for other runtimes, and the check that they answer as the model does."""
+"""Writes trained models as files for other runtimes, and checks that the files give the same logits."""
 
 from keras_deit.export.litert import to_litert
-from keras_deit.export.report import check_formats, compare, export
+from keras_deit.export.report import compare
 from keras_deit.export.saved_model import to_saved_model
 
-__all__ = ["check_formats", "compare", "export", "to_litert", "to_saved_model"]
+__all__ = ["compare", "to_litert", "to_saved_model"]

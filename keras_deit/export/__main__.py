@@ -1,6 +1,6 @@
-"""TensorFlow's part of an export: `python -m keras_deit.export saved_model|litert|run ...`.
+"""The child process that runs TensorFlow for an export: `python -m keras_deit.export saved_model|litert|run ...`.
 
-The other backends start it, see `keras_deit.export.subprocess_tensorflow`.
+`keras_deit.export.subprocess_tensorflow` starts it when JAX or PyTorch is the active backend.
 """
 
 import sys
@@ -14,13 +14,13 @@ from keras_deit.export.saved_model import write_saved_model
 
 
 def main(task, source, *arguments):
-    """Does one task.
+    """Runs one task.
 
     Args:
-        task: `"saved_model"` (source: a `.keras` file; the directory to write), `"litert"` (source: a `.keras` file;
-            the file to write, the batch size) or `"run"` (source: a SavedModel; `.npy` files of images and of logits).
-        source: What to read.
-        *arguments: What the task needs beside it.
+        task: `"saved_model"` writes a SavedModel, `"litert"` writes a LiteRT file, `"run"` runs a SavedModel.
+        source: The file or directory to read: a `.keras` file, or for `"run"` a SavedModel.
+        *arguments: For `"saved_model"` the directory to write. For `"litert"` the file to write and the batch size. For
+            `"run"` the `.npy` file of images to read and the `.npy` file of logits to write.
     """
     if task == "saved_model":
         write_saved_model(keras.models.load_model(source, compile=False), *arguments)
@@ -28,8 +28,8 @@ def main(task, source, *arguments):
         path, batch_size = arguments
         write_litert(keras.models.load_model(source, compile=False), path, int(batch_size))
     else:
-        images, logits = arguments
-        np.save(logits, run_saved_model(source, np.load(images)))
+        images_path, logits_path = arguments
+        np.save(logits_path, run_saved_model(source, np.load(images_path)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where an export goes: a free path, or an earlier export that may be replaced."""
+"""The path that an export is written to: a free one, or one of an earlier export that may be replaced."""
 
 import contextlib
 import os
@@ -9,35 +9,36 @@ from keras_deit.runtime.files import replacing
 
 @contextlib.contextmanager
 def destination(path, overwrite=False, marker=None):
-    """Gives a temporary path; what is written there, a file or a directory, becomes `path` when the block ends well.
+    """Provides a temporary path, and moves the file or directory written there to `path` when the block ends.
 
-    When the block fails or is interrupted, `path` is as it was and nothing temporary is left.
+    If the block fails or is interrupted, `path` stays as it was and the temporary files are deleted.
 
     Args:
         path: The file or directory to write. Missing parent directories are made.
         overwrite: Whether an existing `path` may be replaced.
-        marker: Name of the file by which a directory is known as an earlier export; None: no directory is replaced.
+        marker: Name of a file that every export of this kind contains. With `overwrite`, only a directory that contains
+            this file is replaced. None means that no directory is replaced.
 
     Yields:
-        The `pathlib.Path` to write to, with the name of `path`.
+        The `pathlib.Path` to write to. Its last component is that of `path`.
 
     Raises:
-        FileExistsError: If `path` exists, without `overwrite` or as a directory that is no earlier export.
+        FileExistsError: If `path` exists and `overwrite` is false, or if it is a directory without the marker.
 
     Example:
 
     >>> import tempfile
     >>> directory = tempfile.TemporaryDirectory()
-    >>> with destination(f"{directory.name}/answer.txt") as temporary:
-    ...     _ = temporary.write_text("42")
-    >>> pathlib.Path(directory.name, "answer.txt").read_text()
-    '42'
+    >>> with destination(f"{directory.name}/export.txt") as temporary:
+    ...     _ = temporary.write_text("weights")
+    >>> pathlib.Path(directory.name, "export.txt").read_text()
+    'weights'
     """
     path = pathlib.Path(path)
     _check_free(path, overwrite, marker)
     with replacing(path) as temporary:
         yield temporary
-        if path.is_dir():  # a directory that holds something cannot be replaced in one step
+        if path.is_dir():  # a directory that is not empty cannot be replaced in one step
             os.replace(path, temporary.with_name(f"{path.name}.old"))
 
 
@@ -45,9 +46,10 @@ def _check_free(path, overwrite, marker):
     if not path.exists():
         return
     if not overwrite:
-        raise FileExistsError(f"{path} exists already. Choose another path, or pass `overwrite=True` to replace it.")
-    if path.is_dir() and not (marker and (path / marker).exists()):
-        expected = f"a directory that holds {marker}" if marker else "a file"
+        raise FileExistsError(f"{path} already exists. Choose another path, or pass `overwrite=True` to replace it.")
+    is_earlier_export = (path / marker).exists() if marker else not path.is_dir()
+    if not is_earlier_export:
+        expected = f"a directory that contains {marker}" if marker else "a file"
         raise FileExistsError(
-            f"`overwrite=True` replaces {expected}, and {path} is another directory. Choose another path, or delete it."
+            f"`overwrite=True` replaces only {expected}, and {path} is something else. Choose another path, or delete it."
         )

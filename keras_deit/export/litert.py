@@ -1,4 +1,4 @@
-"""Export to LiteRT (formerly TensorFlow Lite), for phones and other small machines."""
+"""Export to LiteRT (formerly TensorFlow Lite), for phones and embedded devices."""
 
 import pathlib
 import re
@@ -13,27 +13,29 @@ from keras_deit.export.serving import image_shape, serving_model
 
 
 def to_litert(model, path, batch_size=1, overwrite=False):
-    """Writes a model as a `.tflite` file of LiteRT's built-in operations alone.
+    """Writes a model as a `.tflite` file that uses LiteRT's built-in operations only.
 
-    Its signature is that of `to_saved_model`, with one fixed batch size: `images` of shape `(batch_size, height, width,
-    3)` to `logits`, both float32. A model in mixed precision is exported in float32. On JAX and PyTorch the model is
-    built anew in a process that runs TensorFlow.
+    The file has the signature `serving_default`. Its input `images` is float32 of shape `(batch_size, height, width, 3)`,
+    normalised as the model expects. Its output `logits` is float32 of shape `(batch_size, classes)`. The batch size is
+    fixed. A model in mixed precision is exported in float32. On JAX and PyTorch, a child process with TensorFlow rebuilds
+    the model and writes the file.
 
     Args:
-        model: A `keras_deit.DeiTClassifier`; a `keras_deit.DeiT`, whose heads are fused by the mean of their logits; or
-            any functional Keras model with one image input of a known size and one output.
-        path: The file to write. It appears whole or not at all.
-        batch_size: Number of images in a call.
+        model: A `keras_deit.DeiTClassifier`; or a `keras_deit.DeiT`, whose heads are fused by the mean of their logits; or
+            any functional Keras model with one output and one image input of a known size.
+        path: The file to write. An export that fails leaves no incomplete file.
+        batch_size: Number of images per call.
         overwrite: Whether an existing file at `path` is replaced.
 
     Returns:
         The `pathlib.Path` of the file.
 
     Raises:
-        FileExistsError: If `path` exists and may not be replaced.
+        FileExistsError: If `path` exists and `overwrite` is false, or if it is a directory.
         ImportError: If TensorFlow is not installed.
-        RuntimeError: If the conversion fails, for example because LiteRT has no such operation.
-        ValueError: If the model has not one image input of a known size and one output, or `batch_size` is not positive.
+        RuntimeError: If the conversion fails, for example because LiteRT lacks an operation of the model.
+        ValueError: If the model does not have one image input of a known size and one output, or if `batch_size` is not
+            positive.
 
     Example:
 
@@ -58,18 +60,18 @@ def to_litert(model, path, batch_size=1, overwrite=False):
 
 
 def write_litert(model, path, batch_size):
-    """Writes a `.tflite` file on the TensorFlow backend: no fusion, no check, no care for what is at `path`.
+    """Writes a `.tflite` file on the TensorFlow backend, without checks and without fusing heads.
 
     Args:
         model: A Keras model with one image input and one output.
-        path: The file to write.
-        batch_size: Number of images in a call.
+        path: The file to write. An existing file is replaced.
+        batch_size: Number of images per call.
 
     Raises:
         RuntimeError: If the conversion fails.
     """
     with tempfile.TemporaryDirectory() as directory:
-        write_saved_model(model, directory, batch_size)  # converting a traced function instead loses the weights
+        write_saved_model(model, directory, batch_size)  # converting a traced function directly loses the weights
         pathlib.Path(path).write_bytes(_convert(directory))
 
 
@@ -82,10 +84,10 @@ def _convert(saved_model):
     try:
         return converter.convert()
     except ConverterError as error:
-        stray = ", ".join(re.findall(r"^(?:Flex|Custom) ops: (.+)$", str(error), flags=re.MULTILINE))
-        if not stray:
+        missing = ", ".join(re.findall(r"^(?:Flex|Custom) ops: (.+)$", str(error), flags=re.MULTILINE))
+        if not missing:
             raise RuntimeError(f"LiteRT could not convert the model: {error}") from error
         raise RuntimeError(
-            f"The model uses operations that LiteRT does not have built in: {stray}. Write the layers that use them with "
-            "others, or export to SavedModel."
+            f"The model uses operations that LiteRT does not have built in: {missing}. Replace them in the model's layers, "
+            "or export to SavedModel."
         ) from None

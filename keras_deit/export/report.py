@@ -1,34 +1,31 @@
-"""Exports compared with their model, each in its own runtime."""
+"""Compares an export with its model: the export runs in its own runtime, the model in Keras."""
 
 import dataclasses
-import importlib.util
 import pathlib
 
 import keras
 import numpy as np
 
 from keras_deit.export import subprocess_tensorflow
-from keras_deit.export.litert import to_litert
-from keras_deit.export.saved_model import INPUT, OUTPUT, SIGNATURE, to_saved_model
+from keras_deit.export.saved_model import INPUT, OUTPUT, SIGNATURE
 from keras_deit.export.serving import image_shape, serving_model
 from keras_deit.runtime.optional import require
 
-WRITERS = {"saved_model": (to_saved_model, "saved_model"), "litert": (to_litert, "student.tflite")}
-TOLERANCE = 1e-4  # of a logit
-CHUNK = 32  # images in a call, so that any number fits into memory
+TOLERANCE = 1e-4  # largest accepted difference between two logits
+CHUNK = 32  # images per call, so that any number of images fits into memory
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What came of an export.
+    """The result of comparing an export with its model. As a string, it is one line of text.
 
     Attributes:
         format: `"saved_model"` or `"litert"`.
-        path: Where it lies.
-        size: Its size in bytes.
+        path: Path of the export, a string.
+        size: Size of the export in bytes.
         images: Number of images that were compared.
         largest_difference: Largest absolute difference between a logit of the model and of the export.
-        agrees: Whether that is within the tolerance of 1e-4.
+        agrees: Whether `largest_difference` is at most 1e-4.
     """
 
     format: str
@@ -46,88 +43,29 @@ class Report:
         return line if self.agrees else f"{line}, MORE THAN {TOLERANCE}: do not use this export"
 
 
-def check_formats(formats):
-    """Checks that a list of formats can be exported here, before hours of training rather than after.
-
-    Args:
-        formats: Names, for example `["saved_model", "litert"]`.
-
-    Raises:
-        ImportError: If a package is missing; the message names the extra.
-        ValueError: If a name is unknown.
-
-    Example:
-
-    >>> check_formats([])
-    """
-    for name in formats:
-        if name not in WRITERS:
-            hint = " 'onnx' is not there yet." if name == "onnx" else ""
-            raise ValueError(f"There is no export format {name!r}.{hint} Known formats: {', '.join(WRITERS)}.")
-    if formats:
-        subprocess_tensorflow.check_tensorflow()
-    if "litert" in formats and importlib.util.find_spec("ai_edge_litert") is None:
-        _litert()
-
-
-def export(model, formats, directory, images, overwrite=False):
-    """Writes a model in several formats and compares each with it.
-
-    Args:
-        model: As for `keras_deit.export.to_saved_model`.
-        formats: Names, for example `["saved_model", "litert"]`.
-        directory: Where to write: `saved_model/` and `student.tflite`.
-        images: Array `(images, height, width, channels)`, normalised, for the comparison.
-        overwrite: Whether earlier exports in `directory` are replaced.
-
-    Returns:
-        A list of `Report`, one for each format.
-
-    Raises:
-        FileExistsError: If an export exists and may not be replaced.
-        ImportError: If a package is missing; the message names the extra.
-        RuntimeError: If a conversion fails.
-        ValueError: If a format is unknown, or model and images do not go together.
-
-    Example:
-
-    ```python
-    for report in export(student, ["saved_model", "litert"], "runs/1", test_images[:16]):
-        print(report)
-    ```
-    """
-    check_formats(formats)
-    reports = []
-    for name in formats:
-        write, file_name = WRITERS[name]
-        path = write(model, pathlib.Path(directory, file_name), overwrite=overwrite)
-        reports.append(compare(model, path, images))
-    return reports
-
-
 def compare(model, path, images):
-    """Compares an export with its model on some images.
+    """Compares the logits of an export and of its model on some images.
 
-    The export runs in its own runtime: TensorFlow's loader (on JAX and PyTorch in a process of its own), or LiteRT's
-    interpreter. The model runs in float32, as it was exported.
+    The export runs in its own runtime: TensorFlow's loader (on JAX and PyTorch in a child process), or LiteRT's
+    interpreter. The model runs in float32, the precision of the export.
 
     Args:
-        model: What was handed to `to_saved_model` or `to_litert`.
-        path: What they wrote: a directory is taken as a SavedModel, a file as LiteRT.
-        images: Array `(images, height, width, channels)`, normalised, of at least one image.
+        model: The model that was exported.
+        path: The export: the directory of a SavedModel, or a LiteRT file.
+        images: At least one normalised image, as an array `(images, height, width, channels)`.
 
     Returns:
-        A `Report`.
+        A `keras_deit.export.report.Report`, with the attributes `largest_difference` and `agrees`, among others.
 
     Raises:
-        FileNotFoundError: If there is nothing at `path`.
+        FileNotFoundError: If `path` does not exist.
         ImportError: If TensorFlow or LiteRT's interpreter is not installed; the message names the extra.
         ValueError: If the images do not fit the model.
 
     Example:
 
     ```python
-    report = compare(student, "student.tflite", test_images[:16])
+    report = kd.export.compare(student, "student.tflite", test_images[:16])
     assert report.largest_difference < 1e-4
     ```
     """
@@ -144,7 +82,7 @@ def compare(model, path, images):
         size=_size(path),
         images=len(images),
         largest_difference=difference,
-        agrees=difference <= TOLERANCE,  # not so where a logit is not a number
+        agrees=difference <= TOLERANCE,  # false if a logit is NaN
     )
 
 
@@ -160,13 +98,13 @@ def run_saved_model(path, images):
     """
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(path))  # the signature lives as long as this does
+    loaded = tf.saved_model.load(str(path))  # the signature needs this object to stay alive
     signature = loaded.signatures[SIGNATURE]
     return _in_chunks(lambda chunk: signature(**{INPUT: tf.constant(chunk)})[OUTPUT].numpy(), images)
 
 
 def run_litert(path, images):
-    """Runs a `.tflite` file with LiteRT's interpreter, which needs no TensorFlow.
+    """Runs a `.tflite` file in LiteRT's interpreter, which does not need TensorFlow.
 
     Args:
         path: The file.
@@ -178,7 +116,7 @@ def run_litert(path, images):
     Raises:
         ImportError: If the interpreter is not installed.
     """
-    interpreter = _litert().Interpreter(model_path=str(path))
+    interpreter = litert_interpreter().Interpreter(model_path=str(path))
     batch_size = interpreter.get_input_details()[0]["shape"][0]
     runner = interpreter.get_signature_runner(SIGNATURE)
     padding = -len(images) % batch_size
@@ -186,7 +124,15 @@ def run_litert(path, images):
     return _in_chunks(lambda chunk: runner(**{INPUT: chunk})[OUTPUT], padded, batch_size)[: len(images)]
 
 
-def _litert():
+def litert_interpreter():
+    """Imports the module of LiteRT's interpreter.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: If the interpreter is not installed; the message names the extra.
+    """
     return require("ai_edge_litert.interpreter", extra="export", purpose="Running a LiteRT file")
 
 

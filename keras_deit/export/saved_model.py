@@ -1,4 +1,4 @@
-"""Export to TensorFlow's SavedModel."""
+"""Export to a SavedModel of TensorFlow."""
 
 import pathlib
 
@@ -14,24 +14,25 @@ SIGNATURE, INPUT, OUTPUT = "serving_default", "images", "logits"
 def to_saved_model(model, path, overwrite=False):
     """Writes a model as a SavedModel, which TensorFlow and TensorFlow Serving run without this package or Keras.
 
-    Its signature `serving_default` takes `images`, float32 of shape `(batch, height, width, 3)`, normalised as for the
-    model, and gives `logits`, float32 of shape `(batch, classes)`, for any batch size. A model in mixed precision is
-    exported in float32. On JAX and PyTorch the model is built anew in a process that runs TensorFlow.
+    The SavedModel has the signature `serving_default`. Its input `images` is float32 of shape `(batch, height, width, 3)`,
+    normalised as the model expects. Its output `logits` is float32 of shape `(batch, classes)`. The batch size is free.
+    A model in mixed precision is exported in float32. On JAX and PyTorch, a child process with TensorFlow rebuilds the
+    model and writes the SavedModel.
 
     Args:
-        model: A `keras_deit.DeiTClassifier`; a `keras_deit.DeiT`, whose heads are fused by the mean of their logits; or
+        model: A `keras_deit.DeiTClassifier`; or a `keras_deit.DeiT`, whose heads are fused by the mean of their logits; or
             any functional Keras model with one image input and one output.
-        path: The directory to write. It appears whole or not at all.
+        path: The directory to write. An export that fails leaves no incomplete directory.
         overwrite: Whether an existing SavedModel at `path` is replaced.
 
     Returns:
         The `pathlib.Path` of the directory.
 
     Raises:
-        FileExistsError: If `path` exists and may not be replaced.
+        FileExistsError: If `path` exists and `overwrite` is false, or if it is not a SavedModel.
         ImportError: If TensorFlow is not installed.
-        RuntimeError: If the TensorFlow process of another backend fails.
-        ValueError: If the model has not one image input and one output.
+        RuntimeError: If the child process fails.
+        ValueError: If the model does not have one image input and one output.
 
     Example:
 
@@ -50,18 +51,18 @@ def to_saved_model(model, path, overwrite=False):
 
 
 def write_saved_model(model, path, batch_size=None):
-    """Writes a SavedModel on the TensorFlow backend, as it is: no fusion, no check, no care for what is at `path`.
+    """Writes a SavedModel on the TensorFlow backend, without checks and without fusing heads.
 
     Args:
         model: A Keras model with one image input and one output.
         path: The directory to write.
-        batch_size: The one batch size that it takes; None for any.
+        batch_size: The fixed batch size of the signature; None leaves it free.
     """
     signature = keras.InputSpec(shape=(batch_size, *image_shape(model)), dtype="float32", name=INPUT)
     archive = keras.export.ExportArchive()
-    archive.add_endpoint(SIGNATURE, lambda images: {OUTPUT: _answer(model, images)}, input_signature=[signature])
+    archive.add_endpoint(SIGNATURE, lambda images: {OUTPUT: _logits(model, images)}, input_signature=[signature])
     archive.write_out(str(path), verbose=False)
 
 
-def _answer(model, images):
+def _logits(model, images):
     return keras.tree.flatten(model(images, training=False))[0]

@@ -1,4 +1,4 @@
-"""The model that an export writes: one answer an image, in float32."""
+"""The model that an export writes: images to logits, in float32."""
 
 import keras
 
@@ -8,18 +8,18 @@ FLOATS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 
 
 def serving_model(model):
-    """Makes of a model the one to export: images to logits, computed in float32.
+    """Turns a model into the one that is exported: images to logits, computed in float32.
 
     Args:
-        model: A `keras_deit.DeiT`, whose heads are fused by the mean of their logits (for another fusion, hand over a
-            `keras_deit.DeiTClassifier`), or any Keras model with one image input and one output.
+        model: A `keras_deit.DeiT`, whose heads are fused by the mean of their logits (for another fusion, pass a
+            `keras_deit.DeiTClassifier`); or any Keras model with one image input and one output.
 
     Returns:
-        A Keras model. One that computes in float32 throughout shares the variables of `model`; otherwise (mixed
-        precision, for example) it is a float32 copy, built from the config of `model`.
+        A Keras model. If all of `model` computes in float32, the result shares its variables. Otherwise, for example in
+        mixed precision, the result is a float32 copy that is built from the config of `model`.
 
     Raises:
-        ValueError: If the model has not one image input and one output.
+        ValueError: If the model does not have one image input and one output.
 
     Example:
 
@@ -42,13 +42,13 @@ def serving_model(model):
 
 
 def image_shape(model):
-    """Reads the shape of the images that a model takes.
+    """Returns the shape of a model's input images.
 
     Args:
         model: A Keras model with one image input.
 
     Returns:
-        The tuple `(height, width, channels)`; None where the model leaves a size open.
+        The tuple `(height, width, channels)`; None for each size that the model leaves open.
 
     Example:
 
@@ -66,12 +66,12 @@ def _check(model):
     raise ValueError(
         "Expected a functional or sequential Keras model with one input (batch, height, width, channels) and one output "
         f"of logits. Received: {type(model).__name__} with inputs of shapes {[tensor.shape for tensor in inputs]} and "
-        f"{len(outputs)} outputs. Of a Distiller, export its `student`; of several outputs, choose one with keras.Model."
+        f"{len(outputs)} outputs. From a Distiller, export its `student`; from several outputs, select one with keras.Model."
     )
 
 
 def _in_float32(config):
-    """The config of a model, with float32 in place of every other floating-point dtype and policy."""
+    """Copies the config of a model and replaces every other floating-point dtype and policy with float32."""
     if isinstance(config, (list, tuple)):
         return type(config)(_in_float32(value) for value in config)
     if not isinstance(config, dict):

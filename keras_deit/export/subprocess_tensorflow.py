@@ -1,4 +1,4 @@
-"""TensorFlow in a process of its own, for the backends that cannot do its part."""
+"""TensorFlow in a child process, for exports from the other backends."""
 
 import importlib.util
 import pathlib
@@ -13,27 +13,27 @@ from keras_deit.runtime.optional import require
 
 
 def check_tensorflow():
-    """Says which extra to install when TensorFlow is missing, without importing it.
+    """Checks that TensorFlow is installed, without importing it.
 
     Raises:
-        ImportError: If TensorFlow is not installed.
+        ImportError: If TensorFlow is not installed; the message names the extra.
     """
     if importlib.util.find_spec("tensorflow") is None:
         require("tensorflow", extra="export", purpose="Exporting to SavedModel or LiteRT")
 
 
 def write(writer, model, path, *arguments):
-    """Writes a model in a process that runs TensorFlow.
+    """Exports a model in a child process that runs TensorFlow.
 
     Args:
         writer: `"saved_model"` or `"litert"`.
-        model: The Keras model, of any backend.
-        path: Where to write.
-        *arguments: What it takes beside model and path.
+        model: The Keras model, on any backend.
+        path: The file or directory to write.
+        *arguments: Further arguments of the writer: for `"litert"`, the batch size.
 
     Raises:
         ImportError: If TensorFlow is not installed.
-        RuntimeError: If the process fails; the message holds its error output.
+        RuntimeError: If the process fails; the message contains its error output.
     """
     check_tensorflow()
     with tempfile.TemporaryDirectory() as directory:
@@ -43,7 +43,7 @@ def write(writer, model, path, *arguments):
 
 
 def run_saved_model(path, images):
-    """Runs a SavedModel in a process of its own.
+    """Runs a SavedModel in a child process that runs TensorFlow.
 
     Args:
         path: Directory of the SavedModel.
@@ -54,14 +54,14 @@ def run_saved_model(path, images):
 
     Raises:
         ImportError: If TensorFlow is not installed.
-        RuntimeError: If the process fails; the message holds its error output.
+        RuntimeError: If the process fails; the message contains its error output.
     """
     check_tensorflow()
     with tempfile.TemporaryDirectory() as directory:
-        questions, answers = pathlib.Path(directory, "images.npy"), pathlib.Path(directory, "logits.npy")
-        np.save(questions, images)
-        _run("run", path, questions, answers)
-        return np.load(answers)
+        images_path, logits_path = pathlib.Path(directory, "images.npy"), pathlib.Path(directory, "logits.npy")
+        np.save(images_path, images)
+        _run("run", path, images_path, logits_path)
+        return np.load(logits_path)
 
 
 def _run(*arguments):
@@ -69,13 +69,13 @@ def _run(*arguments):
     result = subprocess.run(command, env=_environment(), capture_output=True, text=True, errors="replace")
     if result.returncode:
         raise RuntimeError(
-            f"The TensorFlow process that does the export's part failed with exit status {result.returncode}. "
+            f"The child process that runs TensorFlow for the export failed with exit status {result.returncode}. "
             f"The end of its error output:\n{result.stderr[-4000:].strip()}"
         )
 
 
 def _environment():
-    # The backend that trains holds the GPU's memory, so the child process gets no GPU.
+    # The training backend holds the GPU's memory, so the child process gets no GPU.
     environment = child_environment("tensorflow", CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
-    environment.pop("XLA_FLAGS", None)  # meant for the other backend; TensorFlow aborts on flags that it does not know
+    environment.pop("XLA_FLAGS", None)  # set for the other backend; TensorFlow aborts on flags that it does not know
     return environment

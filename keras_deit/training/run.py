@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
-from keras_deit import export
 from keras_deit.explain import draw_curves
+from keras_deit.export.formats import check_formats, export
 from keras_deit.models import get_variant
 from keras_deit.runtime.optional import require
 from keras_deit.training import checkpoint, output
@@ -32,7 +32,7 @@ def check_ready(settings):
         ValueError: If the variant or an export format is unknown.
     """
     get_variant(settings.variant)
-    export.check_formats(settings.export)
+    check_formats(settings.export)
     require("matplotlib.figure", extra="run", purpose="Drawing the curves")
     require("tomli_w", extra="run", purpose="Writing config.toml")
     require("tqdm", extra="run", purpose="The progress bar")
@@ -164,7 +164,7 @@ def _expected_seconds(run):
 
 def _export(run):
     images = np.asarray(next(iter(run.test_batches()))[0][:COMPARED_IMAGES])
-    reports = export.export(run.student, run.settings.export, run.directory, images, overwrite=True)
+    reports = export(run.student, run.settings.export, run.directory, images, overwrite=True)
     for report in reports:
         print(report)
     return [dataclasses.asdict(report) for report in reports]

@@ -1,14 +1,20 @@
-"""One student exported in every format, once for all tests."""
+"""Students that are exported once for all tests."""
 
 import pytest
 
-from keras_deit.export.report import export
+from keras_deit.export.formats import export
 from tests.export.students import HAS_LITERT, images, student
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """The student, the directory, and the report on each format that can run here."""
+    """The student, the directory of its exports, and the report on each format that can run on this machine."""
     model, directory = student(), tmp_path_factory.mktemp("export")
     reports = export(model, ["saved_model", "litert"] if HAS_LITERT else ["saved_model"], directory, images(5))
     return model, directory, {report.format: report for report in reports}
+
+
+@pytest.fixture(scope="session")
+def full_size_student():
+    """A student with the size of `deit_ti`: twelve blocks, 224 pixels and 1,000 classes."""
+    return student(image_size=224, patch_size=16, num_layers=12, num_classes=1000)

@@ -1,4 +1,4 @@
-"""Small students with weights that all count, and what their exports need."""
+"""Small students whose every weight influences the logits, and marks for what their exports need."""
 
 import importlib.util
 
@@ -12,10 +12,12 @@ ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 HAS_LITERT = HAS_TENSORFLOW and importlib.util.find_spec("ai_edge_litert") is not None
 
-needs_tensorflow = pytest.mark.skipif(not HAS_TENSORFLOW, reason="exporting needs TensorFlow, of the extra `export`")
+needs_tensorflow = pytest.mark.skipif(not HAS_TENSORFLOW, reason="exporting needs the extra `export`")
 needs_litert = pytest.mark.skipif(not HAS_LITERT, reason="running LiteRT needs the extra `export`")
-tensorflow_only = pytest.mark.skipif(not ON_TENSORFLOW, reason="TensorFlow does this part for every backend")
-other_backends_only = pytest.mark.skipif(ON_TENSORFLOW, reason="TensorFlow's own backend starts no process for it")
+tensorflow_only = pytest.mark.skipif(
+    not ON_TENSORFLOW, reason="the other backends run the same code in a child process"
+)
+other_backends_only = pytest.mark.skipif(ON_TENSORFLOW, reason="the TensorFlow backend starts no child process")
 
 
 def student(**overrides):
@@ -29,7 +31,7 @@ def images(count, size=32):
     return noise("images", (count, size, size, 3))
 
 
-def model_with_stray_operation():
-    """A model with an operation that LiteRT does not have."""
+def model_with_unsupported_operation():
+    """A model with an operation that LiteRT does not have built in."""
     inputs = keras.Input((4, 4, 3))
     return keras.Model(inputs, keras.ops.sum(keras.ops.erfinv(inputs / 9), axis=(1, 2)))

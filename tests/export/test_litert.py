@@ -1,3 +1,5 @@
+"""Export to LiteRT, compared with the model in LiteRT's interpreter."""
+
 import sys
 
 import keras
@@ -8,7 +10,7 @@ import keras_deit as kd
 from keras_deit.export import compare, litert, to_litert
 from tests.export.students import (
     images,
-    model_with_stray_operation,
+    model_with_unsupported_operation,
     needs_litert,
     needs_tensorflow,
     other_backends_only,
@@ -16,7 +18,7 @@ from tests.export.students import (
     tensorflow_only,
 )
 
-# Matrix products, softmax, GELU and what a layer norm consists of; DELEGATE is the runtime's own.
+# Matrix products, softmax, GELU and the parts of a layer norm. DELEGATE is added by the interpreter.
 OPERATIONS = {
     "ADD",
     "BATCH_MATMUL",
@@ -47,14 +49,14 @@ def interpreter(exported):
 
 
 @needs_litert
-def test_it_answers_as_the_model_does(exported):
+def test_the_logits_are_those_of_the_model(exported):
     assert exported[2]["litert"].largest_difference < 1e-4
 
 
 @tensorflow_only
 @needs_litert
-def test_another_batch_size(tmp_path):
-    model = student()
+def test_other_batch_sizes(tmp_path):
+    model = student(num_layers=1)
     path = to_litert(model, tmp_path / "student.tflite", batch_size=3)
     assert compare(model, path, images(5)).largest_difference < 1e-4
 
@@ -69,10 +71,10 @@ def test_the_signature_has_names_and_a_fixed_shape(interpreter):
 
 
 @needs_litert
-def test_built_in_operations_alone(interpreter):
+def test_only_built_in_operations_are_used(interpreter):
     used = {operation["op_name"] for operation in interpreter._get_ops_details()}
     assert used <= OPERATIONS
-    assert {"GELU", "SOFTMAX"} <= used  # fused ones, not their parts
+    assert {"GELU", "SOFTMAX"} <= used  # fused operations, not their parts
 
 
 @tensorflow_only
@@ -83,7 +85,7 @@ def test_built_in_operations_alone(interpreter):
 )
 @needs_litert
 def test_every_kind_of_student(overrides, tmp_path):
-    model = student(**overrides)
+    model = student(num_layers=1, **overrides)
     assert compare(model, to_litert(model, tmp_path / "student.tflite"), images(2)).largest_difference < 1e-4
 
 
@@ -91,21 +93,21 @@ def test_every_kind_of_student(overrides, tmp_path):
 @needs_litert
 @pytest.mark.parametrize("fusion", ["mean_probabilities", "concat"])
 def test_every_fusion(fusion, tmp_path):
-    model = kd.DeiTClassifier(student(), fusion=fusion)
+    model = kd.DeiTClassifier(student(num_layers=1), fusion=fusion)
     assert compare(model, to_litert(model, tmp_path / "student.tflite"), images(2)).largest_difference < 1e-4
 
 
 @tensorflow_only
 @needs_litert
-def test_a_full_size_model(tmp_path):
-    model = student(image_size=224, patch_size=16, num_layers=12, num_classes=1000)
-    assert compare(model, to_litert(model, tmp_path / "student.tflite"), images(2, 224)).largest_difference < 1e-4
+def test_a_full_size_model(full_size_student, tmp_path):
+    path = to_litert(full_size_student, tmp_path / "student.tflite")
+    assert compare(full_size_student, path, images(2, 224)).largest_difference < 1e-4
 
 
 @needs_tensorflow
-def test_a_stray_operation_fails_the_conversion_and_leaves_no_file(tmp_path):
+def test_an_unsupported_operation_is_named_and_leaves_no_file(tmp_path):
     with pytest.raises(RuntimeError, match="operations that LiteRT does not have built in: Erfinv"):
-        to_litert(model_with_stray_operation(), tmp_path / "student.tflite")
+        to_litert(model_with_unsupported_operation(), tmp_path / "student.tflite")
     assert not list(tmp_path.iterdir())
 
 
@@ -124,12 +126,12 @@ def test_an_existing_file_is_refused_and_kept(tmp_path):
     path = tmp_path / "student.tflite"
     path.write_text("old")
     with pytest.raises(FileExistsError, match="overwrite=True"):
-        to_litert(student(), path)
+        to_litert(student(num_layers=1), path)
     assert path.read_text() == "old"
 
 
 @pytest.mark.parametrize("size", [32, None])
-def test_an_open_size_is_refused(size, tmp_path):
+def test_an_unknown_image_size_and_an_invalid_batch_size_are_refused(size, tmp_path):
     layers = [keras.Input((size, size, 3)), keras.layers.GlobalAveragePooling2D(data_format="channels_last")]
     with pytest.raises(ValueError, match="positive batch size and images of a known size"):
         to_litert(keras.Sequential(layers), tmp_path / "student.tflite", batch_size=1 if size is None else 0)
@@ -139,5 +141,5 @@ def test_an_open_size_is_refused(size, tmp_path):
 def test_without_tensorflow_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(ImportError, match=r"keras-deit\[export\]"):
-        to_litert(student(), tmp_path / "student.tflite")
+        to_litert(student(num_layers=1), tmp_path / "student.tflite")
     assert not list(tmp_path.iterdir())

@@ -1,3 +1,5 @@
+"""The model that an export writes: one output, in float32."""
+
 import keras
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ def test_the_heads_of_a_deit_are_fused_by_the_mean_of_their_logits():
 
 
 @pytest.mark.parametrize("make", [lambda: kd.DeiTClassifier(student(), fusion="sum"), lambda: dense_model("float32")])
-def test_a_float32_model_with_one_output_is_taken_as_it_is(make):
+def test_a_float32_model_with_one_output_is_not_copied(make):
     model = make()
     assert serving_model(model) is model
 
@@ -37,7 +39,7 @@ def test_other_precisions_become_float32_with_the_same_weights(make, policy):
         np.testing.assert_array_equal(ours, theirs.astype("float32"))
 
 
-def test_the_shape_of_the_images_is_read_from_the_model():
+def test_the_image_shape_of_a_rectangular_model():
     assert image_shape(student(image_size=(32, 16))) == (32, 16, 3)
 
 

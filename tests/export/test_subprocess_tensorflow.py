@@ -1,10 +1,12 @@
+"""The child process that runs TensorFlow for the other backends."""
+
 import os
 import sys
 
 import pytest
 
 from keras_deit.export import subprocess_tensorflow
-from tests.export.students import needs_tensorflow, student
+from tests.export.students import needs_tensorflow, other_backends_only, student
 
 
 def test_missing_tensorflow_is_an_error_that_names_the_extra(monkeypatch, tmp_path):
@@ -21,12 +23,13 @@ def test_missing_tensorflow_is_an_error_that_names_the_extra(monkeypatch, tmp_pa
 
 
 @needs_tensorflow
-def test_a_failing_process_passes_its_error_on(tmp_path):
+@other_backends_only
+def test_the_error_of_a_failing_process_is_passed_on(tmp_path):
     with pytest.raises(RuntimeError, match=r"exit status 1(.|\n)*no_such_model"):
         subprocess_tensorflow.run_saved_model(tmp_path / "no_such_model", [])
 
 
-def test_the_process_runs_tensorflow_on_the_cpu_and_finds_this_package(monkeypatch):
+def test_the_process_runs_on_the_cpu_and_finds_this_package(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--of_another_backend=1")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     environment = subprocess_tensorflow._environment()
