@@ -1,4 +1,4 @@
-"""Pictures and reports about a run."""
+"""Images and charts that show what a run trains on and what it learned."""
 
 from keras_deit.explain.curves import draw_curves
 from keras_deit.explain.grid import draw_grid

@@ -1,39 +1,53 @@
-"""Images as a grid with a few words on each, for a person to look at."""
+"""Images as a grid with a caption above each."""
+
+import pathlib
 
 import numpy as np
 
 from keras_deit.runtime.files import replacing
 from keras_deit.runtime.optional import require
 
-INCHES = 1.7  # a side of a picture
+IMAGE_INCHES = 1.7
+CAPTION_LINE_INCHES = 0.16
 
 
-def draw_grid(images, words, path, columns, mean, std):
-    """Draws images with words above them.
+def draw_grid(images, captions, path, columns, mean, std):
+    """Draws images in rows, with a caption above each.
 
     Args:
-        images: Array `(images, height, width, 3)`, normalised.
-        words: A string for each, of one or more lines.
-        path: Path of the PNG file; it appears whole or not at all.
-        columns: Number of images in a row.
-        mean, std: Normalisation that is undone, of pixels in 0..1.
+        images: Normalised images, an array `(images, height, width, 3)`.
+        captions: List of strings, one per image. A caption may have several lines.
+        path: The PNG file to write. If drawing fails, an existing file stays as it was.
+        columns: Number of images per row.
+        mean, std: Mean and standard deviation of the images' normalisation, for pixels in 0..1. The normalisation is undone
+            before drawing.
 
     Returns:
-        The path.
+        The `pathlib.Path` of the file.
 
     Raises:
-        ImportError: If matplotlib is missing.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> directory = tempfile.TemporaryDirectory()
+    >>> images = np.zeros((3, 32, 32, 3))
+    >>> captions = ["cat", "dog", "cat 60% + dog 40%"]
+    >>> draw_grid(images, captions, f"{directory.name}/images.png", columns=2, mean=0.5, std=0.25).name
+    'images.png'
     """
-    figures = require("matplotlib.figure", extra="run", purpose="Drawing pictures")
+    figures = require("matplotlib.figure", extra="run", purpose="Drawing images")
     rows = -(-len(images) // columns)
-    lines = max(text.count("\n") + 1 for text in words)
-    figure = figures.Figure(figsize=(INCHES * columns, (INCHES + 0.16 * lines) * rows), layout="constrained")
+    caption_lines = max(caption.count("\n") + 1 for caption in captions)
+    row_inches = IMAGE_INCHES + CAPTION_LINE_INCHES * caption_lines
+    figure = figures.Figure(figsize=(IMAGE_INCHES * columns, row_inches * rows), layout="constrained")
     pixels = np.clip(np.asarray(images) * np.asarray(std) + np.asarray(mean), 0, 1)
-    for place, axes in enumerate(np.ravel(figure.subplots(rows, columns, squeeze=False))):
+    for index, axes in enumerate(np.ravel(figure.subplots(rows, columns, squeeze=False))):
         axes.set_axis_off()
-        if place < len(pixels):
-            axes.imshow(pixels[place], interpolation="nearest")
-            axes.set_title(words[place], fontsize=6.5, pad=2)
+        if index < len(pixels):
+            axes.imshow(pixels[index], interpolation="nearest")
+            axes.set_title(captions[index], fontsize=6.5, pad=2)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)
-    return path
+    return pathlib.Path(path)

@@ -1,12 +1,12 @@
-"""A grid of images."""
+"""A grid of images with captions."""
 
 import numpy as np
 import pytest
 
 from keras_deit.explain import draw_grid
 
-pillow = pytest.importorskip("PIL.Image", reason="the picture is looked at")
-pytest.importorskip("matplotlib", reason="it draws")
+pillow = pytest.importorskip("PIL.Image", reason="Pillow reads the grid")
+pytest.importorskip("matplotlib", reason="matplotlib draws the grid")
 
 
 def test_images_are_drawn_in_rows_and_their_normalisation_is_undone(tmp_path):
@@ -23,4 +23,4 @@ def test_images_are_drawn_in_rows_and_their_normalisation_is_undone(tmp_path):
     }
     for colour, quarter in quarters.items():
         assert (quarter == colour).all(-1).mean() > 0.4
-    assert (drawn[height // 2 :, width // 2 :] == 255).all()  # the place of a fourth is empty
+    assert (drawn[height // 2 :, width // 2 :] == 255).all()  # the fourth cell is empty
