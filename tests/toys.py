@@ -1,23 +1,21 @@
-"""Models so small that their every number can be computed by hand."""
+"""Models that are small enough to compute their outputs by hand."""
 
 import keras
 import numpy as np
 from keras import ops
 
-SCRIPTED_SHAPE = (
-    2,
-    2,
-    3,
-)  # twelve pixels: the class logits, the distillation logits and the teacher's logits of 4 classes
+# Twelve values per image: four class logits, four distillation logits and four logits of the teacher.
+SCRIPTED_SHAPE = (2, 2, 3)
 
 
 def softmax(logits):
+    """Softmax over the last axis, in NumPy."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def run(function, images, variables=()):
-    """Calls a function of images; on JAX compiled, since op by op a model takes several times as long."""
+def run(function, images):
+    """Calls a function of images. On JAX the function is compiled, because a model runs several times slower without."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -26,13 +24,16 @@ def run(function, images, variables=()):
 
 
 def script(class_logits, distillation_logits, teacher_logits):
-    """Images that make the scripted student and teacher give these logits, `(batch, 4)` each."""
+    """Makes images from which the scripted student and teacher read these logits, arrays `(batch, 4)`."""
     pixels = np.concatenate([class_logits, distillation_logits, teacher_logits], axis=-1)
     return pixels.reshape(-1, *SCRIPTED_SHAPE).astype("float32")
 
 
 def scripted_student(distilled=True, dtype=None, **head_arguments):
-    """Linear heads that begin by reading their logits from the image; with one head its output is a plain tensor."""
+    """Makes a student of linear heads that initially read their logits from the image.
+
+    With one head, the student's output is a plain tensor and not a dictionary.
+    """
     images = keras.Input(SCRIPTED_SHAPE)
     pixels = keras.layers.Flatten(dtype=dtype)(images)
     outputs = {}
@@ -46,12 +47,12 @@ def scripted_student(distilled=True, dtype=None, **head_arguments):
 
 
 def scripted_teacher(images):
-    """Reads its logits from the image."""
+    """Reads the teacher's logits from the image."""
     return ops.reshape(images, (-1, 12))[:, 8:]
 
 
 def conv_teacher(num_classes=4, image_shape=SCRIPTED_SHAPE, batch_norm=True, dropout=0.5, dtype=None, **head_arguments):
-    """A convolutional classifier with what must stay still in a teacher: moving statistics and dropout."""
+    """Makes a convolutional classifier with moving statistics and dropout, which must stay inactive in a teacher."""
     images = keras.Input(image_shape)
     features = keras.layers.Conv2D(6, 3, padding="same", activation="relu", dtype=dtype)(images)
     if batch_norm:
