@@ -71,17 +71,19 @@ def timm_step(setting, compiled=False):
     from timm.models import deit, vision_transformer
 
     architecture = setting.architecture
-    distilled = architecture["distilled"]
-    make = deit.VisionTransformerDistilled if distilled else vision_transformer.VisionTransformer
-    module = make(
+    arguments = dict(
         img_size=architecture["image_size"],
         patch_size=architecture["patch_size"],
         embed_dim=architecture["hidden_dim"],
         depth=architecture["num_layers"],
         num_heads=architecture["num_heads"],
         num_classes=NUM_CLASSES,
-        **({} if distilled else {"init_values": architecture["layer_scale_init"], "no_embed_class": True}),
     )
+    if architecture["distilled"]:
+        module = deit.VisionTransformerDistilled(**arguments)
+    else:
+        layer_scale = architecture["layer_scale_init"]
+        module = vision_transformer.VisionTransformer(init_values=layer_scale, no_embed_class=True, **arguments)
     return torch_step(module, setting, compiled)
 
 

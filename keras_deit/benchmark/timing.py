@@ -51,7 +51,9 @@ def seconds_in_turns(functions, rounds):
     """
     repeats = {name: max(1, round(ROUND_SECONDS / mean_seconds(function))) for name, function in functions.items()}
     seconds = {name: [] for name in functions}
-    for index in range(rounds):
-        for name in list(functions)[:: 1 if index % 2 == 0 else -1]:
+    order = list(functions)
+    for _ in range(rounds):
+        for name in order:
             seconds[name].append(mean_seconds(functions[name], repeats[name]))
+        order.reverse()
     return seconds

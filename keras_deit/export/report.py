@@ -137,8 +137,9 @@ def litert_interpreter():
 
 
 def _run_saved_model_anywhere(path, images):
-    in_process = keras.backend.backend() == "tensorflow"
-    return (run_saved_model if in_process else subprocess_tensorflow.run_saved_model)(path, images)
+    if keras.backend.backend() == "tensorflow":
+        return run_saved_model(path, images)
+    return subprocess_tensorflow.run_saved_model(path, images)
 
 
 def _as_images(images, shape):

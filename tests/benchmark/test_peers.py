@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_deit.benchmark import peers
+from tests.benchmark.conftest import skip_without_package
 
 BACKEND = keras.backend.backend()
 
@@ -13,14 +14,8 @@ def build(peer, setting):
     """Builds a peer's step, or skips the test where its package cannot be imported."""
     if peer != "keras_hub" and BACKEND != "torch":
         pytest.skip(f"{peer} runs on PyTorch")
-    try:
+    with skip_without_package():
         return peers.PEERS[peer](setting)
-    except ImportError as error:
-        pytest.skip(str(error))
-    except RuntimeError as error:
-        if "torchvision" in str(error):  # transformers imports it, and its CUDA build fails without a GPU
-            pytest.skip(str(error))
-        raise
 
 
 @pytest.mark.parametrize("peer", list(peers.PEERS))

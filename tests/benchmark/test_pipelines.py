@@ -7,8 +7,9 @@ import pytest
 
 from keras_deit.benchmark import images
 from keras_deit.benchmark.data import images_per_second
-from keras_deit.benchmark.pipelines import NEEDED_MODULES, PIPELINES
+from keras_deit.benchmark.pipelines import PIPELINES
 from keras_deit.benchmark.setting import PipelineSetting
+from tests.benchmark.conftest import skip_without_package
 
 pytest.importorskip("PIL.Image", reason="Pillow writes the images")
 pytest.importorskip("sklearn.datasets", reason="the photographs are scikit-learn's")
@@ -27,9 +28,9 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["tf.data", "grain", "timm", "keras-cv"])
 def test_batches_are_augmented_images_and_mixed_labels(name, folder):
-    pytest.importorskip(NEEDED_MODULES[name])
     setting = dataclasses.replace(SETTING, num_workers=0) if name == "grain" else SETTING  # starts no processes
-    pixels, labels = (np.asarray(array) for array in next(iter(PIPELINES[name](setting, folder))))
+    with skip_without_package():
+        pixels, labels = (np.asarray(array) for array in next(iter(PIPELINES[name](setting, folder))))
     assert pixels.shape in ((8, 32, 32, 3), (8, 3, 32, 32))
     assert np.isfinite(pixels).all()
     np.testing.assert_allclose(labels.sum(-1), 1, rtol=1e-4)
