@@ -18,6 +18,18 @@ def keras_home():
     return (home if os.access(home, os.W_OK) else pathlib.Path("/tmp")) / ".keras"
 
 
+def cache_directory(name):
+    """This package's directory under Keras's for downloads and other files that later runs reuse.
+
+    Args:
+        name: What is kept there, for example `"teachers"`.
+
+    Returns:
+        The `pathlib.Path` of `keras_home() / "keras_deit" / name`; the directory need not exist.
+    """
+    return keras_home() / "keras_deit" / name
+
+
 @contextlib.contextmanager
 def replacing(path):
     """Gives a temporary path beside `path` that takes its place when the block ends without an error.

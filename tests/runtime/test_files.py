@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_deit.runtime.files import replacing, write_whole
+from keras_deit.runtime.files import cache_directory, replacing, write_whole
 
 
 def test_text_is_written_into_new_folders(tmp_path):
@@ -24,3 +24,8 @@ def test_an_error_leaves_the_former_content_and_nothing_else(tmp_path):
         write_half()
     assert path.read_text() == "former"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_cached_files_are_kept_under_keras_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert cache_directory("teachers") == tmp_path / "keras_deit" / "teachers"
