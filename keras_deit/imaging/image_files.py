@@ -1,4 +1,4 @@
-"""Reading pictures with Pillow: RGB of eight bits, upright."""
+"""Image files, read with Pillow as upright RGB images of eight bits."""
 
 import io
 import pathlib
@@ -7,48 +7,70 @@ import numpy as np
 
 from keras_deit.runtime.optional import require
 
-ORIENTATION = 0x0112  # the EXIF tag
-UPRIGHT = 1
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+ORIENTATION_TAG, UPRIGHT = 0x0112, 1  # EXIF's tag for the rotation, and its value for no rotation
+_PURPOSE = "Reading an image file"
 
 
 def read_image(source):
-    """Reads a picture.
+    """Reads an image file.
+
+    The image is rotated as its EXIF data says. Greyscale and CMYK become RGB, 16 bits are scaled to 8, and alpha is
+    dropped. Of a file with several frames, the first is read.
 
     Args:
-        source: Path, or the content of a file as bytes.
+        source: Path of the file, or its content as bytes.
 
     Returns:
-        uint8 array `(height, width, 3)`: rotated as EXIF says, grey and CMYK as RGB, 16 bits as 8, alpha dropped, the first
-        one of several frames.
+        uint8 array `(height, width, 3)`.
 
     Raises:
-        ValueError: If there is no such file, or it cannot be read.
-        ImportError: If Pillow is missing.
+        ValueError: If the file does not exist or cannot be read.
+        ImportError: If Pillow is not installed; the message names the extra.
     """
-    images = require("PIL.Image", extra="weights", purpose="Reading a picture")
-    orientation = require("PIL.ImageOps", extra="weights", purpose="Reading a picture")
+    pillow = require("PIL.Image", extra="weights", purpose=_PURPOSE)
+    pillow_ops = require("PIL.ImageOps", extra="weights", purpose=_PURPOSE)
     name = "in memory" if isinstance(source, bytes) else repr(str(source))
     if not isinstance(source, bytes) and not pathlib.Path(source).exists():
-        raise ValueError(f"There is no picture at {name}: no such file.")
+        raise ValueError(f"There is no image file at {name}.")
     try:
-        with images.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
-            return eight_bits(orientation.exif_transpose(picture))
-    except Exception as error:  # Pillow's plugins raise whatever comes up on damaged files
-        raise ValueError(f"The picture {name} cannot be read: {error}") from error
+        with pillow.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return rgb_pixels(pillow_ops.exif_transpose(image))
+    except Exception as error:  # for damaged files Pillow's plugins raise errors of many kinds
+        raise ValueError(f"The image {name} cannot be read: {error}") from error
 
 
-def eight_bits(picture):
-    """RGB pixels of a Pillow image; 16 bits, which Pillow would cut off, are scaled."""
-    if picture.mode.startswith("I;16"):
-        grey = np.round(np.asarray(picture) / 257).astype("uint8")
+def rgb_pixels(image):
+    """Converts a Pillow image to RGB pixels of eight bits.
+
+    16-bit values are scaled, since Pillow's own conversion would clip them.
+
+    Args:
+        image: Pillow image of any mode with a known value range.
+
+    Returns:
+        uint8 array `(height, width, 3)`.
+
+    Raises:
+        ValueError: If the pixels are 32-bit integers or floats, whose range is not known.
+    """
+    if image.mode.startswith("I;16"):
+        grey = np.round(np.asarray(image) / 257).astype("uint8")
         return np.repeat(grey[..., None], 3, axis=-1)
-    if picture.mode in ("I", "F"):
-        raise ValueError(f"its pixels are of mode {picture.mode!r} and of no known range; store it with 8 or 16 bits")
-    return np.asarray(picture.convert("RGB"))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its pixels are of mode {image.mode!r} and of no known range; store it with 8 or 16 bits")
+    return np.asarray(image.convert("RGB"))
 
 
 def is_upright(content):
-    """Whether the content of a picture's file, bytes, needs no rotation by EXIF."""
-    images = require("PIL.Image", extra="weights", purpose="Reading a picture")
-    with images.open(io.BytesIO(content)) as picture:
-        return picture.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
+    """Tells whether an image needs no rotation by its EXIF data.
+
+    Args:
+        content: Content of the image file as bytes.
+
+    Returns:
+        A boolean.
+    """
+    pillow = require("PIL.Image", extra="weights", purpose=_PURPOSE)
+    with pillow.open(io.BytesIO(content)) as image:
+        return image.getexif().get(ORIENTATION_TAG, UPRIGHT) == UPRIGHT

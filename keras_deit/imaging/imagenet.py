@@ -1,18 +1,18 @@
-"""What every published DeiT and its teacher were trained with: the normalisation and the classes of ImageNet-1k."""
+"""ImageNet-1k, which the published DeiT and their teachers were trained on: normalisation and class names."""
 
 import functools
 import pathlib
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of red, green and blue, for pixels in 0..1
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # red, green and blue, for pixels in 0..1
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @functools.cache
 def class_names():
-    """Names of the 1,000 classes of ImageNet-1k, in the order of every published classifier's logits.
+    """Returns the names of the 1,000 classes of ImageNet-1k, in the order of the published classifiers' logits.
 
     Returns:
-        A tuple of strings, synonyms separated by commas.
+        A tuple of strings; a class with synonyms lists them, separated by commas.
 
     Example:
 
@@ -20,8 +20,8 @@ def class_names():
     'tabby, tabby cat'
 
     Reference:
-        Russakovsky et al., 2015, ILSVRC (arXiv 1409.0575): the classes of 2012 by the numbers of their WordNet 3.0 synsets,
-        whose lemmas are the names.
+        Russakovsky et al., 2015, ILSVRC (arXiv 1409.0575): the classes of 2012, ordered by the numbers of their WordNet
+        3.0 synsets. The names are the synsets' lemmas.
     """
     lines = pathlib.Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
     return tuple(line.partition(" ")[2] for line in lines)

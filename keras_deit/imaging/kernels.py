@@ -4,14 +4,14 @@ import numpy as np
 
 
 def cubic_kernel(distances, a):
-    """Weights of pixels at some distances.
+    """Computes the bicubic kernel's weights of pixels by their distances.
 
     Args:
         distances: Array of distances in pixels, not negative.
-        a: The kernel's slope at distance 1: -0.5 in PIL, -0.75 in PyTorch.
+        a: Slope of the kernel at distance 1: -0.5 in PIL, -0.75 in PyTorch.
 
     Returns:
-        An array of the same shape, 0 from distance 2 on.
+        Array of the same shape; the weight is 0 from distance 2 on.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""From pixels to what a model takes: resized, cropped, normalised."""
+"""The evaluation transform: pixels to resized, cropped and normalised images."""
 
 import functools
 import pathlib
@@ -7,13 +7,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_deit.imaging.image_files import eight_bits, read_image
+from keras_deit.imaging.image_files import read_image, rgb_pixels
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.kernels import cubic_kernel
-from keras_deit.imaging.sizes import before_centre_crop, height_and_width
+from keras_deit.imaging.sizes import before_centre_crop, centre_crop_offset, height_and_width
 
-PIL_SLOPE = -0.5  # of its bicubic kernel
-FIXED_POINT = 2**22  # in whose fractions PIL keeps its weights
+PIL_SLOPE = -0.5  # of the bicubic kernel
+FIXED_POINT = 2**22  # PIL rounds its weights to multiples of 1 / FIXED_POINT
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -21,33 +21,34 @@ class ImageProcessor(keras.layers.Layer):
     """The evaluation transform of the official code, as a layer: resize, centre crop, normalise.
 
     The shorter side is resized to `int(image_size / crop_ratio)` with PIL's bicubic filter (antialiased, rounded to whole
-    pixel values), and a square of `image_size` is cut from the middle.
+    pixel values). Then a square of `image_size` is cropped from the centre.
 
     Args:
-        image_size: Side in pixels, or `(height, width)`, of the result.
-        crop_ratio: Share of the resized image that the crop keeps along its shorter side: 0.875 in the official code, 0.9 in
-            timm, 1.0 for DeiT III.
-        mean, std: Normalisation, of pixels in 0..1.
-        **kwargs: As for every Keras layer.
+        image_size: Side of the result in pixels, or `(height, width)`.
+        crop_ratio: Fraction of the resized image's shorter side that the crop keeps, above 0 and at most 1: 0.875 in the
+            official code, 0.9 in timm, 1.0 for DeiT III.
+        mean, std: Mean and standard deviation of each channel, for pixels in 0..1.
+        **kwargs: Keyword arguments of `keras.layers.Layer`.
 
     Call arguments:
-        images: Pixels in 0..255 of any dtype, channels last: one image `(height, width, 3)` or a batch of them, of a size
-            known beforehand; or, outside of a model, a path, a Pillow image, or a list of those and of arrays, of any sizes.
-            Grey pictures `(height, width)` become RGB, 16 bits become 8, EXIF rotation is applied and alpha dropped.
+        images: Pixels in 0..255 of any dtype, channels last: one image `(height, width, 3)` or a batch
+            `(batch, height, width, 3)`. Inside a model the size must be known when the model is built. Outside a model,
+            `images` can also be a path, a Pillow image, a greyscale array `(height, width)`, or a list of all of these, of
+            any sizes. Files are read by `keras_deit.imaging.image_files.read_image`.
 
     Output shape:
         `(image_size, image_size, 3)` for one image, `(batch, image_size, image_size, 3)` for several; float32.
 
     Raises:
-        ValueError: If the images are no such pixels, or their size is not known.
-        ImportError: If Pillow is missing, which reads files; the message names the extra.
+        ValueError: If an argument is out of range, an image has another shape or an unknown size, or a file cannot be read.
+        ImportError: If a file is to be read and Pillow is not installed; the message names the extra.
 
     Example:
 
     >>> import numpy as np
     >>> processor = ImageProcessor(image_size=224)
-    >>> pictures = [np.zeros((300, 500, 3), "uint8"), np.zeros((600, 400), "uint8")]
-    >>> tuple(processor(pictures).shape)
+    >>> images = [np.zeros((300, 500, 3), "uint8"), np.zeros((600, 400), "uint8")]
+    >>> tuple(processor(images).shape)
     (2, 224, 224, 3)
 
     Reference:
@@ -71,21 +72,24 @@ class ImageProcessor(keras.layers.Layer):
         if not isinstance(images, (list, tuple)):
             return super().__call__(images, **kwargs)
         if not images:
-            raise ValueError("There are no images. Received: an empty list")
+            raise ValueError("Expected at least one image. Received: an empty list")
         return ops.stack([super(ImageProcessor, self).__call__(_as_pixels(image), **kwargs) for image in images])
 
     def call(self, images):
+        """Resizes, crops and normalises one image or a batch, `(..., height, width, 3)`."""
         rows, columns = self._matrices(*_height_and_width(images.shape))
         pixels = ops.cast(images, "float32")
-        pixels = _whole(ops.einsum("xw,...hwc->...hxc", columns, pixels))
-        pixels = _whole(ops.einsum("yh,...hxc->...yxc", rows, pixels))
+        pixels = _round_to_pixel_values(ops.einsum("xw,...hwc->...hxc", columns, pixels))
+        pixels = _round_to_pixel_values(ops.einsum("yh,...hxc->...yxc", rows, pixels))
         mean, std = (np.asarray(values, "float32") * 255 for values in (self.mean, self.std))
         return (pixels - mean) / std
 
     def compute_output_shape(self, input_shape):
+        """Returns the shape of the result: that of the input with `image_size` as height and width."""
         return (*input_shape[:-3], *self.image_size, 3)
 
     def compute_output_spec(self, images):
+        """Returns the symbolic result, after checking that the images' size is known."""
         _height_and_width(images.shape)
         return keras.KerasTensor(self.compute_output_shape(images.shape), dtype="float32")
 
@@ -99,11 +103,11 @@ class ImageProcessor(keras.layers.Layer):
         }
 
     def _matrices(self, height, width):
-        """Resizing and cropping of rows and of columns as products with matrices `(image_size, side)`."""
-        wanted = before_centre_crop(height, width, self.image_size, self.crop_ratio)
+        """Returns the matrices `(image_size, side)` that resize and crop the rows and the columns."""
+        resized_size = before_centre_crop(height, width, self.image_size, self.crop_ratio)
         return [
-            _cropped(_resizing(side, resized), size).astype("float32")
-            for side, resized, size in zip((height, width), wanted, self.image_size, strict=True)
+            _centre_rows(_resize_matrix(side, resized), size).astype("float32")
+            for side, resized, size in zip((height, width), resized_size, self.image_size, strict=True)
         ]
 
 
@@ -111,8 +115,8 @@ def _height_and_width(shape):
     *_, height, width, channels = shape if len(shape) in (3, 4) else (None, None, None)
     if channels != 3 or None in (height, width):
         raise ValueError(
-            "Expected images (height, width, 3), or a batch of them, with pixels in 0..255 and of a size that is known. "
-            f"Received: shape={tuple(shape)}. Images of several sizes can be handed over as a list."
+            "Expected an image (height, width, 3) or a batch of images, with pixels in 0..255 and of a known size. "
+            f"Received: shape={tuple(shape)}. Pass images of several sizes as a list."
         )
     return height, width
 
@@ -120,25 +124,25 @@ def _height_and_width(shape):
 def _as_pixels(image):
     if isinstance(image, (str, pathlib.Path)):
         image = read_image(image)
-    if hasattr(image, "convert"):  # Pillow's
-        image = eight_bits(image)
+    if hasattr(image, "convert"):  # a Pillow image
+        image = rgb_pixels(image)
     if isinstance(image, np.ndarray) and image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=-1)
     return image
 
 
-def _whole(pixels):
-    return ops.clip(ops.floor(pixels + 0.5), 0, 255)  # halves upward, as PIL rounds them
+def _round_to_pixel_values(pixels):
+    return ops.clip(ops.floor(pixels + 0.5), 0, 255)  # halves upward, as PIL rounds
 
 
-def _cropped(matrix, size):
-    first = round((len(matrix) - size) / 2)
+def _centre_rows(matrix, size):
+    first = centre_crop_offset(len(matrix), size)
     return matrix[first : first + size]
 
 
 @functools.lru_cache(maxsize=64)
-def _resizing(source, target):
-    """Weights `(target, source)` of PIL's bicubic filter, whose support grows with the reduction."""
+def _resize_matrix(source, target):
+    """Returns the weights `(target, source)` of PIL's bicubic filter, whose support grows with the reduction."""
     scale = source / target
     support = 2 * max(scale, 1)
     matrix = np.zeros((target, source))

@@ -1,4 +1,4 @@
-"""How people give the size of an image."""
+"""Image sizes: how arguments give them, and the geometry of the centre crop."""
 
 import numpy as np
 
@@ -7,13 +7,13 @@ def height_and_width(image_size):
     """Reads an image size.
 
     Args:
-        image_size: Side in pixels, or `(height, width)`.
+        image_size: Side of a square image in pixels, or `(height, width)`.
 
     Returns:
         The pair of integers `(height, width)`.
 
     Raises:
-        ValueError: If it is neither, or not positive.
+        ValueError: If `image_size` is neither, or not positive.
 
     Example:
 
@@ -27,15 +27,15 @@ def height_and_width(image_size):
 
 
 def before_centre_crop(height, width, image_size, crop_ratio):
-    """The size that an image is resized to before evaluation cuts out its middle.
+    """Computes the size that an image is resized to before the centre crop of evaluation.
 
     Args:
-        height, width: Of the image, in pixels.
-        image_size: `(height, width)` of the crop.
-        crop_ratio: Share of the resized image that the crop keeps along its shorter side.
+        height, width: Size of the image in pixels.
+        image_size: `(height, width)` of the crop in pixels.
+        crop_ratio: Fraction of the resized image's shorter side that the crop keeps.
 
     Returns:
-        `[height, width]` in pixels, of the image's own shape.
+        `[height, width]` in pixels, with the aspect ratio of the image.
 
     Example:
 
@@ -43,11 +43,32 @@ def before_centre_crop(height, width, image_size, crop_ratio):
     [256, 426]
 
     Reference:
-        torchvision's `Resize` with one number, which cuts off what is no whole pixel.
+        torchvision's `Resize` with a single number, which rounds the longer side down to whole pixels.
     """
-    wanted = [int(side / crop_ratio) for side in image_size]
-    if wanted[0] * width >= wanted[1] * height:  # the side that the other one follows from
-        wanted[1] = int(wanted[0] * width / height)
+    resized = [int(side / crop_ratio) for side in image_size]
+    if resized[0] * width >= resized[1] * height:  # the height is the side that determines the other
+        resized[1] = int(resized[0] * width / height)
     else:
-        wanted[0] = int(wanted[1] * height / width)
-    return wanted
+        resized[0] = int(resized[1] * height / width)
+    return resized
+
+
+def centre_crop_offset(resized, size):
+    """Computes where a centre crop begins along one axis.
+
+    Args:
+        resized: Side of the resized image in pixels.
+        size: Side of the crop in pixels.
+
+    Returns:
+        The index of the crop's first row or column, an integer.
+
+    Example:
+
+    >>> centre_crop_offset(256, 224)
+    16
+
+    Reference:
+        torchvision's `CenterCrop`, which rounds halves to the even integer.
+    """
+    return round((resized - size) / 2)

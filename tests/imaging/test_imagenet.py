@@ -19,12 +19,12 @@ def test_a_thousand_classes_in_the_order_of_their_synsets():
     ("index", "name"),
     [(0, "tench"), (1, "goldfish"), (207, "golden retriever"), (281, "tabby"), (999, "toilet tissue")],
 )
-def test_well_known_classes_have_their_numbers(index, name):
+def test_well_known_classes_have_their_indices(index, name):
     assert imagenet.class_names()[index].startswith(name)
 
 
-def test_the_classes_are_timms():
+def test_the_class_names_are_those_of_timm():
     names = "\n".join(imagenet.class_names())
-    # of the descriptions that timm 1.0.31 gives its 1,000 indices, `ImageNetInfo("imagenet-1k").index_to_description`
+    # SHA-256 of the descriptions of the 1,000 indices in timm 1.0.31, `ImageNetInfo("imagenet-1k").index_to_description`
     expected = "a40d9be82eb4738becd1dd69991b89f87f309975e860a6f3f45395d8c06a7e0d"
     assert hashlib.sha256(names.encode()).hexdigest() == expected

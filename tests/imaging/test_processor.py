@@ -1,4 +1,4 @@
-"""The image processor, against PIL on real photographs."""
+"""The image processor against PIL, on real photographs."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from keras import ops
 
 import keras_deit as kd
 
-images = pytest.importorskip("PIL.Image", reason="the pictures are read, and the reference is computed, with Pillow")
+images = pytest.importorskip("PIL.Image", reason="Pillow reads the image files and computes the reference")
 datasets = pytest.importorskip("sklearn.datasets", reason="the photographs are scikit-learn's")
 
 PHOTOGRAPHS = datasets.load_sample_images().images  # two of 427×640 pixels
@@ -15,7 +15,7 @@ MEAN, STD = np.array(kd.IMAGENET_MEAN), np.array(kd.IMAGENET_STD)
 
 
 def by_pil(pixels, size, crop_ratio):
-    """Resize, CenterCrop and Normalize of torchvision, which calls PIL."""
+    """torchvision's Resize, CenterCrop and Normalize, which call PIL."""
     height, width = pixels.shape[:2]
     short = int(size / crop_ratio)
     wide = (int(short * width / height), short) if height <= width else (short, int(short * height / width))
@@ -25,7 +25,7 @@ def by_pil(pixels, size, crop_ratio):
 
 
 def largest_difference(received, expected):
-    """In units of pixel values of 0..1."""
+    """The largest difference of pixel values in 0..1."""
     return np.abs((ops.convert_to_numpy(received) - expected) * STD).max()
 
 
@@ -36,7 +36,7 @@ def test_photographs_agree_with_pil(size, crop_ratio):
         expected = by_pil(photograph, size, crop_ratio)
         assert largest_difference(processor(photograph), expected) <= 1 / 255 + 1e-6
         difference = np.abs((ops.convert_to_numpy(processor(photograph)) - expected) * STD * 255)
-        assert (difference > 0.5).mean() < 1e-3  # all others are the very same
+        assert (difference > 0.5).mean() < 1e-3  # most pixel values are equal
 
 
 def test_one_image_a_batch_a_list_and_files_are_the_same(tmp_path):
@@ -50,10 +50,10 @@ def test_one_image_a_batch_a_list_and_files_are_the_same(tmp_path):
     np.testing.assert_allclose(ops.convert_to_numpy(processor(paths[0])), expected[0], atol=1e-5)
 
 
-def test_pictures_of_several_sizes_and_kinds(tmp_path):
+def test_images_of_several_sizes_and_modes(tmp_path):
     grey, turned = PHOTOGRAPHS[0].mean(-1).astype("uint8"), PHOTOGRAPHS[1][:300]
     exif = images.Exif()
-    exif[0x0112] = 6  # the camera was held upright
+    exif[0x0112] = 6  # to be shown rotated by 90° clockwise
     images.fromarray(turned).save(tmp_path / "turned.png", exif=exif)
     images.fromarray(PHOTOGRAPHS[0]).convert("CMYK").save(tmp_path / "print.jpg")
     batch = ops.convert_to_numpy(kd.ImageProcessor(32)([grey, tmp_path / "turned.png", tmp_path / "print.jpg"]))
@@ -62,7 +62,7 @@ def test_pictures_of_several_sizes_and_kinds(tmp_path):
     assert largest_difference(batch[1], by_pil(np.rot90(turned, -1).copy(), 32, 0.875)) <= 1 / 255 + 1e-6
 
 
-def test_a_rectangle_is_covered():
+def test_a_rectangular_image_size_is_filled():
     result = kd.ImageProcessor((32, 64), crop_ratio=1.0)(PHOTOGRAPHS[0])
     assert tuple(result.shape) == (32, 64, 3)
     resized = images.fromarray(PHOTOGRAPHS[0]).resize((64, int(64 * 427 / 640)), images.Resampling.BICUBIC)
@@ -70,7 +70,7 @@ def test_a_rectangle_is_covered():
     assert largest_difference(result, (np.asarray(resized)[top : top + 32] / 255 - MEAN) / STD) <= 1 / 255 + 1e-6
 
 
-def test_it_is_a_layer_that_is_saved_with_a_model(tmp_path):
+def test_the_layer_is_saved_with_a_model(tmp_path):
     pixels = keras.Input((40, 60, 3), dtype="uint8")
     processor = kd.ImageProcessor(32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), dtype="mixed_bfloat16")
     model = keras.Model(pixels, kd.DeiTBackbone(32, 16, 8, num_layers=1, num_heads=2)(processor(pixels))["class_token"])
@@ -82,18 +82,18 @@ def test_it_is_a_layer_that_is_saved_with_a_model(tmp_path):
     assert keras.backend.standardize_dtype(processor(photographs).dtype) == "float32"
 
 
-def test_what_is_no_picture_is_refused(tmp_path):
+def test_invalid_images_and_arguments_are_refused(tmp_path):
     processor = kd.ImageProcessor(32)
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 and no more")
     for wrong, message in (
-        (np.zeros((3, 40, 60)), r"Expected images \(height, width, 3\)"),
+        (np.zeros((3, 40, 60)), r"Expected an image \(height, width, 3\)"),
         ([], "an empty list"),
-        (tmp_path / "none.png", "no picture at"),
+        (tmp_path / "none.png", "There is no image file at"),
         (tmp_path / "broken.jpg", "broken.jpg' cannot be read"),
     ):
         with pytest.raises(ValueError, match=message):
             processor(wrong)
-    with pytest.raises(ValueError, match="of a size that is known"):
+    with pytest.raises(ValueError, match="of a known size"):
         processor(keras.Input((None, None, 3)))
     with pytest.raises(ValueError, match="`crop_ratio` must be above 0"):
         kd.ImageProcessor(32, crop_ratio=0)
@@ -115,8 +115,8 @@ def test_sixteen_bits_are_scaled_and_unknown_ranges_refused(tmp_path):
         processor(tmp_path / "floats.tiff")
 
 
-def test_pillow_images_and_single_grey_arrays():
-    processor, picture = kd.ImageProcessor(64), images.fromarray(PHOTOGRAPHS[0])
-    np.testing.assert_array_equal(*map(ops.convert_to_numpy, (processor(picture), processor(PHOTOGRAPHS[0]))))
-    grey = np.asarray(picture.convert("L"))
-    np.testing.assert_array_equal(*map(ops.convert_to_numpy, (processor(picture.convert("L")), processor(grey))))
+def test_pillow_images_and_greyscale_arrays_equal_rgb_arrays():
+    processor, photograph = kd.ImageProcessor(64), images.fromarray(PHOTOGRAPHS[0])
+    np.testing.assert_array_equal(*map(ops.convert_to_numpy, (processor(photograph), processor(PHOTOGRAPHS[0]))))
+    grey = photograph.convert("L")
+    np.testing.assert_array_equal(*map(ops.convert_to_numpy, (processor(grey), processor(np.asarray(grey)))))

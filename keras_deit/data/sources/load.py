@@ -9,12 +9,12 @@ import re
 import numpy as np
 
 from keras_deit.data.sources.kinds import ImageData, ImageFiles, ImageRecords
+from keras_deit.imaging.image_files import IMAGE_EXTENSIONS
 from keras_deit.runtime.optional import require
 
 SPLITS = ("train", "test")
 TEST_EVERY = 5  # where nobody has divided the data: the first of every five images of a class is a test image
 FOLDERS = {"train": ("train", "training"), "test": ("val", "valid", "validation", "test")}
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 COLUMNS = ("path", "label")
 TFDS_NAME = r"\w+(/[\w.-]+)?(:[\d.*]+)?"  # with a configuration and a version, if need be
 
@@ -107,11 +107,11 @@ def _load_folder(path, split, class_names):
     else:
         rows = [(file, name) for name in folders for file in sorted((root / name).rglob("*"))]
     files = [(file, name) for file, name in rows if file.is_file() and not file.name.startswith(".")]
-    pictures = [(file, name) for file, name in files if file.suffix.lower() in ENDINGS]
+    pictures = [(file, name) for file, name in files if file.suffix.lower() in IMAGE_EXTENSIONS]
     if not pictures:
         raise ValueError(
             f"The folder {str(root)!r} holds no pictures in class folders, such as {str(root / 'cat' / '1.jpg')!r}. "
-            f"Known endings: {' '.join(ENDINGS)}"
+            f"Known endings: {' '.join(IMAGE_EXTENSIONS)}"
         )
     data = _files(path, pictures, split, is_divided, class_names or names)
     return dataclasses.replace(data, ignored=len(files) - len(pictures))
