@@ -1,4 +1,4 @@
-"""How the logits of two heads become one answer. Pure functions of tensors."""
+"""Fusion of the logits of the two heads. Pure functions of tensors."""
 
 from keras import ops
 
@@ -6,20 +6,21 @@ EARLY_FUSIONS = ("mean_logits", "mean_probabilities", "class", "distillation")
 
 
 def fuse(class_logits, distillation_logits=None, fusion="mean_logits"):
-    """Fuses the answers of the class head and of the distillation head.
+    """Fuses the logits of the class head and of the distillation head.
 
     Args:
         class_logits: Tensor of shape `(..., classes)`.
-        distillation_logits: Tensor of the same shape; None for a model with one token, whose class logits are the mean.
+        distillation_logits: Tensor of the same shape; None for a model with one token. Both means are then those of the
+            class logits alone.
         fusion: `"mean_logits"` averages the logits, as the official code does. `"mean_probabilities"` averages the
-            softmax outputs, as the paper words it, and returns their logarithm, which is usable as logits. `"class"` and
-            `"distillation"` take one head alone.
+            probabilities, as the paper describes, and returns log-probabilities, which can be used as logits. `"class"`
+            and `"distillation"` return the logits of one head.
 
     Returns:
         Tensor of shape `(..., classes)`.
 
     Raises:
-        ValueError: If the fusion is unknown, or asks for a distillation head that is not there.
+        ValueError: If `fusion` is unknown, or is `"distillation"` without distillation logits.
 
     Example:
 
@@ -34,7 +35,7 @@ def fuse(class_logits, distillation_logits=None, fusion="mean_logits"):
         raise ValueError(f"`fusion` must be one of {EARLY_FUSIONS}. Received: fusion={fusion!r}")
     if distillation_logits is None:
         if fusion == "distillation":
-            raise ValueError("fusion='distillation' needs a distillation head, and the model has one token only.")
+            raise ValueError("fusion='distillation' needs a distillation head, but the model has only a class token.")
         return ops.log_softmax(class_logits, axis=-1) if fusion == "mean_probabilities" else class_logits
     if fusion == "class":
         return class_logits
@@ -45,4 +46,4 @@ def fuse(class_logits, distillation_logits=None, fusion="mean_logits"):
     log_probabilities = ops.stack(
         [ops.log_softmax(class_logits, axis=-1), ops.log_softmax(distillation_logits, axis=-1)]
     )
-    return ops.logsumexp(log_probabilities, axis=0) - 0.6931471805599453  # minus log 2: the mean of two
+    return ops.logsumexp(log_probabilities, axis=0) - 0.6931471805599453  # log of the mean: minus log 2

@@ -1,27 +1,27 @@
 """The distillation losses: pure functions of tensors, one value per example, no reduction, no model.
 
-Half-precision inputs are taken to float32 first. No gradient is stopped here: a teacher's tensors are constants because
-whoever computes them keeps them out of the gradient.
+Half-precision inputs are cast to float32 first. The losses stop no gradient: the caller computes the teacher's tensors
+outside the gradient.
 """
 
 import keras
 from keras import ops
 
-_TINY = 1e-30  # the smallest attention whose logarithm is taken; a float32 softmax can round to zero
+_TINY = 1e-30  # lower bound before the logarithm, since a float32 softmax can round to zero
 
 
 def hard_distillation(teacher_logits, student_logits):
-    """Cross-entropy of the student with the teacher's decision.
+    """Cross-entropy of the student's logits with the class that the teacher predicts.
 
     Args:
-        teacher_logits: Tensor `(batch, classes)`. Only its argmax counts; of equal logits the first.
-        student_logits: Tensor `(batch, classes)`.
+        teacher_logits: Tensor of shape `(batch, classes)`. Only the argmax counts; among equal logits, the first.
+        student_logits: Tensor of shape `(batch, classes)`.
 
     Returns:
-        Tensor `(batch,)`, in nats.
+        Tensor of shape `(batch,)`, in nats.
 
     Raises:
-        ValueError: If the shapes differ.
+        ValueError: If the numbers of classes differ.
 
     Example:
 
@@ -31,7 +31,7 @@ def hard_distillation(teacher_logits, student_logits):
     0.6931
 
     Reference:
-        Touvron et al., 2020 (arXiv 2012.12877), equation 3, its second cross-entropy.
+        Touvron et al., 2020 (arXiv 2012.12877), equation 3, the second cross-entropy.
     """
     teacher_logits, student_logits = _as_logits(teacher_logits, student_logits)
     decision = ops.argmax(teacher_logits, axis=-1)
@@ -40,21 +40,21 @@ def hard_distillation(teacher_logits, student_logits):
 
 
 def soft_distillation(teacher_logits, student_logits, temperature=3.0):
-    """Kullback-Leibler divergence from the teacher's softened distribution to the student's, times the temperature².
+    """Kullback-Leibler divergence KL(teacher ‖ student) of the softened distributions, times the temperature².
 
-    The sum runs over the classes. The official code then divides by the number of elements, batch × classes, where the
-    mean over the batch is meant; `Distiller(soft_reduction="official")` repeats that.
+    The divergence is summed over the classes. The official code divides the sum over batch and classes by the number of
+    elements, batch × classes, instead of the batch size; `Distiller(soft_reduction="official")` reproduces this.
 
     Args:
-        teacher_logits: Tensor `(batch, classes)`.
-        student_logits: Tensor `(batch, classes)`.
-        temperature: Positive float that both logits are divided by.
+        teacher_logits: Tensor of shape `(batch, classes)`.
+        student_logits: Tensor of shape `(batch, classes)`.
+        temperature: Positive float by which both logits are divided.
 
     Returns:
-        Tensor `(batch,)`, in nats.
+        Tensor of shape `(batch,)`, in nats.
 
     Raises:
-        ValueError: If the shapes differ or the temperature is not positive.
+        ValueError: If the numbers of classes differ or the temperature is not positive.
 
     Example:
 
@@ -73,19 +73,19 @@ def soft_distillation(teacher_logits, student_logits, temperature=3.0):
 
 
 def attention_distillation(teacher_attention, student_attention):
-    """Kullback-Leibler divergence from the teacher's attention to the student's, over the patch tokens.
+    """Kullback-Leibler divergence KL(teacher ‖ student) of the attention among the patch tokens.
 
-    The maps are averaged over the heads, so that the numbers of heads may differ, and each row becomes a distribution
-    over the patches. Each student block m of M is compared with the teacher's block ⌈m·L/M⌉ of L, so that the last meets
-    the last. The result is the mean over rows and blocks.
+    The maps are averaged over the heads, so the numbers of heads may differ. Each row is then normalised to a
+    distribution over the patches. Student block m of M is compared with teacher block ⌈m·L/M⌉ of L, so that the last
+    blocks are compared with each other. The result is the mean over rows and blocks.
 
     Args:
-        teacher_attention: Tensor `(batch, heads, patches, patches)` of attention after its softmax, the prefix tokens cut
-            off (rows need not sum to 1), or a list of them, one a block.
-        student_attention: The same of the student, with any number of heads and blocks.
+        teacher_attention: Tensor of shape `(batch, heads, patches, patches)`: attention after the softmax, without the
+            prefix tokens, so that rows need not sum to 1. Or a list of such tensors, one per block.
+        student_attention: The student's attention in the same form, with any number of heads and blocks.
 
     Returns:
-        Tensor `(batch,)`, in nats.
+        Tensor of shape `(batch,)`, in nats.
 
     Raises:
         ValueError: If the numbers of patches differ.
@@ -98,9 +98,10 @@ def attention_distillation(teacher_attention, student_attention):
     True
 
     Reference:
-        Wang et al., 2020, MiniLM (arXiv 2002.10957), section 3.1: rows of self-attention as distributions, compared by
-        the Kullback-Leibler divergence. Averaging over the heads first is ours, since the paper needs equal numbers.
-        The map between blocks is the uniform one of Jiao et al., 2019, TinyBERT (arXiv 1909.10351), section 3.
+        Wang et al., 2020, MiniLM (arXiv 2002.10957), section 3.1, compares rows of self-attention by the
+        Kullback-Leibler divergence. The average over the heads is added here, because the paper requires equal numbers
+        of heads. The assignment of blocks is the uniform one of Jiao et al., 2019, TinyBERT (arXiv 1909.10351),
+        section 3.
     """
     teacher_maps, student_maps = _as_list(teacher_attention), _as_list(student_attention)
     terms = []
@@ -113,8 +114,8 @@ def attention_distillation(teacher_attention, student_attention):
 def _attention_divergence(teacher_map, student_map):
     if tuple(teacher_map.shape[2:]) != tuple(student_map.shape[2:]):
         raise ValueError(
-            "Attention is compared patch by patch, so teacher and student need the same number of patches: the same "
-            "ratio of image size to patch size. "
+            "Attention is compared patch by patch, so teacher and student must have the same number of patches: choose the "
+            "same ratio of image size to patch size. "
             f"Received: teacher {tuple(teacher_map.shape[2:])}, student {tuple(student_map.shape[2:])}."
         )
     teacher, student = (
@@ -125,7 +126,7 @@ def _attention_divergence(teacher_map, student_map):
 
 
 def _divergence(teacher_logits, student_logits):
-    # In logarithms to the end: a row that is nearly empty has a sum whose square, in a gradient, would be zero.
+    # Logarithms throughout: the gradient would contain the square of a row's sum, which underflows in a nearly empty row.
     teacher = ops.log_softmax(teacher_logits, axis=-1)
     student = ops.log_softmax(student_logits, axis=-1)
     return ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
@@ -135,7 +136,7 @@ def _as_logits(teacher_logits, student_logits):
     teacher_logits, student_logits = _in_common_precision(teacher_logits, student_logits)
     if tuple(teacher_logits.shape[1:]) != tuple(student_logits.shape[1:]):
         raise ValueError(
-            "Teacher and student must answer for the same classes, with logits of shape (batch, classes). "
+            "Teacher and student must have the same classes, with logits of shape (batch, classes). "
             f"Received: teacher {tuple(teacher_logits.shape)}, student {tuple(student_logits.shape)}."
         )
     return teacher_logits, student_logits

@@ -1,4 +1,4 @@
-"""What every layer and every model must do, as one call each: `check_layer` and `check_model`."""
+"""Checks that every layer and every model must pass: `check_layer` and `check_model`."""
 
 import contextlib
 import json
@@ -11,20 +11,20 @@ from keras import ops
 
 from tests.goldens.weights import fill, noise
 
-# Largest difference from float32, as a share of the largest value. bfloat16 has 8 bits of precision, float16 11.
+# Largest difference from float32, relative to the largest value. bfloat16 has 8 bits of precision, float16 has 11.
 PRECISIONS = {"float32": 1e-6, "mixed_bfloat16": 0.05, "mixed_float16": 0.01}
 
 
 def check_layer(cls, arguments, *, input_shape, output_shape, num_weights, num_parameters):
-    """Checks one layer.
+    """Checks configuration, shapes, dtypes, saving and training of a layer.
 
     Args:
         cls: The class.
-        arguments: Constructor arguments, all of which the config must hold.
-        input_shape: Shape of the input, with the batch.
-        output_shape: Expected shape of the output, with the batch.
-        num_weights: Expected number of weights.
-        num_parameters: Expected number of scalars in them.
+        arguments: Dictionary of constructor arguments. The config must hold them all.
+        input_shape: Shape of the input, including the batch.
+        output_shape: Expected shape of the output, including the batch.
+        num_weights: Expected number of weight tensors.
+        num_parameters: Expected number of scalars in these tensors.
     """
     inputs = noise("inputs", input_shape)
     _check_layer_config(cls, arguments)
@@ -69,23 +69,23 @@ def check_model(
     output_shapes,
     num_parameters,
     other_sizes,
-    answers_float32=True,
+    outputs_float32=True,
     policies=tuple(PRECISIONS),
-    with_others=lambda images: images,
+    to_inputs=lambda images: images,
 ):
-    """Checks one model.
+    """Checks configuration, shapes, dtypes, saving and training of a model.
 
     Args:
-        make: Takes overrides (`dtype`, `image_size`, ...) and returns a fresh model.
-        image_shape: `(height, width, channels)` that `make()` wants.
-        output_shapes: Expected shapes of the outputs without the batch: a tuple, or a dictionary of them.
+        make: Function of overrides (`dtype`, `image_size`, ...) that returns a new model.
+        image_shape: `(height, width, channels)` of the images that `make()` expects.
+        output_shapes: Expected shapes of the outputs without the batch: a tuple, or a dictionary of tuples.
         num_parameters: Expected number of parameters.
-        other_sizes: Further image sizes, integers or pairs that the patch divides.
-        answers_float32: Whether the outputs are float32 under every policy.
-        policies: The dtype policies to compare with float32 and to train with.
-        with_others: Makes the model's inputs of images, where it takes others beside them.
+        other_sizes: Other image sizes to build the model with: integers or pairs, divisible by the patch size.
+        outputs_float32: Whether the outputs are float32 under every dtype policy.
+        policies: Dtype policies to compare with float32 and to train with.
+        to_inputs: Function from images to the model's inputs, for models with several inputs.
     """
-    inputs = with_others(noise("images", (2, *image_shape)))
+    inputs = to_inputs(noise("images", (2, *image_shape)))
     model = make()
     _check_model_config(model)
     assert model.count_params() == num_parameters
@@ -95,7 +95,7 @@ def check_model(
     assert _shapes(outputs) == _with_batch(output_shapes, 2)
     assert _dtypes(outputs) == {"float32"}
     values = model.get_weights()
-    trained = model(inputs, training=True)  # which moves the statistics of batch norm
+    trained = model(inputs, training=True)  # also updates the statistics of batch norm
     assert type(trained) is type(outputs)
     assert _shapes(trained) == _shapes(outputs)
     expected = keras.tree.map_structure(ops.convert_to_numpy, outputs)
@@ -104,7 +104,7 @@ def check_model(
         other = make(dtype=policy)
         other.set_weights(values)
         outputs = other(inputs)
-        dtype = {"float32" if answers_float32 else other.compute_dtype}
+        dtype = {"float32" if outputs_float32 else other.compute_dtype}
         assert _dtypes(outputs) == _dtypes(other.output) == dtype
         assert {weight.dtype for weight in other.weights} == {"float32"}
         tolerance = PRECISIONS[policy]
@@ -114,7 +114,7 @@ def check_model(
     with global_policy("mixed_bfloat16"):
         other = make()
         assert other.dtype_policy.name == "mixed_bfloat16"
-        assert _dtypes(other.output) == {"float32" if answers_float32 else "bfloat16"}
+        assert _dtypes(other.output) == {"float32" if outputs_float32 else "bfloat16"}
         assert {weight.dtype for weight in other.weights} == {"float32"}
     with channels_first():
         other = make()
@@ -127,7 +127,7 @@ def check_model(
         other = make(image_size=size)
         assert other.image_size == (height, width)
         assert tuple(keras.tree.flatten(other.input)[0].shape) == (None, height, width, image_shape[-1])
-        outputs = other(with_others(noise("images", (2, height, width, image_shape[-1]))))
+        outputs = other(to_inputs(noise("images", (2, height, width, image_shape[-1]))))
         assert _shapes(outputs) == _with_batch(keras.tree.map_structure(lambda one: one.shape[1:], other.output), 2)
         assert all(np.all(np.isfinite(ops.convert_to_numpy(output))) for output in keras.tree.flatten(outputs))
 
@@ -136,7 +136,7 @@ def check_model(
 
 @contextlib.contextmanager
 def global_policy(name):
-    """Sets Keras's global dtype policy for a while."""
+    """Sets Keras's global dtype policy inside a `with` block."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -147,7 +147,7 @@ def global_policy(name):
 
 @contextlib.contextmanager
 def channels_first():
-    """Sets Keras's image data format for a while."""
+    """Sets Keras's image data format to channels-first inside a `with` block."""
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
     try:
@@ -157,7 +157,7 @@ def channels_first():
 
 
 def weights_of(layer):
-    """The weights of a Keras layer in float64, by their path below it; a model's paths start with its layers."""
+    """The weights of a layer or model as float64 arrays, by their paths without the name of the layer itself."""
     skipped = 0 if isinstance(layer, keras.Model) else 1
     return {
         "/".join(weight.path.split("/")[skipped:]): ops.convert_to_numpy(weight).astype("float64")
@@ -185,7 +185,7 @@ def _check_model_config(model):
 
 
 def _check_dtypes(layer, policy):
-    assert {part.dtype_policy.name for part in layer._flatten_layers()} == {policy}
+    assert {sublayer.dtype_policy.name for sublayer in layer._flatten_layers()} == {policy}
     assert {weight.dtype for weight in layer.weights} <= {"float32"}
 
 
@@ -196,7 +196,7 @@ def _check_layer_trains(layer, inputs):
 
 
 def _check_model_trains(model, inputs):
-    # Loss scaling of float16 starts too high on purpose: steps that overflow are skipped until it has come down.
+    # Loss scaling of float16 starts too high on purpose: steps that overflow are skipped until the scale has come down.
     is_scaled = model.dtype_policy.name == "mixed_float16"
     _check_steps(model, inputs, model.trainable_weights, num_steps=4 if is_scaled else 1)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == is_scaled

@@ -1,4 +1,4 @@
-"""A server on this machine that answers as the hub does, and misbehaves when told to."""
+"""A server on the loopback interface that imitates the Hugging Face hub, with faults on request."""
 
 import contextlib
 import hashlib
@@ -9,42 +9,44 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Loopback:
-    """What the server holds and does.
+    """State of the server.
 
     Attributes:
-        files: Content by path, such as `"timm/name/resolve/main/model.safetensors"`.
-        cuts: How many of the next downloads break off half-way.
-        spoilt: Whether another content of the same length is sent.
-        stalls: Whether downloads come to a halt half-way; `halted` is set when one does.
-        requests: `(method, path, first byte)` of what was asked for.
-        url: Its address.
+        files: Dictionary from paths, such as `"timm/name/resolve/main/model.safetensors"`, to contents as bytes.
+        cuts: Number of the next downloads that break off half-way.
+        corrupt: Whether another content of the same length is sent.
+        stalls: Whether downloads stop half-way without closing the connection.
+        stalled: Event that is set when a download has stopped.
+        stopping: Event that is set when the server ends.
+        requests: List of `(method, path, first byte)` of the requests so far.
+        url: Address of the server.
     """
 
     def __init__(self):
         self.files = {}
         self.cuts = 0
-        self.spoilt = False
+        self.corrupt = False
         self.stalls = False
-        self.halted = threading.Event()
+        self.stalled = threading.Event()
         self.stopping = threading.Event()
         self.requests = []
         self.url = None
 
     def add_to_hub(self, repository, content, name="model.safetensors", revision="main"):
-        """Puts a file into a repository."""
+        """Adds a file to a repository."""
         self.files[f"{repository}/resolve/{revision}/{name}"] = content
 
     def downloads(self):
-        """First bytes of the downloads that were asked for."""
+        """The first bytes of the downloads requested so far: 0, or where a download was resumed."""
         return [first for method, path, first in self.requests if method == "GET" and path in self.files]
 
 
 @contextlib.contextmanager
 def serving():
-    """Runs a server.
+    """Runs a server inside a `with` block.
 
     Yields:
-        Its `Loopback`.
+        The `Loopback` that controls the server.
     """
     loopback = Loopback()
     handler = type("Handler", (_Handler,), {"loopback": loopback})
@@ -62,7 +64,7 @@ def serving():
 
 
 def pretend_hub(monkeypatch, url):
-    """Makes huggingface_hub take a server for the hub."""
+    """Makes huggingface_hub download from a server instead of the hub."""
     template = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
 
@@ -72,15 +74,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     loopback = None
 
     def do_HEAD(self):
-        self._answer(send=False)
+        self._respond(send=False)
 
     def do_GET(self):
-        self._answer(send=True)
+        self._respond(send=True)
 
     def log_message(self, *arguments):
-        """Says nothing."""
+        """Logs nothing."""
 
-    def _answer(self, send):
+    def _respond(self, send):
         path = self.path.lstrip("/").partition("?")[0]
         content = self.loopback.files.get(path)
         first = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
@@ -103,7 +105,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(content, first)
 
     def _send(self, content, first):
-        if self.loopback.spoilt:
+        if self.loopback.corrupt:
             content = bytes(len(content))
         if not (self.loopback.cuts or self.loopback.stalls):
             self.wfile.write(content[first:])
@@ -111,8 +113,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content[first : (first + len(content)) // 2])
         self.wfile.flush()
         if self.loopback.stalls:
-            self.loopback.halted.set()
+            self.loopback.stalled.set()
             self.loopback.stopping.wait()
         else:
             self.loopback.cuts -= 1
-        self.close_connection = True  # before all that was promised is sent
+        self.close_connection = True  # before the promised number of bytes is sent

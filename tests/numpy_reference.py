@@ -1,4 +1,4 @@
-"""A vision transformer in NumPy and float64, written from the papers' formulas and without Keras."""
+"""A vision transformer in NumPy and float64, written from the papers' formulas, without Keras."""
 
 import math
 
@@ -8,7 +8,7 @@ _erf = np.vectorize(math.erf, otypes=["float64"])
 
 
 def gelu(values):
-    """x · Φ(x), Φ being the normal distribution function."""
+    """x · Φ(x), where Φ is the normal distribution function."""
     return values * 0.5 * (1 + _erf(values / math.sqrt(2)))
 
 
@@ -35,7 +35,7 @@ def dense(inputs, weights):
 
 
 def patch_embedding(images, weights):
-    """A convolution whose stride is its kernel's size, one window after the other."""
+    """A convolution whose stride is the kernel size, one window after the other."""
     kernel, bias = weights["kernel"], weights["bias"]
     size = kernel.shape[0]
     _, height, width, _ = images.shape
@@ -48,8 +48,8 @@ def patch_embedding(images, weights):
 
 
 def attention(tokens, weights, num_heads):
-    """Self-attention, one head after the other: its output and its map `(batch, heads, tokens, tokens)`."""
-    qkv = dense(tokens, part(weights, "qkv"))
+    """Self-attention, one head after the other: outputs, and the map `(batch, heads, tokens, tokens)`."""
+    qkv = dense(tokens, subweights(weights, "qkv"))
     width = tokens.shape[-1]
     head_dim = width // num_heads
     heads, maps = [], []
@@ -59,26 +59,26 @@ def attention(tokens, weights, num_heads):
         )
         maps.append(softmax(query @ np.swapaxes(key, 1, 2) / math.sqrt(head_dim)))
         heads.append(maps[-1] @ value)
-    return dense(np.concatenate(heads, axis=-1), part(weights, "projection")), np.stack(maps, axis=1)
+    return dense(np.concatenate(heads, axis=-1), subweights(weights, "projection")), np.stack(maps, axis=1)
 
 
 def mlp(tokens, weights):
-    """Two linear layers with GELU between."""
-    return dense(gelu(dense(tokens, part(weights, "expansion"))), part(weights, "reduction"))
+    """Two linear layers with a GELU between them."""
+    return dense(gelu(dense(tokens, subweights(weights, "expansion"))), subweights(weights, "reduction"))
 
 
 def encoder_block(tokens, weights, num_heads, epsilon):
-    """A pre-norm block, with LayerScale where there are weights of it: its output and its attention map."""
+    """A pre-norm block, with LayerScale if `weights` has its factors: outputs and attention map."""
     branch, attention_map = attention(
-        layer_norm(tokens, part(weights, "attention_norm"), epsilon), part(weights, "attention"), num_heads
+        layer_norm(tokens, subweights(weights, "attention_norm"), epsilon), subweights(weights, "attention"), num_heads
     )
     tokens = tokens + branch * weights.get("attention_scale/gamma", 1.0)
-    branch = mlp(layer_norm(tokens, part(weights, "mlp_norm"), epsilon), part(weights, "mlp"))
+    branch = mlp(layer_norm(tokens, subweights(weights, "mlp_norm"), epsilon), subweights(weights, "mlp"))
     return tokens + branch * weights.get("mlp_scale/gamma", 1.0), attention_map
 
 
 def prefix_tokens(patch_tokens, weights):
-    """[class, distillation where there is one, patches] plus positions, of all tokens or of the patches alone."""
+    """Prepends the class and distillation tokens; adds positions to all tokens, or to the patches only."""
     names = [name for name in ("class_token", "distillation_token") if name in weights]
     prefix = [np.repeat(weights[name], len(patch_tokens), axis=0) for name in names]
     positions = weights["positions"]
@@ -88,16 +88,18 @@ def prefix_tokens(patch_tokens, weights):
 
 
 def backbone(images, weights, num_layers, num_heads, epsilon=1e-6):
-    """Images to the tokens after the last layer norm, and the attention maps of all blocks."""
-    tokens = prefix_tokens(patch_embedding(images, part(weights, "patch_embedding")), part(weights, "prefix_tokens"))
+    """Computes the tokens after the final layer norm and the attention maps of all blocks."""
+    tokens = prefix_tokens(
+        patch_embedding(images, subweights(weights, "patch_embedding")), subweights(weights, "prefix_tokens")
+    )
     maps = []
     for index in range(1, num_layers + 1):
-        tokens, attention_map = encoder_block(tokens, part(weights, f"block_{index}"), num_heads, epsilon)
+        tokens, attention_map = encoder_block(tokens, subweights(weights, f"block_{index}"), num_heads, epsilon)
         maps.append(attention_map)
-    return layer_norm(tokens, part(weights, "norm"), epsilon), maps
+    return layer_norm(tokens, subweights(weights, "norm"), epsilon), maps
 
 
-def part(weights, name):
-    """The weights below a name, without that name."""
+def subweights(weights, name):
+    """The weights whose paths begin with `name/`, by the rest of the path."""
     prefix = f"{name}/"
     return {path.removeprefix(prefix): value for path, value in weights.items() if path.startswith(prefix)}

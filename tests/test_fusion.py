@@ -30,21 +30,21 @@ def _expected(class_logits, distillation_logits, fusion):
 
 @pytest.mark.parametrize("fusion", EARLY_FUSIONS)
 def test_equals_the_formula(fusion):
-    answer = _fuse(CLASS, DISTILLATION, fusion=fusion)
-    assert answer.dtype == "float32"
-    np.testing.assert_allclose(answer, _expected(CLASS, DISTILLATION, fusion), atol=1e-5)
+    fused = _fuse(CLASS, DISTILLATION, fusion=fusion)
+    assert fused.dtype == "float32"
+    np.testing.assert_allclose(fused, _expected(CLASS, DISTILLATION, fusion), atol=1e-5)
 
 
 def test_mean_of_logits_is_the_default():
-    answer = ops.convert_to_numpy(fuse(ops.convert_to_tensor(CLASS), ops.convert_to_tensor(DISTILLATION)))
-    np.testing.assert_allclose(answer, (CLASS + DISTILLATION) / 2, atol=1e-6)
+    fused = ops.convert_to_numpy(fuse(ops.convert_to_tensor(CLASS), ops.convert_to_tensor(DISTILLATION)))
+    np.testing.assert_allclose(fused, (CLASS + DISTILLATION) / 2, atol=1e-6)
 
 
-def test_mean_of_probabilities_is_their_logarithm_and_not_the_mean_of_logits():
-    answer = _fuse(
+def test_mean_probabilities_returns_log_probabilities_that_differ_from_the_mean_of_logits():
+    fused = _fuse(
         np.log([[0.9, 0.1]]).astype("float32"), np.log([[0.5, 0.5]]).astype("float32"), fusion="mean_probabilities"
     )
-    np.testing.assert_allclose(np.exp(answer), [[0.7, 0.3]], atol=1e-6)
+    np.testing.assert_allclose(np.exp(fused), [[0.7, 0.3]], atol=1e-6)
     other = _fuse(np.log([[0.9, 0.1]]).astype("float32"), np.log([[0.5, 0.5]]).astype("float32"), fusion="mean_logits")
     np.testing.assert_allclose(numpy_reference.softmax(other.astype("float64")), [[0.75, 0.25]], atol=1e-6)
 
@@ -53,11 +53,11 @@ def test_mean_of_probabilities_is_their_logarithm_and_not_the_mean_of_logits():
 def test_extreme_logits_stay_finite(fusion):
     class_logits = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4]], "float32")
     distillation_logits = np.array([[-1e4, 1e4, 0.0], [1e4, 1e4, 1e4]], "float32")
-    answer = _fuse(class_logits, distillation_logits, fusion=fusion)
-    assert np.all(np.isfinite(answer))
+    fused = _fuse(class_logits, distillation_logits, fusion=fusion)
+    assert np.all(np.isfinite(fused))
     if fusion == "mean_probabilities":
         expected = [[np.log(0.5), np.log(0.5), -1e4 - np.log(2) + np.log(2)], [np.log(1 / 3)] * 3]
-        np.testing.assert_allclose(answer, expected, atol=2e-3)
+        np.testing.assert_allclose(fused, expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("shape", [(7,), (2, 3, 7)])
@@ -68,28 +68,28 @@ def test_any_number_of_leading_axes(shape, fusion):
 
 
 @pytest.mark.parametrize("fusion", ["mean_logits", "class"])
-def test_class_logits_are_the_mean_of_one_head(fusion):
+def test_the_mean_of_one_head_is_the_class_logits(fusion):
     np.testing.assert_array_equal(_fuse(CLASS, None, fusion=fusion), CLASS)
 
 
-def test_one_head_as_log_probabilities():
+def test_mean_probabilities_of_one_head_are_its_log_probabilities():
     expected = numpy_reference.log_softmax(CLASS.astype("float64"))
     np.testing.assert_allclose(_fuse(CLASS, None, fusion="mean_probabilities"), expected, atol=1e-5)
 
 
-def test_one_head_cannot_answer_for_the_other():
+def test_the_distillation_head_is_required_for_its_logits():
     with pytest.raises(ValueError, match="fusion='distillation' needs a distillation head"):
         fuse(CLASS, None, fusion="distillation")
 
 
 @pytest.mark.parametrize("fusion", ["mean", "concat", None])
-def test_unknown_fusion_is_refused_with_the_known_ones(fusion):
+def test_an_unknown_fusion_is_refused_with_the_known_names(fusion):
     with pytest.raises(ValueError, match="'mean_logits', 'mean_probabilities', 'class', 'distillation'") as error:
         fuse(CLASS, DISTILLATION, fusion=fusion)
     assert f"fusion={fusion!r}" in str(error.value)
 
 
 @pytest.mark.parametrize("fusion", EARLY_FUSIONS)
-def test_symbolic_answer_has_the_shape_of_the_logits(fusion):
-    answer = fuse(keras.Input((7,)), keras.Input((7,)), fusion=fusion)
-    assert (answer.shape, answer.dtype) == ((None, 7), "float32")
+def test_symbolic_logits_have_the_shape_of_the_inputs(fusion):
+    fused = fuse(keras.Input((7,)), keras.Input((7,)), fusion=fusion)
+    assert (fused.shape, fused.dtype) == ((None, 7), "float32")

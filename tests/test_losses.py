@@ -1,4 +1,4 @@
-"""The distillation losses against NumPy in float64, and at their extremes."""
+"""The distillation losses against NumPy in float64, and for extreme inputs."""
 
 import keras
 import numpy as np
@@ -69,7 +69,7 @@ def test_soft_distillation_is_the_divergence_of_the_softened_distributions(tempe
     teacher, student = random_logits(0), random_logits(1)
     softened = [np.exp(log_softmax(logits / temperature)) for logits in (teacher, student)]
     values = losses.soft_distillation(teacher.astype("float32"), student.astype("float32"), temperature)
-    # A sum of terms of both signs: its rounding is relative to them, not to what is left of them.
+    # The terms of the sum have both signs: the rounding error is relative to the terms, not to their sum.
     scale = np.sum(softened[0] * np.abs(np.log(softened[0] / softened[1])), axis=-1) * temperature**2
     expected = divergence(*softened) * temperature**2
     assert np.all(np.abs(ops.convert_to_numpy(values) - expected) <= RTOL * scale)
@@ -86,7 +86,7 @@ def test_soft_distillation_has_the_temperature_times_the_difference_of_probabili
     np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_soft_distillation_has_a_temperature_of_3_where_none_is_given():
+def test_the_default_temperature_is_3():
     teacher, student = random_logits(0), random_logits(1)
     values = losses.soft_distillation(teacher, student)
     np.testing.assert_array_equal(
@@ -125,7 +125,7 @@ def test_attention_distillation_averages_the_heads_and_compares_rows_as_distribu
 def test_attention_distillation_spreads_the_students_blocks_over_the_teachers_rounding_up(
     teacher_blocks, student_blocks, expected
 ):
-    # Each block attends with a strength of its own; a student made of the expected teacher's blocks agrees with them.
+    # The blocks' maps differ, so the loss of a student made of teacher blocks is zero only for the expected blocks.
     teacher = random_attention(0, heads=2, blocks=teacher_blocks)
     matched = [teacher[block - 1] for block in expected]
     assert len(matched) == student_blocks
@@ -148,7 +148,7 @@ def test_attention_distillation_is_the_mean_over_blocks():
     np.testing.assert_allclose(ops.convert_to_numpy(values), expected, rtol=1e-6)
 
 
-def test_there_is_one_value_an_example():
+def test_there_is_one_value_per_example():
     teacher, student = random_logits(0), random_logits(1)
     assert tuple(losses.hard_distillation(teacher, student).shape) == (BATCH,)
     assert tuple(losses.soft_distillation(teacher, student).shape) == (BATCH,)
@@ -162,10 +162,10 @@ EXTREMES = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [1e4, 1e4, 1e4], [-1e4,
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_values_and_gradients_are_finite_for_logits_of_1e4(temperature):
     teacher = np.repeat(EXTREMES, len(EXTREMES), axis=0)
-    student = np.tile(EXTREMES, (len(EXTREMES), 1))  # every pair of them
+    student = np.tile(EXTREMES, (len(EXTREMES), 1))  # every pair of rows
     hard = ops.convert_to_numpy(losses.hard_distillation(teacher, student))
     soft = ops.convert_to_numpy(losses.soft_distillation(teacher, student, temperature))
-    # Row 0 with row 1: all of the teacher's mass on a class that is 2e4 below the student's two best.
+    # Row 0 with row 1: all of the teacher's mass is on a class that is 2e4 below the student's two largest logits.
     np.testing.assert_allclose(hard[1], 2e4 + np.log(2), rtol=RTOL)
     np.testing.assert_allclose(soft[1], (2e4 / temperature + np.log(2)) * temperature**2, rtol=RTOL)
     assert np.all(np.isfinite(hard))
@@ -179,7 +179,7 @@ def test_values_and_gradients_are_finite_for_logits_of_1e4(temperature):
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 50.0, 60.0, 1e4])
 def test_attention_distillation_is_finite_where_hardly_any_attention_falls_on_patches(scale):
-    # The first token is a prefix that draws the attention: at 60 all of the rest rounds to nearly, at 1e4 to exactly zero.
+    # The first token, a prefix, attracts the attention: at 60 the rest rounds to nearly zero, at 1e4 to exactly zero.
     logits = np.random.default_rng(0).normal(size=(BATCH, 2, 4, 4)).astype("float32")
     logits[..., 0] += scale
     teacher = random_attention(1, 3, patches=3).astype("float32")
@@ -190,10 +190,10 @@ def test_attention_distillation_is_finite_where_hardly_any_attention_falls_on_pa
     assert np.all(np.isfinite(ops.convert_to_numpy(loss(ops.convert_to_tensor(logits)))))
     assert np.all(np.isfinite(gradient(loss, logits)))
     uniform = ops.convert_to_numpy(losses.attention_distillation(np.ones_like(teacher), np.zeros_like(teacher)))
-    np.testing.assert_allclose(uniform, 0, atol=1e-6)  # an empty row counts as a uniform one
+    np.testing.assert_allclose(uniform, 0, atol=1e-6)  # an empty row counts as uniform
 
 
-def test_of_equal_teacher_logits_the_first_decides():
+def test_the_first_of_equal_teacher_logits_decides():
     student = np.array([[0.0, 1.0, 3.0]])
     tie = losses.hard_distillation(np.array([[-1.0, 7.0, 7.0]]), student)
     first = losses.hard_distillation(np.array([[-1.0, 8.0, 7.0]]), student)
@@ -203,7 +203,7 @@ def test_of_equal_teacher_logits_the_first_decides():
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_is_taken_to_float32_first(dtype):
+def test_half_precision_is_cast_to_float32_first(dtype):
     teacher, student = (ops.cast(random_logits(seed), dtype) for seed in (0, 1))
     attention = ops.cast(random_attention(0, 2), dtype), ops.cast(random_attention(1, 3), dtype)
     exact = [ops.cast(tensor, "float32") for tensor in (teacher, student, *attention)]
@@ -217,7 +217,7 @@ def test_half_precision_is_taken_to_float32_first(dtype):
 
 
 def test_teacher_and_student_may_differ_in_precision():
-    teacher, student = random_logits(0), random_logits(1)  # the teacher's are float64, as NumPy makes them
+    teacher, student = random_logits(0), random_logits(1)  # NumPy makes them float64
     student = ops.convert_to_tensor(student.astype("float32"))
     expected = divergence(*(np.exp(log_softmax(logits / 3)) for logits in (random_logits(0), random_logits(1)))) * 9
     for teacher_dtype, rtol in (("float64", 1e-4), ("float16", 1e-2)):

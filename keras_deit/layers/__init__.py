@@ -1,4 +1,4 @@
-"""The layers of a data-efficient vision transformer, one a file."""
+"""The layers of a data-efficient vision transformer, one per file."""
 
 from keras_deit.layers.attention import MultiHeadSelfAttention
 from keras_deit.layers.drop_path import DropPath

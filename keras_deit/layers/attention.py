@@ -10,23 +10,23 @@ from keras_deit.layers.dense import TokenDense
 class MultiHeadSelfAttention(keras.layers.Layer):
     """Self-attention with one fused projection to queries, keys and values.
 
-    It calls `keras.ops.dot_product_attention` where that can take a fused (flash) kernel. Where there is none, on
-    TensorFlow and on JAX's CPU, the same formula is written out as plain matrix products: there it takes two thirds of
-    the time. It is also written out when the attention map is asked for, which then has to exist as a whole.
+    The layer calls `keras.ops.dot_product_attention` on backends where it can use a fused (flash) kernel. TensorFlow and
+    JAX's CPU have no such kernel. There the layer computes the formula by plain matrix products, in two thirds of the
+    time. It does so on every backend when the attention map is requested, because a fused kernel never stores the map.
 
     Args:
-        num_heads: Positive integer that divides the length of a token.
+        num_heads: Number of attention heads, a positive integer that divides `hidden_dim`.
 
     Call arguments:
         tokens: Tensor of shape `(batch, tokens, hidden_dim)`.
         return_attention: Whether to return the attention map as well.
 
     Output shape:
-        `(batch, tokens, hidden_dim)`; with `return_attention=True` a pair of it and the map, in float32 and of shape
-        `(batch, heads, tokens, tokens)`, each row (over the last axis) a distribution over the tokens attended to.
+        `(batch, tokens, hidden_dim)`. With `return_attention=True` a pair: these outputs, and the float32 map of shape
+        `(batch, heads, tokens, tokens)`, whose rows (last axis) sum to 1.
 
     Raises:
-        ValueError: If `num_heads` does not divide the length of a token.
+        ValueError: If `num_heads` is not positive or does not divide `hidden_dim`.
 
     Example:
 
@@ -46,6 +46,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         self.num_heads = num_heads
 
     def build(self, input_shape):
+        """Creates the projections for tokens of length `hidden_dim = input_shape[-1]`."""
         hidden_dim = input_shape[-1]
         if hidden_dim % self.num_heads:
             raise ValueError(
@@ -58,10 +59,11 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         self.projection.build(input_shape)
 
     def call(self, tokens, return_attention=False):
+        """Computes the outputs and, if requested, the attention map."""
         length, hidden_dim = ops.shape(tokens)[1:]
         query, key, value = (
-            ops.reshape(part, (-1, length, self.num_heads, self.head_dim))
-            for part in ops.split(self.qkv(tokens), 3, axis=-1)
+            ops.reshape(projected, (-1, length, self.num_heads, self.head_dim))
+            for projected in ops.split(self.qkv(tokens), 3, axis=-1)
         )  # each (batch, tokens, heads, head_dim)
         if return_attention or not _has_fused_kernel():
             mixed, attention = self._attend(query, key, value)
@@ -71,9 +73,11 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         return (outputs, attention) if return_attention else outputs
 
     def compute_output_shape(self, input_shape):
+        """Returns the shape of the outputs without the attention map, which is that of the input."""
         return input_shape
 
     def compute_output_spec(self, tokens, return_attention=False):
+        """Returns the symbolic outputs and, if requested, the symbolic attention map."""
         outputs = keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
         if not return_attention:
             return outputs
@@ -84,9 +88,9 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         return {**super().get_config(), "num_heads": self.num_heads}
 
     def _attend(self, query, key, value):
-        query, key, value = (ops.transpose(part, (0, 2, 1, 3)) for part in (query, key, value))
+        query, key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in (query, key, value))
         logits = ops.matmul(query * self.head_dim**-0.5, ops.swapaxes(key, -1, -2))  # (batch, heads, tokens, tokens)
-        precision = keras.backend.result_type(logits.dtype, "float32")  # half precision would round the rows' sums
+        precision = keras.backend.result_type(logits.dtype, "float32")  # in half precision the rows would not sum to 1
         attention = ops.softmax(ops.cast(logits, precision), axis=-1)
         mixed = ops.matmul(ops.cast(attention, value.dtype), value)
         return ops.transpose(mixed, (0, 2, 1, 3)), attention

@@ -6,13 +6,14 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class TokenDense(keras.layers.Dense):
-    """`keras.layers.Dense` over the last axis of tokens, with DeiT's initial values, as one two-dimensional product.
+    """`keras.layers.Dense` over the last axis of tokens, with DeiT's initial values.
 
-    On two-dimensional inputs the backends call one matrix product forwards and backwards; on three-dimensional ones
-    JAX's CPU backend takes half as long again for a training step.
+    The tokens are reshaped to two dimensions, so that each pass is one matrix product. With three-dimensional inputs a
+    training step on JAX's CPU backend takes half as long again.
 
     Args:
-        units: Positive integer, the length of an output token.
+        units: Length of an output token, a positive integer.
+        **kwargs: Keyword arguments of `keras.layers.Dense`.
 
     Input shape:
         `(batch, tokens, features)`.
@@ -26,7 +27,8 @@ class TokenDense(keras.layers.Dense):
     (2, 3, 8)
 
     Reference:
-        Initial values: the official DeiT code, normal of σ 0.02 (its truncation lies a hundred σ away) and zero biases.
+        Initial values: the official DeiT code. Kernels are normal with σ = 0.02 (its truncation lies a hundred σ away),
+        biases are zero.
     """
 
     def __init__(self, units, **kwargs):
@@ -34,6 +36,7 @@ class TokenDense(keras.layers.Dense):
         super().__init__(units, **kwargs)
 
     def call(self, tokens):
+        """Maps tokens `(batch, tokens, features)` to `(batch, tokens, units)`."""
         length, features = ops.shape(tokens)[1:]
         outputs = super().call(ops.reshape(tokens, (-1, features)))
         return ops.reshape(outputs, (-1, length, self.units))

@@ -5,18 +5,18 @@ import keras
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class DropPath(keras.layers.Dropout):
-    """Drops the whole residual branch of an example with a given probability while training.
+    """Drops the residual branch of an example as a whole, with a given probability, in training.
 
-    It is dropout whose noise is shared by all tokens and channels of an example: what is kept is divided by the
-    probability of keeping it, so that the expectation stays.
+    All tokens and channels of an example are dropped or kept together. Kept branches are divided by `1 - rate`, so that
+    the expectation of the output is the input.
 
     Args:
-        rate: Float in [0, 1), the probability of dropping a branch.
-        seed: Optional integer.
+        rate: Probability of dropping a branch, a float in [0, 1).
+        seed: Integer seed of the random draws; None means a random seed.
 
     Call arguments:
         inputs: Tensor of shape `(batch, tokens, hidden_dim)`.
-        training: Whether to drop; at inference the input is returned as it is.
+        training: Whether to drop branches. At inference the input is returned unchanged.
 
     Raises:
         ValueError: If `rate` lies outside [0, 1).
@@ -37,5 +37,5 @@ class DropPath(keras.layers.Dropout):
 
     def get_config(self):
         config = super().get_config()
-        del config["noise_shape"]  # fixed by what the layer is
+        del config["noise_shape"]  # fixed for this layer, not an argument
         return config

@@ -10,14 +10,14 @@ from keras_deit.layers.mlp import MLP
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class EncoderBlock(keras.layers.Layer):
-    """Attention and MLP, each after a layer norm and inside a residual branch.
+    """Self-attention and an MLP, each after a layer norm and inside a residual branch.
 
     Args:
-        num_heads: Positive integer that divides the length of a token.
-        intermediate_dim: Positive integer, the width inside the MLP.
-        drop_path_rate: Float in [0, 1), the probability of dropping each branch of an example while training.
-        layer_scale_init: Initial value of LayerScale on both branches, or None for a block without it (DeiT).
-        layer_norm_epsilon: Float added to the variance; 1e-6 in DeiT.
+        num_heads: Number of attention heads, a positive integer that divides `hidden_dim`.
+        intermediate_dim: Width inside the MLP, a positive integer.
+        drop_path_rate: Probability of dropping each branch of an example in training, a float in [0, 1).
+        layer_scale_init: Initial value of LayerScale on both branches; None means a block without LayerScale, as in DeiT.
+        layer_norm_epsilon: Float added to the variance in the layer norms; 1e-6 in DeiT.
 
     Call arguments:
         tokens: Tensor of shape `(batch, tokens, hidden_dim)`.
@@ -25,7 +25,11 @@ class EncoderBlock(keras.layers.Layer):
         return_attention: Whether to return the attention map as well.
 
     Output shape:
-        That of the input; with `return_attention=True` a pair of it and `(batch, heads, tokens, tokens)`.
+        The shape of the input. With `return_attention=True` a pair: the outputs, and the attention map of shape
+        `(batch, heads, tokens, tokens)`.
+
+    Raises:
+        ValueError: If an argument is out of range, or `num_heads` does not divide `hidden_dim`.
 
     Example:
 
@@ -47,28 +51,30 @@ class EncoderBlock(keras.layers.Layer):
         self.layer_scale_init = layer_scale_init
         self.layer_norm_epsilon = layer_norm_epsilon
 
-        def part(layer, *args, name):
-            return layer(*args, dtype=self.dtype_policy, name=name)
+        def sublayer(layer_class, *args, name):
+            return layer_class(*args, dtype=self.dtype_policy, name=name)
 
         self.attention_norm = self._norm("attention_norm")
-        self.attention = part(MultiHeadSelfAttention, num_heads, name="attention")
+        self.attention = sublayer(MultiHeadSelfAttention, num_heads, name="attention")
         self.mlp_norm = self._norm("mlp_norm")
-        self.mlp = part(MLP, intermediate_dim, name="mlp")
-        self.attention_drop_path = part(DropPath, drop_path_rate, name="attention_drop_path")
-        self.mlp_drop_path = part(DropPath, drop_path_rate, name="mlp_drop_path")
+        self.mlp = sublayer(MLP, intermediate_dim, name="mlp")
+        self.attention_drop_path = sublayer(DropPath, drop_path_rate, name="attention_drop_path")
+        self.mlp_drop_path = sublayer(DropPath, drop_path_rate, name="mlp_drop_path")
         if layer_scale_init is not None:
-            self.attention_scale = part(LayerScale, layer_scale_init, name="attention_scale")
-            self.mlp_scale = part(LayerScale, layer_scale_init, name="mlp_scale")
+            self.attention_scale = sublayer(LayerScale, layer_scale_init, name="attention_scale")
+            self.mlp_scale = sublayer(LayerScale, layer_scale_init, name="mlp_scale")
 
     def build(self, input_shape):
-        parts = ["attention_norm", "attention", "mlp_norm", "mlp", "attention_drop_path", "mlp_drop_path"]
-        parts += [] if self.layer_scale_init is None else ["attention_scale", "mlp_scale"]
-        for part in (getattr(self, name) for name in parts):
-            part.build(input_shape)
-            if not self.trainable:  # of a frozen block that is loaded, Keras leaves the parts as they are
-                part.trainable = False
+        """Builds the sublayers for tokens of length `hidden_dim = input_shape[-1]`."""
+        names = ["attention_norm", "attention", "mlp_norm", "mlp", "attention_drop_path", "mlp_drop_path"]
+        names += [] if self.layer_scale_init is None else ["attention_scale", "mlp_scale"]
+        for sublayer in (getattr(self, name) for name in names):
+            sublayer.build(input_shape)
+            if not self.trainable:  # Keras loads a frozen block's sublayers as trainable
+                sublayer.trainable = False
 
     def call(self, tokens, training=None, return_attention=False):
+        """Applies both branches and returns the tokens and, if requested, the attention map."""
         branch = self.attention(self.attention_norm(tokens), return_attention=return_attention)
         branch, attention = branch if return_attention else (branch, None)
         if self.layer_scale_init is not None:
@@ -82,9 +88,11 @@ class EncoderBlock(keras.layers.Layer):
         return (tokens, attention) if return_attention else tokens
 
     def compute_output_shape(self, input_shape):
+        """Returns the shape of the outputs without the attention map, which is that of the input."""
         return input_shape
 
     def compute_output_spec(self, tokens, training=None, return_attention=False):
+        """Returns the symbolic outputs and, if requested, the symbolic attention map."""
         return self.attention.compute_output_spec(tokens, return_attention=return_attention)
 
     def get_config(self):

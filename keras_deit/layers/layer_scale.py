@@ -1,4 +1,4 @@
-"""LayerScale."""
+"""LayerScale: a learned factor for each channel of a residual branch."""
 
 import keras
 
@@ -8,13 +8,13 @@ class LayerScale(keras.layers.Layer):
     """Multiplies each channel of a residual branch by a learned factor.
 
     Args:
-        initial_value: Float, the factor at the start; 1e-4 in the official DeiT III code.
+        initial_value: Initial value of every factor, a float; 1e-4 in the official DeiT III code.
 
     Input shape:
         `(batch, tokens, hidden_dim)`.
 
     Output shape:
-        That of the input.
+        The shape of the input.
 
     Example:
 
@@ -30,14 +30,17 @@ class LayerScale(keras.layers.Layer):
         self.initial_value = initial_value
 
     def build(self, input_shape):
+        """Creates one factor for each of the `input_shape[-1]` channels."""
         self.gamma = self.add_weight(
             name="gamma", shape=(input_shape[-1],), initializer=keras.initializers.Constant(self.initial_value)
         )
 
     def call(self, tokens):
+        """Multiplies the channels by their factors."""
         return tokens * self.gamma
 
     def compute_output_shape(self, input_shape):
+        """Returns the shape of the outputs, which is that of the input."""
         return input_shape
 
     def get_config(self):

@@ -1,4 +1,4 @@
-"""The learned token that stands in for hidden patches."""
+"""The learned mask token that replaces masked patches."""
 
 import keras
 from keras import ops
@@ -6,14 +6,18 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class MaskPatches(keras.layers.Layer):
-    """Puts the mask token in the place of the patch tokens that are masked, before they get their positions.
+    """Replaces masked patch tokens by a learned mask token, before positions are added.
 
     Call arguments:
-        patch_tokens: `(batch, patches, hidden_dim)`.
-        masked: `(batch, patches)` booleans. (Keras keeps the name `mask` for itself.)
+        patch_tokens: Tensor of shape `(batch, patches, hidden_dim)`.
+        masked: Tensor of shape `(batch, patches)`, booleans or 0 and 1; True means masked. (Keras reserves the name
+            `mask`.)
 
     Output shape:
         `(batch, patches, hidden_dim)`.
+
+    Raises:
+        ValueError: If `masked` has another shape.
 
     Example:
 
@@ -21,10 +25,11 @@ class MaskPatches(keras.layers.Layer):
     (1, 4, 8)
 
     Reference:
-        Xie et al., 2021, SimMIM (arXiv 2111.09886), section 3.2; the initial value is its official code's.
+        Xie et al., 2021, SimMIM (arXiv 2111.09886), section 3.2; initial value: its official code.
     """
 
     def build(self, patch_tokens_shape, masked_shape):
+        """Checks the shapes and creates the mask token."""
         if tuple(masked_shape[1:]) != tuple(patch_tokens_shape[1:2]):
             raise ValueError(
                 f"Expected a mask of shape (batch, patches) = {('batch', patch_tokens_shape[1])}. Received: "
@@ -37,7 +42,9 @@ class MaskPatches(keras.layers.Layer):
         )
 
     def call(self, patch_tokens, masked):
+        """Replaces the masked tokens."""
         return ops.where(ops.cast(masked, "bool")[..., None], ops.convert_to_tensor(self.mask_token), patch_tokens)
 
     def compute_output_shape(self, patch_tokens_shape, masked_shape):
+        """Returns the shape of the outputs, which is that of the patch tokens."""
         return patch_tokens_shape

@@ -11,13 +11,16 @@ class MLP(keras.layers.Layer):
     """Two dense layers with the exact (erf) GELU between them.
 
     Args:
-        intermediate_dim: Positive integer, the width between the two layers; four times the token's in every DeiT.
+        intermediate_dim: Width between the two layers, a positive integer; four times `hidden_dim` in every DeiT.
 
     Input shape:
         `(batch, tokens, hidden_dim)`.
 
     Output shape:
-        That of the input.
+        The shape of the input.
+
+    Raises:
+        ValueError: If `intermediate_dim` is not positive.
 
     Example:
 
@@ -25,7 +28,7 @@ class MLP(keras.layers.Layer):
     (1, 198, 192)
 
     Reference:
-        Hendrycks and Gimpel, 2016 (arXiv 1606.08415); the official DeiT code takes the exact form.
+        Hendrycks and Gimpel, 2016 (arXiv 1606.08415); the official DeiT code uses the exact form.
     """
 
     def __init__(self, intermediate_dim, **kwargs):
@@ -35,15 +38,18 @@ class MLP(keras.layers.Layer):
         self.intermediate_dim = intermediate_dim
 
     def build(self, input_shape):
+        """Creates both dense layers for tokens of length `hidden_dim = input_shape[-1]`."""
         self.expansion = TokenDense(self.intermediate_dim, dtype=self.dtype_policy, name="expansion")
         self.expansion.build(input_shape)
         self.reduction = TokenDense(input_shape[-1], dtype=self.dtype_policy, name="reduction")
         self.reduction.build((*input_shape[:-1], self.intermediate_dim))
 
     def call(self, tokens):
+        """Applies the dense layers and the GELU."""
         return self.reduction(ops.gelu(self.expansion(tokens), approximate=False))
 
     def compute_output_shape(self, input_shape):
+        """Returns the shape of the outputs, which is that of the input."""
         return input_shape
 
     def get_config(self):

@@ -8,21 +8,22 @@ from keras import ops
 class PatchEmbedding(keras.layers.Layer):
     """Cuts an image into square patches and projects each to a token.
 
-    This is the convolution whose stride equals its kernel. Since its windows do not overlap, it is computed as one
-    matrix product over the flattened patches, the same numbers at less cost.
+    The layer is a convolution whose stride equals its kernel size. Since the windows do not overlap, it is computed as
+    one matrix product over the flattened patches, which is faster and gives the same values.
 
     Args:
-        hidden_dim: Positive integer, the length of a token.
-        patch_size: Positive integer, the side of a patch in pixels. It must divide both sides of the image.
+        hidden_dim: Length of a token, a positive integer.
+        patch_size: Side of a patch in pixels, a positive integer that divides both sides of the image.
 
     Input shape:
         `(batch, height, width, channels)`, channels last whatever `keras.config.image_data_format()` says.
 
     Output shape:
-        `(batch, height // patch_size * width // patch_size, hidden_dim)`, patches row by row.
+        `(batch, patches, hidden_dim)` with `patches = (height // patch_size) * (width // patch_size)`, row by row.
 
     Raises:
-        ValueError: If the patch does not divide the image, or images of another shape come later.
+        ValueError: If `patch_size` does not divide the image, or the images have another shape than the layer was built
+            for.
 
     Example:
 
@@ -30,8 +31,9 @@ class PatchEmbedding(keras.layers.Layer):
     (1, 196, 192)
 
     Reference:
-        Dosovitskiy et al., 2020 (arXiv 2010.11929), equation 1. Initial values: those of PyTorch's `Conv2d`, which the
-        official DeiT code leaves as they are, uniform in ±1/√(channels · patch_size²) for kernel and bias.
+        Dosovitskiy et al., 2020 (arXiv 2010.11929), equation 1. Initial values: uniform in
+        ±1/√(channels · patch_size²) for kernel and bias, the defaults of PyTorch's `Conv2d`, which the official DeiT
+        code keeps.
     """
 
     def __init__(self, hidden_dim, patch_size, **kwargs):
@@ -44,6 +46,7 @@ class PatchEmbedding(keras.layers.Layer):
         self.patch_size = patch_size
 
     def build(self, input_shape):
+        """Creates kernel and bias for images of shape `(height, width, channels) = input_shape[1:]`."""
         _check_divisible(input_shape, self.patch_size)
         self.image_shape = tuple(input_shape[1:])
         channels = input_shape[-1]
@@ -58,6 +61,7 @@ class PatchEmbedding(keras.layers.Layer):
         )
 
     def call(self, images):
+        """Maps images to patch tokens."""
         self._check_shape(images.shape)
         height, width, channels = self.image_shape
         rows, columns, size = height // self.patch_size, width // self.patch_size, self.patch_size
@@ -69,6 +73,7 @@ class PatchEmbedding(keras.layers.Layer):
         return ops.reshape(tokens, (-1, rows * columns, self.hidden_dim))
 
     def compute_output_shape(self, input_shape):
+        """Returns `(batch, patches, hidden_dim)`."""
         if self.built:
             self._check_shape(input_shape)
         batch, height, width, _ = input_shape
@@ -85,9 +90,9 @@ class PatchEmbedding(keras.layers.Layer):
         if len(received) == 3:
             hint = "A single image needs a batch axis: `images[None]`."
         elif received[1] == self.image_shape[-1]:
-            hint = "They look channels-first: move the channels to the end with `np.moveaxis(images, 1, -1)`."
+            hint = "The images look channels-first: move the channels to the end with `np.moveaxis(images, 1, -1)`."
         elif received[-1] != self.image_shape[-1]:
-            hint = f"Bring them to {self.image_shape[-1]} channels (a grey image: repeat its channel)."
+            hint = f"Convert the images to {self.image_shape[-1]} channels (greyscale: repeat the channel)."
         raise ValueError(
             f"Expected images of shape (batch, height, width, channels) = {('batch', *self.image_shape)}. "
             f"Received: shape={received}. {hint}"

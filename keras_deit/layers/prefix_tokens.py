@@ -1,4 +1,4 @@
-"""Class token, distillation token and positions."""
+"""Class token, distillation token and position embeddings."""
 
 import keras
 from keras import ops
@@ -6,19 +6,20 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class PrefixTokens(keras.layers.Layer):
-    """Puts the learned tokens before the patch tokens and adds learned positions.
+    """Prepends the class and distillation tokens to the patch tokens and adds learned position embeddings.
 
-    The order is the official one: `[class, distillation, patches]`.
+    The order is that of the official code: `[class, distillation, patches]`.
 
     Args:
-        distilled: Whether there is a distillation token beside the class token.
-        prefix_positions: Whether the prefix tokens have positions too, as in DeiT. DeiT III gives them to patches only.
+        distilled: Whether to add a distillation token after the class token.
+        prefix_positions: Whether the prefix tokens get position embeddings as well, as in DeiT. In DeiT III only the
+            patches do.
 
     Input shape:
         `(batch, patches, hidden_dim)`.
 
     Output shape:
-        `(batch, prefix + patches, hidden_dim)`, `prefix` being 2 with a distillation token and 1 without.
+        `(batch, prefix + patches, hidden_dim)`, where `prefix` is 2 with a distillation token and 1 without.
 
     Example:
 
@@ -36,10 +37,11 @@ class PrefixTokens(keras.layers.Layer):
 
     @property
     def num_prefix_tokens(self):
-        """1 (class) or 2 (class, distillation)."""
+        """Number of prefix tokens: 2 with a distillation token, 1 without."""
         return 2 if self.distilled else 1
 
     def build(self, input_shape):
+        """Creates the tokens and the position embeddings for `(batch, patches, hidden_dim) = input_shape`."""
         _, num_patches, hidden_dim = input_shape
         num_positions = num_patches + (self.num_prefix_tokens if self.prefix_positions else 0)
         self.class_token = self._add_token("class_token", 1, hidden_dim)
@@ -48,6 +50,7 @@ class PrefixTokens(keras.layers.Layer):
         self.positions = self._add_token("positions", num_positions, hidden_dim)
 
     def call(self, patch_tokens):
+        """Prepends the prefix tokens and adds the position embeddings."""
         if not self.prefix_positions:
             patch_tokens = patch_tokens + self.positions
         prefix = [self.class_token, self.distillation_token] if self.distilled else [self.class_token]
@@ -57,6 +60,7 @@ class PrefixTokens(keras.layers.Layer):
         return tokens + self.positions if self.prefix_positions else tokens
 
     def compute_output_shape(self, input_shape):
+        """Returns `(batch, prefix + patches, hidden_dim)`."""
         batch_size, num_patches, hidden_dim = input_shape
         return (batch_size, self.num_prefix_tokens + num_patches, hidden_dim)
 

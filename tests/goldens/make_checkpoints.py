@@ -1,8 +1,8 @@
-"""Makes small checkpoints in the names of timm, of the official code and of transformers, with the logits of those models.
+"""Makes small checkpoints in the formats of timm, the official code and transformers, and the logits of their models.
 
     KERAS_BACKEND=torch python -m tests.goldens.make_checkpoints
 
-needs PyTorch, timm and transformers. The tests of `keras_deit.weights` read what it writes on every backend.
+This script needs PyTorch, timm and transformers. The tests of `keras_deit.weights` read its files on every backend.
 """
 
 import json
@@ -28,7 +28,7 @@ WIDTHS, DEPTHS, GROUP = (16, 24, 32, 40), (1, 1, 2, 1), 8
 
 
 def main():
-    """Writes every checkpoint and `logits.npz`."""
+    """Writes every checkpoint, `logits.npz` and `timm_presets.json`."""
     import torch
     from timm.models import deit, regnet, vision_transformer
     from transformers import (
@@ -43,7 +43,7 @@ def main():
     )
 
     FOLDER.mkdir(exist_ok=True)
-    generate_regnet = regnet.generate_regnet  # which the small network's shape takes the place of
+    generate_regnet = regnet.generate_regnet  # replaced below, for a network of another shape
     images = np.random.default_rng(0).normal(size=(3, SIZE, SIZE, 3)).astype("float32")
     pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     models = {
@@ -72,7 +72,7 @@ def main():
         _randomise(model)
         model.eval()
         with torch.no_grad():
-            logits.update({f"{name}/{head}": value for head, value in _answers(model, pixels, mask).items()})
+            logits.update({f"{name}/{head}": value for head, value in _outputs(model, pixels, mask).items()})
         _save(name, model)
     logits.update({f"official_deit3/{head}": logits[f"timm_deit3/{head}"] for head in ("class",)})
     logits.update(_resized_positions(torch))
@@ -82,7 +82,7 @@ def main():
 
 
 def _write_presets():
-    """What timm knows of the published checkpoints: repository, file, image size, parameters."""
+    """Writes timm's metadata of the published checkpoints: repository, file, image size and number of parameters."""
     import torch
     from timm.models import create_model, get_pretrained_cfg, list_pretrained
 
@@ -104,9 +104,7 @@ def _write_presets():
 
 def _regnet_config(regnet):
     config = regnet.RegNetCfg(group_size=GROUP, se_ratio=0.25)
-    blocks = np.repeat(
-        WIDTHS, DEPTHS
-    )  # instead of the design space's formula, whose smallest network is too large here
+    blocks = np.repeat(WIDTHS, DEPTHS)  # the design space's smallest network is too large for a test
     regnet.generate_regnet = lambda *_, **__: (blocks, len(WIDTHS), np.full(len(blocks), GROUP))
     return config
 
@@ -127,7 +125,7 @@ def _randomise(model):
             value.copy_((1.0 if name.endswith(("weight", "gamma")) else 0.0) + 0.3 * noise)
 
 
-def _answers(model, pixels, mask):
+def _outputs(model, pixels, mask):
     import torch
 
     if hasattr(model, "decoder"):
@@ -152,7 +150,7 @@ def _save(name, model):
             official = {re.sub(r"ls([12])\.gamma", r"gamma_\1", key): value for key, value in state.items()}
             save_file(official, FOLDER / "official_deit3.safetensors")
         return
-    model.save_pretrained(FOLDER / name)  # in the names that transformers writes
+    model.save_pretrained(FOLDER / name)  # with the names that transformers writes
     state = load_file(FOLDER / name / "model.safetensors")
     save_file(state, FOLDER / f"{name}.safetensors")
     for file in (FOLDER / name).iterdir():

@@ -1,7 +1,7 @@
-"""Writes the stored results that tests compare with: run `python -m tests.goldens.make_goldens` from the repository.
+"""Writes the results that tests compare with: run `python -m tests.goldens.make_goldens` in the repository.
 
-It needs torch and transformers, and neither Keras nor keras_deit. The weights are not stored: `tests.goldens.weights`
-draws them from their paths, here and in the tests.
+This script needs torch and transformers, and neither Keras nor keras_deit. The weights are not stored:
+`tests.goldens.weights` draws them from their paths, here and in the tests.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ NUM_CLASSES, PATCH_SIZE, EPSILON = 1000, 16, 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A published architecture and how many images of noise it is shown."""
+    """A published architecture, and the number of noise images to compute logits for."""
 
     image_size: int
     hidden_dim: int
@@ -62,7 +62,7 @@ def transformers_logits(name):
         layer_norm_eps=EPSILON,
         num_labels=NUM_CLASSES,
     )
-    with torch.device("meta"):  # no time for initial values that are replaced
+    with torch.device("meta"):  # skips initial values, which are replaced below
         model = transformers.DeiTForImageClassificationWithTeacher(config)
     state = {key: torch.from_numpy(value) for key, value in _state(case).items()}
     model.load_state_dict(state, strict=True, assign=True)
@@ -85,12 +85,12 @@ def main():
 def _hide_broken_torchvision():
     try:
         import torchvision  # noqa: F401
-    except (ImportError, RuntimeError):  # one built for CUDA beside PyTorch for CPUs; transformers can do without
+    except (ImportError, RuntimeError):  # a torchvision for CUDA beside PyTorch for CPUs; transformers works without it
         sys.modules["torchvision"] = None
 
 
 def _state(case):
-    """Our weights under transformers' names in memory (those on disk are older ones)."""
+    """Our weights under transformers' names in memory, which are newer than the names it writes to disk."""
     width, num_patches = case.hidden_dim, (case.image_size // PATCH_SIZE) ** 2
     state = {
         "deit.embeddings.cls_token": draw("prefix_tokens/class_token", (1, 1, width)),

@@ -1,8 +1,8 @@
-"""Writes what timm makes of the published settings: learning rates, decayed parameters, shares of the rate by layer.
+"""Writes timm's results for the published settings: learning rates, decayed parameters, layer-wise scales of the rate.
 
     python -m tests.goldens.make_recipes
 
-needs PyTorch and timm. The settings stand here once more, as the options of the official commands.
+This script needs PyTorch and timm. It repeats the published settings as the options of the official commands.
 """
 
 import json
@@ -10,7 +10,7 @@ import pathlib
 
 FILE = pathlib.Path(__file__).parent / "timm_recipes.json"
 
-# Peak learning rate, minimum, epochs; warm-up is 5 epochs from 1e-6 in each.
+# Peak learning rate, minimum, epochs; every schedule warms up for 5 epochs from 1e-6.
 SCHEDULES = {
     "deit/deit_s": (5e-4 * 1024 / 512, 1e-5, 300),
     "deit_distilled_hard/deit_b": (5e-4 * 1024 / 512, 1e-5, 300),
@@ -26,7 +26,7 @@ VIT = dict(img_size=32, patch_size=8, embed_dim=16, depth=3, num_heads=2, num_cl
 
 
 def main():
-    """Writes the file."""
+    """Writes `timm_recipes.json`."""
     import torch
     from timm.models import deit, vision_transformer
     from timm.optim import param_groups_layer_decay, param_groups_weight_decay

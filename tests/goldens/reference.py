@@ -1,7 +1,7 @@
-"""A small distilled DeiT and its two distillation losses in plain PyTorch, for the gradient of every weight.
+"""A small distilled DeiT and its two distillation losses in plain PyTorch, with the gradient of every weight.
 
-Written without Keras and without keras_deit, so that the test of the Distiller compares two independent programs.
-PyTorch is imported inside the functions: the tests that only read the stored gradients need none.
+The module uses neither Keras nor keras_deit, so that the test of the Distiller compares two independent programs.
+PyTorch is imported inside the functions, because the tests that only read the stored gradients do not need it.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ SAMPLE_WEIGHTS = np.array([1.0, 0.5, 2.0, 0.0, 1.5, 1.0], "float32")
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """One form of the loss: hard or soft distillation with its settings."""
+    """One form of the loss: hard or soft distillation, with its settings."""
 
     distillation: str
     alpha: float
@@ -62,13 +62,13 @@ def weight_shapes():
 
 
 def gradients(form):
-    """The gradient of one form of the loss for every weight, in float64.
+    """Computes the gradient of one form of the loss with respect to every weight, in float64.
 
     Args:
         form: A key of `FORMS`.
 
     Returns:
-        The loss, and a dictionary from a weight's path to its gradient.
+        The loss, and a dictionary from the path of each weight to its gradient.
     """
     import torch
 

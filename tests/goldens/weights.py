@@ -1,7 +1,7 @@
-"""Weights and images drawn from their names, so that a golden need not hold them.
+"""Weights and images drawn from seeds that depend on their names, so that the goldens need not store them.
 
-NumPy promises that the streams of `RandomState` never change, which it does not of `default_rng`. The values are
-uniform with variance 1 before they are scaled, and large enough that every weight counts in the result.
+NumPy guarantees that the streams of `RandomState` never change; it gives no such guarantee for `default_rng`. The values
+are uniform with variance 1 before scaling, large enough that every weight affects the result.
 """
 
 import zlib
@@ -10,13 +10,13 @@ import numpy as np
 
 
 def noise(name, shape):
-    """Draws values with mean 0 and variance 1 that depend on the name alone."""
+    """Draws an array with mean 0 and variance 1 from a seed that depends on `name` alone."""
     generator = np.random.RandomState(zlib.crc32(name.encode()))
     return generator.uniform(-(3**0.5), 3**0.5, shape).astype("float32")
 
 
 def draw(path, shape):
-    """Draws a weight from its path in the model, such as `block_1/attention/qkv/kernel`."""
+    """Draws a weight from its path in the model, such as `"block_1/attention/qkv/kernel"`."""
     values = noise(path, shape)
     kind = path.rsplit("/", 1)[-1]
     if kind in ("gamma", "moving_variance"):
@@ -29,7 +29,7 @@ def draw(path, shape):
 
 
 def fill(layer):
-    """Draws every weight of a built layer or model, and returns it."""
+    """Draws every weight of a built layer or model, and returns the layer or model."""
     for variable in layer.weights:
         variable.assign(draw(variable.path, tuple(variable.shape)))
     return layer

@@ -40,7 +40,7 @@ def test_equals_the_formula(num_heads, return_attention):
     np.testing.assert_allclose(ops.convert_to_numpy(outputs), expected, atol=1e-5)
 
 
-def test_output_is_the_same_with_and_without_the_map():
+def test_outputs_are_equal_with_and_without_the_map():
     layer, tokens = _attention(), noise("tokens", (2, 5, 12))
     outputs, _ = layer(tokens, return_attention=True)
     np.testing.assert_allclose(ops.convert_to_numpy(outputs), ops.convert_to_numpy(layer(tokens)), atol=1e-5)
@@ -49,7 +49,7 @@ def test_output_is_the_same_with_and_without_the_map():
 @pytest.mark.parametrize(
     ("policy", "tolerance"), [("float32", 1e-6), ("mixed_bfloat16", 1e-6), ("mixed_float16", 1e-6)]
 )
-def test_map_is_float32_and_its_rows_sum_to_1(policy, tolerance):
+def test_the_map_is_float32_and_its_rows_sum_to_1(policy, tolerance):
     layer = MultiHeadSelfAttention(num_heads=3, dtype=policy)
     layer.build((None, 5, 12))
     outputs, attention_map = fill(layer)(noise("tokens", (2, 5, 12)), return_attention=True)
@@ -61,13 +61,13 @@ def test_map_is_float32_and_its_rows_sum_to_1(policy, tolerance):
     np.testing.assert_allclose(attention_map.sum(axis=-1), 1, atol=tolerance)
 
 
-def test_symbolic_outputs_have_the_shapes_of_real_ones():
+def test_symbolic_outputs_have_the_shapes_of_computed_outputs():
     outputs, attention_map = MultiHeadSelfAttention(num_heads=3)(keras.Input((5, 12)), return_attention=True)
     assert outputs.shape == (None, 5, 12)
     assert (attention_map.shape, attention_map.dtype) == ((None, 3, 5, 5), "float32")
 
 
-def test_extreme_tokens_give_finite_answers():
+def test_outputs_of_extreme_tokens_are_finite():
     outputs, attention_map = _attention()(1e4 * noise("tokens", (2, 5, 12)), return_attention=True)
     assert np.all(np.isfinite(ops.convert_to_numpy(outputs)))
     np.testing.assert_allclose(ops.convert_to_numpy(attention_map).sum(axis=-1), 1, atol=1e-6)
@@ -83,12 +83,12 @@ def test_initial_values_are_normal_and_biases_zero():
         assert not np.any(ops.convert_to_numpy(dense.bias))
 
 
-def test_heads_must_divide_the_width():
+def test_num_heads_must_divide_hidden_dim():
     with pytest.raises(ValueError, match="Received: num_heads=5, hidden_dim=12"):
         MultiHeadSelfAttention(num_heads=5).build((None, 5, 12))
 
 
 @pytest.mark.parametrize("num_heads", [0, -3])
-def test_heads_must_be_positive(num_heads):
+def test_num_heads_must_be_positive(num_heads):
     with pytest.raises(ValueError, match=f"`num_heads` must be positive. Received: num_heads={num_heads}"):
         MultiHeadSelfAttention(num_heads)

@@ -41,7 +41,7 @@ def test_initial_values_are_normal_and_not_truncated():
     assert not np.any(ops.convert_to_numpy(layer.bias))
 
 
-def test_takes_another_initializer_and_keeps_it_in_its_config():
+def test_the_config_keeps_another_initializer():
     layer = TokenDense(4, kernel_initializer=keras.initializers.Ones())
     again = TokenDense.from_config(layer.get_config())
     again.build((None, 5, 12))

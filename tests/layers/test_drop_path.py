@@ -27,7 +27,7 @@ def test_config_holds_rate_and_seed():
     assert (again.rate, again.seed, again.noise_shape) == (0.25, 7, (None, 1, 1))
 
 
-def test_drops_whole_examples_and_scales_the_others_by_the_probability_of_keeping():
+def test_examples_are_dropped_whole_and_the_others_scaled_by_the_probability_of_keeping_them():
     tokens = 1 + np.abs(noise("tokens", (200, 5, 8)))
     outputs = ops.convert_to_numpy(DropPath(0.25, seed=1)(tokens, training=True))
     dropped = np.all(outputs == 0, axis=(1, 2))
@@ -36,7 +36,7 @@ def test_drops_whole_examples_and_scales_the_others_by_the_probability_of_keepin
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_keeps_the_expectation(rate):
+def test_the_expectation_is_kept(rate):
     num_examples = 4000
     outputs = ops.convert_to_numpy(DropPath(rate, seed=1)(np.ones((num_examples, 1, 2), "float32"), training=True))
     standard_error = np.sqrt(rate / (1 - rate) / num_examples)
@@ -44,13 +44,13 @@ def test_keeps_the_expectation(rate):
     assert np.mean(outputs == 0) == pytest.approx(rate, abs=0.03)
 
 
-def test_draws_anew_at_every_call():
+def test_every_call_draws_new_values():
     layer, tokens = DropPath(0.5, seed=1), np.ones((64, 1, 1), "float32")
     first, second = (ops.convert_to_numpy(layer(tokens, training=True)) for _ in range(2))
     assert np.any(first != second)
 
 
-def test_is_the_identity_at_inference_and_at_rate_0():
+def test_tokens_are_unchanged_at_inference_and_at_rate_0():
     tokens = noise("tokens", (2, 5, 12))
     np.testing.assert_array_equal(ops.convert_to_numpy(DropPath(0.9)(tokens, training=False)), tokens)
     np.testing.assert_array_equal(ops.convert_to_numpy(DropPath(0.9)(tokens)), tokens)
@@ -58,6 +58,6 @@ def test_is_the_identity_at_inference_and_at_rate_0():
 
 
 @pytest.mark.parametrize("rate", [1, 1.0, 1.5, -0.1])
-def test_rate_must_lie_below_1(rate):
+def test_the_rate_must_lie_in_0_to_1(rate):
     with pytest.raises(ValueError, match=rf"`rate` must lie in \[0, 1\). Received: rate={rate}"):
         DropPath(rate)

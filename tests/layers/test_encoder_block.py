@@ -47,7 +47,7 @@ def test_equals_the_formula(layer_scale_init, epsilon):
     np.testing.assert_allclose(ops.convert_to_numpy(attention_map), expected_map, atol=1e-6)
 
 
-def test_symbolic_outputs_have_the_shapes_of_real_ones():
+def test_symbolic_outputs_have_the_shapes_of_computed_outputs():
     tokens, attention_map = EncoderBlock(3, 20)(keras.Input((5, 12)), return_attention=True)
     assert tokens.shape == (None, 5, 12)
     assert (attention_map.shape, attention_map.dtype) == ((None, 3, 5, 5), "float32")
@@ -60,20 +60,20 @@ def test_layer_scale_starts_small_on_both_branches():
         np.testing.assert_allclose(ops.convert_to_numpy(scale.gamma), np.full(12, 1e-4), rtol=1e-6)
 
 
-def test_drop_path_drops_each_branch_of_an_example_on_its_own():
+def test_drop_path_drops_the_branches_of_an_example_independently():
     block, rate = _block(drop_path_rate=0.5), 0.5
     tokens = np.repeat(noise("tokens", (1, 5, 12)), 64, axis=0)
     weights, example = weights_of(block), tokens[:1].astype("float64")
     attention, _ = numpy_reference.attention(
-        numpy_reference.layer_norm(example, numpy_reference.part(weights, "attention_norm"), 1e-6),
-        numpy_reference.part(weights, "attention"),
+        numpy_reference.layer_norm(example, numpy_reference.subweights(weights, "attention_norm"), 1e-6),
+        numpy_reference.subweights(weights, "attention"),
         num_heads=3,
     )
     possible = []
     for keeps_attention in (0, 1):
         middle = example + keeps_attention * attention / (1 - rate)
-        normed = numpy_reference.layer_norm(middle, numpy_reference.part(weights, "mlp_norm"), 1e-6)
-        mlp = numpy_reference.mlp(normed, numpy_reference.part(weights, "mlp"))
+        normed = numpy_reference.layer_norm(middle, numpy_reference.subweights(weights, "mlp_norm"), 1e-6)
+        mlp = numpy_reference.mlp(normed, numpy_reference.subweights(weights, "mlp"))
         possible += [middle[0], (middle + mlp / (1 - rate))[0]]
     outputs = ops.convert_to_numpy(block(tokens, training=True))
     distances = np.abs(outputs[:, None] - np.stack(possible)[None]).max(axis=(2, 3))  # (examples, possible outcomes)
@@ -81,7 +81,7 @@ def test_drop_path_drops_each_branch_of_an_example_on_its_own():
     assert set(distances.argmin(axis=1)) == {0, 1, 2, 3}
 
 
-def test_drops_nothing_at_inference():
+def test_nothing_is_dropped_at_inference():
     tokens = noise("tokens", (2, 5, 12))
     dropping, plain = _block(drop_path_rate=0.9), _block()
     plain.set_weights(dropping.get_weights())
@@ -90,6 +90,6 @@ def test_drops_nothing_at_inference():
     )
 
 
-def test_rate_is_checked():
+def test_the_drop_path_rate_is_checked():
     with pytest.raises(ValueError, match="`rate` must lie in"):
         EncoderBlock(3, 20, drop_path_rate=1.0)

@@ -19,7 +19,7 @@ def test_battery():
     )
 
 
-def test_starts_at_the_value_of_the_official_code():
+def test_the_default_initial_value_is_that_of_the_official_code():
     tokens = noise("tokens", (2, 5, 12))
     np.testing.assert_allclose(ops.convert_to_numpy(LayerScale()(tokens)), 1e-4 * tokens, rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""The mask token takes the place of hidden patches, and of no other."""
+"""The mask token replaces masked patches and no others."""
 
 import keras
 import numpy as np

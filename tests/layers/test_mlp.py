@@ -1,4 +1,4 @@
-"""The MLP and its exact GELU."""
+"""The MLP and its exact GELU against NumPy."""
 
 import numpy as np
 import pytest
@@ -30,15 +30,15 @@ def test_equals_the_formula():
     np.testing.assert_allclose(ops.convert_to_numpy(layer(tokens)), expected, atol=1e-5)
 
 
-def test_gelu_is_the_exact_one():
+def test_the_gelu_is_exact():
     layer = MLP(intermediate_dim=1)
     layer.build((None, 1, 1))
     for weight in layer.weights:
         weight.assign(np.ones(weight.shape) if weight.path.endswith("kernel") else np.zeros(weight.shape))
-    answer = float(layer(np.full((1, 1, 1), 2.0, "float32"))[0, 0, 0])
-    assert answer == pytest.approx(1.9544997, abs=1e-6)  # 2 Φ(2); the approximation by tanh gives 1.9545977
+    output = float(layer(np.full((1, 1, 1), 2.0, "float32"))[0, 0, 0])
+    assert output == pytest.approx(1.9544997, abs=1e-6)  # 2 Φ(2); the tanh approximation gives 1.9545977
 
 
-def test_width_must_be_positive():
+def test_intermediate_dim_must_be_positive():
     with pytest.raises(ValueError, match=r"`intermediate_dim` must be positive\. Received: intermediate_dim=0"):
         MLP(intermediate_dim=0)

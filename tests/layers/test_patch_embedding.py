@@ -32,14 +32,14 @@ def test_equals_a_strided_convolution(shape):
     np.testing.assert_allclose(ops.convert_to_numpy(layer(images)), expected, atol=1e-5)
 
 
-def test_patches_are_in_reading_order():
+def test_patches_are_ordered_row_by_row():
     layer = PatchEmbedding(hidden_dim=1, patch_size=2)
     layer.build((1, 4, 6, 1))
     layer.kernel.assign(np.full((2, 2, 1, 1), 0.25))
     layer.bias.assign([0.0])
     images = (
         np.arange(6.0).reshape(2, 3).repeat(2, axis=0).repeat(2, axis=1)[None, :, :, None]
-    )  # each patch has its number
+    )  # every pixel of a patch holds the patch's index
     assert ops.convert_to_numpy(layer(images)).ravel().tolist() == [0, 1, 2, 3, 4, 5]
 
 
@@ -56,7 +56,7 @@ def test_initial_values_are_those_of_a_pytorch_convolution():
 
 
 @pytest.mark.parametrize(("size", "nearest"), [((30, 32), "(24, 32)"), ((32, 37), "(32, 32)")])
-def test_patch_must_divide_both_sides(size, nearest):
+def test_patch_size_must_divide_both_sides(size, nearest):
     layer = PatchEmbedding(hidden_dim=8, patch_size=8)
     with pytest.raises(ValueError, match="must divide both sides") as error:
         layer(keras.Input((*size, 3)))
@@ -80,13 +80,13 @@ def test_image_size_must_be_known(shape):
     ("shape", "hint"),
     [
         ((8, 12, 3), "A single image needs a batch axis"),
-        ((1, 3, 8, 12), "They look channels-first"),
-        ((1, 8, 12, 1), "Bring them to 3 channels"),
+        ((1, 3, 8, 12), "The images look channels-first"),
+        ((1, 8, 12, 1), "Convert the images to 3 channels"),
         ((1, 16, 16, 3), "Resize the images"),
         ((1, 12, 8, 3), "Resize the images"),
     ],
 )
-def test_images_of_another_shape_are_refused_with_what_to_do(shape, hint):
+def test_images_of_another_shape_are_refused_with_a_hint(shape, hint):
     layer = PatchEmbedding(hidden_dim=8, patch_size=4)
     layer.build((None, 8, 12, 3))
     with pytest.raises(ValueError, match=hint) as error:

@@ -1,4 +1,4 @@
-"""Prefix tokens and positions."""
+"""Prefix tokens and position embeddings."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_numbers_of_tokens_and_positions(distilled, prefix_positions, num_vector
     assert layer.compute_output_shape((None, 5, 12)) == (None, 5 + layer.num_prefix_tokens, 12)
 
 
-def test_order_is_class_distillation_patches_and_all_have_positions():
+def test_tokens_are_ordered_class_distillation_patches_and_all_have_positions():
     layer = PrefixTokens()
     layer.build((None, 5, 12))
     fill(layer)

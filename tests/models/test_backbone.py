@@ -33,7 +33,7 @@ def test_battery_of_deit():
         num_parameters=PATCHES + (2 + 18) * 48 + 2 * BLOCK + 2 * 48,
         other_sizes=[(16, 32)],
         policies=("mixed_bfloat16",),
-        answers_float32=False,
+        outputs_float32=False,
     )
 
 
@@ -45,7 +45,7 @@ def test_battery_of_deit3():
         policies=("mixed_float16",),
         num_parameters=PATCHES + (1 + 16) * 48 + 2 * (BLOCK + 2 * 48) + 2 * 48,
         other_sizes=[(16, 32)],
-        answers_float32=False,
+        outputs_float32=False,
     )
 
 
@@ -81,7 +81,7 @@ def test_tokens_come_in_the_order_class_distillation_patches():
     outputs = backbone(noise("images", (2, 32, 32, 3)))
     for index, name in enumerate(("class_token", "distillation_token")):
         token = weights[f"prefix_tokens/{name}"][0, 0] + weights["prefix_tokens/positions"][0, index]
-        expected = numpy_reference.layer_norm(token, numpy_reference.part(weights, "norm"), 1e-6)
+        expected = numpy_reference.layer_norm(token, numpy_reference.subweights(weights, "norm"), 1e-6)
         np.testing.assert_allclose(ops.convert_to_numpy(outputs[name])[0], expected, atol=1e-5)
         np.testing.assert_allclose(ops.convert_to_numpy(outputs["tokens"])[0, index], expected, atol=1e-5)
 

@@ -26,8 +26,8 @@ def _expected(model, images):
     tokens = {"class": tokens[:, 0], "distillation": tokens[:, 1]}
     if model.fusion in LATE:
         joined = np.concatenate(list(tokens.values()), axis=-1) if model.fusion == "concat" else sum(tokens.values())
-        return numpy_reference.dense(joined, numpy_reference.part(weights, "fusion_head"))
-    logits = [numpy_reference.dense(tokens[key], numpy_reference.part(weights, f"{key}_head")) for key in tokens]
+        return numpy_reference.dense(joined, numpy_reference.subweights(weights, "fusion_head"))
+    logits = [numpy_reference.dense(tokens[key], numpy_reference.subweights(weights, f"{key}_head")) for key in tokens]
     return {
         "mean_logits": sum(logits) / 2,
         "mean_probabilities": np.log(sum(numpy_reference.softmax(one) for one in logits) / 2),
@@ -63,7 +63,7 @@ def test_class_logits_are_the_mean_of_one_token(fusion):
     classifier, images = fill(small(fusion, distilled=False)), noise("images", (2, 32, 32, 3))
     weights = weights_of(classifier)
     tokens, _ = numpy_reference.backbone(images.astype("float64"), weights, 2, 3)
-    expected = numpy_reference.dense(tokens[:, 0], numpy_reference.part(weights, "class_head"))
+    expected = numpy_reference.dense(tokens[:, 0], numpy_reference.subweights(weights, "class_head"))
     if fusion == "mean_probabilities":
         expected = numpy_reference.log_softmax(expected)
     np.testing.assert_allclose(ops.convert_to_numpy(classifier(images)), expected, atol=2e-5)

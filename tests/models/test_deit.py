@@ -49,7 +49,7 @@ def test_each_head_reads_its_own_token():
     tokens, _ = numpy_reference.backbone(images.astype("float64"), weights, 2, 3)
     outputs = deit(images)
     for index, head in enumerate(("class", "distillation")):
-        expected = numpy_reference.dense(tokens[:, index], numpy_reference.part(weights, f"{head}_head"))
+        expected = numpy_reference.dense(tokens[:, index], numpy_reference.subweights(weights, f"{head}_head"))
         np.testing.assert_allclose(ops.convert_to_numpy(outputs[head]), expected, atol=2e-5)
 
 

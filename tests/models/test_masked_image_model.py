@@ -30,7 +30,7 @@ def test_battery(layout):
         output_shapes=(32, 32, 3),
         num_parameters=backbone.count_params() + 16 + 16 * 192 + 192,
         other_sizes=[(16, 32)],
-        with_others=with_masks,
+        to_inputs=with_masks,
         policies=("float32", "mixed_bfloat16") if layout else ("float32",),
     )
 

@@ -86,11 +86,11 @@ def test_a_cut_connection_to_an_address_leaves_nothing_and_the_next_attempt_begi
 
 @both_ways
 def test_another_file_than_the_published_one_is_refused_and_not_kept(fetched, server, home):
-    server.spoilt = True
+    server.corrupt = True
     with pytest.raises(DownloadError, match="is not what was published: its SHA-256 is"):
         fetched(server)
     assert not large_files(home)
-    server.spoilt = False
+    server.corrupt = False
     assert fetched(server).read_bytes() == CONTENT
 
 
@@ -187,7 +187,7 @@ def test_where_there_is_no_room_the_error_says_so_and_no_half_file_is_left(way, 
 def test_a_download_that_was_killed_is_never_taken_for_a_whole_one(way, fetched, server, home):
     server.stalls = True
     process = fetching(way, server, home)
-    assert server.halted.wait(120)
+    assert server.stalled.wait(120)
     process.kill()
     process.communicate()
     server.stalls = False
