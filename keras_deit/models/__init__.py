@@ -1,4 +1,4 @@
-"""The models: a backbone; its two heads, apart and fused; its decoder of pixels; and the paper's convolutional teacher."""
+"""The models: backbone, DeiT with its heads, fused classifier, masked image model, and the convolutional teacher."""
 
 from keras_deit.models.backbone import DeiTBackbone
 from keras_deit.models.classifier import DeiTClassifier

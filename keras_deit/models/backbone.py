@@ -1,4 +1,4 @@
-"""The transformer without its heads."""
+"""The transformer without heads."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens
 from keras_deit.models.image_model import ImageModel
-from keras_deit.weights import MASKED_IMAGE_PARTS
+from keras_deit.weights.names import MASKED_IMAGE_PREFIXES
 
 DROP_PATH_SCHEDULES = ("linear", "constant")
 
@@ -16,34 +16,35 @@ class DeiTBackbone(ImageModel):
     """Images to tokens: patch embedding, prefix tokens, encoder blocks and the final layer norm.
 
     Args:
-        image_size: Integer or `(height, width)` in pixels, divisible by the patch.
+        image_size: Side of the images in pixels, or `(height, width)`. Both sides must be divisible by `patch_size`.
         patch_size: Side of a patch in pixels.
         hidden_dim: Length of a token.
         num_layers: Number of encoder blocks.
         num_heads: Number of attention heads; must divide `hidden_dim`.
         intermediate_dim: Width inside the MLPs; None means four times `hidden_dim`.
         distilled: Whether there is a distillation token beside the class token.
-        prefix_positions: Whether class and distillation token have positions too (DeiT: yes, DeiT III: no).
-        layer_scale_init: Initial value of LayerScale (DeiT III: 1e-4), or None for none (DeiT).
-        drop_path_rate: Probability of dropping a residual branch while training, at the last block.
-        drop_path_schedule: `"linear"`: the probability rises from 0 at the first block (DeiT); `"constant"`: every block
-            has the same (DeiT III).
-        layer_norm_epsilon: Float added to the variances.
-        frozen_blocks: How many of the first blocks are not trained, patch embedding and tokens with them; None: all are
-            trained. `freeze` sets it later.
+        prefix_positions: Whether the class and distillation tokens have position embeddings (DeiT: yes, DeiT III: no).
+        layer_scale_init: Initial value of LayerScale (DeiT III: 1e-4); None means no LayerScale (DeiT).
+        drop_path_rate: Probability of dropping a residual branch in training, a float in [0, 1), for the last block.
+        drop_path_schedule: Probabilities of the other blocks. `"linear"`: rising from 0 at the first block (DeiT);
+            `"constant"`: the same for every block (DeiT III).
+        layer_norm_epsilon: Float added to the variance in the layer norms.
+        frozen_blocks: Number of the first blocks that are not trained, together with the patch embedding and the tokens;
+            0 freezes these alone, None means that everything is trained. `freeze` changes it later.
         dtype: Dtype policy, for example `"mixed_bfloat16"`; None means the global one.
-        name, trainable: As for every Keras model.
+        name, trainable: As for every `keras.Model`.
 
     Input shape:
-        `(batch, height, width, 3)`: channels-last RGB, normalised by a mean and a standard deviation of pixels in 0..1.
+        `(batch, height, width, 3)`: channels-last RGB images, normalised by mean and standard deviation of pixels in 0..1.
 
     Output shape:
-        A dictionary, after the final layer norm, with P prefix tokens and N patches: `tokens` (batch, P + N,
-        hidden_dim), `class_token` (batch, hidden_dim), `distillation_token` (batch, hidden_dim; two tokens only) and
-        `patch_tokens` (batch, N, hidden_dim).
+        A dictionary of the tokens after the final layer norm, for P prefix tokens and N patches: `tokens`
+        `(batch, P + N, hidden_dim)`, `class_token` `(batch, hidden_dim)`, `distillation_token` `(batch, hidden_dim)`
+        (only with `distilled=True`) and `patch_tokens` `(batch, N, hidden_dim)`.
 
     Raises:
-        ValueError: If the patch does not divide the image, the heads do not divide the width, or a value is out of range.
+        ValueError: If `patch_size` does not divide the image, `num_heads` does not divide `hidden_dim`, or a value is out
+            of range.
 
     Example:
 
@@ -57,7 +58,7 @@ class DeiTBackbone(ImageModel):
     """
 
     has_classes = False
-    ignored_checkpoint_prefixes = ("head", *MASKED_IMAGE_PARTS)
+    ignored_checkpoint_prefixes = ("head", *MASKED_IMAGE_PREFIXES)
 
     def __init__(
         self,
@@ -123,21 +124,23 @@ class DeiTBackbone(ImageModel):
 
     @property
     def num_prefix_tokens(self):
-        """2 with a distillation token, 1 without."""
+        """Number of prefix tokens: 2 with a distillation token, 1 without."""
         return 2 if self.distilled else 1
 
     @property
     def blocks(self):
-        """The encoder blocks, first to last."""
+        """List of the encoder blocks, from the first to the last."""
         return [self.get_layer(f"block_{index}") for index in range(1, self.num_layers + 1)]
 
     def freeze(self, up_to):
-        """Keeps the first blocks, the patch embedding and the tokens from being trained; what comes after them is trained.
+        """Freezes the patch embedding, the tokens and the first blocks. The later blocks are trained.
 
-        It is saved with the model. Like every change of `trainable` it takes effect at the next `compile`.
+        Frozen layers stay frozen when the model is saved and loaded. Like every change of `trainable`, the call takes
+        effect at the next `compile`.
 
         Args:
-            up_to: Number of the last frozen block, from 1; 0 freezes patch embedding and tokens alone, None nothing.
+            up_to: Number of the last frozen block, counted from 1; 0 freezes only the patch embedding and the tokens, None
+                unfreezes everything.
 
         Raises:
             ValueError: If there is no such block.
@@ -158,15 +161,16 @@ class DeiTBackbone(ImageModel):
             block.trainable = up_to is None or number > up_to
 
     def features(self, images, blocks=(3, 6, 9, 12), norm=False):
-        """Computes maps of features after some of the blocks, for detection, segmentation and the like.
+        """Computes feature maps after some of the blocks, for example for detection or segmentation.
 
         Args:
-            images: `(batch, height, width, 3)`, normalised; or a `keras.Input` of that shape, to build a model on.
-            blocks: Numbers of the blocks, from 1.
-            norm: Whether the final layer norm is applied to each.
+            images: Normalised images `(batch, height, width, 3)`; or a `keras.Input` of that shape, to build a model on.
+            blocks: Numbers of the blocks, counted from 1.
+            norm: Whether the final layer norm is applied to each map.
 
         Returns:
-            A list of the patch tokens after each of the blocks, in their order, `(batch, rows, columns, hidden_dim)`.
+            List of feature maps `(batch, rows, columns, hidden_dim)`, the patch tokens after each block in the order of
+            `blocks`.
 
         Raises:
             ValueError: If there is no such block.
@@ -191,19 +195,26 @@ class DeiTBackbone(ImageModel):
         return [self.as_map(self.get_layer("norm")(after[number]) if norm else after[number]) for number in blocks]
 
     def as_map(self, tokens):
-        """Arranges tokens `(batch, P + N, hidden_dim)` as an image has them: `(batch, rows, columns, hidden_dim)`."""
+        """Arranges the patch tokens in rows and columns.
+
+        Args:
+            tokens: Tensor of shape `(batch, P + N, hidden_dim)`; the P prefix tokens are left out.
+
+        Returns:
+            Tensor of shape `(batch, rows, columns, hidden_dim)`.
+        """
         grid = [side // self.patch_size for side in self.image_size]
         return keras.ops.reshape(tokens[:, self.num_prefix_tokens :], (-1, *grid, self.hidden_dim))
 
     def call_with_attention(self, images, training=False):
-        """Runs the model and keeps the attention map of every block.
+        """Calls the model and returns the attention map of every block as well.
 
         Args:
-            images: As for a plain call.
+            images: Normalised images `(batch, height, width, 3)`.
             training: Whether residual branches may be dropped.
 
         Returns:
-            The outputs of a plain call and a list, over the blocks, of float32 maps `(batch, heads, P + N, P + N)`.
+            The outputs of the model, and a list with one float32 map `(batch, heads, P + N, P + N)` per block.
         """
         tokens = self.get_layer("prefix_tokens")(self.get_layer("patch_embedding")(images))
         maps = []
@@ -216,10 +227,10 @@ class DeiTBackbone(ImageModel):
         """Computes the attention map of every block at inference.
 
         Args:
-            images: `(batch, height, width, 3)`, normalised.
+            images: Normalised images `(batch, height, width, 3)`.
 
         Returns:
-            A list over the blocks of float32 maps `(batch, heads, P + N, P + N)`; each row sums to 1.
+            List with one float32 map `(batch, heads, P + N, P + N)` per block; each row sums to 1.
         """
         return self.call_with_attention(images)[1]
 

@@ -1,4 +1,4 @@
-"""The model that gives one answer an image."""
+"""The classifier with one output per image: the heads of a DeiT, fused."""
 
 import types
 
@@ -14,10 +14,16 @@ LATE_FUSIONS = ("concat", "sum")
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class Fuse(keras.layers.Layer):
-    """`keras_deit.fusion.fuse` as a layer: a list of one or two logits `(batch, classes)` to one.
+    """`keras_deit.fusion.fuse` as a layer.
 
     Args:
-        fusion: See `keras_deit.fusion.fuse`.
+        fusion: One of `keras_deit.fusion.EARLY_FUSIONS`, see `keras_deit.fusion.fuse`.
+
+    Input shape:
+        List of one or two tensors `(batch, classes)`: class logits and, for two tokens, distillation logits.
+
+    Output shape:
+        `(batch, classes)`.
     """
 
     def __init__(self, fusion, **kwargs):
@@ -25,9 +31,11 @@ class Fuse(keras.layers.Layer):
         self.fusion = fusion
 
     def call(self, logits):
+        """Fuses the logits."""
         return fuse(*logits, fusion=self.fusion)
 
     def compute_output_shape(self, input_shape):
+        """Returns `(batch, classes)`."""
         return input_shape[0]
 
     def get_config(self):
@@ -36,24 +44,25 @@ class Fuse(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class DeiTClassifier(BackboneMixin, ImageModel):
-    """Images to logits, the two heads fused: the model for inference and for plain fine-tuning.
+    """Images to logits, with the two heads fused: the model for inference and for plain fine-tuning.
 
     Args:
-        deit: A `keras_deit.DeiT`. Its variables are shared until the classifier is saved.
-        fusion: `"mean_logits"` (the official code), `"mean_probabilities"` (the paper's wording, returned as
-            log-probabilities), `"class"`, `"distillation"`; or, for fine-tuning, `"concat"` or `"sum"` of the two
-            embeddings before one head of their own, which starts fresh. With one token the class logits are the mean.
-        dtype: Dtype policy of the classifier itself; None means that of `deit`.
-        name, trainable: As for every Keras model.
+        deit: A `keras_deit.DeiT`. The classifier shares its variables until it is saved and loaded.
+        fusion: How the two heads are fused. `"mean_logits"` (the official code), `"mean_probabilities"` (the paper's
+            description; returns log-probabilities), `"class"` and `"distillation"` use the heads of `deit`, see
+            `keras_deit.fusion.fuse`. `"concat"` and `"sum"` are for fine-tuning: they join the class and distillation
+            tokens before a new head with fresh weights.
+        dtype: Dtype policy of the fusion and its head; None means the policy of `deit`.
+        name, trainable: As for every `keras.Model`.
 
     Input shape:
-        `(batch, height, width, 3)`: channels-last RGB, normalised by a mean and a standard deviation of pixels in 0..1.
+        `(batch, height, width, 3)`: channels-last RGB images, normalised by mean and standard deviation of pixels in 0..1.
 
     Output shape:
         `(batch, num_classes)`, float32 logits.
 
     Raises:
-        ValueError: If the fusion is unknown or needs a second token that `deit` does not have.
+        ValueError: If `deit` is no `DeiT`, or `fusion` is unknown or needs a distillation token that `deit` lacks.
 
     Example:
 
@@ -73,7 +82,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
             raise ValueError(f"`fusion` must be one of {(*EARLY_FUSIONS, *LATE_FUSIONS)}. Received: fusion={fusion!r}")
         if not deit.distilled and fusion in ("distillation", *LATE_FUSIONS):
             raise ValueError(
-                f"fusion={fusion!r} needs two tokens, and this model has one. Build it with `distilled=True`, or "
+                f"fusion={fusion!r} needs two tokens, but this model has one. Build the model with `distilled=True`, or "
                 "choose 'mean_logits', 'mean_probabilities' or 'class'."
             )
         policy = deit.dtype_policy if dtype is None else keras.dtype_policies.get(dtype)
@@ -89,7 +98,9 @@ class DeiTClassifier(BackboneMixin, ImageModel):
             logits = Fuse(fusion, dtype=heads[0].dtype, name="fuse")(heads)
         super().__init__(images, logits, dtype=policy, name=name, trainable=trainable)
         self.fusion = fusion
-        self._parts = types.SimpleNamespace(deit=deit)  # untracked: a late fusion leaves the heads of `deit` out
+        self._untracked = types.SimpleNamespace(
+            deit=deit
+        )  # Keras must not track the heads that a late fusion does not use
 
     @classmethod
     def from_variant(cls, variant, fusion="mean_logits", name="deit_classifier", **overrides):
@@ -97,14 +108,15 @@ class DeiTClassifier(BackboneMixin, ImageModel):
 
         Args:
             variant: Name of a variant, see `keras_deit.list_variants()`.
-            fusion, name: See the class.
-            **overrides: Any constructor arguments of `keras_deit.DeiT` that should differ.
+            fusion, name: As for the constructor.
+            **overrides: Constructor arguments of `keras_deit.DeiT` that replace the variant's, for example
+                `num_classes=10`.
 
         Returns:
-            The classifier.
+            The `DeiTClassifier`.
 
         Raises:
-            ValueError: If there is no such variant; the message names the nearest ones.
+            ValueError: If there is no such variant; the message names similar ones.
 
         Example:
 
@@ -116,25 +128,45 @@ class DeiTClassifier(BackboneMixin, ImageModel):
 
     @classmethod
     def from_checkpoint(
-        cls, checkpoint, variant=None, *sizes, fusion="mean_logits", name="deit_classifier", **overrides
+        cls,
+        checkpoint,
+        variant=None,
+        num_classes=None,
+        image_size=None,
+        fusion="mean_logits",
+        name="deit_classifier",
+        **overrides,
     ):
-        """Builds a `DeiT` for an open checkpoint, loads it and fuses its heads, see `DeiT.from_checkpoint`."""
-        deit, notes = DeiT.from_checkpoint(checkpoint, variant, *sizes, **overrides)
+        """Builds a `DeiT` for an open checkpoint, loads its weights and fuses its heads.
+
+        Args:
+            checkpoint, variant, num_classes, image_size: As for `DeiT.from_checkpoint`.
+            fusion, name: As for the constructor. If the checkpoint has no distillation head, an early fusion becomes
+                `"class"`.
+            **overrides: As for `DeiT.from_checkpoint`.
+
+        Returns:
+            The `DeiTClassifier`, and a tuple of sentences that name its differences from the checkpoint.
+
+        Raises:
+            ValueError: If the weights do not fit.
+        """
+        deit, notes = DeiT.from_checkpoint(checkpoint, variant, num_classes, image_size, **overrides)
         if checkpoint.lacks_distillation_head and fusion in EARLY_FUSIONS:
             fusion = "class"
-            notes = (*notes, "The class head alone answers.")
+            notes = (*notes, "Only the class head is used.")
         elif fusion in LATE_FUSIONS:
-            notes = (*notes, f"The head of fusion={fusion!r} is fresh, to be fine-tuned.")
+            notes = (*notes, f"The head of fusion={fusion!r} is fresh and needs fine-tuning.")
         return cls(deit, fusion=fusion, name=name), notes
 
     @property
     def deit(self):
-        """The `DeiT` whose heads, or whose embeddings, are fused."""
-        return self._parts.deit
+        """The `DeiT` whose heads or tokens are fused."""
+        return self._untracked.deit
 
     @property
     def backbone(self):
-        """The `DeiTBackbone`."""
+        """The `DeiTBackbone` of the model."""
         return self.deit.backbone
 
     @property
@@ -144,18 +176,18 @@ class DeiTClassifier(BackboneMixin, ImageModel):
 
     @property
     def class_names(self):
-        """Names of the classes, or None."""
+        """Names of the classes, a tuple of strings; None if unknown."""
         return self.deit.class_names
 
     def call_with_attention(self, images, training=False):
-        """Runs the model and keeps the attention map of every block.
+        """Calls the model and returns the attention map of every block as well.
 
         Args:
-            images: As for a plain call.
+            images: Normalised images `(batch, height, width, 3)`.
             training: Whether residual branches may be dropped.
 
         Returns:
-            The logits and a list, over the blocks, of float32 maps `(batch, heads, P + N, P + N)`.
+            The logits, and a list with one float32 map `(batch, heads, P + N, P + N)` per block.
         """
         if self.fusion in LATE_FUSIONS:
             features, maps = self.backbone.call_with_attention(images, training=training)

@@ -1,4 +1,4 @@
-"""The model with one head a token."""
+"""The model with one head per prefix token."""
 
 import keras
 
@@ -10,26 +10,27 @@ from keras_deit.models.image_model import BackboneMixin, ImageModel, classificat
 class DeiT(BackboneMixin, ImageModel):
     """Images to the logits of the class head and of the distillation head.
 
-    Train it with `keras_deit.Distiller`. Without one, `loss` and `y` are dictionaries with the keys of the outputs; for
-    one answer an image take `keras_deit.DeiTClassifier`.
+    `keras_deit.Distiller` trains the model. To train it without a Distiller, pass `loss` and `y` as dictionaries with the
+    keys of the outputs, or use `keras_deit.DeiTClassifier`, which has a single output.
 
     Args:
         num_classes: Number of classes.
-        dtype: Dtype policy, for example `"mixed_bfloat16"`; the heads answer in float32 all the same.
-        name, trainable: As for every Keras model.
-        class_names: Names of the classes, which are kept with the model; None for none.
+        dtype: Dtype policy, for example `"mixed_bfloat16"`; None means the global one. The logits are float32 under every
+            policy.
+        name, trainable: As for every `keras.Model`.
+        class_names: Names of the classes, which are saved with the model; None if unknown.
         **backbone_arguments: Constructor arguments of `keras_deit.DeiTBackbone`: `image_size`, `patch_size`,
             `hidden_dim`, `num_layers`, `num_heads`, `intermediate_dim`, `distilled`, `drop_path_rate`, ...
 
     Input shape:
-        `(batch, height, width, 3)`: channels-last RGB, normalised by a mean and a standard deviation of pixels in 0..1.
+        `(batch, height, width, 3)`: channels-last RGB images, normalised by mean and standard deviation of pixels in 0..1.
 
     Output shape:
-        `{"class": (batch, num_classes), "distillation": (batch, num_classes)}`, float32 logits; `{"class"}` alone when
-        `distilled=False`.
+        A dictionary of float32 logits: `class` `(batch, num_classes)` and, with `distilled=True`, `distillation`
+        `(batch, num_classes)`.
 
     Raises:
-        ValueError: If there are more or fewer names than classes.
+        ValueError: If the number of class names differs from `num_classes`, or a value is out of range.
 
     Example:
 
@@ -46,7 +47,9 @@ class DeiT(BackboneMixin, ImageModel):
         self, num_classes=1000, dtype=None, name="deit", trainable=True, class_names=None, **backbone_arguments
     ):
         if class_names is not None and len(class_names) != num_classes:
-            raise ValueError(f"Every class has one name. Received: num_classes={num_classes}, {len(class_names)} names")
+            raise ValueError(
+                f"`class_names` must have one name per class. Received: {len(class_names)} names, num_classes={num_classes}"
+            )
         policy = keras.dtype_policies.get(dtype)
         backbone = DeiTBackbone(dtype=policy, **backbone_arguments)
         images = keras.Input(backbone.input_shape[1:], name="images", dtype=policy.variable_dtype)
@@ -61,23 +64,23 @@ class DeiT(BackboneMixin, ImageModel):
 
     @property
     def backbone(self):
-        """The `DeiTBackbone`."""
+        """The `DeiTBackbone` of the model."""
         return self.get_layer("backbone")
 
     @property
     def distilled(self):
-        """Whether there is a distillation token and its head."""
+        """Whether the model has a distillation token and a distillation head."""
         return self.backbone.distilled
 
     def call_with_attention(self, images, training=False):
-        """Runs the model and keeps the attention map of every block.
+        """Calls the model and returns the attention map of every block as well.
 
         Args:
-            images: As for a plain call.
+            images: Normalised images `(batch, height, width, 3)`.
             training: Whether residual branches may be dropped.
 
         Returns:
-            The outputs of a plain call and a list, over the blocks, of float32 maps `(batch, heads, P + N, P + N)`.
+            The dictionary of logits, and a list with one float32 map `(batch, heads, P + N, P + N)` per block.
         """
         features, maps = self.backbone.call_with_attention(images, training=training)
         outputs = {"class": self.get_layer("class_head")(features["class_token"])}

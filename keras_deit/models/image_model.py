@@ -1,41 +1,44 @@
-"""What the models share."""
+"""The base class of the models: building from variants, presets and checkpoints."""
 
 import warnings
 
 import keras
 
-from keras_deit import weights
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.models.presets import open_preset
-from keras_deit.models.variants import get_variant, variants_like
+from keras_deit.models.variants import get_variant, matching_variants
+from keras_deit.weights.checkpoint import HEADS
+from keras_deit.weights.load import load
+from keras_deit.weights.names import MASKED_IMAGE_PREFIXES
 
-_TELLING = {  # which of a variant's arguments tell it from the others
+_IDENTIFYING_ARGUMENTS = {  # by which the variant of a checkpoint is recognised
     "deit": ("hidden_dim", "num_layers", "patch_size", "prefix_positions"),
     "regnety": ("widths", "depths", "group_width"),
 }
 
 
 class ImageModel(keras.Model):
-    """A functional model on images that can be rebuilt from its constructor's arguments.
+    """A functional Keras model on images that can be rebuilt from its constructor arguments.
 
     Args:
-        images: The symbolic input.
-        outputs: The symbolic outputs.
-        dtype: Dtype policy of the model, or None for the global one.
+        images: Symbolic input.
+        outputs: Symbolic outputs.
+        dtype: Dtype policy of the model; None means the global one.
         name: Name of the model.
         trainable: Whether the variables are trained.
 
     Attributes:
-        family: Which variants and presets a class can be built from.
-        has_classes: Whether it has heads for classes.
-        ignored_checkpoint_prefixes: Beginnings of the names, in timm's dialect, of what of a checkpoint it has no use for.
-        fresh_beside_checkpoints: Beginnings of the names of its variables that a checkpoint need not have.
+        family: `"deit"` or `"regnety"`: the family of variants and presets that the class can be built from.
+        has_classes: Whether the class has classification heads.
+        ignored_checkpoint_prefixes: Prefixes of timm's names: tensors that the class does not load.
+        fresh_variable_prefixes: Prefixes of variable paths: variables that keep their initial values if a checkpoint lacks
+            them.
     """
 
     family = "deit"
     has_classes = True
-    ignored_checkpoint_prefixes = weights.MASKED_IMAGE_PARTS
-    fresh_beside_checkpoints = ()
+    ignored_checkpoint_prefixes = MASKED_IMAGE_PREFIXES
+    fresh_variable_prefixes = ()
 
     def __init__(self, images, outputs, *, dtype, name, trainable=True):
         super().__init__(inputs=images, outputs=outputs, name=name, trainable=trainable)
@@ -47,13 +50,13 @@ class ImageModel(keras.Model):
 
         Args:
             variant: Name of a variant, see `keras_deit.list_variants()`.
-            **overrides: Any constructor arguments that should differ, for example `image_size=384`.
+            **overrides: Constructor arguments that replace the variant's, for example `image_size=384`.
 
         Returns:
             The model.
 
         Raises:
-            ValueError: If there is no such variant; the message names the nearest ones.
+            ValueError: If there is no such variant; the message names similar ones.
 
         Example:
 
@@ -65,21 +68,21 @@ class ImageModel(keras.Model):
 
     @classmethod
     def from_preset(cls, preset, num_classes=None, image_size=None, variant=None, **overrides):
-        """Builds a model with trained weights, downloading them where they are not at hand yet.
+        """Builds a model with trained weights. Weights that are not in the cache yet are downloaded.
 
         Args:
-            preset: Name of a preset, see `keras_deit.list_presets()`; `"hf://owner/repository"`, also with `"@revision"`;
-                or the path of a `.safetensors` or `.pth` file or of a directory, with weights in the names of timm, of the
-                official code or of transformers.
-            num_classes: Number of classes; None means the checkpoint's. Heads for another number are fresh.
-            image_size: Side in pixels or `(height, width)`; None means the checkpoint's. For another size the positions are
-                resized.
-            variant: Name of the variant that a file is of, where it shall not be told by the shapes of the tensors.
-            **overrides: Any constructor arguments that should differ, for example `drop_path_rate=0.1`, `distilled=True`, or
-                `fusion="class"` of a `DeiTClassifier`.
+            preset: Name of a preset, see `keras_deit.list_presets()`; `"hf://owner/repository"`, optionally with
+                `"@revision"`; or the path of a `.safetensors` or `.pth` file or of a directory, with weights in the names of
+                timm, the official code or transformers.
+            num_classes: Number of classes; None means the checkpoint's. For another number the heads have fresh weights.
+            image_size: Side of the images in pixels, or `(height, width)`; None means the checkpoint's. For another size the
+                position embeddings are resized.
+            variant: Name of the variant of a file; None means that it is inferred from the tensors' shapes.
+            **overrides: Constructor arguments that replace the checkpoint's, for example `drop_path_rate=0.1`,
+                `distilled=True`, or `fusion="class"` for a `DeiTClassifier`.
 
         Returns:
-            The model. A warning says what of it is not the checkpoint's.
+            The model. A warning names its differences from the checkpoint.
 
         Raises:
             ImportError: If a package is missing; the message names the extra.
@@ -92,8 +95,7 @@ class ImageModel(keras.Model):
         model = kd.DeiTClassifier.from_preset("deit_small_distilled_patch16_224", num_classes=10)
         ```
         """
-        if num_classes is not None and not cls.has_classes:
-            raise ValueError(f"{cls.__name__} has no classes. Received: num_classes={num_classes}")
+        cls.check_num_classes(num_classes)
         checkpoint, variant = open_preset(preset, cls.family, variant)
         model, notes = cls.from_checkpoint(checkpoint, variant, num_classes, image_size, **overrides)
         if notes:
@@ -102,39 +104,56 @@ class ImageModel(keras.Model):
 
     @classmethod
     def from_checkpoint(cls, checkpoint, variant=None, num_classes=None, image_size=None, **overrides):
-        """Builds a model for an open checkpoint and loads it.
+        """Builds a model for an open checkpoint and loads the weights.
 
         Args:
-            checkpoint: `keras_deit.weights.Checkpoint`.
-            variant: Name of its variant; None means to tell it by the shapes.
-            num_classes, image_size: None means the checkpoint's.
-            **overrides: Constructor's arguments that should differ.
+            checkpoint: A `keras_deit.weights.checkpoint.Checkpoint`.
+            variant: Name of its variant; None means that it is inferred from the tensors' shapes.
+            num_classes, image_size, **overrides: As for `from_preset`.
 
         Returns:
-            The model and a list of sentences about what of it is not the checkpoint's.
+            The model, and a tuple of sentences that name its differences from the checkpoint.
 
         Raises:
             ValueError: If the weights do not fit.
         """
+        cls.check_num_classes(num_classes)
         overrides = {name: value for name, value in overrides.items() if value is not None}
         if checkpoint.family != cls.family:
-            raise ValueError(f"{checkpoint.label} is of the family {checkpoint.family!r}, and {cls.__name__} is not.")
+            raise ValueError(
+                f"{cls.__name__} is of the family {cls.family!r}, but {checkpoint.label} is of the family "
+                f"{checkpoint.family!r}."
+            )
         if image_size is not None and cls.family == "deit":  # a convnet takes images of any size
             overrides["image_size"] = height_and_width(image_size)
-        shown = checkpoint.architecture(overrides.get("image_size"))
-        ignore_prefixes = [*cls.ignored_checkpoint_prefixes, *cls.fresh_beside_checkpoints]
+        inferred = checkpoint.architecture(overrides.get("image_size"))
+        ignore_prefixes = [*cls.ignored_checkpoint_prefixes, *cls.fresh_variable_prefixes]
         if cls.has_classes:
-            overrides["num_classes"] = num_classes or _required(shown, "num_classes", checkpoint)
-            ignore_prefixes += [] if "num_classes" in shown else weights.HEADS
-        shown.pop("num_classes", None)
+            if "num_classes" not in inferred:
+                ignore_prefixes += HEADS
+            overrides["num_classes"] = _inferred_classes(inferred, checkpoint) if num_classes is None else num_classes
+        inferred.pop("num_classes", None)
         if checkpoint.lacks_distillation_head:
             ignore_prefixes.append("distillation_head/")
-        model = cls(**_arguments(cls.family, checkpoint, shown, variant, overrides))
-        return model, weights.load(model, checkpoint, ignore_prefixes=ignore_prefixes).notes
+        model = cls(**_arguments(cls.family, checkpoint, inferred, variant, overrides))
+        return model, load(model, checkpoint, ignore_prefixes=ignore_prefixes).notes
+
+    @classmethod
+    def check_num_classes(cls, num_classes):
+        """Checks that a number of classes is given only to a class with classification heads.
+
+        Args:
+            num_classes: Number of classes, or None.
+
+        Raises:
+            ValueError: If the class has no classification heads and `num_classes` is not None.
+        """
+        if num_classes is not None and not cls.has_classes:
+            raise ValueError(f"{cls.__name__} has no classes. Received: num_classes={num_classes}")
 
     @property
     def input_spec(self):
-        """None: the patch embedding checks the images, and its message says what to do."""
+        """None, because the patch embedding checks the images' shape with a more helpful message."""
         return None
 
     def get_config(self):
@@ -150,67 +169,95 @@ class ImageModel(keras.Model):
 
 
 class BackboneMixin:
-    """What the models around a `backbone` tell of it."""
+    """Properties and methods that a model with a `backbone` forwards to it."""
 
     @property
     def image_size(self):
-        """`(height, width)` in pixels."""
+        """Size of the images, `(height, width)` in pixels."""
         return self.backbone.image_size
 
     @property
     def num_prefix_tokens(self):
-        """2 with a distillation token, 1 without."""
+        """Number of prefix tokens: 2 with a distillation token, 1 without."""
         return self.backbone.num_prefix_tokens
 
     def freeze(self, up_to):
-        """Freezes the first blocks of the backbone, see `DeiTBackbone.freeze`."""
+        """Freezes the patch embedding, the tokens and the first blocks, see `keras_deit.DeiTBackbone.freeze`.
+
+        Args:
+            up_to: Number of the last frozen block, counted from 1; 0 freezes only the patch embedding and the tokens, None
+                unfreezes everything.
+
+        Raises:
+            ValueError: If there is no such block.
+        """
         self.backbone.freeze(up_to)
 
     def backbone_config(self):
-        """The constructor's arguments that a model hands on to its backbone."""
+        """Returns the constructor arguments that the model passes to its backbone, a dictionary."""
         own = ("name", "dtype", "trainable")
         return {name: value for name, value in self.backbone.get_config().items() if name not in own}
 
 
-def _required(shown, name, checkpoint):
-    if name not in shown:
-        raise ValueError(f"{checkpoint.label} has no head: say `num_classes=...` of the fresh one.")
-    return shown[name]
+def _inferred_classes(inferred, checkpoint):
+    if "num_classes" not in inferred:
+        raise ValueError(f"There is no head in {checkpoint.label}: pass `num_classes=...` for a fresh one.")
+    return inferred["num_classes"]
 
 
-def _arguments(family, checkpoint, shown, variant, overrides):
-    """Constructor's arguments for a checkpoint: its variant's, over them what it shows, over that the caller's."""
-    telling = {name: shown[name] for name in _TELLING[family]}
-    described = ", ".join(f"{name}={value}" for name, value in telling.items())
-    alike = variants_like(telling, family)
+def _arguments(family, checkpoint, inferred, variant, overrides):
+    """Returns the constructor arguments for a checkpoint: the variant's, replaced by `inferred` and by `overrides`."""
+    identifying = {name: inferred[name] for name in _IDENTIFYING_ARGUMENTS[family]}
+    described = ", ".join(f"{name}={value}" for name, value in identifying.items())
+    matching = matching_variants(identifying, family)
     if variant is not None:
-        others = {name: value for name, value in telling.items() if name not in overrides}
-        if get_variant(variant, family).name not in variants_like(others, family):
-            hint = f" It looks like {', '.join(alike)}." if alike else ""
-            raise ValueError(f"{checkpoint.label} is of no {variant!r}: {described}.{hint}")
-    elif alike:
-        variant = alike[0]
-    elif family == "deit" and "num_heads" not in {**shown, **overrides}:
+        others = {name: value for name, value in identifying.items() if name not in overrides}
+        if get_variant(variant, family).name not in matching_variants(others, family):
+            hint = f" The variant that fits is {' or '.join(matching)}." if matching else ""
+            raise ValueError(f"The variant {variant!r} does not fit {checkpoint.label}, which has {described}.{hint}")
+    elif matching:
+        variant = matching[0]
+    elif family == "deit" and "num_heads" not in {**inferred, **overrides}:
         raise ValueError(
-            f"{checkpoint.label} is of no published variant: {described}. No tensor shows its number of heads: pass "
-            "`num_heads=...`."
+            f"No published variant fits {checkpoint.label}, which has {described}. The number of attention heads cannot be "
+            "inferred from the tensors: pass `num_heads=...`."
         )
-    known = {**(get_variant(variant, family).arguments if variant else {}), **shown}
-    if (alike or "num_heads" in shown) and overrides.get("num_heads", known.get("num_heads")) != known.get("num_heads"):
+    known = {**(get_variant(variant, family).arguments if variant else {}), **inferred}
+    is_num_heads_known = matching or "num_heads" in inferred
+    if is_num_heads_known and overrides.get("num_heads", known.get("num_heads")) != known.get("num_heads"):
         raise ValueError(
-            f"{checkpoint.label} is of a model with num_heads={known['num_heads']}, and with another number its weights "
-            f"mean something else. Received: num_heads={overrides['num_heads']}"
+            f"The weights need num_heads={known['num_heads']} in {checkpoint.label}. Received: "
+            f"num_heads={overrides['num_heads']}"
         )
     return {**known, **overrides}
 
 
 def head_dtype(policy):
-    """Dtype of a classification head: logits in half precision would lose digits, so never less than float32."""
+    """Returns the dtype of the heads: at least float32, because logits in half precision are too coarse.
+
+    Args:
+        policy: Dtype policy of the model.
+
+    Returns:
+        `"float32"`, or `"float64"` for a float64 model.
+    """
     return "float64" if keras.dtype_policies.get(policy).variable_dtype == "float64" else "float32"
 
 
 def classification_head(num_classes, policy, name):
-    """A linear classifier with DeiT's initial values (normal of σ 0.02, zero biases)."""
+    """Returns a linear classification head with DeiT's initial values: kernel normal with σ = 0.02, biases zero.
+
+    Args:
+        num_classes: Number of classes.
+        policy: Dtype policy of the model.
+        name: Name of the layer.
+
+    Returns:
+        A `keras.layers.Dense` layer.
+
+    Raises:
+        ValueError: If `num_classes` is not positive.
+    """
     if num_classes < 1:
         raise ValueError(f"`num_classes` must be positive. Received: num_classes={num_classes}")
     initializer = keras.initializers.RandomNormal(stddev=0.02)

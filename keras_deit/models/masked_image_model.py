@@ -1,4 +1,4 @@
-"""The model that learns from images without labels, by filling in what was hidden of them."""
+"""The model for pre-training without labels: it reconstructs masked patches of images."""
 
 import types
 
@@ -12,24 +12,27 @@ from keras_deit.models.image_model import BackboneMixin, ImageModel, head_dtype
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class DeiTMaskedImageModel(BackboneMixin, ImageModel):
-    """Images with some patches hidden to whole images: pre-training without labels.
+    """Images with masked patches to reconstructed images: pre-training without labels.
 
-    A learned mask token takes the place of the hidden patches, and one linear layer turns every patch token into the pixels
-    of its patch. `fit` on `(images, mask)` without `y` minimises the absolute error of the hidden pixels (L1); with `y` it
-    minimises the compiled loss, as every Keras model. (Keras hands no `sample_weight` on where there is no `y`.) Afterwards
-    `backbone` is what a `keras_deit.DeiT` can go on from.
+    A learned mask token replaces the masked patches. One linear layer decodes every patch token to the pixels of its
+    patch. `fit` on `(images, mask)` without `y` minimises the mean absolute error of the masked pixels (L1); Keras then
+    ignores `sample_weight`. With `y`, `fit` minimises the compiled loss, as for every Keras model. After pre-training, copy
+    the weights of `backbone` to the backbone of a `keras_deit.DeiT`.
 
     Args:
-        dtype: Dtype policy; the pixels come in float32 all the same.
-        name, trainable: As for every Keras model.
+        dtype: Dtype policy; None means the global one. The pixels are float32 under every policy.
+        name, trainable: As for every `keras.Model`.
         **backbone_arguments: Constructor arguments of `keras_deit.DeiTBackbone`.
 
     Input shape:
-        A pair: images `(batch, height, width, 3)`, channels-last RGB, normalised; and a mask `(batch, N)` of booleans,
-        patches row by row, True = masked. `keras_deit.data.random_masks` draws masks.
+        A pair: normalised channels-last RGB images `(batch, height, width, 3)`, and a boolean mask `(batch, N)` of the N
+        patches, row by row; True means masked. `keras_deit.data.random_masks` draws masks.
 
     Output shape:
-        `(batch, height, width, 3)`, pixels normalised as the images.
+        `(batch, height, width, 3)`: the reconstructed images, normalised like the input.
+
+    Raises:
+        ValueError: If a backbone argument is out of range, or images or mask have another shape.
 
     Example:
 
@@ -42,12 +45,13 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
     ['loss']
 
     Reference:
-        Xie et al., 2021, SimMIM (arXiv 2111.09886); the shape is that of transformers' `DeiTForMaskedImageModeling`.
+        Xie et al., 2021, SimMIM (arXiv 2111.09886); the architecture is that of transformers'
+        `DeiTForMaskedImageModeling`.
     """
 
     has_classes = False
     ignored_checkpoint_prefixes = ("head",)
-    fresh_beside_checkpoints = ("mask_patches/", "decoder/")
+    fresh_variable_prefixes = ("mask_patches/", "decoder/")
 
     def __init__(self, dtype=None, name="deit_masked_image_model", trainable=True, **backbone_arguments):
         policy = keras.dtype_policies.get(dtype)
@@ -72,20 +76,29 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
         )
         pixels = _pixels(decoder(features), rows, columns, backbone.patch_size)
         super().__init__([images, mask], pixels, dtype=policy, name=name, trainable=trainable)
-        self._parts = types.SimpleNamespace(backbone=backbone)  # untracked: its layers are this model's
+        self._untracked = types.SimpleNamespace(backbone=backbone)  # Keras already tracks its layers as this model's
 
     @property
     def backbone(self):
-        """The `DeiTBackbone`."""
-        return self._parts.backbone
+        """The `DeiTBackbone` of the model."""
+        return self._untracked.backbone
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The mean absolute error of the masked pixels where there is no `y`; otherwise the compiled loss."""
+        """Computes the loss.
+
+        Args:
+            x: The inputs, `(images, mask)` or a dictionary with both.
+            y: Target images; None means that the masked pixels of the input are the targets.
+            y_pred: Output of the model.
+            sample_weight: Weights of the examples, ignored without `y`.
+            training: Whether the model is in training mode.
+
+        Returns:
+            The mean absolute error of the masked pixels without `y`; the compiled loss with `y`. A scalar.
+        """
         if y is not None:
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        images, mask = keras.tree.flatten(
-            x
-        )  # a dictionary's values come in the order of their names, which is this one
+        images, mask = keras.tree.flatten(x)  # a dictionary is flattened in alphabetical order
         rows, columns = (side // self.backbone.patch_size for side in self.image_size)
         weights = ops.reshape(ops.cast(mask, "float32"), (-1, rows, columns))
         for axis in (1, 2):
@@ -93,11 +106,21 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
         return keras.losses.MeanAbsoluteError(reduction="mean_with_sample_weight")(images, y_pred, weights)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """The compiled metrics, which need `y`."""
+        """Computes the compiled metrics.
+
+        Args:
+            x, y, y_pred, sample_weight: As for `compute_loss`.
+
+        Returns:
+            Dictionary from names to values.
+
+        Raises:
+            ValueError: If a loss or metrics were compiled and there is no `y`.
+        """
         if y is None and (self.loss is not None or self._compile_metrics is not None):
             raise ValueError(
-                "A compiled loss or metric needs `y`, the images that should come out: `fit((images, masks), images)`. "
-                "Without `y` the absolute error of the masked pixels is minimised; compile with an optimizer alone."
+                "A compiled loss or metric needs target images as `y`: `fit((images, masks), images)`. To minimise the "
+                "absolute error of the masked pixels, compile with an optimizer alone and omit `y`."
             )
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
@@ -106,7 +129,7 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
 
 
 def _pixels(features, rows, columns, size):
-    """`(batch, rows, columns, 3 * size²)`, channels first within a patch as PyTorch has them, to images."""
+    """Rearranges features `(batch, rows, columns, 3 * size²)` to images; within a patch, channels come first."""
     patches = ops.reshape(features, (-1, rows, columns, 3, size, size))
     patches = ops.transpose(patches, (0, 1, 4, 2, 5, 3))  # (batch, rows, size, columns, size, 3)
     return ops.reshape(patches, (-1, rows * size, columns * size, 3))

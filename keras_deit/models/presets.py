@@ -1,4 +1,4 @@
-"""The published weights, as one table, and where each is found."""
+"""The published weights as one table, with their sources."""
 
 import dataclasses
 import difflib
@@ -6,8 +6,9 @@ import importlib.util
 import pathlib
 
 from keras_deit.models.variants import ALIASES, VARIANTS
-from keras_deit.weights import Checkpoint, download, is_checkpoint, open_checkpoint
-from keras_deit.weights.files import ENDINGS
+from keras_deit.weights import download
+from keras_deit.weights.checkpoint import Checkpoint, open_checkpoint
+from keras_deit.weights.files import EXTENSIONS, is_checkpoint
 
 OFFICIAL = "https://dl.fbaipublicfiles.com/deit"
 HUB_PREFIX = "hf://"
@@ -15,18 +16,18 @@ HUB_PREFIX = "hf://"
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """One row of the table.
+    """Published weights, one row of the table.
 
     Attributes:
-        name: The name that `from_preset` takes, which is timm's; also with the tag that it leaves out.
-        tag: The part of timm's full name that tells what the weights were trained on.
+        name: Name that `from_preset` takes: timm's name, with the tag only where several presets share the name.
+        tag: timm's tag, which names the training data.
         variant: Name of the variant.
-        parameters: Number of parameters; moving statistics not counted.
-        crop_ratio: Of the evaluation transform that the accuracies were measured with.
+        parameters: Number of parameters, without moving statistics.
+        crop_ratio: Crop ratio of the evaluation transform that the accuracies were measured with.
         top1, top5: Published ImageNet accuracies in percent, or None.
-        repositories: Names of repositories on the hub, the first one first.
+        repositories: Repositories on the Hugging Face hub, in the order in which they are tried.
         url: Address of the official file, or None.
-        sha256: What its SHA-256 begins with, or None where its name does not say.
+        sha256: First digits of the official file's SHA-256, or None if unknown.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Preset:
 
     @property
     def full_name(self):
-        """timm's name with its tag."""
+        """timm's name with the tag."""
         return f"{self.name.partition('.')[0]}.{self.tag}"
 
 
@@ -77,8 +78,8 @@ def _regnety(name, tag, top1=None, url=None, sha256=None):
     return Preset(name, tag, name, parameters, 0.875, top1, None, (f"timm/{name}.{tag}",), url, sha256)
 
 
-# Names, files and accuracies: the official repository's model zoo (github.com/facebookresearch/deit); the digits of the
-# SHA-256 stand in the names of its files. Repositories and tags: timm's.
+# Names, files and accuracies: the model zoo of the official repository (github.com/facebookresearch/deit), whose file names
+# contain the first digits of the SHA-256. Repositories and tags: timm.
 PRESETS = {
     row.name: row
     for row in (
@@ -123,10 +124,10 @@ def list_presets():
     """Lists the published weights.
 
     Returns:
-        A list of dictionaries with `name`, `family` (`"deit"` or `"regnety"`), `variant`, `parameters`, `image_size`
+        List of dictionaries with `name`, `family` (`"deit"` or `"regnety"`), `variant`, `parameters`, `image_size`
         (pixels), `crop_ratio` (of the evaluation transform), `top1`, `top5` (published ImageNet accuracies in percent, or
-        None), `sha256` (what that of the official file begins with, or None) and `source` (repository on the hub, then the
-        official file where there is one).
+        None), `sha256` (first digits of the official file's, or None) and `source` (the repository on the hub and, if there
+        is one, the official file).
 
     Example:
 
@@ -151,14 +152,14 @@ def list_presets():
 
 
 def find_preset(name):
-    """Looks a preset up by its name, with or without the tag, or by timm's repository.
+    """Finds a preset by its name, with or without the tag, or by timm's repository.
 
     Args:
-        name: For example `"deit3_base_patch16_224"`, `"deit3_base_patch16_224.fb_in1k"` or
+        name: Name, for example `"deit3_base_patch16_224"`, `"deit3_base_patch16_224.fb_in1k"` or
             `"timm/deit3_base_patch16_224.fb_in1k"`.
 
     Returns:
-        The `Preset`, or None.
+        The `Preset`, or None if there is no such preset.
 
     Example:
 
@@ -169,13 +170,13 @@ def find_preset(name):
 
 
 def is_weights(source):
-    """Tells whether `open_preset` is what opens a source: a preset, something on the hub, or weights without their model.
+    """Tells whether a source names weights that `open_preset` opens, rather than a saved model.
 
     Args:
-        source: A string.
+        source: String that names a model.
 
     Returns:
-        A boolean.
+        True for a preset, a repository on the hub, or a path of weights without a model.
 
     Example:
 
@@ -186,27 +187,29 @@ def is_weights(source):
 
 
 def open_preset(source, family=None, variant=None):
-    """Opens a checkpoint, downloading it where it is not at hand yet.
+    """Opens a checkpoint. A preset or repository that is not in the cache yet is downloaded.
 
     Args:
-        source: Name of a preset, `hf://owner/repository`, with `@revision` if wanted, or a path.
-        family: `"deit"` or `"regnety"`: which presets may be meant; None means any.
+        source: Name of a preset; `hf://owner/repository`, optionally with `@revision`; or a path.
+        family: Family of the preset, `"deit"` or `"regnety"`; None means any.
         variant: Name of the variant of a file, or None.
 
     Returns:
-        A `keras_deit.weights.Checkpoint` and the name of its variant, or None.
+        A `keras_deit.weights.checkpoint.Checkpoint`, and the name of its variant; None if that is not known.
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
         OSError: If a download fails.
-        ValueError: If there is neither such a preset nor such a path, or the file is damaged.
+        ValueError: If there is no such preset or path, or the file is damaged.
     """
     preset = find_preset(str(source))
     known = [name for name, row in PRESETS.items() if family in (None, VARIANTS[row.variant].family)]
     if preset is not None and preset.name in known:
         if variant not in (None, preset.variant):
-            raise ValueError(f"The preset {preset.name!r} is of {preset.variant!r}. Received: variant={variant!r}")
-        tensors = open_checkpoint(_downloaded(preset)).tensors
+            raise ValueError(
+                f"The preset {preset.name!r} is of the variant {preset.variant!r}. Received: variant={variant!r}"
+            )
+        tensors = open_checkpoint(_find_or_download(preset)).tensors
         return Checkpoint(tensors, f"the preset {preset.name!r}"), preset.variant
     if str(source).startswith(HUB_PREFIX):
         repository, _, revision = str(source).removeprefix(HUB_PREFIX).partition("@")
@@ -216,26 +219,28 @@ def open_preset(source, family=None, variant=None):
     if path.exists():
         return open_checkpoint(path), variant
     if preset is not None:
-        raise ValueError(f"{str(source)!r} is no preset of this model, which has: {', '.join(known)}.")
-    if path.suffix in ENDINGS:
+        raise ValueError(f"The preset {str(source)!r} is of another model. Presets of this model: {', '.join(known)}.")
+    if path.suffix in EXTENSIONS:
         raise ValueError(f"There is no file {str(source)!r}.")
     if str(source) in VARIANTS or str(source) in ALIASES:
-        hint = "It is a variant, which `from_variant` builds with fresh weights."
+        hint = " It is a variant, which `from_variant` builds with fresh weights."
     else:
         nearest = difflib.get_close_matches(str(source), known, n=3, cutoff=0.3)
-        hint = f"The nearest presets are {', '.join(nearest)}." if nearest else ""
+        hint = f" Similar presets: {', '.join(nearest)}." if nearest else ""
     raise ValueError(
-        f"There is no preset {str(source)!r}, and no such file or directory. {hint} `keras_deit.list_presets()` lists them "
-        f"all; a repository on the hub is written {HUB_PREFIX}owner/repository."
+        f"There is no preset {str(source)!r}, and no such file or directory.{hint} `keras_deit.list_presets()` lists all "
+        f"presets; a repository on the hub is written {HUB_PREFIX}owner/repository."
     )
 
 
-def _downloaded(preset):
-    """The path of a preset's weights: from where they were kept, or from the first source that has them."""
+def _find_or_download(preset):
+    """Returns the path of a preset's weights: from the cache, or else from the first source that has them."""
     for repository in preset.repositories:
-        if path := download.kept_from_hub(repository):
+        path = download.cached_from_hub(repository)
+        if path is not None:
             return path
-    if preset.url is not None and (path := download.kept_from_url(preset.url, preset.sha256)):
+    path = None if preset.url is None else download.cached_from_url(preset.url, preset.sha256)
+    if path is not None:
         return path
     reasons = []
     for repository in preset.repositories:
@@ -247,7 +252,7 @@ def _downloaded(preset):
         except download.DownloadError as error:
             reasons.append(str(error))
     if preset.url is not None and importlib.util.find_spec("torch") is None:
-        reasons.append(f"{preset.url} is a file of PyTorch's, which is not installed.")
+        reasons.append(f"{preset.url} can only be read with PyTorch, which is not installed.")
     elif preset.url is not None and not download.is_offline():
         try:
             return download.from_url(preset.url, preset.sha256)
@@ -258,7 +263,7 @@ def _downloaded(preset):
             [
                 f"The weights {preset.name!r} could not be downloaded:",
                 *reasons,
-                "Once downloaded they are found without a network. A file from elsewhere can be given by its path.",
+                "Weights that were downloaded once are found without a network. You can also pass the path of a file.",
             ]
         )
     )

@@ -1,4 +1,4 @@
-"""RegNetY: the convolutional teacher of the paper."""
+"""RegNetY, the convolutional teacher of the DeiT paper."""
 
 import keras
 from keras import layers
@@ -6,7 +6,7 @@ from keras import layers
 from keras_deit.models.image_model import ImageModel, head_dtype
 
 STEM_WIDTH = 32
-SQUEEZE_RATIO = 4  # of the block's input width
+SQUEEZE_RATIO = 4  # input width of a block to width of its squeeze layer
 NORM_EPSILON, NORM_MOMENTUM = 1e-5, 0.9
 
 
@@ -16,21 +16,21 @@ class RegNetY(ImageModel):
 
     Args:
         widths: Number of channels of each stage.
-        depths: Number of blocks of each stage; the first one halves the resolution.
-        group_width: Number of channels that a 3×3 convolution mixes; it divides every width.
+        depths: Number of blocks of each stage. The first block of a stage halves the resolution.
+        group_width: Number of channels per group of the 3×3 convolutions; must divide every width.
         num_classes: Number of classes.
-        dtype: Dtype policy; None means the global one.
-        name, trainable: As for every Keras model.
+        dtype: Dtype policy; None means the global one. The logits are float32 under every policy.
+        name, trainable: As for every `keras.Model`.
 
     Input shape:
-        `(batch, height, width, 3)`: channels-last RGB of any size, normalised by a mean and a standard deviation of pixels
-        in 0..1.
+        `(batch, height, width, 3)`: channels-last RGB images of any size, normalised by mean and standard deviation of
+        pixels in 0..1.
 
     Output shape:
         `(batch, num_classes)`, float32 logits.
 
     Raises:
-        ValueError: If the stages do not fit together.
+        ValueError: If `widths` and `depths` differ in length, or `group_width` does not divide every width.
 
     Example:
 
@@ -49,7 +49,7 @@ class RegNetY(ImageModel):
     def __init__(self, widths, depths, group_width, num_classes=1000, dtype=None, name="regnety", trainable=True):
         if len(widths) != len(depths) or any(width % group_width for width in widths):
             raise ValueError(
-                "`widths` and `depths` must be of one length, and `group_width` must divide every width. "
+                "`widths` and `depths` must have the same length, and `group_width` must divide every width. "
                 f"Received: widths={widths}, depths={depths}, group_width={group_width}"
             )
         policy = keras.dtype_policies.get(dtype)
@@ -84,16 +84,16 @@ class RegNetY(ImageModel):
 
 
 class _Layers:
-    """What blocks are made of, all of one dtype policy."""
+    """Builds the blocks of a RegNetY with one dtype policy."""
 
     def __init__(self, policy):
         self.policy = policy
 
     def block(self, inputs, width, group_width, strides, prefix):
-        """A bottleneck of ratio 1: 1×1, grouped 3×3, squeeze-and-excitation, 1×1, and the shortcut."""
+        """Applies a bottleneck of ratio 1: 1×1, grouped 3×3, squeeze-and-excitation, 1×1, and the shortcut."""
         features = self.convolution(inputs, width, 1, f"{prefix}_first")
         features = self.convolution(features, width, 3, f"{prefix}_second", strides=strides, group_width=group_width)
-        features = self._excited(features, inputs.shape[-1] // SQUEEZE_RATIO, prefix)
+        features = self._squeeze_and_excite(features, inputs.shape[-1] // SQUEEZE_RATIO, prefix)
         features = self.convolution(features, width, 1, f"{prefix}_third", activation=False, gamma="zeros")
         if strides > 1 or inputs.shape[-1] != width:
             inputs = self.convolution(inputs, width, 1, f"{prefix}_shortcut", strides=strides, activation=False)
@@ -102,8 +102,8 @@ class _Layers:
     def convolution(
         self, inputs, width, kernel_size, prefix, strides=1, group_width=None, activation=True, gamma="ones"
     ):
-        """A convolution without bias, batch norm, and ReLU."""
-        if kernel_size > 1:  # "same" would pad an even size at the far side only
+        """Applies a convolution without bias, batch norm and, with `activation`, ReLU."""
+        if kernel_size > 1:  # padding="same" would pad images of even size on one side only
             options = dict(data_format="channels_last", dtype=self.policy, name=f"{prefix}_padding")
             inputs = layers.ZeroPadding2D(kernel_size // 2, **options)(inputs)
         features = layers.Conv2D(
@@ -126,7 +126,7 @@ class _Layers:
         )
         return self._relu(norm(features), prefix) if activation else norm(features)
 
-    def _excited(self, features, squeezed, prefix):
+    def _squeeze_and_excite(self, features, squeezed, prefix):
         mean = layers.GlobalAveragePooling2D(
             data_format="channels_last", keepdims=True, dtype=self.policy, name=f"{prefix}_mean"
         )(features)

@@ -10,16 +10,17 @@ REGNETY = "Radosavovic et al., 2020 (arXiv 2003.13678), table 4; accuracy: the t
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One row of the table.
+    """A published architecture, one row of the table.
 
     Attributes:
-        family: `"deit"` or `"regnety"`: which models can be built.
-        name: The name that `from_variant` takes.
-        parameters: Number of parameters with 1,000 classes and the variant's own tokens; moving statistics not counted.
-        image_size: Side of the square image in pixels.
+        family: `"deit"` or `"regnety"`: the family of models that can be built from it.
+        name: Name that `from_variant` takes.
+        parameters: Number of parameters with 1,000 classes and the variant's own number of tokens, without moving
+            statistics.
+        image_size: Side of the square images in pixels.
         top1: Published ImageNet top-1 accuracy in percent, or None.
-        source: Where the figures come from.
-        arguments: Constructor arguments of the backbone, or of `RegNetY`.
+        source: Source of the figures.
+        arguments: Dictionary of constructor arguments of `DeiTBackbone` or `RegNetY`.
     """
 
     family: str
@@ -94,8 +95,9 @@ def list_variants():
     """Lists the published architectures.
 
     Returns:
-        A list of dictionaries with `family`, `name`, `parameters` (with 1,000 classes and the variant's own tokens),
-        `image_size` (pixels), `top1` (published ImageNet top-1 accuracy in percent, or None) and `source`.
+        List of dictionaries with `family` (`"deit"` or `"regnety"`), `name`, `parameters` (with 1,000 classes and the
+        variant's own number of tokens), `image_size` (pixels), `top1` (published ImageNet top-1 accuracy in percent, or
+        None) and `source`.
 
     Example:
 
@@ -107,17 +109,17 @@ def list_variants():
 
 
 def get_variant(name, family="deit"):
-    """Looks a variant up by its name or alias.
+    """Finds a variant by its name or alias.
 
     Args:
-        name: For example `"deit_ti"` or `"deit_tiny"`.
+        name: Name, for example `"deit_ti"`, or alias, for example `"deit_tiny"`.
         family: `"deit"` or `"regnety"`.
 
     Returns:
         The `Variant`.
 
     Raises:
-        ValueError: If there is none of that name; the message names the nearest ones.
+        ValueError: If there is no such variant; the message names similar ones.
 
     Example:
 
@@ -129,24 +131,24 @@ def get_variant(name, family="deit"):
         known = [known for known, row in VARIANTS.items() if row.family == family]
         aliases = [alias for alias, meant in ALIASES.items() if meant in known]
         nearest = difflib.get_close_matches(str(name), [*known, *aliases], n=3, cutoff=0.3)
-        hint = f"The nearest names are {', '.join(nearest)}." if nearest else ""
-        raise ValueError(f"There is no variant {name!r}. {hint} All of them: {', '.join(known)}.")
+        hint = f" Similar names: {', '.join(nearest)}." if nearest else ""
+        raise ValueError(f"There is no variant {name!r}.{hint} All variants: {', '.join(known)}.")
     return variant
 
 
-def variants_like(arguments, family):
-    """The variants that have the given values.
+def matching_variants(arguments, family):
+    """Finds the variants with the given constructor arguments.
 
     Args:
         arguments: Dictionary of constructor arguments.
         family: `"deit"` or `"regnety"`.
 
     Returns:
-        A list of names.
+        List of names.
 
     Example:
 
-    >>> variants_like({"hidden_dim": 768, "prefix_positions": True}, "deit")
+    >>> matching_variants({"hidden_dim": 768, "prefix_positions": True}, "deit")
     ['deit_b', 'deit_b_384']
     """
     rows = [row for row in VARIANTS.values() if row.family == family]

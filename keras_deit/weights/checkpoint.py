@@ -1,4 +1,4 @@
-"""A checkpoint in timm's names, and what it shows of the model that it is of."""
+"""A checkpoint in timm's names, and the architecture inferred from it."""
 
 import dataclasses
 import math
@@ -7,84 +7,94 @@ import re
 from keras_deit.weights import files
 from keras_deit.weights.names import MASK_TOKEN, to_timm
 
-HEADS = {"class_head": "head", "distillation_head": "head_dist", "head": "head.fc"}
-_SIGNS = {"deit": "patch_embed.proj.weight", "regnety": "stem.conv.weight"}
-_STAND_IN_SCALE = 1e-4  # LayerScale's values are loaded; a constructor wants an initial one all the same
+HEADS = {"class_head": "head", "distillation_head": "head_dist", "head": "head.fc"}  # our names to timm's
+_FAMILY_TENSORS = {"deit": "patch_embed.proj.weight", "regnety": "stem.conv.weight"}  # by which a family is recognised
+_PLACEHOLDER_SCALE = 1e-4  # the constructor requires an initial value of LayerScale, which loading then replaces
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """Tensors on their way into a model.
+    """The tensors of a checkpoint, in timm's names.
 
     Attributes:
         tensors: Dictionary from timm's names to arrays in PyTorch's layout.
-        label: How messages name it.
-        told: Constructor's arguments that the file tells beside its tensors, see `keras_deit.weights.files.told`.
+        label: Name of the checkpoint in messages, for example `"the checkpoint 'model.safetensors'"`.
+        metadata: Dictionary of constructor arguments that the file states beside the tensors, see
+            `keras_deit.weights.files.read_metadata`.
     """
 
     tensors: dict
     label: str
-    told: dict = dataclasses.field(default_factory=dict)
+    metadata: dict = dataclasses.field(default_factory=dict)
 
     @property
     def family(self):
-        """`"deit"` or `"regnety"`.
+        """Family of the model: `"deit"` or `"regnety"`.
 
         Raises:
-            ValueError: If it is a checkpoint of something else.
+            ValueError: If the checkpoint is of another family.
         """
-        for family, name in _SIGNS.items():
+        for family, name in _FAMILY_TENSORS.items():
             if name in self.tensors:
                 return family
         raise ValueError(
-            f"{self.label} is of no DeiT and of no RegNetY: it has neither of {', '.join(_SIGNS.values())}, but "
-            f"{', '.join(list(self.tensors)[:3])}, ..."
+            f"Expected the tensor {' or '.join(map(repr, _FAMILY_TENSORS.values()))}, which every DeiT or RegNetY has, in "
+            f"{self.label}. Received: {', '.join(list(self.tensors)[:3])}, ..."
         )
 
     @property
     def num_prefix_tokens(self):
-        """2 with a distillation token, 1 without."""
+        """Number of prefix tokens: 2 with a distillation token, 1 without."""
         return 2 if "dist_token" in self.tensors else 1
 
     @property
     def has_mask_token(self):
-        """Whether it is of a model that fills in hidden patches."""
+        """Whether the checkpoint is of a masked image model."""
         return MASK_TOKEN in self.tensors
 
     @property
     def lacks_distillation_head(self):
-        """Whether it has two tokens and a head for the class token alone, as transformers' `DeiTForImageClassification`."""
+        """Whether there are two tokens but only a class head, as in transformers' `DeiTForImageClassification`."""
         return "dist_token" in self.tensors and "head.weight" in self.tensors and "head_dist.weight" not in self.tensors
 
     def shape(self, name, rank):
-        """The shape of a tensor.
+        """Returns the shape of a tensor.
+
+        Args:
+            name: Name of the tensor.
+            rank: Expected number of dimensions.
+
+        Returns:
+            The shape, a tuple.
 
         Raises:
-            ValueError: If it is missing or of another rank.
+            ValueError: If the tensor is missing or has another rank.
         """
         if name not in self.tensors:
-            raise ValueError(f"{self.label} lacks the tensor {name!r}, which every such model has.")
+            raise ValueError(f"The tensor {name!r} is missing in {self.label}.")
         shape = self.tensors[name].shape
         if len(shape) != rank:
             raise ValueError(f"In {self.label} the tensor {name!r} is of shape {shape} instead of {rank} dimensions.")
         return shape
 
-    def positions(self, grid=None, prefixed=None):
-        """Positions of the prefix tokens, none in DeiT III, and of the patches.
+    def positions(self, grid=None, prefix_positions=None):
+        """Splits the position embeddings into those of the prefix tokens and those of the patches.
 
         Args:
-            grid: `(rows, columns)` of patches, if they are this many; otherwise they make a square.
-            prefixed: Whether the prefix tokens have positions, where both could be.
+            grid: `(rows, columns)` of patches to assume if it fits the number of positions; otherwise, or with None, the
+                metadata's grid or a square is assumed.
+            prefix_positions: Whether the prefix tokens have positions, for checkpoints that fit both; None means yes.
 
         Returns:
-            Two arrays `(1, positions, width)` and the grid of the second.
+            The positions of the prefix tokens `(1, prefix, width)`, empty for DeiT III; those of the patches
+            `(1, rows * columns, width)`; and `(rows, columns)`.
 
         Raises:
-            ValueError: If the patches make neither.
+            ValueError: If the number of positions fits no grid.
         """
         _, total, _ = self.shape("pos_embed", 3)
-        prefixes = [0, self.num_prefix_tokens] if prefixed is False else [self.num_prefix_tokens, 0]
-        grids = [(prefix, known) for known in (self._told_grid(), grid) if known for prefix in prefixes]
+        prefixes = [0, self.num_prefix_tokens] if prefix_positions is False else [self.num_prefix_tokens, 0]
+        grids = [(prefix, known) for known in (self._metadata_grid(), grid) if known for prefix in prefixes]
         squares = [(prefix, 2 * (math.isqrt(max(total - prefix, 0)),)) for prefix in prefixes]
         for prefix, found in (*grids, *squares):
             if math.prod(found) == total - prefix > 0:
@@ -92,33 +102,37 @@ class Checkpoint:
                 return positions[:, :prefix], positions[:, prefix:], tuple(found)
         raise ValueError(
             f"In {self.label} the tensor 'pos_embed' is of shape {self.tensors['pos_embed'].shape}: {total} positions are "
-            f"no square of patches, with {self.num_prefix_tokens} prefix tokens or without. Of images that are no square "
-            "say `image_size=(height, width)`."
+            f"no square of patches, with or without {self.num_prefix_tokens} prefix tokens. For images that are not "
+            "square pass `image_size=(height, width)`."
         )
 
     def architecture(self, image_size=None):
-        """The constructor's arguments that the checkpoint shows.
+        """Infers the constructor arguments of the model from the tensors and the metadata.
 
         Args:
-            image_size: `(height, width)` if it is known.
+            image_size: `(height, width)` in pixels that the model was trained for, if known.
 
         Returns:
-            A dictionary; for a DeiT the number of heads is in it only if the file tells it, since no shape does.
+            Dictionary of constructor arguments. `num_heads` is among them only if the metadata states it, because no
+            tensor's shape depends on it; `num_classes` only if there is a head.
 
         Raises:
-            ValueError: If it is a checkpoint of something else, or one of the tensors that tell is missing or misshaped.
+            ValueError: If the checkpoint is of another family, or a tensor is missing or has another rank.
         """
-        shown = self._regnety() if self.family == "regnety" else {**self._deit(image_size), **self.told}
+        if self.family == "regnety":
+            inferred = self._regnety_arguments()
+        else:
+            inferred = {**self._deit_arguments(image_size), **self.metadata}
         heads = [f"{head}.weight" for head in HEADS.values() if f"{head}.weight" in self.tensors]
         if heads:
-            shown["num_classes"] = self.shape(heads[0], 2)[0]
-        return shown
+            inferred["num_classes"] = self.shape(heads[0], 2)[0]
+        return inferred
 
-    def _deit(self, image_size):
+    def _deit_arguments(self, image_size):
         hidden_dim, _, patch_size, _ = self.shape("patch_embed.proj.weight", 4)
         grid = image_size and tuple(side // patch_size for side in image_size)
         prefix, _, (rows, columns) = self.positions(grid)
-        shown = {
+        arguments = {
             "image_size": (rows * patch_size, columns * patch_size),
             "patch_size": patch_size,
             "hidden_dim": hidden_dim,
@@ -129,12 +143,12 @@ class Checkpoint:
             "layer_scale_init": None,
         }
         if "blocks.0.ls1.gamma" in self.tensors:
-            shown["layer_scale_init"] = _STAND_IN_SCALE
-            if not shown["prefix_positions"]:  # DeiT III
-                shown["drop_path_schedule"] = "constant"
-        return shown
+            arguments["layer_scale_init"] = _PLACEHOLDER_SCALE
+            if not arguments["prefix_positions"]:  # DeiT III
+                arguments["drop_path_schedule"] = "constant"
+        return arguments
 
-    def _regnety(self):
+    def _regnety_arguments(self):
         stages = range(1, self._count(r"s(\d+)\.b") + 1)
         return {
             "widths": tuple(self.shape(f"s{stage}.b1.conv3.conv.weight", 4)[0] for stage in stages),
@@ -142,22 +156,22 @@ class Checkpoint:
             "group_width": self.shape("s1.b1.conv2.conv.weight", 4)[1],
         }
 
-    def _told_grid(self):
-        if "image_size" not in self.told:
+    def _metadata_grid(self):
+        if "image_size" not in self.metadata:
             return None
         patch_size = self.shape("patch_embed.proj.weight", 4)[-1]
-        return tuple(side // patch_size for side in self.told["image_size"])
+        return tuple(side // patch_size for side in self.metadata["image_size"])
 
     def _count(self, pattern):
         return len({match[1] for match in map(re.compile(pattern).match, self.tensors) if match})
 
 
 def open_checkpoint(source):
-    """Reads a checkpoint of timm, of the official code or of transformers.
+    """Reads a checkpoint of timm, the official code or transformers.
 
     Args:
-        source: Path of a `.safetensors` or a `.pth` file or of a directory of the hub's; a dictionary from names to arrays;
-            or a `Checkpoint`, which is returned as it is.
+        source: Path of a `.safetensors` or PyTorch file, or of a directory as on the Hugging Face hub; a dictionary from
+            names to arrays; or a `Checkpoint`, which is returned unchanged.
 
     Returns:
         A `Checkpoint`.
@@ -170,4 +184,4 @@ def open_checkpoint(source):
         return source
     if isinstance(source, dict):
         return Checkpoint(to_timm(source), "the checkpoint")
-    return Checkpoint(to_timm(files.read(source)), f"the checkpoint {str(source)!r}", files.told(source))
+    return Checkpoint(to_timm(files.read(source)), f"the checkpoint {str(source)!r}", files.read_metadata(source))

@@ -1,4 +1,4 @@
-"""Published weights: downloaded once, kept in Keras's directory, and checked whenever they are taken from there."""
+"""Downloads of published weights: cached in Keras's directory, and checked each time they are used."""
 
 import contextlib
 import errno
@@ -11,27 +11,27 @@ import socket
 
 import keras
 
-from keras_deit.runtime.files import keras_home, replacing
+from keras_deit.runtime.files import cache_directory, replacing
 from keras_deit.runtime.optional import require
 from keras_deit.weights.files import CONFIG, HUB_FILES
 
-SILENCE = 60  # seconds without a byte after which a server is given up
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TIMEOUT = 60  # seconds without a byte after which a download fails
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DownloadError(OSError):
-    """A source that does not answer, or with something else than what was asked for; another one may."""
+    """A source cannot be reached, lacks the file, or sends another file. Another source may work."""
 
 
 class HubUnreachableError(DownloadError):
-    """No answer from the hub, whatever was asked for."""
+    """The Hugging Face hub cannot be reached."""
 
 
 def from_hub(repository, revision=None):
-    """Downloads a checkpoint from the Hugging Face hub, or finds it where it was kept.
+    """Downloads a checkpoint from the Hugging Face hub, or finds it in the cache.
 
-    What arrives has its final name only when it is whole. The hub names large files by their SHA-256, which is compared
-    each time. The hub is asked whether there is a newer one; where it does not answer, what was kept is taken.
+    The hub is asked for a newer version each time; if it cannot be reached, the cached file is used. The cache names large
+    files by the SHA-256 that the hub states, which is compared each time. An incomplete download never gets a file's name.
 
     Args:
         repository: `"owner/name"`.
@@ -41,32 +41,33 @@ def from_hub(repository, revision=None):
         The `pathlib.Path` of the file.
 
     Raises:
-        DownloadError: If the hub has no such file or sends another one.
-        HubUnreachableError: If it does not answer.
+        DownloadError: If the hub lacks the file or sends another one.
+        HubUnreachableError: If the hub cannot be reached and the file is not in the cache.
         ImportError: If huggingface_hub is not installed.
-        OSError: If there is no room for the file.
+        OSError: If the disk is full.
     """
     hub = _hub()
     for name in HUB_FILES:
         try:
-            path = _fetched(hub, repository, name, revision)
+            path = _fetch(hub, repository, name, revision)
         except hub.errors.LocalEntryNotFoundError as error:
-            if path := kept_from_hub(repository, revision):
-                return path
-            raise HubUnreachableError(
-                f"The hub does not answer, and {repository!r} was not downloaded before: {_root(error)}"
-            ) from error
+            cached = cached_from_hub(repository, revision)
+            if cached is None:
+                raise HubUnreachableError(
+                    f"The hub cannot be reached, and {repository!r} was not downloaded before: {_first_cause(error)}"
+                ) from error
+            return cached
         except hub.errors.EntryNotFoundError:
             continue
         with contextlib.suppress(hub.errors.EntryNotFoundError, DownloadError):
-            _fetched(hub, repository, CONFIG, revision)  # which tells what no tensor shows
+            _fetch(hub, repository, CONFIG, revision)  # states arguments that no tensor determines
         _check(path, _hash_of_name(path))
         return path
     raise DownloadError(f"{repository!r} on the hub has none of {', '.join(HUB_FILES)}.")
 
 
-def kept_from_hub(repository, revision=None):
-    """Finds a checkpoint of the hub where it was kept, without a network.
+def cached_from_hub(repository, revision=None):
+    """Finds a checkpoint of the hub in the cache, without a network.
 
     Args:
         repository, revision: As for `from_hub`.
@@ -75,12 +76,12 @@ def kept_from_hub(repository, revision=None):
         The `pathlib.Path` of the file, or None.
 
     Raises:
-        DownloadError: If the file has changed since; it is removed.
+        DownloadError: If the file has changed since its download; it is removed.
         ImportError: If huggingface_hub is not installed.
     """
     for name in HUB_FILES:
-        found = _hub().try_to_load_from_cache(repository, name, cache_dir=_hub_folder(), revision=revision)
-        if isinstance(found, str):
+        found = _hub().try_to_load_from_cache(repository, name, cache_dir=cache_directory("hub"), revision=revision)
+        if isinstance(found, str):  # and not None or a marker of a missing file
             path = pathlib.Path(found)
             _check(path, _hash_of_name(path))
             return path
@@ -88,36 +89,37 @@ def kept_from_hub(repository, revision=None):
 
 
 def from_url(url, sha256=None):
-    """Downloads a file, or finds it where it was kept.
+    """Downloads a file, or finds it in the cache.
 
     Args:
-        url: Its address.
-        sha256: What its SHA-256 begins with, compared each time; None where it is not known.
+        url: Address of the file.
+        sha256: First digits of the file's SHA-256, compared each time; None if unknown.
 
     Returns:
         The `pathlib.Path` of the file.
 
     Raises:
-        DownloadError: If the server does not answer, or with another file.
+        DownloadError: If the server cannot be reached, lacks the file or sends another one.
         ImportError: If filelock is not installed.
-        OSError: If there is no room for the file.
+        OSError: If the disk is full.
     """
     filelock = require("filelock", extra="weights", purpose="Downloading weights")
     path = _official_path(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(path.with_name(f"{path.name}.lock")):
-        if kept := kept_from_url(url, sha256):
-            return kept
-        for left in path.parent.glob(f".{path.name}-*"):  # by a process that was killed: no other one has the lock
-            shutil.rmtree(left, ignore_errors=True)
-        with _explained(url, path.parent), replacing(path) as temporary, _given_up_after(SILENCE):
+        cached = cached_from_url(url, sha256)
+        if cached is not None:
+            return cached
+        for leftover in path.parent.glob(f".{path.name}-*"):  # of a killed process, since this one holds the lock
+            shutil.rmtree(leftover, ignore_errors=True)
+        with _explain_errors(url, path.parent), replacing(path) as temporary, _socket_timeout(TIMEOUT):
             keras.utils.get_file(temporary.name, origin=url, cache_dir=temporary.parent, cache_subdir="")
             _check(temporary, sha256)
     return path
 
 
-def kept_from_url(url, sha256=None):
-    """Finds a downloaded file where it was kept.
+def cached_from_url(url, sha256=None):
+    """Finds a downloaded file in the cache, without a network.
 
     Args:
         url, sha256: As for `from_url`.
@@ -126,7 +128,7 @@ def kept_from_url(url, sha256=None):
         The `pathlib.Path` of the file, or None.
 
     Raises:
-        DownloadError: If the file has changed since; it is removed.
+        DownloadError: If the file has changed since its download; it is removed.
     """
     path = _official_path(url)
     if not path.exists():
@@ -136,32 +138,28 @@ def kept_from_url(url, sha256=None):
 
 
 def is_offline():
-    """Whether the user has forbidden huggingface_hub to go to the network (`HF_HUB_OFFLINE`)."""
+    """Tells whether the environment variable `HF_HUB_OFFLINE` forbids huggingface_hub to use the network."""
     return _hub().constants.HF_HUB_OFFLINE
 
 
 def _hub():
-    for part in ("constants", "errors"):  # which the package itself imports only when they are asked for
-        require(f"huggingface_hub.{part}", extra="weights", purpose="Downloading weights from the hub")
+    for module in ("constants", "errors"):  # huggingface_hub itself imports them lazily
+        require(f"huggingface_hub.{module}", extra="weights", purpose="Downloading weights from the hub")
     return require("huggingface_hub", extra="weights", purpose="Downloading weights from the hub")
 
 
-def _hub_folder():
-    return keras_home() / "keras_deit" / "hub"
-
-
 def _official_path(url):
-    return keras_home() / "keras_deit" / "official" / url.rpartition("/")[2]
+    return cache_directory("official") / url.rpartition("/")[2]
 
 
-def _fetched(hub, repository, name, revision):
-    """A file of the hub's; what it does not have, or has no answer for, comes as the hub's own error."""
-    with _explained(f"{repository!r} on the hub", _hub_folder(), hub.errors.EntryNotFoundError):
-        return pathlib.Path(hub.hf_hub_download(repository, name, revision=revision, cache_dir=_hub_folder()))
+def _fetch(hub, repository, name, revision):
+    """Downloads a file of the hub. If the file is missing or the hub unreachable, the hub's own error is raised."""
+    with _explain_errors(f"{repository!r} on the hub", cache_directory("hub"), hub.errors.EntryNotFoundError):
+        return pathlib.Path(hub.hf_hub_download(repository, name, revision=revision, cache_dir=cache_directory("hub")))
 
 
 def _check(path, sha256):
-    """Removes a file that is not what it should be."""
+    """Removes a file whose SHA-256 does not begin with `sha256`, and raises an error; None means no check."""
     if sha256 is None:
         return
     with path.open("rb") as file:
@@ -169,46 +167,46 @@ def _check(path, sha256):
     if received.startswith(sha256):
         return
     path.resolve().unlink()
-    path.unlink(missing_ok=True)  # a link to it
+    path.unlink(missing_ok=True)  # the link, if `path` is one
     raise DownloadError(
-        f"{path.name} is not what was published: its SHA-256 is {received} and should begin with {sha256}. It was removed; "
-        "the next attempt downloads it again."
+        f"{path.name} is not the published file: its SHA-256 is {received} and should begin with {sha256}. The file was "
+        "removed; the next attempt downloads it again."
     )
 
 
 def _hash_of_name(path):
-    """The SHA-256 that the hub's cache keeps as the name of the linked file; None where it has no links."""
+    """The SHA-256 that the hub's cache uses as the name of the linked file; None on file systems without links."""
     name = pathlib.Path(os.readlink(path)).name if path.is_symlink() else ""
     return name if re.fullmatch("[0-9a-f]{64}", name) else None
 
 
 @contextlib.contextmanager
-def _explained(source, folder, passed=DownloadError):
-    """Errors of the disk and of the network, in words; those that are `passed` stay as they are."""
+def _explain_errors(source, folder, unchanged=DownloadError):
+    """Turns errors of the disk and the network into an OSError and a DownloadError; `unchanged` errors pass through."""
     try:
         yield
-    except (DownloadError, passed):
+    except (DownloadError, unchanged):
         raise
-    except Exception as error:  # each library has its own for the network, and Keras raises plain ones
-        if getattr(error, "errno", None) in _NO_ROOM:
+    except Exception as error:  # every library has its own network errors, and Keras raises bare exceptions
+        if getattr(error, "errno", None) in _DISK_FULL:
             raise OSError(
                 error.errno,
-                f"There is no room for {source} in {folder} ({os.strerror(error.errno)}). Nothing of it was kept. The "
-                "variable KERAS_HOME names another place",
+                f"There is not enough disk space for {source} in {folder} ({os.strerror(error.errno)}). The incomplete file "
+                "was removed. The environment variable KERAS_HOME chooses another directory",
             ) from error
         raise DownloadError(f"{source}: {' '.join(str(error).split())}") from error
 
 
-def _root(error):
-    """The first thing that went wrong, on one line."""
+def _first_cause(error):
+    """The message of the first error in a chain, on one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split())
 
 
 @contextlib.contextmanager
-def _given_up_after(seconds):
-    """A limit for connections that set none themselves."""
+def _socket_timeout(seconds):
+    """Sets the timeout of connections that set none themselves."""
     former = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

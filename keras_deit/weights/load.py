@@ -1,4 +1,4 @@
-"""Foreign checkpoints into our models, with an account of every tensor."""
+"""Loading checkpoints of other frameworks into models, with a report on every tensor."""
 
 import dataclasses
 import math
@@ -12,44 +12,52 @@ from keras_deit.weights.positions import resize_positions
 
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
-    """What became of a checkpoint and of a model.
+    """The report of `load`.
 
     Attributes:
-        used: Names (timm's) of the tensors that went into the model.
-        left: Names of the tensors that did not.
+        used: Names (timm's) of the tensors that were loaded into the model.
+        unused: Names (timm's) of the tensors that were not.
         fresh: Paths of the model's variables that kept their values.
-        notes: Sentences about what was changed on the way.
+        notes: Sentences about conversions, such as resized positions.
     """
 
     used: tuple
-    left: tuple
+    unused: tuple
     fresh: tuple
     notes: tuple
 
     def __str__(self):
-        lines = [f"{len(self.used)} tensors used, {len(self.left)} left, {len(self.fresh)} of the model's kept."]
-        return "\n".join([*lines, *self.notes])
+        counts = f"{len(self.used)} tensors loaded, {len(self.unused)} unused; {len(self.fresh)} variables kept."
+        return "\n".join([counts, *self.notes])
 
 
 def load(model, source, ignore_prefixes=()):
-    """Loads a checkpoint of timm, of the official code or of transformers into a model.
+    """Loads a checkpoint of timm, the official code or transformers into a model.
 
-    All is read and checked before the first variable changes.
+    Every tensor of the checkpoint and every variable of the model must have a counterpart, except those that
+    `ignore_prefixes` names. These differences are converted, each with a note in the report:
+
+    - other number of classes: the heads keep their values;
+    - other image size: the position embeddings of the patches are resized;
+    - one token in the checkpoint, two in the model: the distillation token, its position and its head are copies of the
+      class token's;
+    - two tokens in the checkpoint, one in the model: the distillation token and its head are dropped.
+
+    The whole checkpoint is read and checked before the first variable changes.
 
     Args:
-        model: A `DeiT`, `DeiTBackbone`, `DeiTClassifier` or `RegNetY`.
-        source: Path of a `.safetensors` or a `.pth` file or of a directory of the hub's; or a dictionary from names to
-            arrays.
-        ignore_prefixes: Prefixes of names: of the model's variables that may keep their values (such as `"class_head"`), and
-            of the checkpoint's tensors, in timm's names, that may be left (such as `"head"`).
+        model: A `DeiT`, `DeiTBackbone`, `DeiTClassifier`, `DeiTMaskedImageModel` or `RegNetY`.
+        source: Path of a `.safetensors` or PyTorch file, or of a directory as on the Hugging Face hub; or a dictionary from
+            names to arrays.
+        ignore_prefixes: Prefixes of names without a counterpart: of the model's variables, which keep their values (such as
+            `"class_head"`), and of the checkpoint's tensors in timm's names, which stay unused (such as `"head"`).
 
     Returns:
-        A `LoadReport`. Heads for another number of classes stay fresh, positions are resized for another number of patches,
-        and a class token becomes a distillation token, or a distillation token is dropped, with a note on each.
+        A `LoadReport`.
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
-        ValueError: If the file is damaged or not all is accounted for; the message names the file and the tensor.
+        ValueError: If the file is damaged, or checkpoint and model do not match; the message names the file and the tensors.
 
     Example:
 
@@ -70,12 +78,12 @@ def load(model, source, ignore_prefixes=()):
 
 
 class _Loading:
-    """A checkpoint on its way into a model of certain shapes."""
+    """Converts a checkpoint for a model with variables of the given shapes."""
 
     def __init__(self, checkpoint, shapes, ignore_prefixes):
         self.checkpoint = dataclasses.replace(checkpoint, tensors=dict(checkpoint.tensors))
         self.tensors = self.checkpoint.tensors
-        self.name = checkpoint.label
+        self.label = checkpoint.label
         self.shapes = shapes
         self.ignore_prefixes = tuple(ignore_prefixes)
         self.fresh_heads = []
@@ -83,22 +91,23 @@ class _Loading:
         self.dropped = []
 
     def convert_tokens(self, grid):
-        """Brings tokens, their positions and heads to the model's layout."""
+        """Converts tokens, positions and heads to the model's number of tokens and its grid `(rows, columns)` of patches."""
         if grid is None or "pos_embed" not in self.tensors:
             return
-        wanted = 2 if "prefix_tokens/distillation_token" in self.shapes else 1
-        given = self.checkpoint.num_prefix_tokens
-        prefixed = self.shapes["prefix_tokens/positions"][1] > math.prod(grid)
-        prefix, patches, source = self.checkpoint.positions(grid, prefixed)
-        if (prefix.shape[1] > 0) != prefixed:
+        expected_tokens = 2 if "prefix_tokens/distillation_token" in self.shapes else 1
+        num_tokens = self.checkpoint.num_prefix_tokens
+        prefix_positions = self.shapes["prefix_tokens/positions"][1] > math.prod(grid)
+        prefix, patches, source = self.checkpoint.positions(grid, prefix_positions)
+        if (prefix.shape[1] > 0) != prefix_positions:
             raise ValueError(
-                f"{self.name} has {'positions' if prefix.shape[1] else 'no position'} for its prefix tokens, and the model "
-                f"is built with `prefix_positions={prefixed}`. Build it with `prefix_positions={not prefixed}`."
+                f"In {self.label} the prefix tokens have {'positions' if prefix.shape[1] else 'no positions'}, but the "
+                f"model was built with `prefix_positions={prefix_positions}`. Build it with "
+                f"`prefix_positions={not prefix_positions}`."
             )
-        if given < wanted:
+        if num_tokens < expected_tokens:
             self._copy_class_token()
             prefix = np.repeat(prefix[:, :1], 2, axis=1) if prefix.shape[1] else prefix
-        elif given > wanted:
+        elif num_tokens > expected_tokens:
             self._drop_distillation_token()
             prefix = prefix[:, :1]
         if source != grid:
@@ -107,7 +116,7 @@ class _Loading:
         self.tensors["pos_embed"] = np.concatenate([prefix, resize_positions(patches, source, grid)], axis=1)
 
     def values(self):
-        """The model's new values by path, checked."""
+        """Returns the model's new values by path, after checking them."""
         values = {}
         for path, shape in self.shapes.items():
             name = timm_name(path)
@@ -118,41 +127,41 @@ class _Loading:
             value = to_our_layout(path, self.tensors[name])
             head = path.split("/")[0]
             if head in HEADS and value.shape[-1] != shape[-1] and value.shape[:-1] == shape[:-1]:
-                self._leave_head(head, value.shape[-1], shape[-1])
+                self._keep_fresh_head(head, value.shape[-1], shape[-1])
             elif value.shape != shape:
                 raise self._misshaped(name, path)
             elif not np.all(np.isfinite(value)):
-                raise ValueError(f"In {self.name} the tensor {name!r} holds values that are not finite numbers.")
+                raise ValueError(f"In {self.label} the tensor {name!r} holds values that are not finite.")
             else:
                 values[path] = value
         return values
 
     def report(self, values):
-        """The account, or an error where something is left or missing that nobody allowed."""
+        """Returns the report, or raises an error if checkpoint and model do not match."""
         used = {timm_name(path) for path in values}
-        left = [name for name in self.tensors if name not in used]
+        unused = [name for name in self.tensors if name not in used]
         fresh = [path for path in self.shapes if path not in values]
-        unexpected = [name for name in left if not self._allowed(name)]
-        missing = [f"{timm_name(path)} (here {path})" for path in fresh if not self._allowed(path)]
+        unexpected = [name for name in unused if not self._is_ignored(name)]
+        missing = [f"{timm_name(path)} (here {path})" for path in fresh if not self._is_ignored(path)]
         if missing or unexpected:
             raise ValueError(
-                f"Not all of {self.name} and of the model is accounted for. Missing in it: {_some(missing)}. Left over of "
-                f"it: {_some(unexpected)}. Choose the variant that it belongs to, or say which part may differ: "
-                "`keras_deit.weights.load(model, source, ignore_prefixes=[...])`. The model is as it was."
+                f"The model does not match {self.label}. Missing in the checkpoint: {_shorten(missing)}. Unexpected in the "
+                f"checkpoint: {_shorten(unexpected)}. Build the variant that the checkpoint is of, or name the differences: "
+                "`keras_deit.weights.load(model, source, ignore_prefixes=[...])`. The model is unchanged."
             )
-        allowed = [path for path in fresh if path.split("/")[0] not in self.fresh_heads]
-        if allowed:
-            self.notes.append(f"Fresh: {', '.join(allowed)}.")
-        return LoadReport(tuple(sorted(used)), (*left, *self.dropped), tuple(fresh), tuple(self.notes))
+        ignored = [path for path in fresh if path.split("/")[0] not in self.fresh_heads]
+        if ignored:
+            self.notes.append(f"Fresh weights: {', '.join(ignored)}.")
+        return LoadReport(tuple(sorted(used)), (*unused, *self.dropped), tuple(fresh), tuple(self.notes))
 
     def _misshaped(self, name, path):
         return ValueError(
-            f"In {self.name} the tensor {name!r} is of shape {self.tensors[name].shape}, and the model's {path} of shape "
-            f"{self.shapes[path]}. Is it a checkpoint of another variant?"
+            f"In {self.label} the tensor {name!r} is of shape {self.tensors[name].shape}, but the model's {path} is of "
+            f"shape {self.shapes[path]}. Is the checkpoint of another variant?"
         )
 
-    def _allowed(self, name):
-        return name.startswith(self.ignore_prefixes) if self.ignore_prefixes else False
+    def _is_ignored(self, name):
+        return name.startswith(self.ignore_prefixes)
 
     def _copy_class_token(self):
         copies = {"cls_token": "dist_token", "head.weight": "head_dist.weight", "head.bias": "head_dist.bias"}
@@ -160,7 +169,7 @@ class _Loading:
             if source in self.tensors:
                 self.tensors[target] = self.tensors[source]
         self.notes.append(
-            "The checkpoint has one token: the distillation token, its position and head are the class token's."
+            "The checkpoint has one token: the distillation token, its position and head are copied from the class token."
         )
 
     def _drop_distillation_token(self):
@@ -168,28 +177,28 @@ class _Loading:
             if self.tensors.pop(name, None) is not None:
                 self.dropped.append(name)
         self.notes.append(
-            "The checkpoint has two tokens and the model one: the distillation token and its head are dropped."
+            "The checkpoint has two tokens, the model one: the distillation token and its head are dropped."
         )
 
-    def _leave_head(self, head, given, wanted):
+    def _keep_fresh_head(self, head, checkpoint_classes, model_classes):
         self.ignore_prefixes = (*self.ignore_prefixes, f"{head}/", f"{HEADS[head]}.")
         if head not in self.fresh_heads:
             self.fresh_heads.append(head)
-            which = head.replace("_", " ")
             self.notes.append(
-                f"The {which} is fresh: the checkpoint's is for {given} classes and the model's for {wanted}."
+                f"The {head.replace('_', ' ')} is fresh: the checkpoint has {checkpoint_classes} classes, the model "
+                f"{model_classes}."
             )
 
 
 def _grid(model):
-    """`(height, width)` in patches, None for a model without any."""
+    """Returns `(rows, columns)` of patches; None for a model without patches."""
     backbone = getattr(model, "backbone", model)
     if not hasattr(backbone, "patch_size"):
         return None
     return tuple(side // backbone.patch_size for side in backbone.image_size)
 
 
-def _some(names, limit=5):
+def _shorten(names, limit=5):
     if not names:
         return "nothing"
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

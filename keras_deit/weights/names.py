@@ -1,14 +1,15 @@
-"""Names of foreign checkpoints. Everything goes through timm's: ours to timm's and back, the others' to timm's.
+"""Names of weights in checkpoints of other frameworks.
 
-A foreign checkpoint is a dictionary from names to NumPy arrays, in PyTorch's layout.
+timm's names are the common format: our names and those of the other frameworks are translated to timm's, and back. A
+checkpoint is a dictionary from names to NumPy arrays in PyTorch's layout.
 """
 
 import re
 
 import numpy as np
 
-MASK_TOKEN = "mask_token"  # which timm's models of this family do not have; the name is its BEiT's
-MASKED_IMAGE_PARTS = (MASK_TOKEN, "decoder.")  # beginnings of the names that only a masked image model has
+MASK_TOKEN = "mask_token"  # as in timm's BEiT; timm's models of this family have no mask token
+MASKED_IMAGE_PREFIXES = (MASK_TOKEN, "decoder.")  # of the names that only a masked image model has
 TOKENS = {
     "prefix_tokens/class_token": "cls_token",
     "prefix_tokens/distillation_token": "dist_token",
@@ -28,7 +29,7 @@ _MODULES = {
     "norm": "norm",
     "class_head": "head",
     "distillation_head": "head_dist",
-    "decoder": "decoder.0",  # as transformers calls it
+    "decoder": "decoder.0",  # transformers' name
 }
 _REGNET_MODULES = {
     "first_convolution": "conv1.conv",
@@ -52,7 +53,7 @@ _LEAVES = {
     "moving_variance": "running_var",
 }
 
-# timm's names and those that transformers writes to disk. # stands for a number, * for the last part.
+# timm's names to those that transformers writes to disk; # stands for a number, * for the last component.
 _VIT = {
     "cls_token": "embeddings.cls_token",
     "dist_token": "embeddings.distillation_token",
@@ -95,20 +96,20 @@ _TRANSFORMERS = {
     for family, body in {"deit": _VIT, "vit": _VIT, "regnet": _REGNET}.items()
 }
 _TO_TIMM = {name: timm for family in _TRANSFORMERS.values() for timm, name in family.items()}
-_TO_TIMM.update((name, timm) for timm, name in _VIT.items())  # of a model without heads, which has no family's name
+_TO_TIMM.update((name, timm) for timm, name in _VIT.items())  # a model without heads has no prefix for its family
 _WRAPPERS = ("module.", "model.", "_orig_mod.")  # DistributedDataParallel, Lightning, torch.compile
-_PARTS = ("query", "key", "value")
-COUNTER = "num_batches_tracked"  # PyTorch's batch norm counts its steps; nothing depends on it
+_QKV = ("query", "key", "value")
+STEP_COUNTER = "num_batches_tracked"  # of PyTorch's batch norm; no output depends on it
 
 
 def timm_name(path):
-    """The timm name of one of our variables.
+    """Translates the path of one of our variables to timm's name.
 
     Args:
-        path: The variable's path, such as `"block_1/attention/qkv/kernel"`.
+        path: Path of the variable, such as `"block_1/attention/qkv/kernel"`.
 
     Returns:
-        The name, such as `"blocks.0.attn.qkv.weight"`; None for a variable that no checkpoint has.
+        The name, such as `"blocks.0.attn.qkv.weight"`; None for a variable that timm has no name for.
 
     Example:
 
@@ -118,57 +119,80 @@ def timm_name(path):
     if path in TOKENS:
         return TOKENS[path]
     module, _, leaf = path.rpartition("/")
-    if module.endswith("_scale"):  # LayerScale, whose gamma has kept its name
+    if module.endswith("_scale"):  # of LayerScale, whose gamma has the same name in timm
         return f"{_timm_module(module)}.gamma"
     name = _timm_module(module)
     return f"{name}.{_LEAVES[leaf]}" if name and leaf in _LEAVES else None
 
 
 def to_foreign_layout(path, value):
-    """One of our values in PyTorch's layout: dense kernels `(outputs, inputs)`, convolutions' channels first."""
+    """Converts the value of one of our variables to PyTorch's layout.
+
+    Args:
+        path: Path of the variable.
+        value: Array in Keras's layout.
+
+    Returns:
+        The array; dense kernels are `(outputs, inputs)`, convolution kernels `(outputs, inputs, height, width)`.
+    """
     if not path.endswith("kernel"):
         return value
     return np.ascontiguousarray(value.T if value.ndim == 2 else value.transpose(3, 2, 0, 1))
 
 
 def to_our_layout(path, value):
-    """The inverse of `to_foreign_layout`."""
+    """Converts a tensor in PyTorch's layout to ours, the inverse of `to_foreign_layout`.
+
+    Args:
+        path: Path of the variable.
+        value: Array in PyTorch's layout.
+
+    Returns:
+        The array; dense kernels are `(inputs, outputs)`, convolution kernels `(height, width, inputs, outputs)`.
+    """
     if not path.endswith("kernel"):
         return value
     return value.T if value.ndim == 2 else value.transpose(2, 3, 1, 0)
 
 
 def to_timm(checkpoint):
-    """Translates a checkpoint of timm, of the official code or of transformers, told apart by their names, to timm's.
+    """Translates a checkpoint of timm, the official code or transformers to timm's names.
 
     Args:
-        checkpoint: Dictionary from names to arrays.
+        checkpoint: Dictionary from names to arrays. The names determine which framework it is of.
 
     Returns:
-        A dictionary in timm's names; a name that no table knows stays as it is.
+        Dictionary from timm's names to arrays; an unknown name is kept.
 
     Raises:
-        ValueError: If only a part of a query, key and value is there.
+        ValueError: If a query has no key or value.
     """
     translated = {}
-    for name, value in _unwrapped(checkpoint).items():
-        if name.endswith(COUNTER):
+    for name, value in _strip_wrappers(checkpoint).items():
+        if name.endswith(STEP_COUNTER):
             continue
         name = re.sub(r"^(blocks\.\d+)\.gamma_([12])$", r"\1.ls\2.gamma", name)  # the official DeiT III
         translated[_from_transformers(name)] = value
-    return _joined(translated)
+    return _join_qkv(translated)
 
 
-def _unwrapped(checkpoint):
-    """Without the prefixes that PyTorch's wrappers put before every name."""
-    for prefix in 2 * _WRAPPERS:  # one may be inside another
+def _strip_wrappers(checkpoint):
+    """Removes the prefixes that PyTorch's wrappers put before every name."""
+    for prefix in 2 * _WRAPPERS:  # twice, because wrappers can be nested
         if checkpoint and all(name.startswith(prefix) for name in checkpoint):
             checkpoint = {name.removeprefix(prefix): value for name, value in checkpoint.items()}
     return checkpoint
 
 
 def to_official_names(checkpoint):
-    """Translates a checkpoint in timm's names to those of the official code, which differ in LayerScale alone."""
+    """Translates a checkpoint in timm's names to those of the official code, which differ for LayerScale only.
+
+    Args:
+        checkpoint: Dictionary from timm's names to arrays.
+
+    Returns:
+        Dictionary from the official code's names to arrays.
+    """
     return {re.sub(r"\.ls([12])\.gamma$", r".gamma_\1", name): value for name, value in checkpoint.items()}
 
 
@@ -176,13 +200,13 @@ def to_transformers(checkpoint, family):
     """Translates a checkpoint in timm's names to transformers'.
 
     Args:
-        checkpoint: Dictionary from names to arrays.
+        checkpoint: Dictionary from timm's names to arrays.
         family: `"deit"` or `"vit"`.
 
     Returns:
-        A dictionary in the names that transformers writes to disk.
+        Dictionary from the names that transformers writes to disk to arrays.
     """
-    return {_translated(name, _TRANSFORMERS[family]): value for name, value in _split(checkpoint).items()}
+    return {_translate(name, _TRANSFORMERS[family]): value for name, value in _split_qkv(checkpoint).items()}
 
 
 def _timm_module(module):
@@ -196,14 +220,14 @@ def _timm_module(module):
 
 
 def _from_transformers(name):
-    translated = _translated(name, _TO_TIMM)
+    translated = _translate(name, _TO_TIMM)
     if not name.startswith("regnet"):
         return translated
     return re.sub(r"^s(\d+)\.b(\d+)", lambda match: f"s{int(match[1]) + 1}.b{int(match[2]) + 1}", translated)
 
 
-def _translated(name, table):
-    """A name by a table with # and *; one that the table does not have stays as it is."""
+def _translate(name, table):
+    """Translates a name by a table with the placeholders # and *; a name that is not in the table is kept."""
     for source, target in table.items():
         pattern = re.escape(source).replace(r"\#", r"(\d+)").replace(r"\*", r"(\w+)")
         match = re.fullmatch(pattern, name)
@@ -212,31 +236,31 @@ def _translated(name, table):
     return name
 
 
-def _joined(checkpoint):
-    """Query, key and value, where they come apart, as one."""
+def _join_qkv(checkpoint):
+    """Concatenates separate queries, keys and values to one tensor."""
     joined = {}
     for name, value in checkpoint.items():
-        part = re.fullmatch(r"(blocks\.\d+\.attn)\.(query|key|value)\.(\w+)", name)
-        if not part:
+        match = re.fullmatch(r"(blocks\.\d+\.attn)\.(query|key|value)\.(\w+)", name)
+        if not match:
             joined[name] = value
-        elif part[2] == "query":
-            names = [f"{part[1]}.{which}.{part[3]}" for which in _PARTS]
+        elif match[2] == "query":
+            names = [f"{match[1]}.{which}.{match[3]}" for which in _QKV]
             missing = [which for which in names if which not in checkpoint]
             if missing:
                 raise ValueError(
-                    f"The checkpoint has a query without its key or value: {', '.join(missing)} is missing."
+                    f"The checkpoint has the tensor {name!r} without its key or value: {', '.join(missing)} is missing."
                 )
-            joined[f"{part[1]}.qkv.{part[3]}"] = np.concatenate([checkpoint[which] for which in names])
+            joined[f"{match[1]}.qkv.{match[3]}"] = np.concatenate([checkpoint[which] for which in names])
     return joined
 
 
-def _split(checkpoint):
-    """Query, key and value apart."""
+def _split_qkv(checkpoint):
+    """Splits the joint tensors to separate queries, keys and values."""
     split = {}
     for name, value in checkpoint.items():
         if ".attn.qkv." in name:
-            for which, part in zip(_PARTS, np.split(value, 3), strict=True):
-                split[name.replace("qkv", which)] = np.ascontiguousarray(part)
+            for which, third in zip(_QKV, np.split(value, 3), strict=True):
+                split[name.replace("qkv", which)] = np.ascontiguousarray(third)
         else:
             split[name] = value
     return split

@@ -1,22 +1,22 @@
-"""Positions for another number of patches, as PyTorch resizes them."""
+"""Resizing position embeddings to another number of patches, as PyTorch does."""
 
 import numpy as np
 
 from keras_deit.imaging.kernels import cubic_kernel
 
-PYTORCH_SLOPE = -0.75  # of its bicubic kernel; TensorFlow's and JAX's has -0.5
+PYTORCH_SLOPE = -0.75  # of the bicubic kernel; it is -0.5 in TensorFlow and JAX
 
 
 def resize_positions(positions, source, target):
-    """Resizes the positions of patches, bicubic without antialiasing.
+    """Resizes the position embeddings of the patches, bicubic without antialiasing.
 
     Args:
-        positions: Array `(1, height * width, features)`.
-        source: `(height, width)` in patches.
-        target: The wanted `(height, width)`.
+        positions: Array `(1, rows * columns, features)`.
+        source: `(rows, columns)` of `positions`.
+        target: `(rows, columns)` of the result.
 
     Returns:
-        Array `(1, target height * target width, features)` of the dtype of `positions`.
+        Array `(1, rows * columns, features)` for the target's rows and columns, of the dtype of `positions`.
 
     Example:
 
@@ -24,7 +24,7 @@ def resize_positions(positions, source, target):
     (1, 12, 3)
 
     Reference:
-        `torch.nn.functional.interpolate(mode="bicubic")`, which the official fine-tuning used.
+        `torch.nn.functional.interpolate(mode="bicubic")`, which the official fine-tuning uses.
     """
     if tuple(source) == tuple(target):
         return positions
@@ -35,7 +35,7 @@ def resize_positions(positions, source, target):
 
 
 def _matrix(source, target):
-    """Weights `(target, source)` of the four nearest positions; beyond the border the last one is repeated."""
+    """Returns the weights `(target, source)` of the four nearest positions; the outermost are repeated beyond the border."""
     matrix = np.zeros((target, source))
     centres = (np.arange(target) + 0.5) * source / target - 0.5
     for row, centre in enumerate(centres):

@@ -1,4 +1,4 @@
-"""Our models as checkpoints for timm, the official code and transformers."""
+"""Writing models as checkpoints for timm, the official code and transformers."""
 
 import json
 import pathlib
@@ -8,16 +8,17 @@ import numpy as np
 
 from keras_deit.runtime.files import write_whole
 from keras_deit.weights import files
+from keras_deit.weights.checkpoint import Checkpoint
 from keras_deit.weights.names import (
-    COUNTER,
     MASK_TOKEN,
+    STEP_COUNTER,
     timm_name,
     to_foreign_layout,
     to_official_names,
     to_transformers,
 )
 
-_ARCHITECTURES = {  # by family and whether there are classes
+_ARCHITECTURES = {  # transformers' classes, by model type and whether the model has classes
     ("deit", True): "DeiTForImageClassificationWithTeacher",
     ("vit", True): "ViTForImageClassification",
     ("deit", False): "DeiTForMaskedImageModeling",
@@ -26,20 +27,21 @@ _ARCHITECTURES = {  # by family and whether there are classes
 
 
 def to_timm(model, path):
-    """Writes the weights of a model as safetensors that timm loads strictly.
+    """Writes the weights of a model as a safetensors file that timm loads strictly.
 
-    What no tensor shows (number of heads, image size, epsilon) is kept as metadata, which `from_preset` reads.
+    The arguments that no tensor determines (number of heads, image size, epsilon) are stored as metadata, which
+    `from_preset` reads.
 
     Args:
         model: A `DeiT`, `DeiTClassifier`, `DeiTBackbone` or `RegNetY`.
-        path: The file to write, ending in `.safetensors`; it appears whole or not at all. One that is there is replaced.
+        path: Path of the file, ending in `.safetensors`. The file is written atomically and replaces an existing one.
 
     Returns:
         The `pathlib.Path` of the file.
 
     Raises:
         ImportError: If safetensors is not installed.
-        ValueError: If the model has variables that timm has no name for.
+        ValueError: If the extension is another one, or the model has variables that timm has no name for.
 
     Example:
 
@@ -48,10 +50,8 @@ def to_timm(model, path):
     timm_model.load_state_dict(safetensors.torch.load_file("student.safetensors"))
     ```
     """
-    _check_ending(path, ".safetensors")
-    backbone = getattr(model, "backbone", model)
-    told = {name: getattr(backbone, name) for name in files.TOLD} if hasattr(backbone, "patch_size") else None
-    files.write(_for_pytorch(model), path, told)
+    _check_extension(path, ".safetensors")
+    files.write(_for_pytorch(model), path, _metadata(model))
     return pathlib.Path(path)
 
 
@@ -60,34 +60,34 @@ def to_official(model, path):
 
     Args:
         model: A `DeiT`, `DeiTClassifier` or `RegNetY`.
-        path: The file to write, ending in `.pth`; it appears whole or not at all. It holds `{"model": weights}`, as the
-            official files.
+        path: Path of the file, ending in `.pth`. The file is written atomically and replaces an existing one. It holds
+            `{"model": weights}`, as the official files do.
 
     Returns:
         The `pathlib.Path` of the file.
 
     Raises:
         ImportError: If PyTorch is not installed.
-        ValueError: If the model has variables that the official code has no name for.
+        ValueError: If the extension is another one, or the model has variables that the official code has no name for.
     """
-    _check_ending(path, ".pth")
+    _check_extension(path, ".pth")
     files.write_pickle({"model": to_official_names(_for_pytorch(model))}, path)
     return pathlib.Path(path)
 
 
 def to_huggingface(model, directory):
-    """Writes a model as a directory that transformers' `from_pretrained` takes: a DeiT for two tokens, a ViT for one.
+    """Writes a model as a directory that transformers' `from_pretrained` loads: as a DeiT for two tokens, a ViT for one.
 
     Args:
-        model: A `DeiT`, a `DeiTClassifier` or a `DeiTMaskedImageModel`.
-        directory: Where to write `model.safetensors` and `config.json`; each appears whole or not at all.
+        model: A `DeiT`, `DeiTClassifier` or `DeiTMaskedImageModel`.
+        directory: Path of the directory. `model.safetensors` and `config.json` in it are written atomically.
 
     Returns:
         The `pathlib.Path` of the directory.
 
     Raises:
         ImportError: If safetensors is not installed.
-        ValueError: If transformers has no class for such a model; `to_timm` has one for every model.
+        ValueError: If transformers has no class for such a model. `to_timm` writes every classifier.
 
     Example:
 
@@ -99,16 +99,16 @@ def to_huggingface(model, directory):
     backbone = getattr(model, "backbone", None)
     if backbone is None and hasattr(model, "patch_size"):
         raise ValueError(
-            "A backbone has no head, and transformers' classes want one: write a `DeiT` or a masked image model."
+            "A backbone has no head, which transformers' classes need: write a `DeiT` or a `DeiTMaskedImageModel`."
         )
     if backbone is None or backbone.layer_scale_init is not None or not backbone.prefix_positions:
         raise ValueError(
-            "transformers has a class for DeiT and for ViT, and none with LayerScale or without a position of the class "
-            f"token, nor is a RegNetY written for it. Use `keras_deit.weights.to_timm`. Received: {type(model).__name__}"
+            "Only DeiT and ViT models without LayerScale and with a position of the class token can be written for "
+            f"transformers. Use `keras_deit.weights.to_timm`. Received: {type(model).__name__}"
         )
     height, width = backbone.image_size
     if height != width:
-        raise ValueError(f"transformers' images are square here. Received: image_size={backbone.image_size}")
+        raise ValueError(f"Only models for square images can be written. Received: image_size={backbone.image_size}")
     family = "deit" if backbone.distilled else "vit"
     directory = pathlib.Path(directory)
     files.write(to_transformers(_in_timm_names(model), family), directory / "model.safetensors")
@@ -116,21 +116,42 @@ def to_huggingface(model, directory):
     return directory
 
 
-def _check_ending(path, ending):
-    if pathlib.Path(path).suffix != ending:
-        raise ValueError(f"The file's name must end in {ending}, by which it is known. Received: {str(path)!r}")
+def as_checkpoint(model, label):
+    """Returns the weights of a model as a checkpoint in memory, to be loaded into another model.
+
+    Args:
+        model: A `DeiT`, `DeiTBackbone`, `DeiTClassifier`, `DeiTMaskedImageModel` or `RegNetY`.
+        label: Name of the checkpoint in messages, for example `"the model 'student.keras'"`.
+
+    Returns:
+        A `keras_deit.weights.checkpoint.Checkpoint`.
+
+    Raises:
+        ValueError: If the model has variables that timm has no name for.
+    """
+    return Checkpoint(_in_timm_names(model), label, _metadata(model))
+
+
+def _metadata(model):
+    backbone = getattr(model, "backbone", model)
+    is_transformer = hasattr(backbone, "patch_size")
+    return {name: getattr(backbone, name) for name in files.METADATA} if is_transformer else {}
+
+
+def _check_extension(path, extension):
+    if pathlib.Path(path).suffix != extension:
+        raise ValueError(f"The file's name must end in {extension}. Received: {str(path)!r}")
 
 
 def _for_pytorch(model):
-    """All that timm's and the official code's models hold."""
+    """Returns all tensors that timm's and the official code's models hold, by timm's names."""
     checkpoint = _in_timm_names(model)
     if MASK_TOKEN in checkpoint:
         raise ValueError(
-            "timm has no masked image model. Use `keras_deit.weights.to_huggingface`, or write what goes on from "
-            "`model.backbone`."
+            "timm has no masked image model. Use `keras_deit.weights.to_huggingface`, or write `model.backbone` alone."
         )
     for name in [name for name in checkpoint if name.endswith("running_var")]:
-        checkpoint[name.replace("running_var", COUNTER)] = np.array(0, "int64")
+        checkpoint[name.replace("running_var", STEP_COUNTER)] = np.array(0, "int64")
     return checkpoint
 
 
@@ -139,7 +160,7 @@ def _in_timm_names(model):
     unknown = [path for path, name in names.items() if name is None]
     if unknown:
         raise ValueError(
-            f"timm has no name for {', '.join(unknown)}. A head of a late fusion, for example, exists in Keras alone."
+            f"timm has no name for {', '.join(unknown)}. The head of a late fusion, for example, exists in Keras only."
         )
     return {
         names[variable.path]: to_foreign_layout(

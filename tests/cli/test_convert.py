@@ -72,7 +72,7 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
     [
         ("timm_regnety", "model.onnx", "should end in one of .safetensors, .pth, .keras"),
         ("timm_regnety", "model", "Use `keras_deit.weights.to_timm`"),
-        ("timm_deit3", "model.safetensors", "No tensor shows its number of heads: pass `num_heads=...`"),
+        ("timm_deit3", "model.safetensors", "cannot be inferred from the tensors: pass `num_heads=...`"),
     ],
 )
 def test_what_cannot_be_converted_is_an_error(source, target, message, tmp_path, capsys):

@@ -71,9 +71,9 @@ def test_equals_the_formula(variant, distilled, image_size):
         np.testing.assert_allclose(ops.convert_to_numpy(value), ops.convert_to_numpy(outputs[name]), atol=2e-5)
 
 
-def test_tokens_come_in_the_order_class_distillation_patches():
+def test_tokens_are_ordered_class_distillation_patches():
     backbone = fill(small())
-    for block in backbone.blocks:  # no branch: what goes in comes out
+    for block in backbone.blocks:  # zero branches: every block returns its input
         for dense in (block.attention.projection, block.mlp.reduction):
             dense.kernel.assign(np.zeros(dense.kernel.shape))
             dense.bias.assign(np.zeros(dense.bias.shape))
@@ -86,7 +86,7 @@ def test_tokens_come_in_the_order_class_distillation_patches():
         np.testing.assert_allclose(ops.convert_to_numpy(outputs["tokens"])[0, index], expected, atol=1e-5)
 
 
-def test_attention_maps_are_one_a_block_and_their_rows_sum_to_1():
+def test_there_is_one_attention_map_per_block_and_its_rows_sum_to_1():
     maps = fill(small()).attention_maps(noise("images", (2, 32, 32, 3)))
     assert [tuple(one.shape) for one in maps] == [(2, 3, 18, 18)] * 2
     for one in maps:
@@ -106,17 +106,17 @@ def test_drop_path_is_constant_in_deit3():
     assert [block.mlp_drop_path.rate for block in backbone.blocks] == [0.2] * 5
 
 
-def test_drop_path_acts_in_training_alone():
+def test_drop_path_acts_only_in_training():
     backbone = fill(small(drop_path_rate=0.9))
     images = np.repeat(noise("image", (1, 32, 32, 3)), 8, axis=0)
     training = ops.convert_to_numpy(backbone(images, training=True)["class_token"])
     inference = ops.convert_to_numpy(backbone(images, training=False)["class_token"])
-    assert np.ptp(training, axis=0).max() > 0.1  # examples differ in what they lost
+    assert np.ptp(training, axis=0).max() > 0.1  # the examples lost different branches
     np.testing.assert_allclose(np.ptp(inference, axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(ops.convert_to_numpy(backbone(images)["class_token"]), inference, atol=1e-6)
 
 
-def test_config_holds_the_constructors_arguments():
+def test_the_config_holds_the_constructor_arguments():
     config = small(drop_path_rate=0.1, dtype="mixed_bfloat16", name="some_name").get_config()
     assert DeiTBackbone.from_config(config).get_config() == config
     assert {key: config[key] for key in ("hidden_dim", "intermediate_dim", "drop_path_rate", "name")} == {
@@ -128,7 +128,7 @@ def test_config_holds_the_constructors_arguments():
 
 
 @pytest.mark.parametrize("image_size", [32, (32, 32), [32, 32]])
-def test_image_size_is_a_number_or_a_pair(image_size):
+def test_the_image_size_is_an_integer_or_a_pair(image_size):
     assert small(image_size=image_size).image_size == (32, 32)
 
 
@@ -148,7 +148,7 @@ def test_impossible_arguments_are_refused(overrides, message):
         small(**overrides)
 
 
-def test_unknown_argument_is_refused():
+def test_an_unknown_argument_is_refused():
     with pytest.raises(TypeError, match="patchsize"):
         small(patchsize=8)
 
@@ -157,7 +157,7 @@ def test_unknown_argument_is_refused():
     ("shape", "hint"),
     [((1, 3, 32, 32), "channels-first"), ((1, 32, 64, 3), "Resize the images"), ((1, 32, 32, 1), "to 3 channels")],
 )
-def test_images_of_another_shape_are_refused_with_what_to_do(shape, hint):
+def test_images_of_another_shape_are_refused_with_a_hint(shape, hint):
     with pytest.raises(ValueError, match=hint):
         small()(np.zeros(shape, "float32"))
 
@@ -175,8 +175,8 @@ def test_frozen_blocks_do_not_train_and_stay_frozen_when_saved(up_to, tmp_path):
     frozen = set() if up_to is None else frozen - {f"block_{number}" for number in range(up_to + 1, 3)}
     model.save(tmp_path / "model.keras")
     for student in (model, keras.saving.load_model(tmp_path / "model.keras")):
-        parts = {variable.path.split("/")[0] for variable in student.trainable_variables}
-        assert parts == {"patch_embedding", "prefix_tokens", "block_1", "block_2", "norm", *HEADS} - frozen
+        trained = {variable.path.split("/")[0] for variable in student.trainable_variables}
+        assert trained == {"patch_embedding", "prefix_tokens", "block_1", "block_2", "norm", *HEADS} - frozen
         assert student.get_config()["frozen_blocks"] == up_to
     before = {variable.path: ops.convert_to_numpy(variable) for variable in model.weights}
     model.compile("sgd", loss=dict.fromkeys(("class", "distillation"), "mse"))
@@ -204,7 +204,7 @@ def test_features_of_images_of_another_size_are_refused():
         small().features(keras.Input((48, 48, 3)), blocks=(1,))
 
 
-def test_freezing_what_is_not_there_is_refused():
+def test_freezing_a_block_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match=r"`up_to` must lie in 0..2.*Received: up_to=3"):
         small(num_layers=2).freeze(3)
 
@@ -221,7 +221,7 @@ def test_features_are_the_patch_tokens_after_their_blocks():
 
 
 @pytest.mark.parametrize("blocks", [(), (0,), (1, 4)])
-def test_features_of_no_block_are_refused(blocks):
+def test_features_of_blocks_that_do_not_exist_are_refused(blocks):
     with pytest.raises(ValueError, match=r"`blocks` must be numbers in 1..3"):
         small(num_layers=3).features(np.zeros((1, 32, 32, 3)), blocks=blocks)
 
@@ -233,9 +233,9 @@ def test_a_segmentation_head_learns_on_the_features_of_a_rectangular_image():
     maps = keras.layers.Concatenate()(backbone.features(images, blocks=(1, 2)))
     classes = keras.layers.Conv2D(2, 1, data_format="channels_last")(maps)  # (batch, 2, 4, classes)
     model = keras.Model(images, classes)
-    pictures = noise("pictures", (16, 16, 32, 3))
-    brighter = pictures.reshape(16, 2, 8, 4, 8, 3).mean(axis=(2, 4, 5)) > 0  # of every patch
+    examples = noise("images", (16, 16, 32, 3))
+    brighter = examples.reshape(16, 2, 8, 4, 8, 3).mean(axis=(2, 4, 5)) > 0  # one label per patch
     model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    losses = model.fit(pictures, brighter.astype("int32"), epochs=30, batch_size=16, verbose=0).history["loss"]
+    losses = model.fit(examples, brighter.astype("int32"), epochs=30, batch_size=16, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
     assert any(weight is backbone.weights[0] for weight in model.weights)

@@ -20,7 +20,7 @@ def small(fusion="mean_logits", **overrides):
 
 
 def _expected(model, images):
-    """The answer of each fusion, from the tokens of a NumPy transformer."""
+    """The logits of each fusion, from the tokens of a NumPy transformer."""
     weights = weights_of(model)
     tokens, _ = numpy_reference.backbone(images.astype("float64"), weights, 2, 3)
     tokens = {"class": tokens[:, 0], "distillation": tokens[:, 1]}
@@ -59,7 +59,7 @@ def test_fusion_equals_the_formula(fusion):
 
 
 @pytest.mark.parametrize("fusion", ["mean_logits", "mean_probabilities", "class"])
-def test_class_logits_are_the_mean_of_one_token(fusion):
+def test_the_fused_logits_of_one_token_are_its_class_logits(fusion):
     classifier, images = fill(small(fusion, distilled=False)), noise("images", (2, 32, 32, 3))
     weights = weights_of(classifier)
     tokens, _ = numpy_reference.backbone(images.astype("float64"), weights, 2, 3)
@@ -71,12 +71,12 @@ def test_class_logits_are_the_mean_of_one_token(fusion):
 
 
 @pytest.mark.parametrize("fusion", ["distillation", *LATE])
-def test_one_token_cannot_be_fused_with_a_second(fusion):
+def test_fusions_that_need_two_tokens_are_refused_for_one(fusion):
     with pytest.raises(ValueError, match=f"fusion='{fusion}' needs two tokens"):
         small(fusion, distilled=False)
 
 
-def test_unknown_fusion_is_refused():
+def test_an_unknown_fusion_is_refused():
     with pytest.raises(ValueError, match="Received: fusion='mean'"):
         small("mean")
 
@@ -87,7 +87,7 @@ def test_anything_but_a_deit_is_refused():
 
 
 @pytest.mark.parametrize("fusion", ["mean_logits", "concat"])
-def test_shares_the_variables_of_the_deit(fusion):
+def test_the_classifier_shares_the_variables_of_the_deit(fusion):
     deit = fill(DeiT.from_variant("deit_ti", **SMALL))
     classifier = DeiTClassifier(deit, fusion=fusion)
     assert classifier.deit is deit
@@ -139,7 +139,7 @@ def test_a_saved_classifier_no_longer_shares_variables(tmp_path):
 
 
 @pytest.mark.parametrize("fusion", ["mean_probabilities", "concat"])
-def test_answers_in_float32_under_mixed_precision(fusion):
+def test_logits_are_float32_under_mixed_precision(fusion):
     classifier = small(fusion, dtype="mixed_bfloat16")
     logits = classifier(noise("images", (2, 32, 32, 3)))
     assert keras.backend.standardize_dtype(logits.dtype) == classifier.output.dtype == "float32"

@@ -1,4 +1,4 @@
-"""The model with a head for each token."""
+"""The model with one head per prefix token."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_each_head_reads_its_own_token():
 
 
 @pytest.mark.parametrize("distilled", [True, False])
-def test_structure_of_outputs_is_the_same_in_training_and_inference(distilled):
+def test_outputs_have_the_same_structure_in_training_and_inference(distilled):
     deit = small(distilled=distilled)
     images = noise("images", (2, 32, 32, 3))
     keys = ["class", "distillation"] if distilled else ["class"]
@@ -69,7 +69,7 @@ def test_structure_of_outputs_is_the_same_in_training_and_inference(distilled):
         assert {tuple(logits.shape) for logits in outputs.values()} == {(2, 5)}
 
 
-def test_predict_equals_the_call():
+def test_predict_returns_the_logits_of_a_call():
     deit = fill(small())
     images = noise("images", (2, 32, 32, 3))
     predicted = deit.predict(images, verbose=0)
@@ -77,7 +77,7 @@ def test_predict_equals_the_call():
         np.testing.assert_allclose(predicted[head], ops.convert_to_numpy(logits), atol=1e-5)
 
 
-def test_call_with_attention_equals_the_plain_call():
+def test_call_with_attention_returns_the_logits_of_a_call():
     deit = fill(small())
     images = noise("images", (2, 32, 32, 3))
     outputs, maps = deit.call_with_attention(images)
@@ -88,13 +88,13 @@ def test_call_with_attention_equals_the_plain_call():
     assert [tuple(one.shape) for one in maps] == [(2, 3, 18, 18)] * 2
 
 
-def test_one_token_model_with_attention_has_the_class_head_alone():
+def test_a_one_token_model_with_attention_has_only_the_class_head():
     outputs, maps = small(distilled=False).call_with_attention(noise("images", (2, 32, 32, 3)))
     assert list(outputs) == ["class"]
     assert tuple(maps[0].shape) == (2, 3, 17, 17)
 
 
-def test_learns_two_labels_with_dictionaries_of_losses():
+def test_both_heads_learn_with_dictionaries_of_losses_and_labels():
     deit = small(num_layers=1)
     images, labels = noise("images", (8, 32, 32, 3)), np.arange(8) % 5
     criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -112,7 +112,7 @@ def test_properties_are_those_of_the_backbone():
     assert (one.distilled, one.num_prefix_tokens) == (False, 1)
 
 
-def test_config_is_flat_and_rebuilds_the_model():
+def test_the_config_is_flat_and_rebuilds_the_model():
     deit = small(drop_path_rate=0.1, name="some_name", dtype="mixed_bfloat16")
     config = json.loads(json.dumps(deit.get_config()))
     assert (config["num_classes"], config["hidden_dim"], config["drop_path_rate"]) == (5, 48, 0.1)
@@ -133,7 +133,7 @@ def test_initial_logits_are_near_zero_and_heads_differ():
     assert np.any(kernels[0] != kernels[1])
 
 
-def test_weights_file_holds_every_weight(tmp_path):
+def test_a_weights_file_holds_every_weight(tmp_path):
     deit, other = fill(small()), small()
     deit.save_weights(tmp_path / "some.weights.h5")
     other.load_weights(tmp_path / "some.weights.h5")

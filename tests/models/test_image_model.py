@@ -1,4 +1,4 @@
-"""What the models share."""
+"""The base class of the models."""
 
 import keras
 import numpy as np
@@ -20,11 +20,11 @@ def test_every_model_is_an_image_model_and_functional(cls):
 
 
 @pytest.mark.parametrize("cls", [DeiTBackbone, DeiT])
-def test_overrides_win_over_the_variant(cls):
+def test_overrides_replace_the_variants_arguments(cls):
     model = cls.from_variant("deit3_s", **SMALL, distilled=True, layer_scale_init=0.1, name="some_name")
     backbone = model if cls is DeiTBackbone else model.backbone
     assert (backbone.hidden_dim, backbone.distilled, backbone.layer_scale_init) == (48, True, 0.1)
-    assert (backbone.prefix_positions, backbone.drop_path_schedule) == (False, "constant")  # the variant's
+    assert (backbone.prefix_positions, backbone.drop_path_schedule) == (False, "constant")  # from the variant
     assert model.name == "some_name"
 
 
@@ -60,6 +60,6 @@ def test_head_starts_normal_with_zero_biases():
 
 
 @pytest.mark.parametrize("num_classes", [0, -1])
-def test_number_of_classes_must_be_positive(num_classes):
+def test_num_classes_must_be_positive(num_classes):
     with pytest.raises(ValueError, match=f"`num_classes` must be positive. Received: num_classes={num_classes}"):
         DeiT.from_variant("deit_ti", num_classes=num_classes, **SMALL)

@@ -1,4 +1,4 @@
-"""Pre-training by filling in hidden patches."""
+"""Pre-training by reconstructing masked patches."""
 
 import keras
 import numpy as np
@@ -40,7 +40,7 @@ def loaded():
     pytest.importorskip("safetensors", reason="the checkpoint is safetensors")
     model = small()
     report = kd.weights.load(model, path("transformers_masked"))
-    assert (report.left, report.fresh) == ((), ())
+    assert (report.unused, report.fresh) == ((), ())
     return model
 
 
@@ -55,29 +55,29 @@ def test_pixels_and_loss_equal_those_of_transformers(loaded):
         np.testing.assert_allclose(loss, goldens()["transformers_masked/loss"], rtol=1e-5)
 
 
-def test_what_is_hidden_is_not_seen(loaded):
+def test_masked_pixels_do_not_affect_the_output(loaded):
     images, mask = goldens()["images"], goldens()["mask"]
-    hidden = mask.reshape(-1, 4, 4).repeat(8, axis=1).repeat(8, axis=2)[..., None]
+    masked = mask.reshape(-1, 4, 4).repeat(8, axis=1).repeat(8, axis=2)[..., None]
     pixels = loaded.predict((images, mask), verbose=0)
-    np.testing.assert_array_equal(loaded.predict((np.where(hidden, 7.0, images), mask), verbose=0), pixels)
-    assert np.abs(loaded.predict((np.where(hidden, images, 7.0), mask), verbose=0) - pixels).max() > 0.1
+    np.testing.assert_array_equal(loaded.predict((np.where(masked, 7.0, images), mask), verbose=0), pixels)
+    assert np.abs(loaded.predict((np.where(masked, images, 7.0), mask), verbose=0) - pixels).max() > 0.1
 
 
-def test_fit_learns_to_fill_in_real_images_and_the_backbone_goes_on():
+def test_fit_learns_to_reconstruct_images_and_a_deit_takes_the_backbone():
     digits = kd.data.load("digits", "train").resized(32).images[:16] / 127.5 - 1
     masks = kd.data.random_masks(len(digits), grid=(4, 4), rng=0)
     model = small(hidden_dim=48, num_heads=3)
     model.compile(keras.optimizers.Adam(2e-3))
     losses = model.fit((digits, masks), epochs=150, verbose=0).history["loss"]
-    hidden = masks.reshape(-1, 4, 4).repeat(8, axis=1).repeat(8, axis=2)
-    of_the_best_constant = np.abs(digits - np.median(digits, axis=0))[hidden].mean()
-    assert losses[-1] < 0.8 * of_the_best_constant
+    masked = masks.reshape(-1, 4, 4).repeat(8, axis=1).repeat(8, axis=2)
+    error_of_median = np.abs(digits - np.median(digits, axis=0))[masked].mean()
+    assert losses[-1] < 0.8 * error_of_median
     deit = kd.DeiT(**{**SHAPE, "hidden_dim": 48, "num_heads": 3})
     deit.backbone.set_weights(model.backbone.get_weights())
     np.testing.assert_array_equal(deit.backbone.get_weights()[0], model.get_layer("patch_embedding").get_weights()[0])
 
 
-def test_with_labels_the_compiled_loss_counts():
+def test_with_targets_the_compiled_loss_is_used():
     model = small()
     model.compile("sgd", loss="mse")
     images, masks = with_masks(noise("images", (4, 32, 32, 3)))
@@ -87,16 +87,16 @@ def test_with_labels_the_compiled_loss_counts():
 
 
 @pytest.mark.parametrize("compiled", [dict(loss="mse"), dict(metrics=["mae"])])
-def test_what_needs_targets_says_so(compiled):
+def test_a_compiled_loss_or_metric_without_targets_is_refused(compiled):
     model = small()
     model.compile("sgd", **compiled)
-    with pytest.raises(ValueError, match="A compiled loss or metric needs `y`"):
+    with pytest.raises(ValueError, match="A compiled loss or metric needs target images as `y`"):
         model.fit(tuple(with_masks(noise("images", (4, 32, 32, 3)))), verbose=0)
 
 
-def test_published_weights_are_where_pre_training_begins(tmp_path):
+def test_pre_training_can_start_from_published_weights(tmp_path):
     pytest.importorskip("safetensors", reason="the checkpoint is safetensors")
-    with pytest.warns(UserWarning, match="Fresh: mask_patches/mask_token, decoder/kernel, decoder/bias"):
+    with pytest.warns(UserWarning, match="Fresh weights: mask_patches/mask_token, decoder/kernel, decoder/bias"):
         model = kd.DeiTMaskedImageModel.from_preset(
             path("timm_two_tokens"), variant="deit_ti", patch_size=8, hidden_dim=16, num_layers=2, num_heads=2
         )
@@ -106,7 +106,7 @@ def test_published_weights_are_where_pre_training_begins(tmp_path):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_freezing_and_saving(tmp_path):
+def test_frozen_layers_stay_frozen_when_saved(tmp_path):
     model = small()
     model.freeze(up_to=1)
     model.save(tmp_path / "model.keras")

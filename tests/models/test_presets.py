@@ -1,4 +1,4 @@
-"""Published weights: the table, and models that come with them."""
+"""Published weights: the table of presets, and models built from them."""
 
 import dataclasses
 import hashlib
@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
-from keras_deit import weights
 from keras_deit.models.presets import PRESETS, find_preset
 from keras_deit.models.variants import VARIANTS
 from keras_deit.weights import files
+from keras_deit.weights.checkpoint import open_checkpoint
 from tests import goldens as goldens_package
 from tests.loopback import pretend_hub, serving
 from tests.weights.checkpoints import SHAPE, expected_logits, goldens, logits_of, path
 
-pytest.importorskip("huggingface_hub", reason="the hub's files come by huggingface_hub")
+pytest.importorskip("huggingface_hub", reason="huggingface_hub downloads the hub's files")
 
 SMALL = {name: SHAPE[name] for name in ("hidden_dim", "num_layers", "num_heads", "patch_size")}
 PREDICTED = dict(verbose=0)
@@ -36,7 +36,7 @@ def server(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """A file of the true shape of `deit_tiny_distilled_patch16_224` with random weights, and the model that wrote it."""
+    """A file with the shapes of `deit_tiny_distilled_patch16_224` and random weights, and the model that wrote it."""
     model = kd.DeiT.from_variant("deit_ti")
     return kd.weights.to_timm(model, tmp_path_factory.mktemp("hub") / "model.safetensors"), model
 
@@ -71,7 +71,7 @@ def test_every_published_checkpoint_is_in_the_table():
     assert by_name["regnety_040"]["source"] == "hf://timm/regnety_040.pycls_in1k"
 
 
-def test_the_table_agrees_with_timms():
+def test_the_table_agrees_with_timm():
     theirs = json.loads((pathlib.Path(goldens_package.__file__).parent / "timm_presets.json").read_text())
     assert {preset.full_name for preset in PRESETS.values()} == set(theirs)
     for preset in PRESETS.values():
@@ -82,7 +82,7 @@ def test_the_table_agrees_with_timms():
         assert preset.parameters == row["parameters"]
 
 
-def test_names_are_found_with_their_tag_and_without():
+def test_presets_are_found_with_and_without_their_tag():
     assert find_preset("deit3_base_patch16_224") is find_preset("deit3_base_patch16_224.fb_in1k")
     assert find_preset("deit3_base_patch16_224.fb_in22k_ft_in1k").top1 == 85.7
     assert find_preset("regnety_160.deit_in1k").name == "regnety_160"
@@ -106,15 +106,15 @@ def test_a_preset_is_downloaded_once_and_loaded(server, published):
     assert server.downloads() == [0]
 
 
-def test_the_fallback_is_asked_where_the_first_repository_has_nothing(server, published, monkeypatch):
+def test_the_second_repository_is_tried_if_the_first_lacks_the_file(server, published, monkeypatch):
     server.add_to_hub("facebook/deit-tiny-distilled-patch16-224", published[0].read_bytes())
     assert kd.DeiT.from_preset("deit_tiny_distilled_patch16_224").count_params() == 5_910_800
-    pretend_hub(monkeypatch, "http://127.0.0.1:1")  # nobody
+    pretend_hub(monkeypatch, "http://127.0.0.1:1")  # no server
     assert kd.DeiT.from_preset("deit_tiny_distilled_patch16_224").count_params() == 5_910_800
 
 
 @pytest.mark.parametrize("name", ["deit_tiny_patch16_224", "deit3_small_patch16_224", "regnety_002"])
-def test_every_family_comes_by_name(name, server, tmp_path):
+def test_presets_of_every_family_are_loaded_by_name(name, server, tmp_path):
     model_class = kd.RegNetY if name.startswith("regnety") else kd.DeiT
     overrides = {"distilled": False} if name == "deit_tiny_patch16_224" else {}
     preset = find_preset(name)
@@ -127,16 +127,16 @@ def test_every_family_comes_by_name(name, server, tmp_path):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_where_no_source_answers_the_error_names_each(server, monkeypatch):
+def test_the_error_names_every_source_that_failed(server, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(OSError, match="'deit3_small_patch16_224' could not be downloaded") as failure:
         kd.DeiT.from_preset("deit3_small_patch16_224")
     assert "'timm/deit3_small_patch16_224.fb_in1k' on the hub has none of" in str(failure.value)
-    assert "deit_3_small_224_1k.pth is a file of PyTorch's, which is not installed" in str(failure.value)
+    assert "deit_3_small_224_1k.pth can only be read with PyTorch, which is not installed" in str(failure.value)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason=".pth files need PyTorch")
-def test_the_official_file_is_the_last_resort(server, published, monkeypatch):
+def test_the_official_file_is_tried_last(server, published, monkeypatch):
     import torch
 
     stored = io.BytesIO()
@@ -160,7 +160,7 @@ def test_a_repository_on_the_hub_is_loaded(server, published):
 
 
 @pytest.mark.parametrize("name", ["timm_two_tokens", "timm_one_token", "official_deit3", "transformers_two_tokens"])
-def test_a_local_file_is_loaded_as_it_is(name):
+def test_a_local_file_is_loaded(name):
     variant = "deit3_s" if "deit3" in name else "deit_s"
     model = kd.DeiT.from_preset(path(name), variant=variant, **SMALL)
     assert model.image_size == (32, 32)
@@ -169,7 +169,7 @@ def test_a_local_file_is_loaded_as_it_is(name):
         np.testing.assert_allclose(logits_of(model)[head], logits, atol=1e-4)
 
 
-def test_a_convnets_file_tells_its_own_shape():
+def test_the_architecture_of_a_convnet_is_inferred():
     model = kd.RegNetY.from_preset(path("timm_regnety"))
     np.testing.assert_allclose(
         model.predict(goldens()["images"], **PREDICTED), expected_logits("timm_regnety")["class"], atol=1e-4
@@ -181,7 +181,7 @@ def test_published_shapes_need_no_variant(published):
     assert (model.backbone.hidden_dim, model.backbone.num_heads) == (192, 3)
 
 
-def test_classes_size_and_tokens_can_differ_and_a_warning_says_so(published):
+def test_a_warning_names_other_classes_image_size_and_tokens(published):
     with pytest.warns(UserWarning, match="class head is fresh.*") as warned:
         model = kd.DeiT.from_preset(
             published[0], num_classes=7, image_size=(96, 64), distilled=False, drop_path_rate=0.1
@@ -200,19 +200,27 @@ def test_classes_size_and_tokens_can_differ_and_a_warning_says_so(published):
         (kd.DeiT, "nowhere/model.safetensors", "There is no file 'nowhere/model.safetensors'"),
         (kd.DeiT, "nowhere/model", "no such file or directory"),
         (kd.DeiT, "deit_ti", "It is a variant, which `from_variant` builds with fresh weights"),
-        (kd.DeiT, "regnety_160", "'regnety_160' is no preset of this model, which has: deit_tiny_patch16_224"),
-        (kd.RegNetY, "deit_tiny_patch16_224", "is no preset of this model, which has: regnety_160"),
-        (kd.RegNetY, path("timm_deit3"), "timm_deit3.safetensors' is of the family 'deit', and RegNetY is not"),
-        (kd.DeiT, path("timm_regnety"), "timm_regnety.safetensors' is of the family 'regnety', and DeiT is not"),
-        (kd.DeiT, path("timm_one_token"), "is of no published variant: hidden_dim=16, num_layers=2.*`num_heads="),
+        (kd.DeiT, "regnety_160", "'regnety_160' is of another model. Presets of this model: deit_tiny_patch16_224"),
+        (kd.RegNetY, "deit_tiny_patch16_224", "is of another model. Presets of this model: regnety_160"),
+        (
+            kd.RegNetY,
+            path("timm_deit3"),
+            "of the family 'regnety', but .*timm_deit3.safetensors' is of the family 'deit'",
+        ),
+        (
+            kd.DeiT,
+            path("timm_regnety"),
+            "of the family 'deit', but .*timm_regnety.safetensors' is of the family 'regnety'",
+        ),
+        (kd.DeiT, path("timm_one_token"), "No published variant fits .*hidden_dim=16, num_layers=2.*`num_heads="),
     ],
 )
-def test_what_cannot_be_meant_is_refused(model, preset, message):
+def test_invalid_sources_are_refused(model, preset, message):
     with pytest.raises(ValueError, match=message):
         model.from_preset(preset)
 
 
-def test_a_file_tells_what_no_tensor_shows(tmp_path):
+def test_arguments_that_no_tensor_determines_are_read_from_the_file(tmp_path):
     options = dict(hidden_dim=24, num_heads=6, num_layers=2, patch_size=8, image_size=(16, 32), layer_norm_epsilon=1e-3)
     model = kd.DeiT(num_classes=3, **options)
     kd.weights.to_timm(model, tmp_path / "model.safetensors")
@@ -222,30 +230,30 @@ def test_a_file_tells_what_no_tensor_shows(tmp_path):
     kd.weights.to_huggingface(square, tmp_path / "directory")
     again = kd.DeiT.from_preset(tmp_path / "directory")
     assert again.get_config() == square.get_config()
-    with pytest.raises(ValueError, match="of a model with num_heads=6, .*Received: num_heads=3"):
+    with pytest.raises(ValueError, match="The weights need num_heads=6 .*Received: num_heads=3"):
         kd.DeiT.from_preset(tmp_path / "directory", num_heads=3)
 
 
-def test_images_that_are_no_square_come_back(tmp_path):
+def test_rectangular_image_sizes_survive_a_round_trip(tmp_path):
     for image_size, prefix in (
         ((16, 24), {}),
         ((16, 56), {}),
         ((8, 32), dict(distilled=False, prefix_positions=False)),
     ):
         model = kd.DeiT(image_size=image_size, **{**SMALL, **prefix}, num_classes=3)
-        values = weights.open_checkpoint(kd.weights.to_timm(model, tmp_path / "model.safetensors")).tensors
+        values = open_checkpoint(kd.weights.to_timm(model, tmp_path / "model.safetensors")).tensors
         again = kd.DeiT(image_size=image_size, **{**SMALL, **prefix}, num_classes=3)
         assert kd.weights.load(again, values).notes == ()
         for mine, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
             np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_file_without_heads_gets_fresh_ones_for_the_classes_that_are_asked_for(tmp_path):
+def test_a_file_without_heads_gets_fresh_heads_for_the_given_classes(tmp_path):
     backbone = kd.DeiT(**SHAPE).backbone
     file = kd.weights.to_timm(backbone, tmp_path / "backbone.safetensors")
-    with pytest.raises(ValueError, match="has no head: say `num_classes=...`"):
+    with pytest.raises(ValueError, match="There is no head in .*: pass `num_classes=...`"):
         kd.DeiT.from_preset(file)
-    with pytest.warns(UserWarning, match="Fresh: class_head/kernel, class_head/bias"):
+    with pytest.warns(UserWarning, match="Fresh weights: class_head/kernel, class_head/bias"):
         model = kd.DeiT.from_preset(file, num_classes=7)
     assert model.num_classes == 7
     np.testing.assert_array_equal(model.backbone.get_weights()[0], backbone.get_weights()[0])
@@ -253,19 +261,19 @@ def test_a_file_without_heads_gets_fresh_ones_for_the_classes_that_are_asked_for
         kd.DeiTBackbone.from_preset(file, num_classes=7)
 
 
-def test_pre_trained_backbones_are_gone_on_from_by_path(tmp_path):
+def test_pre_trained_backbones_are_loaded_by_path(tmp_path):
     masked = kd.DeiTMaskedImageModel(**{name: value for name, value in SHAPE.items() if name != "num_classes"})
     kd.weights.to_huggingface(masked, tmp_path / "masked")
     backbone = kd.DeiTBackbone.from_preset(tmp_path / "masked")
-    with pytest.warns(UserWarning, match="Fresh: class_head/kernel"):
+    with pytest.warns(UserWarning, match="Fresh weights: class_head/kernel"):
         deit = kd.DeiT.from_preset(tmp_path / "masked", num_classes=3)
     for model in (backbone, deit.backbone):
         for mine, theirs in zip(model.get_weights(), masked.backbone.get_weights(), strict=True):
             np.testing.assert_array_equal(mine, theirs)
 
 
-def test_two_tokens_with_one_head_answer_by_that_head():
-    with pytest.warns(UserWarning, match="Fresh: distillation_head/kernel.*The class head alone answers"):
+def test_two_tokens_with_one_head_use_that_head():
+    with pytest.warns(UserWarning, match="Fresh weights: distillation_head/kernel.*Only the class head is used"):
         classifier = kd.DeiTClassifier.from_preset(path("transformers_class_head"), num_heads=2)
     assert classifier.fusion == "class"
     logits = classifier.predict(goldens()["images"], **PREDICTED)
@@ -273,5 +281,7 @@ def test_two_tokens_with_one_head_answer_by_that_head():
 
 
 def test_another_variant_than_the_files_is_refused(published):
-    with pytest.raises(ValueError, match="is of no 'deit_small': hidden_dim=192.*It looks like deit_ti"):
+    with pytest.raises(
+        ValueError, match="The variant 'deit_small' does not fit .*hidden_dim=192.*that fits is deit_ti"
+    ):
         kd.DeiT.from_preset(published[0], variant="deit_small")

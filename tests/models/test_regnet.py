@@ -1,4 +1,4 @@
-"""RegNetY, against the published parameter counts; against timm and transformers see tests/weights."""
+"""RegNetY against the published parameter counts. tests/weights compares it with timm and transformers."""
 
 import keras
 import numpy as np
@@ -31,7 +31,7 @@ def test_parameter_counts_are_the_published_ones(name):
 
 
 def block_parameters(given, width, squeezed):
-    """Of a first block of groups of eight: three convolutions, the gate, the shortcut, and four norms."""
+    """Parameters of a first block with groups of eight: three convolutions, the gate, the shortcut and four norms."""
     convolutions = given * width + 9 * 8 * width + width**2 + given * width
     return convolutions + 2 * width * squeezed + squeezed + width + 4 * 4 * width
 
@@ -49,25 +49,25 @@ def test_battery():
 
 
 @pytest.mark.parametrize("size", [(64, 64), (33, 47)])
-def test_any_image_size(size):
+def test_images_may_have_any_size(size):
     assert kd.RegNetY(**SMALL)(np.zeros((2, *size, 3), "float32")).shape == (2, 5)
 
 
 def test_stages_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="`group_width` must divide every width"):
         kd.RegNetY(**{**SMALL, "widths": (16, 24, 32, 41)})
-    with pytest.raises(ValueError, match="of one length"):
+    with pytest.raises(ValueError, match="have the same length"):
         kd.RegNetY(**{**SMALL, "depths": (1, 2, 1)})
 
 
 def test_each_family_has_its_own_variants():
-    with pytest.raises(ValueError, match=r"no variant 'deit_ti'.*All of them: regnety_002"):
+    with pytest.raises(ValueError, match=r"no variant 'deit_ti'.*All variants: regnety_002"):
         kd.RegNetY.from_variant("deit_ti")
-    with pytest.raises(ValueError, match=r"no variant 'regnety_160'.*All of them: deit_ti"):
+    with pytest.raises(ValueError, match=r"no variant 'regnety_160'.*All variants: deit_ti"):
         kd.DeiT.from_variant("regnety_160")
 
 
-def test_it_teaches_with_its_moving_statistics():
+def test_teaching_leaves_the_moving_statistics_unchanged():
     keras.utils.set_random_seed(1)
     teacher, student = (
         kd.RegNetY(**SMALL),

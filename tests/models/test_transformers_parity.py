@@ -1,6 +1,6 @@
-"""DeiT against transformers' DeiT with the same weights, through stored logits and, where it is installed, live.
+"""DeiT against transformers' DeiT with the same weights: stored logits and, if transformers is installed, computed ones.
 
-The logits' standard deviation is near 1, so that 1e-4 is a strict bound and not one that any small numbers would meet.
+The standard deviation of the logits is near 1, so that a tolerance of 1e-4 is strict.
 """
 
 import gc
@@ -20,7 +20,7 @@ HEADS = ("class", "distillation")
 @pytest.fixture(autouse=True)
 def _free_memory():
     yield
-    gc.collect()  # a Keras model is a circle of references, and one of these holds 350 MB
+    gc.collect()  # a Keras model has circular references, and one of these models takes 350 MB
 
 
 def _golden(name):
@@ -29,7 +29,7 @@ def _golden(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_goldens_are_logits_of_ordinary_size_and_the_heads_disagree(name):
+def test_goldens_have_unit_variance_and_differ_between_the_heads(name):
     golden = _golden(name)
     for head in HEADS:
         assert golden[head].shape == (CASES[name].num_images, 1000)
@@ -47,10 +47,10 @@ def test_logits_equal_those_of_transformers(name):
 
 @pytest.mark.skipif(
     not (importlib.util.find_spec("torch") and importlib.util.find_spec("transformers")),
-    reason="the reference is transformers' DeiT, which runs in PyTorch, and one of the two is not installed",
+    reason="the reference is transformers' DeiT, which needs PyTorch, and one of the two is not installed",
 )
 @pytest.mark.parametrize("name", CASES)
-def test_goldens_are_what_transformers_computes_today(name):
+def test_goldens_equal_the_logits_of_the_installed_transformers(name):
     golden, live = _golden(name), transformers_logits(name)
     for head in HEADS:
         np.testing.assert_allclose(live[head], golden[head], rtol=0, atol=5e-5)

@@ -1,4 +1,4 @@
-"""The table of variants, against the published parameter counts."""
+"""The table of variants against the published parameter counts."""
 
 import json
 
@@ -33,10 +33,10 @@ DEIT3 = [name for name in ONE_TOKEN if name.startswith("deit3")]
 
 @pytest.fixture
 def unallocated():
-    """Models built inside have variables with shapes and no values: a DeiT III H would take 2.5 GB."""
+    """Models built in the test have variables without values, since a DeiT III H would take 2.5 GB."""
     with keras.StatelessScope(initialize_variables=False):
         yield
-    keras.utils.clear_session()  # or the next such scope would make up for the values
+    keras.utils.clear_session()  # otherwise the next scope would initialise the variables
 
 
 @pytest.mark.parametrize("name", TWO_TOKENS)
@@ -107,14 +107,14 @@ def test_long_names_are_aliases(alias, name):
     ("unknown", "nearest"),
     [("deit_bb", "deit_b"), ("deit_b_383", "deit_b_384"), ("deit-tiny", "deit_tiny"), ("deit3_xl", "deit3_l")],
 )
-def test_unknown_variant_is_refused_with_the_nearest_names(unknown, nearest):
-    with pytest.raises(ValueError, match=f"There is no variant '{unknown}'. The nearest names are ") as error:
+def test_an_unknown_variant_is_refused_with_similar_names(unknown, nearest):
+    with pytest.raises(ValueError, match=f"There is no variant '{unknown}'. Similar names: ") as error:
         DeiT.from_variant(unknown)
-    suggestions = str(error.value).split("The nearest names are ")[1].split(". ")[0]
+    suggestions = str(error.value).split("Similar names: ")[1].split(". ")[0]
     assert nearest in suggestions.split(", ")
 
 
-def test_name_like_no_other_is_refused_with_all_names():
+def test_a_name_without_similar_ones_is_refused_with_all_names():
     with pytest.raises(ValueError, match=r"There is no variant 'xyzzy'.*deit_ti, deit_s, deit_b, deit_b_384, deit3_s"):
         get_variant("xyzzy")
 
@@ -138,6 +138,6 @@ def test_listed_figures_are_the_published_ones(name, image_size, top1):
     assert (row["image_size"], row["top1"]) == (image_size, top1)
 
 
-def test_a_listed_row_can_be_changed_without_harm():
+def test_changing_a_listed_row_leaves_the_table_unchanged():
     list_variants()[0]["parameters"] = 0
     assert list_variants()[0]["parameters"] == 5_910_800

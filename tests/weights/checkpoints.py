@@ -1,4 +1,4 @@
-"""The small checkpoints under tests/goldens/checkpoints, and models of their shapes."""
+"""The small checkpoints under tests/goldens/checkpoints, and models that match them."""
 
 import functools
 
@@ -22,32 +22,32 @@ REGNETS = ("timm_regnety", "transformers_regnety")
 
 
 def path(name):
-    """Where a checkpoint lies."""
+    """The path of a checkpoint."""
     return FOLDER / f"{name}.safetensors"
 
 
 @functools.cache
 def goldens():
-    """Images, logits and resized positions by name."""
+    """Images, logits and resized positions, by name."""
     with np.load(FOLDER / "logits.npz") as stored:
         return dict(stored)
 
 
 def model_for(name, **overrides):
-    """A model with fresh weights that fits a checkpoint."""
+    """A model with fresh weights that matches a checkpoint."""
     if name in REGNETS:
         return kd.RegNetY(**{**dict(widths=WIDTHS, depths=DEPTHS, group_width=GROUP, num_classes=CLASSES), **overrides})
     return kd.DeiT(**{**SHAPE, **LAYOUTS[name], **overrides})
 
 
 def logits_of(model):
-    """Logits of the golden images by head."""
+    """A model's logits for the golden images, by head."""
     outputs = model.predict(goldens()["images"], verbose=0)
     return outputs if isinstance(outputs, dict) else {"class": outputs}
 
 
 def expected_logits(name):
-    """Logits of the foreign model by head."""
+    """The logits of the other framework's model for the golden images, by head."""
     return {key.split("/")[1]: value for key, value in goldens().items() if key.startswith(f"{name}/")}
 
 

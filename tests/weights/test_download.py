@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine, which breaks off, lies, halts and is gone."""
+"""Downloads from a local server that breaks off, sends wrong files, stalls or is gone."""
 
 import hashlib
 import os
@@ -9,13 +9,13 @@ import time
 import numpy as np
 import pytest
 
-from keras_deit.weights.download import DownloadError, HubUnreachableError, from_hub, from_url, kept_from_hub
+from keras_deit.weights.download import DownloadError, HubUnreachableError, cached_from_hub, from_hub, from_url
 from tests.loopback import pretend_hub, serving
 
-pytest.importorskip("huggingface_hub", reason="the hub's files come by huggingface_hub")
+pytest.importorskip("huggingface_hub", reason="huggingface_hub downloads the hub's files")
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
-NOBODY = "http://127.0.0.1:1"
+NO_SERVER = "http://127.0.0.1:1"
 
 
 @pytest.fixture
@@ -33,42 +33,44 @@ def server(monkeypatch, home):
         yield loopback
 
 
-def by_hub(server):
+def from_the_hub(server):
     return from_hub("timm/small")
 
 
-def by_address(server):
+def from_an_address(server):
     return from_url(f"{server.url}/weights.pth", hashlib.sha256(CONTENT).hexdigest()[:8])
 
 
-both_ways = pytest.mark.parametrize("fetched", [by_hub, by_address])
+both_sources = pytest.mark.parametrize("download", [from_the_hub, from_an_address])
 
 
 def large_files(home):
     return [path for path in home.rglob("*") if path.is_file() and path.stat().st_size > 100_000]
 
 
-@both_ways
-def test_a_file_arrives_whole_and_is_kept(fetched, server, home):
-    path = fetched(server)
+@both_sources
+def test_a_file_is_downloaded_once_and_cached(download, server, home):
+    path = download(server)
     assert path.read_bytes() == CONTENT
     assert path.is_relative_to(home)
-    assert fetched(server) == path
+    assert download(server) == path
     assert server.downloads() == [0]
 
 
-def test_the_hubs_other_file_is_taken_where_the_first_is_missing(server):
+def test_the_pytorch_file_is_downloaded_if_there_is_no_safetensors_file(server):
     server.add_to_hub("someone/old", CONTENT, "pytorch_model.bin")
     assert from_hub("someone/old").name == "pytorch_model.bin"
 
 
-def test_a_revision_is_another_file(server):
+def test_a_revision_has_its_own_file(server):
     server.add_to_hub("timm/small", CONTENT[::-1], revision="v2")
     assert from_hub("timm/small", "v2").read_bytes() == CONTENT[::-1]
 
 
-def test_a_cut_connection_is_resumed_where_it_broke_off(server, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 100_000)  # what is kept when it is cut
+def test_an_interrupted_download_from_the_hub_is_resumed(server, monkeypatch):
+    monkeypatch.setattr(
+        "huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 100_000
+    )  # received data is stored chunk by chunk
     server.cuts = 1
     assert from_hub("timm/small").read_bytes() == CONTENT
     first, second = server.downloads()
@@ -76,77 +78,77 @@ def test_a_cut_connection_is_resumed_where_it_broke_off(server, monkeypatch):
     assert 0 < second <= len(CONTENT) // 2
 
 
-def test_a_cut_connection_to_an_address_leaves_nothing_and_the_next_attempt_begins_anew(server, home):
+def test_an_interrupted_download_from_an_address_leaves_nothing_and_starts_again(server, home):
     server.cuts = 1
     with pytest.raises(DownloadError, match=r"/weights.pth"):
-        by_address(server)
+        from_an_address(server)
     assert not large_files(home)
-    assert by_address(server).read_bytes() == CONTENT
+    assert from_an_address(server).read_bytes() == CONTENT
 
 
-@both_ways
-def test_another_file_than_the_published_one_is_refused_and_not_kept(fetched, server, home):
+@both_sources
+def test_a_file_with_another_hash_is_refused_and_not_cached(download, server, home):
     server.corrupt = True
-    with pytest.raises(DownloadError, match="is not what was published: its SHA-256 is"):
-        fetched(server)
+    with pytest.raises(DownloadError, match="is not the published file: its SHA-256 is"):
+        download(server)
     assert not large_files(home)
     server.corrupt = False
-    assert fetched(server).read_bytes() == CONTENT
+    assert download(server).read_bytes() == CONTENT
 
 
-@both_ways
-def test_a_kept_file_that_has_changed_is_refused(fetched, server, home):
-    with fetched(server).open("r+b") as file:
+@both_sources
+def test_a_cached_file_that_has_changed_is_refused(download, server, home):
+    with download(server).open("r+b") as file:
         file.write(b"bit rot")
     with pytest.raises(DownloadError, match="the next attempt downloads it again"):
-        fetched(server)
-    assert fetched(server).read_bytes() == CONTENT
+        download(server)
+    assert download(server).read_bytes() == CONTENT
 
 
-def test_nothing_on_the_hub_is_an_error(server):
+def test_a_missing_file_is_an_error(server):
     with pytest.raises(DownloadError, match="'timm/none' on the hub has none of model.safetensors, pytorch_model.bin"):
         from_hub("timm/none")
     with pytest.raises(DownloadError, match="404"):
         from_url(f"{server.url}/none.pth")
 
 
-def test_without_a_network_what_was_downloaded_is_found(server, monkeypatch):
+def test_cached_files_are_found_without_a_network(server, monkeypatch):
     server.add_to_hub("someone/old", CONTENT[::-1], "pytorch_model.bin")
-    kept = [by_hub(server), by_address(server), from_hub("someone/old")]
-    pretend_hub(monkeypatch, NOBODY)
+    cached = [from_the_hub(server), from_an_address(server), from_hub("someone/old")]
+    pretend_hub(monkeypatch, NO_SERVER)
     monkeypatch.setattr(server, "files", {})
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the attempts
-    assert [by_hub(server), by_address(server), from_hub("someone/old")] == kept
-    assert kept_from_hub("someone/old") == kept[2]
-    assert kept_from_hub("timm/other") is None
+    assert [from_the_hub(server), from_an_address(server), from_hub("someone/old")] == cached
+    assert cached_from_hub("someone/old") == cached[2]
+    assert cached_from_hub("timm/other") is None
 
 
-def test_a_home_that_is_a_link_serves_as_well(server, home, monkeypatch):
+def test_the_home_directory_may_be_a_link(server, home, monkeypatch):
     (home / "real").mkdir()
     (home / "link").symlink_to(home / "real")
     monkeypatch.setenv("KERAS_HOME", str(home / "link"))
-    for fetched in (by_hub, by_address):
-        with fetched(server).open("r+b") as file:
+    for download in (from_the_hub, from_an_address):
+        with download(server).open("r+b") as file:
             file.write(b"bit rot")
         with pytest.raises(DownloadError, match="the next attempt downloads it again"):
-            fetched(server)
-        assert fetched(server).read_bytes() == CONTENT
+            download(server)
+        assert download(server).read_bytes() == CONTENT
 
 
-def test_what_the_hub_tells_beside_the_weights_is_fetched(server):
+def test_the_configuration_is_downloaded_with_the_weights(server):
     server.add_to_hub("timm/small", b"{}", "config.json")
-    assert by_hub(server).with_name("config.json").read_bytes() == b"{}"
+    assert from_the_hub(server).with_name("config.json").read_bytes() == b"{}"
 
 
-def test_without_a_network_the_error_says_so(home, monkeypatch):
-    pretend_hub(monkeypatch, NOBODY)
+def test_without_a_network_the_error_names_the_cause(home, monkeypatch):
+    pretend_hub(monkeypatch, NO_SERVER)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the attempts
     with pytest.raises(
-        HubUnreachableError, match="does not answer, and 'timm/small' was not downloaded before: .*refused"
+        HubUnreachableError, match="cannot be reached, and 'timm/small' was not downloaded before: .*refused"
     ):
         from_hub("timm/small")
     with pytest.raises(DownloadError, match=r"127.0.0.1:1/weights.pth: .*refused"):
-        from_url(f"{NOBODY}/weights.pth")
+        from_url(f"{NO_SERVER}/weights.pth")
 
 
 FETCH = """
@@ -162,10 +164,10 @@ except OSError as error:
 """
 
 
-def fetching(way, server, home, limit=0):
-    """Another process that downloads, and may write files of `limit` bytes at most."""
+def start_download(source, server, home, limit=0):
+    """Starts a process that downloads a file and may write at most `limit` bytes to a file; 0 means no limit."""
     environment = {**os.environ, "HF_ENDPOINT": server.url, "KERAS_HOME": str(home)}
-    command = [sys.executable, "-c", FETCH, way, server.url, str(limit)]
+    command = [sys.executable, "-c", FETCH, source, server.url, str(limit)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -173,24 +175,24 @@ on_unix = pytest.mark.skipif(os.name == "nt", reason="limits and signals of Unix
 
 
 @on_unix
-@pytest.mark.parametrize("way", ["hub", "address"])
-def test_where_there_is_no_room_the_error_says_so_and_no_half_file_is_left(way, server, home):
-    process = fetching(way, server, home, limit=1_000_000)
+@pytest.mark.parametrize("source", ["hub", "address"])
+def test_a_full_disk_is_named_in_the_error_and_no_incomplete_file_is_left(source, server, home):
+    process = start_download(source, server, home, limit=1_000_000)
     printed, errors = process.communicate(timeout=120)
-    assert "There is no room for" in printed, errors
-    assert "KERAS_HOME names another place" in printed
+    assert "There is not enough disk space for" in printed, errors
+    assert "KERAS_HOME chooses another directory" in printed
     assert not large_files(home)
 
 
 @on_unix
-@pytest.mark.parametrize(("way", "fetched"), [("hub", by_hub), ("address", by_address)])
-def test_a_download_that_was_killed_is_never_taken_for_a_whole_one(way, fetched, server, home):
+@pytest.mark.parametrize(("source", "download"), [("hub", from_the_hub), ("address", from_an_address)])
+def test_a_killed_download_is_never_used_as_a_complete_file(source, download, server, home):
     server.stalls = True
-    process = fetching(way, server, home)
+    process = start_download(source, server, home)
     assert server.stalled.wait(120)
     process.kill()
     process.communicate()
     server.stalls = False
-    assert fetched(server).read_bytes() == CONTENT
+    assert download(server).read_bytes() == CONTENT
     assert server.downloads() == [0, 0]
-    assert not list((home / "keras_deit" / "official").glob(".weights.pth-*"))  # what the killed one left
+    assert not list((home / "keras_deit" / "official").glob(".weights.pth-*"))  # the killed process's file

@@ -1,4 +1,4 @@
-"""Checkpoints as files: whole, damaged, or dangerous."""
+"""Checkpoint files: intact, damaged and malicious."""
 
 import argparse
 import importlib.util
@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_deit.weights.files import is_checkpoint, read, told, write
+from keras_deit.weights.files import is_checkpoint, read, read_metadata, write
 from tests.weights.checkpoints import path
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
@@ -17,10 +17,10 @@ has_torch = importlib.util.find_spec("torch") is not None
 needs_torch = pytest.mark.skipif(not has_torch, reason=".pth files need PyTorch")
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_written_tensors_are_read(tmp_path):
     values = {"a": np.arange(6, dtype="float32").reshape(2, 3), "b": np.array(3, "int64")}
     write(values, tmp_path / "model.safetensors")
-    for source in (tmp_path / "model.safetensors", tmp_path):  # the hub's directories hold such a file
+    for source in (tmp_path / "model.safetensors", tmp_path):  # directories on the hub hold such a file
         stored = read(source)
         assert set(stored) == set(values)
         for name, value in values.items():
@@ -31,11 +31,11 @@ def test_what_is_written_is_read(tmp_path):
 def test_a_truncated_file_is_refused(keep, tmp_path):
     whole = path("timm_one_token").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(whole[:keep])
-    with pytest.raises(ValueError, match=r"cut.safetensors' is no whole safetensors file"):
+    with pytest.raises(ValueError, match=r"cut.safetensors' is not a complete safetensors file"):
         read(tmp_path / "cut.safetensors")
 
 
-def test_nothing_at_the_path_is_refused(tmp_path):
+def test_a_path_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no checkpoint at"):
         read(tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match="holds no checkpoint"):
@@ -76,18 +76,18 @@ def test_pickled_code_is_refused_and_does_not_run(tmp_path, monkeypatch):
 
 
 @needs_torch
-def test_a_file_without_weights_is_refused(tmp_path):
+def test_a_pytorch_file_without_weights_is_refused(tmp_path):
     import torch
 
     torch.save([1, 2], tmp_path / "list.pth")
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(ValueError, match="holds no dictionary of weights"):
+    with pytest.raises(ValueError, match="Expected a dictionary from names to tensors"):
         read(tmp_path / "list.pth")
     with pytest.raises(ValueError, match="cut.pth' cannot be read"):
         read(tmp_path / "cut.pth")
 
 
-@pytest.mark.skipif(keras.backend.backend() == "torch", reason="the backend is there")
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch is the backend")
 def test_without_pytorch_the_error_names_the_extra(tmp_path, monkeypatch):
     import sys
 
@@ -97,26 +97,26 @@ def test_without_pytorch_the_error_names_the_extra(tmp_path, monkeypatch):
         read(tmp_path / "model.pth")
 
 
-def test_other_endings_are_refused(tmp_path):
+def test_other_extensions_are_refused(tmp_path):
     (tmp_path / "model.keras").touch()
-    with pytest.raises(ValueError, match="should end in one of .safetensors.*loaded by `keras.saving.load_model`"):
+    with pytest.raises(ValueError, match="must end in one of .safetensors.*by `keras_deit.pretrained`"):
         read(tmp_path / "model.keras")
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[1]", '{"num_attention_heads": 3, "image_size": 32}'])
-def test_what_a_configuration_tells(text, tmp_path):
+def test_transformers_configuration_is_read_as_metadata(text, tmp_path):
     write({"a": np.zeros(1)}, tmp_path / "model.safetensors")
-    assert told(tmp_path) == {}
+    assert read_metadata(tmp_path) == {}
     (tmp_path / "config.json").write_text(text)
-    assert told(tmp_path) == ({"num_heads": 3, "image_size": (32, 32)} if "num" in text else {})
+    assert read_metadata(tmp_path) == ({"num_heads": 3, "image_size": (32, 32)} if "num" in text else {})
 
 
-def test_only_what_is_known_is_told(tmp_path):
+def test_only_known_arguments_are_read_from_the_metadata(tmp_path):
     write({"a": np.zeros(1)}, tmp_path / "model.safetensors", {"num_heads": 4, "name": "other", "image_size": (8, 16)})
-    assert told(tmp_path / "model.safetensors") == {"num_heads": 4, "image_size": (8, 16)}
+    assert read_metadata(tmp_path / "model.safetensors") == {"num_heads": 4, "image_size": (8, 16)}
 
 
-def test_what_a_checkpoint_is_by_its_name(tmp_path):
+def test_checkpoints_are_recognised_by_their_extension_or_files(tmp_path):
     assert is_checkpoint("weights.pth")
     assert not is_checkpoint("model.keras")
     assert not is_checkpoint(tmp_path)

@@ -1,4 +1,4 @@
-"""Checkpoints of other frameworks give their logits in ours."""
+"""Models with weights of other frameworks return those frameworks' logits."""
 
 import numpy as np
 import pytest
@@ -11,10 +11,10 @@ pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 
 
 @pytest.mark.parametrize("name", [*LAYOUTS, *REGNETS])
-def test_logits_equal_those_of_the_foreign_model(name):
+def test_logits_equal_those_of_the_other_framework(name):
     model, expected = model_for(name), expected_logits(name)
     report = kd.weights.load(model, path(name))
-    assert (report.left, report.fresh, report.notes) == ((), (), ())
+    assert (report.unused, report.fresh, report.notes) == ((), (), ())
     assert len(report.used) == len(model.weights)
     received = logits_of(model)
     assert set(received) == set(expected)
@@ -23,12 +23,12 @@ def test_logits_equal_those_of_the_foreign_model(name):
         np.testing.assert_allclose(received[head], logits, atol=1e-4)
 
 
-def test_a_classifier_and_a_backbone_take_the_same_files():
+def test_a_classifier_and_a_backbone_load_the_same_files():
     deit = model_for("timm_two_tokens")
     kd.weights.load(kd.DeiTClassifier(deit), path("timm_two_tokens"))
     np.testing.assert_allclose(logits_of(deit)["class"], expected_logits("timm_two_tokens")["class"], atol=1e-4)
     report = kd.weights.load(model_for("timm_two_tokens").backbone, path("timm_two_tokens"), ignore_prefixes=["head"])
-    assert sorted(report.left) == ["head.bias", "head.weight", "head_dist.bias", "head_dist.weight"]
+    assert sorted(report.unused) == ["head.bias", "head.weight", "head_dist.bias", "head_dist.weight"]
 
 
 def test_another_number_of_classes_leaves_the_heads_fresh():
@@ -38,7 +38,7 @@ def test_another_number_of_classes_leaves_the_heads_fresh():
     assert sorted(report.fresh) == [
         f"{head}_head/{leaf}" for head in ("class", "distillation") for leaf in ("bias", "kernel")
     ]
-    assert "The class head is fresh: the checkpoint's is for 5 classes and the model's for 3." in str(report)
+    assert "The class head is fresh: the checkpoint has 5 classes, the model 3." in str(report)
     for value, former in zip(model.get_layer("class_head").get_weights(), before, strict=True):
         np.testing.assert_array_equal(value, former)
     other = model_for("timm_two_tokens")
@@ -48,7 +48,7 @@ def test_another_number_of_classes_leaves_the_heads_fresh():
 
 
 @pytest.mark.parametrize(("image_size", "grid"), [(56, (7, 7)), ((48, 72), (6, 9))])
-def test_another_image_size_resizes_the_positions_of_patches_alone(image_size, grid):
+def test_another_image_size_resizes_only_the_positions_of_patches(image_size, grid):
     checkpoint = read(path("timm_two_tokens"))
     checkpoint["pos_embed"] = np.concatenate([np.full((1, 2, 16), 7.0), np.zeros((1, 16, 16))], axis=1).astype(
         "float32"
@@ -62,11 +62,11 @@ def test_another_image_size_resizes_the_positions_of_patches_alone(image_size, g
     assert f"Positions resized from 4×4 to {grid[0]}×{grid[1]} patches." in report.notes
 
 
-def test_one_token_into_two_copies_the_class_token():
+def test_one_token_is_copied_for_a_model_with_two():
     one, two = model_for("timm_one_token"), model_for("timm_two_tokens")
     kd.weights.load(one, path("timm_one_token"))
     report = kd.weights.load(two, path("timm_one_token"))
-    assert "the distillation token, its position and head are the class token's" in str(report)
+    assert "the distillation token, its position and head are copied from the class token" in str(report)
     class_token, distillation_token, positions = two.backbone.get_layer("prefix_tokens").get_weights()
     np.testing.assert_array_equal(class_token, distillation_token)
     np.testing.assert_array_equal(positions[:, 0], positions[:, 1])
@@ -75,10 +75,10 @@ def test_one_token_into_two_copies_the_class_token():
     assert not report.fresh
 
 
-def test_two_tokens_into_one_drop_the_second():
+def test_the_second_token_is_dropped_for_a_model_with_one():
     model = model_for("timm_one_token")
     report = kd.weights.load(model, path("timm_two_tokens"))
-    assert sorted(report.left) == ["dist_token", "head_dist.bias", "head_dist.weight"]
+    assert sorted(report.unused) == ["dist_token", "head_dist.bias", "head_dist.weight"]
     assert "are dropped" in str(report)
     checkpoint = read(path("timm_two_tokens"))
     token, positions = model.backbone.get_layer("prefix_tokens").get_weights()
@@ -134,26 +134,29 @@ def test_a_tensor_of_another_rank_is_refused_by_name(name):
 
 
 @pytest.mark.parametrize("wrapper", ["module.", "model.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
-def test_the_names_of_pytorchs_wrappers_are_taken_off(wrapper):
+def test_the_prefixes_of_pytorchs_wrappers_are_removed(wrapper):
     model = model_for("timm_deit3")
     checkpoint = {wrapper + name: value for name, value in read(path("timm_deit3")).items()}
-    assert not kd.weights.load(model, checkpoint).left
+    assert not kd.weights.load(model, checkpoint).unused
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (rename, r"Missing in it: norm.weight \(here norm/gamma\). Left over of it: norm.wight"),
+        (
+            rename,
+            r"Missing in the checkpoint: norm.weight \(here norm/gamma\). Unexpected in the checkpoint: norm.wight",
+        ),
         (
             remove,
-            r"Missing in it: blocks.1.attn.qkv.bias \(here block_2/attention/qkv/bias\). Left over of it: nothing",
+            r"Missing in the checkpoint: blocks.1.attn.qkv.bias \(here block_2/attention/qkv/bias\). Unexpected .*: nothing",
         ),
-        (reshape, r"'blocks.1.mlp.fc1.weight' is of shape \(63, 16\), and the model's block_2/mlp/expansion/kernel"),
+        (reshape, r"'blocks.1.mlp.fc1.weight' is of shape \(63, 16\), but the model's block_2/mlp/expansion/kernel"),
         (spoil, "'blocks.0.norm1.bias' holds values that are not finite"),
         (unsquare, "'pos_embed' is of shape .*no square"),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_is_refused_and_the_model_keeps_its_weights(change, message):
+def test_a_checkpoint_that_does_not_match_is_refused_and_the_model_keeps_its_weights(change, message):
     model = model_for("timm_two_tokens")
     before = [value.copy() for value in model.get_weights()]
     with pytest.raises(ValueError, match=message):
@@ -163,12 +166,12 @@ def test_a_checkpoint_that_does_not_fit_is_refused_and_the_model_keeps_its_weigh
 
 
 def test_the_message_names_the_file():
-    with pytest.raises(ValueError, match="timm_deit3.safetensors' has no position for its prefix tokens"):
+    with pytest.raises(ValueError, match="timm_deit3.safetensors' the prefix tokens have no positions"):
         kd.weights.load(model_for("timm_one_token"), path("timm_deit3"))
-    with pytest.raises(ValueError, match="timm_regnety.safetensors'.*accounted for"):
+    with pytest.raises(ValueError, match="does not match the checkpoint '.*timm_regnety.safetensors'"):
         kd.weights.load(model_for("timm_one_token"), path("timm_regnety"))
 
 
-def test_a_part_may_differ_where_the_caller_says_so():
+def test_differences_may_be_ignored_by_prefix():
     report = kd.weights.load(model_for("timm_two_tokens"), broken(rename), ignore_prefixes=["norm/gamma", "norm.wight"])
-    assert (report.fresh, report.left) == (("norm/gamma",), ("norm.wight",))
+    assert (report.fresh, report.unused) == (("norm/gamma",), ("norm.wight",))

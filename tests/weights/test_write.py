@@ -1,4 +1,4 @@
-"""What is written is what timm and transformers read."""
+"""Written checkpoints are what timm and transformers read."""
 
 import importlib.util
 import json
@@ -16,14 +16,14 @@ pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 
 
 @pytest.mark.parametrize("name", ["timm_two_tokens", "timm_one_token", "timm_deit3", "timm_regnety"])
-def test_timms_names_round_trip(name, tmp_path):
+def test_timms_files_survive_a_round_trip(name, tmp_path):
     model = model_for(name)
     kd.weights.load(model, path(name))
     assert_same_tensors(read(kd.weights.to_timm(model, tmp_path / "model.safetensors")), read(path(name)))
 
 
 @pytest.mark.parametrize("name", ["transformers_two_tokens", "transformers_one_token"])
-def test_transformers_names_round_trip(name, tmp_path):
+def test_transformers_files_survive_a_round_trip(name, tmp_path):
     model = model_for(name)
     kd.weights.load(model, path(name))
     assert_same_tensors(read(kd.weights.to_huggingface(model, tmp_path / "model")), read(path(name)))
@@ -33,7 +33,7 @@ def test_transformers_names_round_trip(name, tmp_path):
         np.testing.assert_array_equal(logits_of(again)[head], value)
 
 
-def test_a_masked_image_model_goes_to_transformers_and_not_to_timm(tmp_path):
+def test_a_masked_image_model_is_written_for_transformers_but_not_for_timm(tmp_path):
     model = masked_model()
     kd.weights.load(model, path("transformers_masked"))
     assert_same_tensors(read(kd.weights.to_huggingface(model, tmp_path / "model")), read(path("transformers_masked")))
@@ -55,7 +55,7 @@ with_transformers = pytest.mark.skipif(
 
 @with_transformers
 @pytest.mark.parametrize("distilled", [True, False])
-def test_transformers_masked_image_models_load_it_with_equal_pixels(distilled, tmp_path):
+def test_transformers_loads_a_masked_image_model_with_equal_pixels(distilled, tmp_path):
     import torch
     import transformers
 
@@ -75,7 +75,7 @@ def test_transformers_masked_image_models_load_it_with_equal_pixels(distilled, t
 
 @with_transformers
 @pytest.mark.parametrize("name", ["transformers_two_tokens", "transformers_one_token"])
-def test_transformers_loads_it_strictly_with_equal_logits(name, tmp_path):
+def test_transformers_loads_a_deit_strictly_with_equal_logits(name, tmp_path):
     import torch
     import transformers
 
@@ -90,7 +90,7 @@ def test_transformers_loads_it_strictly_with_equal_logits(name, tmp_path):
     np.testing.assert_allclose(logits.numpy(), logits_of(model)["class"], atol=1e-4)
 
 
-def test_the_ending_is_what_the_file_is(tmp_path):
+def test_the_extension_must_match_the_format(tmp_path):
     model = model_for("timm_one_token")
     with pytest.raises(ValueError, match="must end in .safetensors"):
         kd.weights.to_timm(model, tmp_path / "model.pth")
@@ -100,19 +100,19 @@ def test_the_ending_is_what_the_file_is(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of Unix")
-def test_others_can_read_what_is_written(tmp_path):
+def test_written_files_have_the_usual_permissions(tmp_path):
     file = kd.weights.to_timm(model_for("timm_one_token"), tmp_path / "model.safetensors")
     (tmp_path / "other").touch()
     assert file.stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
-def test_half_precision_is_written_in_full(tmp_path):
+def test_half_precision_is_written_as_float32(tmp_path):
     model = model_for("timm_two_tokens", dtype="bfloat16")
     written = read(kd.weights.to_timm(model, tmp_path / "model.safetensors"))
     assert {value.dtype for value in written.values()} == {np.dtype("float32")}
 
 
-def test_what_transformers_cannot_hold_is_refused(tmp_path):
+def test_models_that_transformers_lacks_are_refused(tmp_path):
     with pytest.raises(ValueError, match="A backbone has no head"):
         kd.weights.to_huggingface(model_for("timm_one_token").backbone, tmp_path / "model")
     for name in ("timm_deit3", "timm_regnety"):
@@ -121,7 +121,7 @@ def test_what_transformers_cannot_hold_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_head_that_timm_does_not_have_is_refused(tmp_path):
+def test_a_head_that_timm_lacks_is_refused(tmp_path):
     model = kd.DeiTClassifier(model_for("timm_two_tokens"), fusion="concat")
     with pytest.raises(ValueError, match="timm has no name for fusion_head/kernel, fusion_head/bias"):
         kd.weights.to_timm(model, tmp_path / "model.safetensors")
