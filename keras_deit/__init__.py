@@ -16,6 +16,7 @@ from keras_deit.models import (  # noqa: E402
     RegNetY,
     list_presets,
     list_variants,
+    pretrained,
 )
 from keras_deit.runtime.version import __version__  # noqa: E402
 from keras_deit.teacher import Teacher  # noqa: E402
@@ -39,6 +40,7 @@ __all__ = [
     "list_presets",
     "list_variants",
     "losses",
+    "pretrained",
     "recipes",
     "weights",
 ]

@@ -45,7 +45,6 @@ COVERED_ELSEWHERE = {
     "distiller/tensorflow.py": "distiller/test_replicas.py",
     "distiller/jax.py": "distiller/test_replicas.py",
     "distiller/torch.py": "distiller/test_distiller.py",
-    "models/pretrained.py": "cli/test_convert.py",
     "recipes/deit.py": "recipes/test_recipes.py",
     "recipes/deit3.py": "recipes/test_recipes.py",
     "recipes/transfer.py": "recipes/test_recipes.py",

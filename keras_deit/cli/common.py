@@ -6,6 +6,10 @@ import sys
 import warnings
 
 INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
+WEIGHTS_HELP = (
+    "a preset, hf://owner/repository, a .safetensors or .pth file, a directory of transformers, a .keras file, or the "
+    "output directory of a run"
+)
 
 
 def make_parser(name, description):

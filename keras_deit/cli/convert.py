@@ -1,22 +1,22 @@
-"""`keras-deit convert`: weights from one framework's files to another's."""
+"""`keras-deit convert`: convert weights from one framework's format to another's."""
 
 import pathlib
 import sys
 
-from keras_deit import weights
-from keras_deit.cli.common import make_parser, reporting
+from keras_deit.cli.common import WEIGHTS_HELP, make_parser, reporting
 from keras_deit.models import pretrained
 from keras_deit.runtime.files import replacing
 from keras_deit.runtime.optional import require
+from keras_deit.weights import to_huggingface, to_official, to_timm
 
 DESCRIPTION = """\
-Convert weights between timm, the official code, transformers and Keras. What is read is told by the file; what is written
-by the ending of DESTINATION:
+Convert weights between timm, the official code, transformers and Keras. The content of the source determines its format. The
+file extension of --output determines the format that is written:
 
   .safetensors     timm's names
   .pth             the official code's names (needs PyTorch)
   .keras           a Keras model of this package
-  no ending        a directory for transformers, with config.json
+  no extension     a directory for transformers, with config.json
 """
 
 
@@ -25,54 +25,47 @@ def main(arguments=None):
     """Runs the command.
 
     Args:
-        arguments: List of strings; None means those of the process.
+        arguments: List of strings; None means the arguments of the process.
 
     Returns:
         The exit status: 0; 2 for bad input; 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
-    destination = pathlib.Path(options.destination)
-    write = _writer(destination)
-    if destination.exists() and not options.overwrite:
-        raise ValueError(f"{options.destination!r} is there already: choose another name, or pass --overwrite.")
-    if destination.suffix == ".pth":
+    output = pathlib.Path(options.output)
+    write = _writer(output)
+    if output.exists() and not options.overwrite:
+        raise ValueError(f"{options.output!r} exists already: choose another name, or pass --overwrite.")
+    if output.suffix == ".pth":
         require("torch", extra="torch", purpose="Writing a .pth file")  # before anything is downloaded
-    model = pretrained(options.source, variant=options.variant, num_heads=options.num_heads)
-    write(model, destination)
+    model = pretrained(options.weights, variant=options.variant, num_heads=options.num_heads)
+    write(model, output)
     fusion = getattr(model, "fusion", "mean_logits")
-    if fusion != "mean_logits" and destination.suffix != ".keras":
-        print(f"The file holds the heads and not that they are fused by {fusion!r}.", file=sys.stderr)
-    print(f"{destination}: {type(model).__name__}, {model.count_params():,} parameters.")
+    if fusion != "mean_logits" and output.suffix != ".keras":
+        print(f"The file holds the heads, but not their fusion={fusion!r}.", file=sys.stderr)
+    print(f"{output}: {type(model).__name__}, {model.count_params():,} parameters.")
 
 
 def _parser():
     parser = make_parser("convert", DESCRIPTION)
-    parser.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="a preset, hf://owner/repository, a .safetensors or .pth file, a directory of transformers', a .keras model",
+    parser.add_argument("--weights", required=True, metavar="SOURCE", help=WEIGHTS_HELP)
+    parser.add_argument("--output", required=True, metavar="DESTINATION", help="the file or directory to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing DESTINATION")
+    group = parser.add_argument_group("architecture", "Needed only if it cannot be inferred from the weights.")
+    group.add_argument("--variant", help="variant of the weights; default: inferred from the shapes of the tensors")
+    group.add_argument(
+        "--num-heads", type=int, metavar="N", help="number of attention heads, if no published variant fits the weights"
     )
-    parser.add_argument("destination", metavar="DESTINATION", help="the file or directory to write")
-    group = parser.add_argument_group("what the tensors' shapes do not show")
-    group.add_argument("--variant", help="default: the published one of the same shapes")
-    group.add_argument("--num-heads", type=int, metavar="N", help="attention heads of a width that was not published")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is at DESTINATION")
     return parser
 
 
-def _writer(destination):
-    writers = {
-        ".safetensors": weights.to_timm,
-        ".pth": weights.to_official,
-        ".keras": _to_keras,
-        "": weights.to_huggingface,
-    }
-    if destination.suffix not in writers:
-        endings = ", ".join(ending for ending in writers if ending)
+def _writer(output):
+    writers = {".safetensors": to_timm, ".pth": to_official, ".keras": _to_keras, "": to_huggingface}
+    if output.suffix not in writers:
+        extensions = ", ".join(extension for extension in writers if extension)
         raise ValueError(
-            f"{str(destination)!r} should end in one of {endings}, or be a directory's name without a dot."
+            f"--output must end in one of {extensions}, or be a directory's name without a dot. Received: {str(output)!r}"
         )
-    return writers[destination.suffix]
+    return writers[output.suffix]
 
 
 def _to_keras(model, path):

@@ -1,21 +1,22 @@
-"""`keras-deit predict`: what a model says of pictures."""
+"""`keras-deit predict`: classify images."""
 
 import pathlib
 import sys
 
 import keras
 
-from keras_deit.cli.common import make_parser, reporting
+from keras_deit.cli.common import WEIGHTS_HELP, make_parser, reporting
 from keras_deit.imaging import imagenet
+from keras_deit.imaging.image_files import IMAGE_EXTENSIONS
 from keras_deit.imaging.processor import ImageProcessor
 from keras_deit.models import find_preset, pretrained
 from keras_deit.runtime.optional import require
 
 DESCRIPTION = """\
-Classify pictures and print the most probable classes of each. Published weights are downloaded once and found without a
-network afterwards; `keras_deit.list_presets()` lists their names. The backend is that of KERAS_BACKEND."""
+Classify images and print the most probable classes of each. Published weights are downloaded once and then found without a
+network; `keras_deit.list_presets()` lists their names. The environment variable KERAS_BACKEND chooses the backend."""
 
-BATCH = 32
+BATCH_SIZE = 32
 CROP_RATIO = 0.875
 CONVNET_IMAGE_SIZE = 224
 
@@ -25,88 +26,98 @@ def main(arguments=None):
     """Runs the command.
 
     Args:
-        arguments: List of strings; None means those of the process.
+        arguments: List of strings; None means the arguments of the process.
 
     Returns:
-        The exit status: 0; 2 for bad input; 130 after Ctrl-C.
+        The exit status: 0; 2 for bad input, such as an image that cannot be read; 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     if options.top < 1:
         raise ValueError(f"--top must be positive. Received: {options.top}")
-    pictures = list(_pictures(options.images))  # before anything is downloaded
+    require("PIL.Image", extra="weights", purpose="Reading an image file")  # before anything is downloaded
+    paths = list(_find_images(options.images))
     model = pretrained(
-        options.preset,
-        fused=True,
+        options.weights,
         image_size=options.image_size,
+        fused=True,
         variant=options.variant,
         num_heads=options.num_heads,
     )
     if not hasattr(model, "num_classes"):
-        raise ValueError(f"{options.preset!r} holds a {type(model).__name__}, which knows no classes.")
+        raise ValueError(f"Expected a classifier in {options.weights!r}. Received: {type(model).__name__}")
     names = _class_names(options.class_names, model)
     processor = _processor(options, model)
-    unreadable = 0
-    for start in range(0, len(pictures), BATCH):
+    num_unreadable = 0
+    for start in range(0, len(paths), BATCH_SIZE):
         images = {}
-        for picture in pictures[start : start + BATCH]:
+        for path in paths[start : start + BATCH_SIZE]:
             try:
-                images[picture] = processor(picture)
+                images[path] = processor(path)
             except ValueError as error:
-                unreadable += 1
+                num_unreadable += 1
                 print(f"keras-deit predict: error: {error}", file=sys.stderr)
         if images:
-            _print_answers(model, images, names, options.top)
-    if unreadable:
-        raise ValueError(f"{unreadable} of {len(pictures)} pictures could not be read.")
+            _print_predictions(model, images, names, options.top)
+    if num_unreadable:
+        raise ValueError(f"{num_unreadable} of {len(paths)} images could not be read.")
 
 
-def _pictures(paths):
-    """The given files, and those of the given directories that Pillow may read."""
-    endings = require("PIL.Image", extra="weights", purpose="Reading a picture").registered_extensions()
+def _find_images(paths):
+    """Yields the given files, and the image files in the given directories."""
     for path in map(pathlib.Path, paths):
         if path.is_dir():
-            yield from sorted(inside for inside in path.rglob("*") if inside.suffix.lower() in endings)
+            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_EXTENSIONS)
         elif path.exists():
             yield path
         else:
-            raise ValueError(f"There is no picture at {str(path)!r}.")
+            raise ValueError(f"There is no image file at {str(path)!r}.")
 
 
-def _print_answers(model, images, names, top):
+def _print_predictions(model, images, names, top):
     logits = model.predict_on_batch(keras.ops.stack(list(images.values())))
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(keras.ops.convert_to_tensor(logits)))
-    for picture, row in zip(images, probabilities, strict=True):
-        print("\n".join([str(picture), *_lines(row, names, top)]))
+    for path, row in zip(images, probabilities, strict=True):
+        print("\n".join([str(path), *_lines(row, names, top)]))
 
 
 def _parser():
     parser = make_parser("predict", DESCRIPTION)
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="JPEG, PNG or whatever else Pillow reads; or a directory of them"
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help=f"an image file, or a directory whose files with the extensions {' '.join(IMAGE_EXTENSIONS)} are read",
     )
     group = parser.add_argument_group("model")
+    group.add_argument("--weights", required=True, metavar="NAME", help=WEIGHTS_HELP)
     group.add_argument(
-        "--preset",
-        required=True,
-        metavar="NAME",
-        help="a preset, hf://owner/repository, a .safetensors or .pth file, or a saved .keras model",
+        "--variant", help="variant of weights without a model; default: inferred from the tensors' shapes"
     )
-    group.add_argument("--variant", help="of weights in a file; default: told by their shapes")
-    group.add_argument("--num-heads", type=int, metavar="N", help="attention heads of a width that was not published")
-    group.add_argument("--image-size", type=int, metavar="PIXELS", help="default: the weights'; positions are resized")
-    group = parser.add_argument_group("pictures")
+    group.add_argument(
+        "--num-heads",
+        type=int,
+        metavar="N",
+        help="number of attention heads of weights without a model, if no published variant fits them",
+    )
+    group.add_argument(
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the images; default: the model's own. For another size the position embeddings are resized",
+    )
+    group = parser.add_argument_group("images")
     group.add_argument(
         "--crop-ratio",
         type=float,
-        metavar="SHARE",
-        help=f"share of the resized picture's shorter side that is kept; default: the preset's, or {CROP_RATIO}",
+        metavar="FRACTION",
+        help=f"fraction of the resized image's shorter side that is kept; default: the preset's, or {CROP_RATIO}",
     )
-    group = parser.add_argument_group("answers")
+    group = parser.add_argument_group("predictions")
     group.add_argument("--top", type=int, default=5, metavar="K", help="number of classes to print; default: 5")
     group.add_argument(
         "--class-names",
         metavar="FILE",
-        help="one name a line; default: the model's own, or ImageNet's for 1,000 classes",
+        help="text file with one class name per line; default: the model's own names, or ImageNet's for 1,000 classes",
     )
     return parser
 
@@ -119,14 +130,14 @@ def _class_names(file, model):
         return imagenet.class_names() if num_classes == 1000 else [f"class {index}" for index in range(num_classes)]
     names = pathlib.Path(file).read_text(encoding="utf-8").splitlines()
     if len(names) != num_classes:
-        raise ValueError(f"{file!r} has {len(names)} names, and the model {num_classes} classes.")
+        raise ValueError(f"{file!r} has {len(names)} names, but the model has {num_classes} classes.")
     return names
 
 
 def _processor(options, model):
     crop_ratio = options.crop_ratio
     if crop_ratio is None:
-        preset = find_preset(options.preset)
+        preset = find_preset(options.weights)
         crop_ratio = preset.crop_ratio if preset else CROP_RATIO
     image_size = getattr(model, "image_size", None) or options.image_size or CONVNET_IMAGE_SIZE
     return ImageProcessor(image_size, crop_ratio)

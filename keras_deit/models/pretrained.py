@@ -1,62 +1,152 @@
-"""A model for whatever weights are at hand."""
+"""Loading a trained model from any kind of source."""
 
 import pathlib
 import warnings
 
 import keras
 
-from keras_deit.models.classifier import DeiTClassifier
+from keras_deit.imaging.sizes import height_and_width
+from keras_deit.models.classifier import LATE_FUSIONS, DeiTClassifier
 from keras_deit.models.deit import DeiT
 from keras_deit.models.image_model import ImageModel
 from keras_deit.models.masked_image_model import DeiTMaskedImageModel
-from keras_deit.models.presets import open_preset
+from keras_deit.models.presets import find_preset, open_preset
 from keras_deit.models.regnet import RegNetY
+from keras_deit.weights.files import HUB_FILES, is_checkpoint
+from keras_deit.weights.load import load
+from keras_deit.weights.write import as_checkpoint
+
+STUDENT_FILE = "student.keras"  # the model in the output directory of a run
 
 
-def pretrained(source, fused=False, image_size=None, variant=None, num_heads=None):
-    """Builds the model that weights are of.
+def pretrained(source, num_classes=None, image_size=None, fused=False, variant=None, num_heads=None):
+    """Loads a trained model. The source determines the class of the model.
 
     Args:
-        source: Name of a preset, `"hf://owner/repository"` or the path of weights, see `keras_deit.DeiT.from_preset`; or the
-            path of a model saved as `.keras`, whose student is taken if it is a `Distiller`.
-        fused: Whether the heads of a `DeiT` are fused to a `DeiTClassifier`.
-        image_size, variant, num_heads: Of a transformer whose weights are loaded, see `keras_deit.DeiT.from_preset`.
+        source: One of:
+            - the name of a preset, see `keras_deit.list_presets()`;
+            - `"hf://owner/repository"`, optionally with `"@revision"`;
+            - the path of a `.safetensors` or `.pth` file, or of a directory with `model.safetensors` or
+              `pytorch_model.bin`, with weights in the names of timm, the official code or transformers;
+            - the path of a model of this package saved as `.keras`; of a `Distiller`, the student is returned;
+            - the output directory of a training run, whose `student.keras` is loaded.
+        num_classes: Number of classes; None means the source's. For another number the heads have fresh weights.
+        image_size: Side of the images in pixels, or `(height, width)`; None means the source's. For another size the
+            position embeddings are resized. A `RegNetY` takes images of any size.
+        fused: Whether a `DeiT` is returned as a `DeiTClassifier`, with its heads fused.
+        variant: Name of the variant of weights without a model; None means that it is inferred from the tensors' shapes.
+        num_heads: Number of attention heads of weights without a model, if no published variant fits them.
 
     Returns:
-        A `DeiT` or `DeiTClassifier`, a `DeiTMaskedImageModel` or a `RegNetY`.
+        A `DeiT` or `DeiTClassifier`, a `DeiTMaskedImageModel` or a `RegNetY`; from a `.keras` file also a `DeiTBackbone`. A
+        warning names the differences from the source.
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
         OSError: If a download fails.
-        ValueError: If there are no such weights, or they do not fit.
+        ValueError: If the source does not exist or is no such model, or the arguments do not fit it.
+
+    Example:
+
+    ```python
+    model = kd.pretrained("deit_small_distilled_patch16_224", num_classes=10)
+    student = kd.pretrained("runs/one")
+    ```
     """
-    if str(source).endswith(".keras"):
-        given = [value for value in (image_size, variant, num_heads) if value is not None]
-        if given:
-            raise ValueError(
-                f"{str(source)!r} is a whole model, whose size and variant are settled. Received: {given[0]}"
-            )
-        model, notes = _saved(source), ()
+    file = find_keras_file(source)
+    if file is not None:
+        _check_absent(source, variant=variant, num_heads=num_heads)
+        model, notes = _load_saved(file, num_classes, image_size)
     else:
-        checkpoint, variant = open_preset(source, variant=variant)
-        model_class = _model_class(checkpoint, fused)
-        if model_class is RegNetY and num_heads is not None:
-            raise ValueError(f"{checkpoint.label} is of a convnet, which has no heads. Received: num_heads={num_heads}")
-        model, notes = model_class.from_checkpoint(checkpoint, variant, image_size=image_size, num_heads=num_heads)
+        model, notes = _load_checkpoint(source, num_classes, image_size, fused, variant, num_heads)
     if notes:
         warnings.warn(f"{source}: {' '.join(notes)}", stacklevel=2)
     return DeiTClassifier(model) if fused and isinstance(model, DeiT) else model
 
 
-def _saved(path):
-    path = pathlib.Path(path).expanduser()
-    if not path.exists():
-        raise ValueError(f"There is no file {str(path)!r}.")
-    model = keras.saving.load_model(path, compile=False)
+def find_keras_file(source):
+    """Finds the saved model that a source names.
+
+    Args:
+        source: As for `pretrained`.
+
+    Returns:
+        The `pathlib.Path` of the `.keras` file: the source itself, or the student in a run's output directory. None if the
+        source names weights without a model.
+
+    Example:
+
+    >>> find_keras_file("deit_tiny_patch16_224") is None
+    True
+    """
+    path = pathlib.Path(source).expanduser()
+    if path.suffix == ".keras":
+        return path
+    is_run = find_preset(str(source)) is None and (path / STUDENT_FILE).exists()
+    return path / STUDENT_FILE if is_run else None
+
+
+def _check_absent(source, **arguments):
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` is only for weights without a model, but {str(source)!r} is a saved model. Received: "
+                f"{name}={value!r}"
+            )
+
+
+def _load_saved(file, num_classes, image_size):
+    if not file.exists():
+        raise ValueError(f"There is no file {str(file)!r}.")
+    model = keras.saving.load_model(file, compile=False)
     model = getattr(model, "student", model)
     if not isinstance(model, ImageModel):
-        raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, and no model of this package.")
-    return model
+        raise ValueError(f"Expected a model of keras_deit in {str(file)!r}. Received: {type(model).__name__}")
+    return _adapt(model, f"the model {str(file)!r}", num_classes, image_size)
+
+
+def _adapt(model, label, num_classes, image_size):
+    """Rebuilds a model for other classes or another image size, and loads all weights that still fit."""
+    model.check_num_classes(num_classes)
+    config = model.deit.get_config() if isinstance(model, DeiTClassifier) else model.get_config()
+    adapted = dict(config)
+    if num_classes not in (None, config.get("num_classes")):
+        adapted["num_classes"] = num_classes
+        adapted.pop("class_names", None)
+    if image_size is not None and "image_size" in config:
+        adapted["image_size"] = height_and_width(image_size)
+    if adapted == config:
+        return model, ()
+    if isinstance(model, DeiTClassifier):
+        return _adapt_classifier(model, adapted, label)
+    rebuilt = type(model).from_config(adapted)
+    return rebuilt, load(rebuilt, as_checkpoint(model, label)).notes
+
+
+def _adapt_classifier(model, deit_config, label):
+    if model.fusion in LATE_FUSIONS:
+        raise ValueError(
+            f"The head of fusion={model.fusion!r} in {label} is only for the saved number of classes and image size. Load "
+            "the model without `num_classes` and `image_size`."
+        )
+    deit = DeiT.from_config(deit_config)
+    notes = load(deit, as_checkpoint(model.deit, label)).notes
+    config = {name: value for name, value in model.get_config().items() if name != "deit"}
+    return DeiTClassifier(deit, **config), notes
+
+
+def _load_checkpoint(source, num_classes, image_size, fused, variant, num_heads):
+    path = pathlib.Path(source).expanduser()
+    if find_preset(str(source)) is None and path.is_dir() and not is_checkpoint(path):
+        raise ValueError(
+            f"The directory {str(source)!r} holds no model: it has neither {STUDENT_FILE}, as the directory of a finished "
+            f"run has, nor {' or '.join(HUB_FILES)}."
+        )
+    checkpoint, variant = open_preset(source, variant=variant)
+    model_class = _model_class(checkpoint, fused)
+    if model_class is RegNetY and num_heads is not None:
+        raise ValueError(f"A RegNetY has no attention heads. Received: num_heads={num_heads} for {checkpoint.label}")
+    return model_class.from_checkpoint(checkpoint, variant, num_classes, image_size, num_heads=num_heads)
 
 
 def _model_class(checkpoint, fused):

@@ -1,4 +1,4 @@
-"""Weights from one framework's files to another's, on the command line."""
+"""`keras-deit convert`: weights from one framework's format to another's."""
 
 import importlib.util
 
@@ -9,21 +9,21 @@ import pytest
 import keras_deit as kd
 from keras_deit.cli import main
 from keras_deit.weights.files import read
-from tests.weights.checkpoints import assert_same_tensors, expected_logits, goldens, logits_of, path
+from tests.weights.checkpoints import SHAPE, assert_same_tensors, expected_logits, goldens, logits_of, path
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 
 needs_pytorch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason=".pth files need PyTorch")
 
 
-def convert(*arguments):
-    return main(["convert", *map(str, arguments)])
+def convert(source, destination, *options):
+    return main(["convert", "--weights", str(source), "--output", str(destination), *map(str, options)])
 
 
 @pytest.mark.parametrize(
     "name", ["timm_two_tokens", "timm_one_token", "transformers_two_tokens", "transformers_one_token"]
 )
-def test_to_every_format_and_back(name, tmp_path, capsys):
+def test_every_format_survives_a_round_trip(name, tmp_path, capsys):
     source, heads = path(name), ["--num-heads", 2]
     assert convert(source, tmp_path / "keras.keras", *heads) == 0
     assert convert(tmp_path / "keras.keras", tmp_path / "timm.safetensors") == 0
@@ -38,7 +38,7 @@ def test_to_every_format_and_back(name, tmp_path, capsys):
 
 @needs_pytorch
 @pytest.mark.parametrize("name", ["timm_two_tokens", "official_deit3", "timm_regnety"])
-def test_to_the_official_codes_files_and_back(name, tmp_path):
+def test_official_files_survive_a_round_trip(name, tmp_path):
     heads = [] if name == "timm_regnety" else ["--num-heads", 2]
     assert convert(path(name), tmp_path / "official.pth", *heads) == 0
     assert_same_tensors(read(tmp_path / "official.pth"), read(path(name)))
@@ -47,7 +47,7 @@ def test_to_the_official_codes_files_and_back(name, tmp_path):
     assert_same_tensors(read(tmp_path / "timm.safetensors"), read(path(timm)))
 
 
-def test_a_convnet_and_a_masked_image_model(tmp_path, capsys):
+def test_a_convnet_and_a_masked_image_model_are_converted(tmp_path, capsys):
     assert convert(path("transformers_regnety"), tmp_path / "convnet.safetensors") == 0
     assert "RegNetY" in capsys.readouterr().out
     model = kd.RegNetY.from_preset(tmp_path / "convnet.safetensors")
@@ -57,11 +57,21 @@ def test_a_convnet_and_a_masked_image_model(tmp_path, capsys):
     assert_same_tensors(read(tmp_path / "masked"), read(path("transformers_masked")))
 
 
-def test_nothing_is_overwritten_unasked(tmp_path, capsys):
+def test_a_runs_student_is_converted(tmp_path):
+    (tmp_path / "run").mkdir()
+    student = kd.DeiT(**SHAPE)
+    student.save(tmp_path / "run" / "student.keras")
+    assert convert(tmp_path / "run", tmp_path / "timm.safetensors") == 0
+    np.testing.assert_array_equal(
+        read(tmp_path / "timm.safetensors")["cls_token"], student.backbone.get_layer("prefix_tokens").get_weights()[0]
+    )
+
+
+def test_an_existing_file_is_replaced_only_with_overwrite(tmp_path, capsys):
     target = tmp_path / "model.safetensors"
     target.write_bytes(b"mine")
     assert convert(path("timm_regnety"), target) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert target.read_bytes() == b"mine"
     assert convert(path("timm_regnety"), target, "--overwrite") == 0
     assert_same_tensors(read(target), read(path("timm_regnety")))
@@ -70,12 +80,12 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
-        ("timm_regnety", "model.onnx", "should end in one of .safetensors, .pth, .keras"),
+        ("timm_regnety", "model.onnx", "--output must end in one of .safetensors, .pth, .keras"),
         ("timm_regnety", "model", "Use `keras_deit.weights.to_timm`"),
         ("timm_deit3", "model.safetensors", "cannot be inferred from the tensors: pass `num_heads=...`"),
     ],
 )
-def test_what_cannot_be_converted_is_an_error(source, target, message, tmp_path, capsys):
+def test_impossible_conversions_are_errors(source, target, message, tmp_path, capsys):
     assert convert(path(source), tmp_path / target) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / target).exists()

@@ -1,14 +1,15 @@
-"""What a model says of pictures, on the command line."""
+"""`keras-deit predict`: the most probable classes of images."""
 
 import numpy as np
 import pytest
 
 import keras_deit as kd
 from keras_deit.cli import main
+from keras_deit.imaging.imagenet import class_names
 from tests.loopback import pretend_hub, serving
 
-pytest.importorskip("huggingface_hub", reason="weights are downloaded")
-pictures = pytest.importorskip("PIL.Image", reason="pictures are read with Pillow")
+pytest.importorskip("huggingface_hub", reason="huggingface_hub downloads the weights")
+pillow = pytest.importorskip("PIL.Image", reason="Pillow reads the images")
 datasets = pytest.importorskip("sklearn.datasets", reason="the photographs are scikit-learn's")
 
 
@@ -18,13 +19,13 @@ def photographs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photographs")
     paths = [folder / name for name in ("china.png", "flower.png")]
     for path, pixels in zip(paths, datasets.load_sample_images().images, strict=True):
-        pictures.fromarray(pixels).save(path)
+        pillow.fromarray(pixels).save(path)
     return paths
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A model whose answers differ from picture to picture, and its file."""
+    """A model whose predictions differ between images, and the path of its weights."""
     model = kd.DeiT.from_variant("deit_ti", num_layers=12)
     rng = np.random.default_rng(0)
     for head in ("class_head", "distillation_head"):
@@ -37,7 +38,7 @@ def predict(*arguments):
 
 
 def by_hand(model, paths, crop_ratio):
-    """The best classes and their probabilities, by the definition."""
+    """The classes in the order of their probabilities, and these, computed from the definition."""
     images = np.asarray([kd.ImageProcessor(224, crop_ratio)(path) for path in paths])
     logits = model.predict(images, verbose=0)
     mean = (logits["class"] + logits["distillation"]).astype("float64") / 2
@@ -47,16 +48,16 @@ def by_hand(model, paths, crop_ratio):
     return order, np.take_along_axis(probabilities, order, axis=-1)
 
 
-def test_a_preset_names_the_classes(weights, photographs, monkeypatch, tmp_path, capsys):
+def test_a_preset_prints_the_names_of_imagenets_classes(weights, photographs, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     model, file = weights
     with serving() as server:
         pretend_hub(monkeypatch, server.url)
         server.add_to_hub("timm/deit_tiny_distilled_patch16_224.fb_in1k", file.read_bytes())
-        assert predict(*photographs, "--preset", "deit_tiny_distilled_patch16_224", "--top", 3) == 0
+        assert predict(*photographs, "--weights", "deit_tiny_distilled_patch16_224", "--top", 3) == 0
     lines = capsys.readouterr().out.splitlines()
     order, probabilities = by_hand(model, photographs, crop_ratio=0.875)
-    names = kd.imagenet.class_names()
+    names = class_names()
     expected = []
     for path, best, shares in zip(photographs, order, probabilities, strict=True):
         expected += [
@@ -66,11 +67,11 @@ def test_a_preset_names_the_classes(weights, photographs, monkeypatch, tmp_path,
     assert lines == expected
 
 
-def test_a_saved_model_with_names_of_its_own(photographs, tmp_path, capsys):
+def test_a_saved_model_prints_its_own_class_names(photographs, tmp_path, capsys):
     student = kd.DeiT.from_variant("deit_ti", num_classes=3, image_size=32, patch_size=8, num_layers=1)
     student.save(tmp_path / "student.keras")
     (tmp_path / "names.txt").write_text("cat\ndog\nhouse\n")
-    options = ["--preset", tmp_path / "student.keras", "--crop-ratio", 1.0]
+    options = ["--weights", tmp_path, "--crop-ratio", 1.0]  # the directory of a run
     assert predict(photographs[0], *options, "--class-names", tmp_path / "names.txt") == 0
     lines = capsys.readouterr().out.splitlines()
     assert sorted(line.split()[1] for line in lines[1:]) == ["cat", "dog", "house"]
@@ -79,43 +80,48 @@ def test_a_saved_model_with_names_of_its_own(photographs, tmp_path, capsys):
 
 
 def test_another_image_size_resizes_the_positions(weights, photographs, capsys):
-    assert predict(photographs[0], "--preset", weights[1], "--image-size", 96) == 0
+    assert predict(photographs[0], "--weights", weights[1], "--image-size", 96) == 0
     assert capsys.readouterr().err == f"{weights[1]}: Positions resized from 14×14 to 6×6 patches.\n"
 
 
-def test_a_directory_with_a_broken_picture_is_answered_all_the_same(weights, photographs, tmp_path, capsys):
+def test_the_other_images_of_a_directory_with_a_broken_image_are_classified(weights, photographs, tmp_path, capsys):
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside" / "good.png").write_bytes(photographs[0].read_bytes())
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    (tmp_path / "notes.txt").write_text("passed over")
-    assert predict(tmp_path, "--preset", weights[1], "--top", 1) == 2
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    (tmp_path / "notes.txt").write_text("not an image")
+    assert predict(tmp_path, "--weights", weights[1], "--top", 1) == 2
     printed = capsys.readouterr()
     assert printed.out.splitlines()[0] == str(tmp_path / "inside" / "good.png")
     assert len(printed.out.splitlines()) == 2
     assert "broken.jpg' cannot be read" in printed.err
-    assert "1 of 2 pictures could not be read" in printed.err
+    assert "1 of 2 images could not be read" in printed.err
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["no.jpg", "--preset", "deit_tiny_patch16_224"], "There is no picture at 'no.jpg'"),
-        (["PICTURE", "--preset", "deit_tiny"], "There is no preset 'deit_tiny'"),
-        (["PICTURE", "--preset", "WEIGHTS", "--top", "0"], "--top must be positive"),
-        (["PICTURE", "--preset", "WEIGHTS", "--class-names", "NAMES"], "has 1 names, and the model 1000 classes"),
-        (["NAMES", "--preset", "WEIGHTS"], "cannot be read"),
-        (["PICTURE", "--preset", "WEIGHTS", "--crop-ratio", "0"], "`crop_ratio` must be above 0"),
-        (
-            ["PICTURE", "--preset", "MASKED", "--image-size", "64"],
-            "is a whole model, whose size and variant are settled",
-        ),
-        (["PICTURE", "--preset", "MASKED"], "holds a DeiTMaskedImageModel, which knows no classes"),
+        (["no.jpg", "--weights", "deit_tiny_patch16_224"], "There is no image file at 'no.jpg'"),
+        (["IMAGE", "--weights", "deit_tiny"], "There is no preset 'deit_tiny'"),
+        (["IMAGE", "--weights", "WEIGHTS", "--top", "0"], "--top must be positive"),
+        (["IMAGE", "--weights", "WEIGHTS", "--class-names", "NAMES"], "has 1 names, but the model has 1000 classes"),
+        (["NAMES", "--weights", "WEIGHTS"], "cannot be read"),
+        (["IMAGE", "--weights", "WEIGHTS", "--crop-ratio", "0"], "`crop_ratio` must be above 0"),
+        (["IMAGE", "--weights", "MASKED", "--num-heads", "2"], "`num_heads` is only for weights without a model"),
+        (["IMAGE", "--weights", "MASKED"], "Received: DeiTMaskedImageModel"),
+        (["IMAGE", "--weights", "EMPTY"], "holds no model: it has neither student.keras"),
     ],
 )
 def test_bad_input_is_an_error(options, message, weights, photographs, tmp_path, capsys):
     (tmp_path / "names.txt").write_text("only one\n")
     masked = tmp_path / "masked.keras"
     kd.DeiTMaskedImageModel(image_size=32, patch_size=8, hidden_dim=16, num_layers=1, num_heads=2).save(masked)
-    stand_for = {"PICTURE": photographs[0], "WEIGHTS": weights[1], "NAMES": tmp_path / "names.txt", "MASKED": masked}
-    assert predict(*(stand_for.get(option, option) for option in options)) == 2
+    (tmp_path / "empty").mkdir()
+    paths = {
+        "IMAGE": photographs[0],
+        "WEIGHTS": weights[1],
+        "NAMES": tmp_path / "names.txt",
+        "MASKED": masked,
+        "EMPTY": tmp_path / "empty",
+    }
+    assert predict(*(paths.get(option, option) for option in options)) == 2
     assert message in capsys.readouterr().err
