@@ -4,7 +4,7 @@ from keras_deit.runtime.backend import select_backend
 
 select_backend()  # before the first import of Keras
 
-from keras_deit import data, explain, export, fusion, losses, recipes, weights  # noqa: E402
+from keras_deit import data, explain, export, fusion, losses, optimizers, recipes, weights  # noqa: E402
 from keras_deit.distiller import Distiller  # noqa: E402
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 from keras_deit.imaging.processor import ImageProcessor  # noqa: E402
@@ -40,7 +40,7 @@ __all__ = [
     "list_presets",
     "list_variants",
     "losses",
-    "pretrained",
+    "optimizers",
     "recipes",
     "weights",
 ]

@@ -1,67 +1,124 @@
-"""The recipes' optimisers, where Keras's differ from the published ones."""
+"""Optimisers of the recipes, where Keras's own differ from those of the published runs.
+
+All four clip by `global_clipnorm` over the whole batch. Keras's own optimisers, on several replicas of TensorFlow, clip the
+gradient of each replica's share before they sum the shares.
+"""
 
 import re
+import types
 
 import keras
 from keras import ops
 
+from keras_deit.runtime.keras_private import OptimizerInternals
 
-class _ClipsWholeGradient:
-    """Clips the gradient of the whole batch. Keras's optimisers clip each replica's part of it, before they add them up."""
+__all__ = ["LAMB", "SGD", "AdamW", "LayerwiseAdamW"]
 
-    def _clip_gradients(self, grads):
+
+class _WholeBatchClipping(OptimizerInternals):
+    """Sums the gradients over the replicas before they are clipped by `global_clipnorm`, instead of afterwards."""
+
+    def clip_gradients(self, gradients):
         if self.global_clipnorm and keras.backend.backend() == "tensorflow":
-            grads = [gradient for gradient, _ in super()._all_reduce_sum_gradients([(part, None) for part in grads])]
-        return super()._clip_gradients(grads)
+            pairs = super().reduce_gradients([(gradient, None) for gradient in gradients])
+            gradients = [gradient for gradient, _ in pairs]
+        return super().clip_gradients(gradients)
 
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars if self.global_clipnorm else super()._all_reduce_sum_gradients(grads_and_vars)
+    def reduce_gradients(self, gradients_and_variables):
+        if self.global_clipnorm:  # already summed by `clip_gradients`
+            return gradients_and_variables
+        return super().reduce_gradients(gradients_and_variables)
 
 
-class _DecayInUpdate(_ClipsWholeGradient):
-    """Keeps the coefficient of a weight decay from Keras's base class, which would apply a decay of its own."""
+class _DecayInUpdate(_WholeBatchClipping):
+    """Withholds `weight_decay` from Keras's base class, which would apply its own decay, and leaves it to `update_step`."""
 
     def __init__(self, *args, weight_decay=0.0, **kwargs):
         super().__init__(*args, weight_decay=None, **kwargs)
         self.decay = weight_decay
 
-    def decays(self, variable):
-        """Whether a variable is decayed."""
-        return bool(self.decay) and self._use_weight_decay(self.of_keras(variable))
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        # In a namespace, because Keras would take variables that are assigned directly for those of the optimiser.
+        self._built_for = types.SimpleNamespace(variables=list(variables))
 
-    def of_keras(self, variable):
-        """The Keras variable, of which TensorFlow hands `update_step` its own."""
-        return self._trainable_variables[self._get_variable_index(variable)]
+    def keras_variable(self, variable):
+        """The Keras variable of a variable that `update_step` receives, which on TensorFlow is the `tf.Variable` inside."""
+        return self._built_for.variables[self.variable_index(variable)]
+
+    def decays(self, variable):
+        """Whether `update_step` must decay a variable."""
+        return bool(self.decay) and self.uses_weight_decay(self.keras_variable(variable))
 
     def get_config(self):
         return {**super().get_config(), "weight_decay": self.decay}
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class AdamW(_ClipsWholeGradient, keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW`, its clipping over all replicas."""
+class AdamW(_WholeBatchClipping, keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW`, clipping over the whole batch.
+
+    Args:
+        *args, **kwargs: As for `keras.optimizers.AdamW`.
+
+    Example:
+
+    >>> optimizer = AdamW(0.1, weight_decay=0.5, epsilon=1e-8)
+    >>> weight = keras.Variable([1.0])
+    >>> optimizer.apply([ops.convert_to_tensor([2.0])], [weight])
+    >>> round(float(weight.numpy()[0]), 4)  # 1 - 0.1 · 0.5 · 1 for the decay, minus 0.1 for the step
+    0.85
+
+    Reference:
+        Loshchilov and Hutter, 2017 (arXiv 1711.05101), algorithm 2.
+    """
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class LAMB(_DecayInUpdate, keras.optimizers.Lamb):
-    """LAMB as the DeiT III runs used it.
+class LAMB(_DecayInUpdate, keras.optimizers.Optimizer):
+    """LAMB as in the runs of DeiT III.
 
-    Unlike `keras.optimizers.Lamb` it adds the weight decay to the update before the trust ratio is taken, and leaves the
-    ratio out where there is no decay (`exclude_from_weight_decay`: biases, norms, tokens).
+    `keras.optimizers.Lamb` differs in two points. Here the weight decay is added to the update before the trust ratio is
+    computed, and variables without decay (`exclude_from_weight_decay`: biases, norms, tokens) have no trust ratio.
 
     Args:
-        learning_rate, beta_1, beta_2, epsilon, **kwargs: As for `keras.optimizers.Lamb`; the published runs set
-            `epsilon=1e-6, global_clipnorm=1.0`.
-        weight_decay: Coefficient of the decay.
+        learning_rate: Float, schedule or callable.
+        beta_1: Decay rate of the mean of the gradients, in 0..1.
+        beta_2: Decay rate of the mean of their squares, in 0..1.
+        epsilon: Positive float, added to the root of the mean square. The published runs use 1e-6.
+        weight_decay: Coefficient of the decay, not negative.
+        **kwargs: As for `keras.optimizers.Optimizer`. The published runs use `global_clipnorm=1.0`.
+
+    Example:
+
+    >>> optimizer = LAMB(0.1, epsilon=1e-6, weight_decay=0.5)
+    >>> weight = keras.Variable([3.0])
+    >>> optimizer.apply([ops.convert_to_tensor([2.0])], [weight])
+    >>> round(float(weight.numpy()[0]), 4)  # the update, 1 + 0.5 · 3, is rescaled to the weight's norm: 3 - 0.1 · 3
+    2.7
 
     Reference:
-        You et al., 2019 (arXiv 1904.00962), algorithm 2; Touvron et al., 2022 (arXiv 2204.07118), section 3; the details are
+        You et al., 2019 (arXiv 1904.00962), algorithm 2; Touvron et al., 2022 (arXiv 2204.07118), section 3. The details are
         those of apex's FusedLAMB and of timm's `Lamb`.
     """
 
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.momentums, self.velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+
     def update_step(self, gradient, variable, learning_rate):
-        dtype, index = variable.dtype, self._get_variable_index(variable)
-        momentum, velocity = self._momentums[index], self._velocities[index]
+        dtype, index = variable.dtype, self.variable_index(variable)
+        momentum, velocity = self.momentums[index], self.velocities[index]
         gradient = ops.cast(gradient, dtype)
         step = ops.cast(self.iterations + 1, dtype)
         self.assign(momentum, self.beta_1 * momentum + (1 - self.beta_1) * gradient)
@@ -74,14 +131,29 @@ class LAMB(_DecayInUpdate, keras.optimizers.Lamb):
             update = update * _trust_ratio(variable, update)
         self.assign_sub(variable, ops.cast(learning_rate, dtype) * update)
 
+    def get_config(self):
+        moments = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        return {**super().get_config(), **moments}
+
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class SGD(_DecayInUpdate, keras.optimizers.SGD):
-    """SGD whose weight decay is a part of the gradient (L2 regularisation), as in PyTorch, and so goes into the momentum.
+    """SGD with L2 regularisation: the weight decay is added to the gradient and so enters the momentum, as in PyTorch.
 
     Args:
-        learning_rate, momentum, nesterov, **kwargs: As for `keras.optimizers.SGD`.
-        weight_decay: Coefficient of the decay.
+        *args, **kwargs: As for `keras.optimizers.SGD`.
+        weight_decay: Coefficient of the decay, not negative.
+
+    Example:
+
+    >>> optimizer = SGD(0.1, weight_decay=0.5)
+    >>> weight = keras.Variable([4.0])
+    >>> optimizer.apply([ops.convert_to_tensor([1.0])], [weight])
+    >>> round(float(weight.numpy()[0]), 4)  # 4 - 0.1 · (1 + 0.5 · 4)
+    3.7
+
+    Reference:
+        `torch.optim.SGD`; Loshchilov and Hutter, 2017 (arXiv 1711.05101), algorithm 1, names the difference.
     """
 
     def update_step(self, gradient, variable, learning_rate):
@@ -92,14 +164,22 @@ class SGD(_DecayInUpdate, keras.optimizers.SGD):
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class LayerwiseAdamW(_DecayInUpdate, keras.optimizers.Adam):
-    """AdamW whose learning rate, and with it the decay, is smaller the earlier a layer comes.
+    """AdamW with a smaller learning rate, and so a smaller decay, for earlier layers of a DeiT.
+
+    The heads have the whole rate and the final norm that of the last block. Each block has `layer_decay` times the rate of
+    the block after it. The patch embedding and the tokens count as the block before the first one.
 
     Args:
-        layer_decay: Factor from a block to the one before it. The heads have the whole rate, the final norm that of the last
-            block; patch embedding and tokens come before the first one.
+        *args, **kwargs: As for `keras.optimizers.Adam`.
+        layer_decay: Ratio of the rates of two neighbouring blocks, in 0..1.
         num_layers: Number of blocks.
-        learning_rate, **kwargs: As for `keras.optimizers.Adam`.
-        weight_decay: Coefficient of the decay.
+        weight_decay: Coefficient of the decay, not negative.
+
+    Example:
+
+    >>> optimizer = LayerwiseAdamW(1e-3, layer_decay=0.5, num_layers=12, weight_decay=0.05)
+    >>> [optimizer.scale(f"{layer}/kernel") for layer in ("class_head", "block_12/attention/qkv", "block_11/attention/qkv")]
+    [1.0, 0.5, 0.25]
 
     Reference:
         timm's `param_groups_layer_decay`; Clark et al., 2020, ELECTRA (arXiv 2003.10555), section 3.1; Bao et al., 2021,
@@ -112,20 +192,27 @@ class LayerwiseAdamW(_DecayInUpdate, keras.optimizers.Adam):
         self.num_layers = num_layers
 
     def update_step(self, gradient, variable, learning_rate):
-        rate = ops.cast(learning_rate, variable.dtype) * self.scale(self.of_keras(variable).path)
+        rate = ops.cast(learning_rate, variable.dtype) * self.scale(self.keras_variable(variable).path)
         if self.decays(variable):
             self.assign_sub(variable, rate * self.decay * variable)
         super().update_step(gradient, variable, rate)
 
     def scale(self, path):
-        """The share of the learning rate that a variable of this path has."""
-        part, block = path.split("/")[0], re.match(r"block_(\d+)/", path)
-        if part in ("patch_embedding", "prefix_tokens"):
+        """Fraction of the learning rate for a variable.
+
+        Args:
+            path: The variable's `path` in the model, for example `"block_3/attention/qkv/kernel"`.
+
+        Returns:
+            Float in 0..1.
+        """
+        layer, block = path.split("/")[0], re.match(r"block_(\d+)/", path)
+        if layer in ("patch_embedding", "prefix_tokens"):
             steps = self.num_layers + 1
         elif block:
             steps = self.num_layers + 1 - int(block[1])
         else:
-            steps = 1 if part == "norm" else 0
+            steps = 1 if layer == "norm" else 0
         return self.layer_decay**steps
 
     def get_config(self):

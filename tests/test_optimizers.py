@@ -1,4 +1,4 @@
-"""The recipes' optimisers, against NumPy and timm's groups."""
+"""The optimisers of the recipes against NumPy and against timm's parameter groups."""
 
 import dataclasses
 import json
@@ -11,6 +11,7 @@ import pytest
 import keras_deit as kd
 from keras_deit import recipes
 from keras_deit.optimizers import LAMB, SGD, AdamW, LayerwiseAdamW
+from keras_deit.runtime.keras_private import UnsupportedKerasError
 from keras_deit.training.optimizer import make_optimizer
 from keras_deit.weights.names import timm_name
 from tests import goldens
@@ -80,13 +81,23 @@ def test_adamw_decays_apart_from_the_update():
     assert_trained_as(AdamW(RATE, epsilon=1e-8, weight_decay=DECAY), step)
 
 
-def test_sgd_takes_the_decay_for_a_part_of_the_gradient():
+def test_sgd_adds_the_decay_to_the_gradient():
     def step(value, gradient, state, number, decay):
         gradient = gradient + decay * value
         state["m"] = 0.9 * state.get("m", 0) + gradient
         return value - RATE * (gradient + 0.9 * state["m"])  # Nesterov's
 
     assert_trained_as(SGD(RATE, momentum=0.9, nesterov=True, weight_decay=DECAY), step)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [LAMB(RATE), SGD(RATE), AdamW(RATE), LayerwiseAdamW(RATE, layer_decay=0.5, num_layers=3)]
+)
+def test_a_keras_that_has_renamed_its_clipping_raises_before_training(monkeypatch, optimizer):
+    base = next(base for base in keras.optimizers.Optimizer.__mro__ if "_clip_gradients" in vars(base))
+    monkeypatch.delattr(base, "_clip_gradients")
+    with pytest.raises(UnsupportedKerasError, match="`Optimizer._clip_gradients` does not exist"):
+        optimizer.build(list(variables().values()))
 
 
 def test_the_global_norm_is_clipped():
@@ -147,7 +158,7 @@ def small(name):
 def test_what_is_decayed_is_what_timm_decays(name, optimizer):
     settings = dataclasses.replace(recipes.get("small_data"), optimizer=optimizer)
     optimizer = make_optimizer(settings, 0.1, num_layers=3)
-    decayed = [timm_name(one.path) for one in small(name).trainable_variables if optimizer._use_weight_decay(one)]
+    decayed = [timm_name(one.path) for one in small(name).trainable_variables if optimizer.uses_weight_decay(one)]
     assert sorted(decayed) == GROUPS[name]["decayed"]
 
 

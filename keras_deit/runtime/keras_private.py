@@ -1,0 +1,199 @@
+"""Every use of Keras's private API, each with a check.
+
+Keras may rename a private name, or use it differently, in any release. Some of these changes would raise an obscure error;
+others would raise none and train something else. The rest of the package therefore uses public API only. What has no public
+counterpart is here, and a check raises `UnsupportedKerasError` at the first use when Keras has changed:
+
+- `Model._get_metrics_result_or_logs`, overridden by `EpochLogsHook` for the logs of an epoch: it exists, takes `logs`, and
+  is called by `fit` and `evaluate`.
+- `Model._compile_loss`, for `compiled_loss`: it is a `keras.losses.Loss`.
+- `Optimizer._clip_gradients` and, on TensorFlow, `Optimizer._all_reduce_sum_gradients`, overridden by `OptimizerInternals`
+  to clip after the sum over the replicas: they exist, take `grads` and `grads_and_vars`, and are called by `apply`.
+- `Optimizer._get_variable_index`, for the state of a variable: it exists, takes `variable`, and counts the variables of
+  `build`.
+- `Optimizer._use_weight_decay`, for `exclude_from_weight_decay`: it exists, takes `variable`, and returns a bool.
+
+`tests/test_architecture.py` asserts that no other module uses a private name.
+"""
+
+import inspect
+
+import keras
+
+KNOWN_KERAS_VERSIONS = "3.15"
+
+
+class UnsupportedKerasError(RuntimeError):
+    """A private name of Keras that the package needs is missing or has another meaning."""
+
+    def __init__(self, problem):
+        super().__init__(
+            f"keras_deit needs private API of Keras, and the installed Keras {keras.__version__} differs: {problem}. Known "
+            f"to work: Keras {KNOWN_KERAS_VERSIONS}.x (pip install 'keras=={KNOWN_KERAS_VERSIONS}.*'). A newer release of "
+            "keras_deit may support the installed Keras."
+        )
+
+
+def require_method(owner, name, parameters):
+    """Checks that a class has a method.
+
+    Args:
+        owner: The class.
+        name: Name of the method.
+        parameters: List of the names of its parameters, without `self`.
+
+    Raises:
+        UnsupportedKerasError: If there is no such method, or if it takes other parameters.
+
+    Example:
+
+    >>> require_method(keras.Model, "_name_of_tomorrow", ["logs"])
+    Traceback (most recent call last):
+    ...
+    keras_deit.runtime.keras_private.UnsupportedKerasError: ...`Model._name_of_tomorrow` does not exist...
+    """
+    method = getattr(owner, name, None)
+    if not callable(method):
+        raise UnsupportedKerasError(f"`{owner.__name__}.{name}` does not exist")
+    received = list(inspect.signature(method).parameters)
+    if received != ["self", *parameters]:
+        raise UnsupportedKerasError(f"`{owner.__name__}.{name}` takes {received} instead of {['self', *parameters]}")
+
+
+def compiled_loss(model, y_true, y_pred, sample_weight):
+    """Computes the `loss` given to `compile`, without the losses of regularisers and `add_loss`.
+
+    The public `model.compute_loss` returns the sum of both.
+
+    Args:
+        model: A compiled `keras.Model`.
+        y_true: Labels, as the loss takes them.
+        y_pred: Tensor `(batch, ...)` of predictions.
+        sample_weight: Tensor `(batch,)`.
+
+    Returns:
+        Scalar tensor.
+
+    Raises:
+        UnsupportedKerasError: If Keras keeps the compiled loss elsewhere.
+    """
+    loss = getattr(model, "_compile_loss", None)
+    if not isinstance(loss, keras.losses.Loss):
+        raise UnsupportedKerasError(f"`Model._compile_loss` is {type(loss).__name__}, not a `keras.losses.Loss`")
+    return loss(y_true, y_pred, sample_weight)
+
+
+class EpochLogsHook:
+    """Mixin for a `keras.Model` whose method `epoch_logs` decides what each epoch and each evaluation reports.
+
+    Keras calls the private method at the end of each epoch, before validation. No public method is called there with the
+    names of the metrics that the steps have returned, and callbacks run after validation, which resets the metrics.
+    """
+
+    _num_epoch_ends = 0
+
+    def epoch_logs(self, logs):
+        """Returns the logs of an epoch of `fit`, or of an evaluation.
+
+        Args:
+            logs: Dictionary of what the last step has returned.
+
+        Returns:
+            Dictionary from names to values.
+        """
+        return super()._get_metrics_result_or_logs(logs)
+
+    def compile(self, *args, **kwargs):
+        require_method(keras.Model, "_get_metrics_result_or_logs", ["logs"])
+        super().compile(*args, **kwargs)
+
+    def fit(self, *args, **kwargs):
+        before = self._num_epoch_ends
+        history = super().fit(*args, **kwargs)
+        if history.epoch:
+            self._check_called_since(before, "fit")
+        return history
+
+    def evaluate(self, *args, **kwargs):
+        before = self._num_epoch_ends
+        results = super().evaluate(*args, **kwargs)
+        self._check_called_since(before, "evaluate")
+        return results
+
+    def _get_metrics_result_or_logs(self, logs):
+        self._num_epoch_ends += 1
+        return self.epoch_logs(logs)
+
+    def _check_called_since(self, before, method):
+        if self._num_epoch_ends == before:
+            raise UnsupportedKerasError(f"`Model.{method}` does not call `_get_metrics_result_or_logs`")
+
+
+class OptimizerInternals:
+    """Mixin for a Keras optimiser: public names for two private steps of `apply` and for what it knows of variables."""
+
+    _num_clippings = 0
+    _num_reductions = 0
+
+    def clip_gradients(self, gradients):
+        """Clips gradients as Keras does. `apply` calls it, before `reduce_gradients`.
+
+        Args:
+            gradients: List of tensors, on each replica those of its own share of the batch.
+
+        Returns:
+            List of tensors.
+        """
+        return super()._clip_gradients(gradients)
+
+    def reduce_gradients(self, gradients_and_variables):
+        """Sums gradients over the replicas of `tf.distribute`. `apply` calls it on TensorFlow.
+
+        Args:
+            gradients_and_variables: List of pairs.
+
+        Returns:
+            List of pairs.
+        """
+        return super()._all_reduce_sum_gradients(gradients_and_variables)
+
+    def variable_index(self, variable):
+        """Index of a variable in the list given to `build`; on TensorFlow also of the `tf.Variable` inside of it."""
+        return self._get_variable_index(variable)
+
+    def uses_weight_decay(self, variable):
+        """Whether a Keras variable is decayed, that is, not named to `exclude_from_weight_decay`."""
+        return self._use_weight_decay(variable)
+
+    def build(self, variables):
+        for name, parameter in (
+            ("_clip_gradients", "grads"),
+            ("_get_variable_index", "variable"),
+            ("_use_weight_decay", "variable"),
+        ):
+            require_method(keras.optimizers.Optimizer, name, [parameter])
+        if keras.backend.backend() == "tensorflow":
+            require_method(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", ["grads_and_vars"])
+        super().build(variables)
+        if [self.variable_index(variable) for variable in variables] != list(range(len(variables))):
+            raise UnsupportedKerasError("`Optimizer._get_variable_index` does not count the variables of `build`")
+        if not all(isinstance(self.uses_weight_decay(variable), bool) for variable in variables):
+            raise UnsupportedKerasError("`Optimizer._use_weight_decay` does not return a bool")
+
+    def apply(self, grads, trainable_variables=None):
+        clippings, reductions = self._num_clippings, self._num_reductions
+        super().apply(grads, trainable_variables)
+        if len(grads) == 0 or self.gradient_accumulation_steps:  # these steps may leave the variables as they are
+            return
+        if self._num_clippings == clippings:
+            raise UnsupportedKerasError("`Optimizer.apply` does not call `_clip_gradients`")
+        if keras.backend.backend() == "tensorflow" and self._num_reductions == reductions:
+            raise UnsupportedKerasError("`Optimizer.apply` does not call `_all_reduce_sum_gradients`")
+
+    def _clip_gradients(self, grads):
+        self._num_clippings += 1
+        return self.clip_gradients(grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        self._num_reductions += 1
+        return self.reduce_gradients(grads_and_vars)
