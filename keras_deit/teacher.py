@@ -1,4 +1,4 @@
-"""Any model as a teacher."""
+"""Any classifier as a teacher."""
 
 import pathlib
 
@@ -12,32 +12,33 @@ from keras_deit.runtime.optional import require
 
 OUTPUTS = ("logits", "probabilities")
 DATA_FORMATS = ("channels_last", "channels_first")
-_TINY = 1e-30  # the smallest probability whose logarithm is taken
-_PROBE_SEED = 20
-_PROBE_SIZE = 64  # of images whose size the student leaves open
+_TINY = 1e-30  # lower bound of probabilities before their logarithm
+_CHECK_SEED = 20
+_CHECK_SIZE = 64  # height and width of the images of `check` where the student accepts any
 
 
 class Teacher:
-    """A frozen classifier that says what it thinks of a student's images, whatever it wants to be shown.
+    """A frozen classifier that predicts on the student's images, whatever input it was trained on.
 
-    It undoes the normalisation of the student's images and applies its own, in this order: size, value range, mean and
-    standard deviation. It runs at inference (no dropout, moving statistics of batch norm), in its own precision, outside
-    of the student's gradient, and is not written into the student's files.
+    The teacher undoes the normalisation of the student's images and applies its own, in this order: size, value range, mean
+    and standard deviation. It runs in inference mode (no dropout, moving statistics of batch norm), in its own precision and
+    outside of the student's gradient. It is not saved in the student's files.
 
     Args:
-        model: A Keras model or layer; a path of a `.keras` file; a directory that holds a SavedModel (TensorFlow backend
-            only); or any callable from images to outputs on the active backend, a PyTorch module among them. Outputs are
-            a tensor `(batch, classes)`, a dictionary of one such tensor, the dictionary of a `DeiT` (its heads' mean is
-            taken) or an object with an attribute `logits`.
-        image_size: Side in pixels or `(height, width)` of the images that it wants; None means the student's.
-        mean, std: Numbers or one number a channel, in units of `value_range`; None means not to normalise.
-        value_range: `(low, high)` of the pixels before `mean` and `std`.
+        model: A Keras model or layer; the path of a `.keras` file; the directory of a SavedModel (TensorFlow backend only);
+            or any callable of images on the active backend, such as a PyTorch module. The model must return a tensor
+            `(batch, classes)`, a dictionary or list with one such tensor, the dictionary of a `DeiT` (the mean of its two
+            heads is used) or an object with an attribute `logits`.
+        image_size: Side, or `(height, width)`, of the teacher's input in pixels; None means that of the student's images.
+        mean, std: The teacher's normalisation: a number, or one number for each channel, in units of `value_range`; None
+            means no normalisation.
+        value_range: `(low, high)`, the range of the pixels before `mean` and `std` are applied.
         outputs: `"logits"` or `"probabilities"`.
-        data_format: `"channels_last"`, or `"channels_first"` for a PyTorch module.
+        data_format: `"channels_last"`, or `"channels_first"` as most PyTorch modules need.
 
     Raises:
-        ValueError: If an argument is out of range or the model's answers are not what was declared; they are tried on a
-            batch when a `Distiller` receives the teacher.
+        ValueError: If an argument is out of range. A `Distiller` also runs the teacher on two images and raises if the
+            outputs are not as declared.
 
     Example:
 
@@ -73,79 +74,86 @@ class Teacher:
         self.value_range = tuple(value_range)
         self.outputs = outputs
         self.data_format = data_format
-        self.takes_student_images = False
+        self.uses_student_images = False
 
     @classmethod
-    def of_bare_model(cls, model):
-        """A teacher that takes the student's images as they are and answers with logits."""
+    def from_bare_model(cls, model):
+        """Makes a teacher that takes the student's images unchanged and returns logits.
+
+        Args:
+            model: See the class.
+
+        Returns:
+            A `Teacher`.
+        """
         teacher = cls(model)
-        teacher.takes_student_images = True
+        teacher.uses_student_images = True
         return teacher
 
     @property
     def variables(self):
-        """Keras variables of the model; none for a plain callable."""
+        """List of the Keras variables of the model; empty for a callable that is no Keras layer."""
         return list(self.model.variables) if isinstance(self.model, keras.layers.Layer) else []
 
     @property
     def num_prefix_tokens(self):
-        """Number of tokens before the patch tokens, of a transformer teacher."""
+        """Number of tokens before the patch tokens of a transformer teacher."""
         return self.model.num_prefix_tokens
 
     def __call__(self, images, image_mean, image_std, return_attention=False):
-        """Asks the teacher.
+        """Predicts on the student's images.
 
         Args:
-            images: The student's images, `(batch, height, width, 3)`.
-            image_mean, image_std: Their normalisation, of pixels in 0..1.
-            return_attention: Whether to return the attention maps as well.
+            images: Tensor `(batch, height, width, 3)`, normalised as the student needs it.
+            image_mean, image_std: That normalisation, of pixels in 0..1.
+            return_attention: Whether to return the attention maps too.
 
         Returns:
-            Float32 logits `(batch, classes)` (log-probabilities where the model gives probabilities); with
-            `return_attention=True` a pair of them and a list of maps, one a block.
+            Float32 logits `(batch, classes)`; log-probabilities for a teacher of probabilities. With
+            `return_attention=True`, these and a list of attention maps `(batch, heads, tokens, tokens)`, one a block.
         """
         if return_attention:
             images = self._preprocess(images, image_mean, image_std)
             outputs, maps = self.model.call_with_attention(images, training=False)
-            return self._to_logits(_single(outputs)), maps
-        return self._to_logits(self._ask(images, image_mean, image_std))
+            return self._to_logits(_single_output(outputs)), maps
+        return self._to_logits(self._predict(images, image_mean, image_std))
 
     def check(self, image_shape, num_classes, image_mean, image_std, attention=False, run=None):
-        """Tries the teacher on two random images of the student and checks its answers.
+        """Runs the teacher on two random images and checks its outputs.
 
         Args:
             image_shape: `(height, width, channels)` of the student's images.
-            num_classes: The student's number of classes.
+            num_classes: Number of classes of the student.
             image_mean, image_std: The normalisation of the student's images.
-            attention: Whether attention maps will be asked for.
-            run: How to run a function of images that uses the teacher's variables: `run(function, images, variables)`;
-                None means to call it.
+            attention: Whether the attention maps will be needed.
+            run: Function that calls `function(images)` as `run(function, images, variables)`, `variables` being those that
+                `function` uses; None means a plain call.
 
         Returns:
-            The number of tokens of the teacher's attention maps without prefix tokens, or None without `attention`.
+            Number of patches in the teacher's attention maps, or None without `attention`.
 
         Raises:
-            ValueError: If the answers have another shape, another number of classes or are not what was declared.
+            ValueError: If the outputs have another shape, another number of classes or another kind than declared.
         """
         if attention and not hasattr(self.model, "call_with_attention"):
             raise ValueError(
-                "`attention_weight` needs a transformer teacher that gives its attention maps (a method "
-                f"`call_with_attention`), such as a keras_deit model. Received: {type(self.model).__name__}"
+                "`attention_weight` needs a transformer teacher with a method `call_with_attention`, such as a keras_deit "
+                f"model. Received: {type(self.model).__name__}"
             )
-        image_shape = tuple(_PROBE_SIZE if side is None else side for side in image_shape)
+        image_shape = tuple(_CHECK_SIZE if side is None else side for side in image_shape)
         self._check_size(image_shape)
-        images = np.random.default_rng(_PROBE_SEED).normal(size=(2, *image_shape)).astype("float32")
+        images = np.random.default_rng(_CHECK_SEED).normal(size=(2, *image_shape)).astype("float32")
         images = ops.convert_to_tensor(images)
         run = run or (lambda function, images, variables: function(images))
-        answers = run(lambda images: self._ask(images, image_mean, image_std), images, self.variables)
-        answers = ops.convert_to_numpy(answers).astype("float32")
-        if answers.ndim != 2 or answers.shape[-1] != num_classes:
+        outputs = run(lambda images: self._predict(images, image_mean, image_std), images, self.variables)
+        outputs = ops.convert_to_numpy(outputs).astype("float32")
+        if outputs.ndim != 2 or outputs.shape[-1] != num_classes:
             raise ValueError(
-                f"The teacher must answer for the student's {num_classes} classes: (batch, {num_classes}). Received: "
-                f"shape={answers.shape}. Give the teacher a head for these classes, or build the student with "
-                f"num_classes={answers.shape[-1]}."
+                f"The teacher's outputs must cover the student's {num_classes} classes: (batch, {num_classes}). Received: "
+                f"shape={outputs.shape}. Give the teacher a head for these classes, or build the student with "
+                f"num_classes={outputs.shape[-1]}."
             )
-        check_kind(answers, self.outputs)
+        check_output_kind(outputs, self.outputs)
         if not attention:
             return None
 
@@ -155,20 +163,21 @@ class Teacher:
         return run(last_attention, images, self.variables).shape[-1] - self.num_prefix_tokens
 
     def _check_size(self, image_shape):
-        wanted = getattr(self.model, "input_shape", None)
-        if not isinstance(wanted, tuple) or len(wanted) != 4 or self.data_format != "channels_last":
+        expected = getattr(self.model, "input_shape", None)
+        if not isinstance(expected, tuple) or len(expected) != 4 or self.data_format != "channels_last":
             return
-        shown = (*(self.image_size or image_shape[:2]), image_shape[2])
-        if any(side not in (None, given) for side, given in zip(wanted[1:], shown, strict=True)):
+        received = (*(self.image_size or image_shape[:2]), image_shape[2])
+        if any(side not in (None, given) for side, given in zip(expected[1:], received, strict=True)):
             raise ValueError(
-                f"The teacher takes images of shape {wanted[1:]} and would be shown {shown}. Say which size it wants: "
-                f"`keras_deit.Teacher(model, image_size={wanted[1:3]}, ...)`."
+                f"The teacher takes images of shape {expected[1:]} and would receive {received}. Declare its size: "
+                f"`keras_deit.Teacher(model, image_size={expected[1:3]}, ...)`."
             )
 
-    def _ask(self, images, image_mean, image_std):
+    def _predict(self, images, image_mean, image_std):
         images = self._preprocess(images, image_mean, image_std)
-        has_training = isinstance(self.model, keras.layers.Layer) and self.model._call_has_training_arg
-        return _single(self.model(images, training=False) if has_training else self.model(images))
+        if isinstance(self.model, keras.layers.Layer):  # which drops `training` if its `call` does not take it
+            return _single_output(self.model(images, training=False))
+        return _single_output(self.model(images))
 
     def _to_logits(self, outputs):
         outputs = ops.cast(outputs, "float32")
@@ -176,7 +185,7 @@ class Teacher:
 
     def _preprocess(self, images, image_mean, image_std):
         images = ops.cast(images, "float32")
-        if not self.takes_student_images:
+        if not self.uses_student_images:
             images = images * _constant(image_std) + _constant(image_mean)  # pixels in 0..1
             if self.image_size not in (None, tuple(images.shape[1:3])):
                 images = _resize(images, self.image_size)
@@ -189,31 +198,33 @@ class Teacher:
         return ops.transpose(images, (0, 3, 1, 2)) if self.data_format == "channels_first" else images
 
 
-def check_kind(answers, outputs):
-    """Checks that a teacher's answers are what they were declared to be.
+def check_output_kind(outputs, declared):
+    """Checks that a teacher's outputs are of the declared kind.
 
     Args:
-        answers: NumPy array `(images, classes)`.
-        outputs: `"logits"` or `"probabilities"`.
+        outputs: NumPy array `(images, classes)`.
+        declared: `"logits"` or `"probabilities"`.
 
     Raises:
-        ValueError: If they are the other, or not finite.
+        ValueError: If the outputs are of the other kind, or not finite.
     """
-    if not np.all(np.isfinite(answers)):
-        raise ValueError("The teacher's answers are not finite. Were its weights loaded whole?")
-    sums = answers.sum(axis=-1)
-    are_probabilities = answers.min() >= 0 and np.allclose(sums, 1, atol=1e-2)
-    if outputs == "logits" and are_probabilities:
+    if not np.all(np.isfinite(outputs)):
         raise ValueError(
-            "The teacher was declared to answer with logits, but its answers look like probabilities: none is negative and "
-            f"they sum to {sums[:2].round(4).tolist()}. Pass `keras_deit.Teacher(model, outputs='probabilities')`, take the "
-            "softmax off the model, or store the logarithms."
+            "The teacher's outputs must be finite. Received: NaN or infinity among them. Check that its weights were loaded."
         )
-    if outputs == "probabilities" and not are_probabilities:
+    sums = outputs.sum(axis=-1)
+    are_probabilities = outputs.min() >= 0 and np.allclose(sums, 1, atol=1e-2)
+    if declared == "logits" and are_probabilities:
         raise ValueError(
-            "The teacher was declared to answer with probabilities, but its answers lie between "
-            f"{answers.min():.4g} and {answers.max():.4g} and sum to {sums[:2].round(4).tolist()}. "
-            "Pass `outputs='logits'` if that is what they are."
+            "The teacher was declared to return logits, but its outputs look like probabilities: none is negative and they "
+            f"sum to {sums[:2].round(4).tolist()}. Pass `keras_deit.Teacher(model, outputs='probabilities')`, remove the "
+            "softmax from the model, or store the logarithms."
+        )
+    if declared == "probabilities" and not are_probabilities:
+        raise ValueError(
+            "The teacher was declared to return probabilities, but its outputs lie between "
+            f"{outputs.min():.4g} and {outputs.max():.4g} and sum to {sums[:2].round(4).tolist()}. "
+            "Pass `outputs='logits'` if they are logits."
         )
 
 
@@ -245,7 +256,7 @@ def _load_path(path):
     return keras.layers.TFSMLayer(str(path), call_endpoint="serving_default")
 
 
-def _single(outputs):
+def _single_output(outputs):
     if hasattr(outputs, "logits"):
         return outputs.logits
     if isinstance(outputs, (list, tuple)):
@@ -257,13 +268,13 @@ def _single(outputs):
     if len(outputs) == 1:
         return next(iter(outputs.values()))
     raise ValueError(
-        f"The teacher answers with several outputs, {sorted(outputs)}, and one is needed. Wrap it in a callable that "
+        f"The teacher must have one output. Received: several outputs, {sorted(outputs)}. Wrap it in a callable that "
         "returns the logits."
     )
 
 
 def _resize(images, image_size):
-    """Bilinear with antialiasing, as matrix products: XLA compiles those, and not TensorFlow's op for it."""
+    """Bilinear with antialiasing, as matrix products: XLA compiles those, but not TensorFlow's op for it."""
     height, width = images.shape[1:3]
     if height is None or width is None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a teacher is shown, what it may answer, and what may be one."""
+"""The input of a teacher, its outputs, and the models that can be one."""
 
 import types
 
@@ -16,21 +16,21 @@ NORMALISATION = {"image_mean": MEAN, "image_std": STD}
 
 
 def student_images(size=4, batch=3, seed=0):
-    """Pixels in 0..1, and the same as the student sees them."""
+    """Pixels in 0..1, and the same pixels normalised for the student."""
     pixels = np.random.default_rng(seed).uniform(size=(batch, size, size, 3))
     return pixels, ((pixels - MEAN) / STD).astype("float32")
 
 
 def pixels_as_logits(images):
-    """A model whose answer tells what it was shown."""
+    """A model that returns its input as logits."""
     return ops.reshape(images, (ops.shape(images)[0], -1))
 
 
-def shown(teacher, images, shape):
-    return answer(teacher, images).reshape(len(images), *shape)
+def model_input(teacher, images, shape):
+    return predict(teacher, images).reshape(len(images), *shape)
 
 
-def answer(teacher, images):
+def predict(teacher, images):
     return ops.convert_to_numpy(run(lambda images: teacher(images, **NORMALISATION), images))
 
 
@@ -43,31 +43,31 @@ def check(teacher, num_classes=5, size=4):
     return teacher.check((size, size, 3), num_classes, **NORMALISATION, run=run)
 
 
-# What it is shown.
+# Its input.
 
 
-def test_a_bare_model_is_shown_the_students_images_as_they_are():
+def test_a_bare_model_receives_the_students_images_unchanged():
     _, images = student_images()
-    teacher = kd.Teacher.of_bare_model(pixels_as_logits)
-    np.testing.assert_array_equal(shown(teacher, images, (4, 4, 3)), images)
+    teacher = kd.Teacher.from_bare_model(pixels_as_logits)
+    np.testing.assert_array_equal(model_input(teacher, images, (4, 4, 3)), images)
 
 
-def test_a_teacher_is_shown_pixels_in_0_to_1_by_default():
+def test_a_teacher_receives_pixels_in_0_to_1_by_default():
     pixels, images = student_images()
-    np.testing.assert_allclose(shown(kd.Teacher(pixels_as_logits), images, (4, 4, 3)), pixels, atol=1e-6)
+    np.testing.assert_allclose(model_input(kd.Teacher(pixels_as_logits), images, (4, 4, 3)), pixels, atol=1e-6)
 
 
 def test_value_range_then_mean_then_std_are_applied():
     pixels, images = student_images()
     teacher = kd.Teacher(pixels_as_logits, value_range=(-10, 245), mean=(1, 2, 3), std=(50, 60, 70))
     expected = (pixels * 255 - 10 - np.array([1, 2, 3])) / np.array([50, 60, 70])
-    np.testing.assert_allclose(shown(teacher, images, (4, 4, 3)), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(model_input(teacher, images, (4, 4, 3)), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_mean_and_std_may_be_one_number_for_all_channels():
     pixels, images = student_images()
     teacher = kd.Teacher(pixels_as_logits, mean=0.5, std=0.25)
-    np.testing.assert_allclose(shown(teacher, images, (4, 4, 3)), (pixels - 0.5) / 0.25, atol=1e-5)
+    np.testing.assert_allclose(model_input(teacher, images, (4, 4, 3)), (pixels - 0.5) / 0.25, atol=1e-5)
 
 
 def test_shrinking_averages_over_a_triangle_of_pixels():
@@ -76,7 +76,7 @@ def test_shrinking_averages_over_a_triangle_of_pixels():
     pixels, images = student_images()
     expected = np.einsum("yh,xw,bhwc->byxc", rows, rows, pixels)
     teacher = kd.Teacher(pixels_as_logits, image_size=2, value_range=(0, 255))
-    np.testing.assert_allclose(shown(teacher, images, (2, 2, 3)), expected * 255, rtol=1e-5)
+    np.testing.assert_allclose(model_input(teacher, images, (2, 2, 3)), expected * 255, rtol=1e-5)
 
 
 @pytest.mark.parametrize("image_size", [(7, 5), (4, 6), (3, 9), (12, 12)])
@@ -84,36 +84,38 @@ def test_resizing_agrees_with_antialiased_bilinear_resizing_of_keras(image_size)
     pixels, images = student_images(size=6)
     expected = ops.image.resize(pixels.astype("float32"), image_size, antialias=True, data_format="channels_last")
     teacher = kd.Teacher(pixels_as_logits, image_size=image_size)
-    np.testing.assert_allclose(shown(teacher, images, (*image_size, 3)), ops.convert_to_numpy(expected), atol=1e-5)
+    np.testing.assert_allclose(
+        model_input(teacher, images, (*image_size, 3)), ops.convert_to_numpy(expected), atol=1e-5
+    )
 
 
 def test_resizing_comes_before_the_teachers_own_normalisation():
     _, images = student_images()
-    constant = np.zeros_like(images) + images[:, :1, :1]  # whose size does not matter
+    constant = np.zeros_like(images) + images[:, :1, :1]  # one colour, which resizing does not change
     teacher = kd.Teacher(pixels_as_logits, image_size=6, mean=0.1, std=3.0)
     expected = np.broadcast_to((constant[:, :1, :1] * STD + np.array(MEAN) - 0.1) / 3.0, (3, 6, 6, 3))
-    np.testing.assert_allclose(shown(teacher, constant, (6, 6, 3)), expected, atol=1e-5)
+    np.testing.assert_allclose(model_input(teacher, constant, (6, 6, 3)), expected, atol=1e-5)
 
 
 def test_images_of_the_right_size_are_not_resized():
     _, images = student_images()
     same = kd.Teacher(pixels_as_logits, image_size=4)
-    np.testing.assert_array_equal(answer(same, images), answer(kd.Teacher(pixels_as_logits), images))
+    np.testing.assert_array_equal(predict(same, images), predict(kd.Teacher(pixels_as_logits), images))
 
 
-def test_channels_first_is_what_the_model_sees():
+def test_a_channels_first_model_receives_channels_first_images():
     pixels, images = student_images()
     teacher = kd.Teacher(pixels_as_logits, data_format="channels_first")
-    np.testing.assert_allclose(shown(teacher, images, (3, 4, 4)), pixels.transpose(0, 3, 1, 2), atol=1e-6)
+    np.testing.assert_allclose(model_input(teacher, images, (3, 4, 4)), pixels.transpose(0, 3, 1, 2), atol=1e-6)
 
 
-def test_half_precision_images_are_shown_in_float32():
+def test_half_precision_images_are_cast_to_float32():
     _, images = student_images()
-    answers = kd.Teacher(pixels_as_logits)(ops.cast(images, "float16"), **NORMALISATION)
-    assert keras.backend.standardize_dtype(answers.dtype) == "float32"
+    logits = kd.Teacher(pixels_as_logits)(ops.cast(images, "float16"), **NORMALISATION)
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
 
 
-# What it answers.
+# Its outputs.
 
 
 def test_probabilities_become_log_probabilities():
@@ -121,15 +123,15 @@ def test_probabilities_become_log_probabilities():
     model = linear_model(activation="softmax")
     teacher = kd.Teacher(model, outputs="probabilities")
     expected = np.log(model.predict(images * STD + np.array(MEAN), verbose=0))
-    np.testing.assert_allclose(answer(teacher, images), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(predict(teacher, images), expected, rtol=1e-4, atol=1e-5)
     assert check(teacher) is None
 
 
 def test_a_probability_of_zero_becomes_a_finite_number():
     teacher = kd.Teacher(lambda images: ops.one_hot(ops.zeros(3, "int32"), 5), outputs="probabilities")
-    answers = answer(teacher, student_images()[1])
-    assert np.all(np.isfinite(answers))
-    np.testing.assert_allclose(softmax(answers), np.eye(5)[[0, 0, 0]], atol=1e-6)
+    logits = predict(teacher, student_images()[1])
+    assert np.all(np.isfinite(logits))
+    np.testing.assert_allclose(softmax(logits), np.eye(5)[[0, 0, 0]], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -142,17 +144,17 @@ def test_a_probability_of_zero_becomes_a_finite_number():
     ],
     ids=["attribute", "dictionary", "list", "two heads"],
 )
-def test_one_answer_is_taken_from_what_models_return(wrap):
+def test_the_logits_are_found_in_the_outputs_of_different_models(wrap):
     pixels, images = student_images()
     teacher = kd.Teacher(lambda images: wrap(pixels_as_logits(images)))
-    np.testing.assert_allclose(shown(teacher, images, (4, 4, 3)), pixels, atol=1e-5)
+    np.testing.assert_allclose(model_input(teacher, images, (4, 4, 3)), pixels, atol=1e-5)
 
 
-def test_a_two_headed_deit_answers_with_the_mean_of_its_heads():
+def test_a_two_headed_deit_predicts_the_mean_of_its_heads():
     deit = kd.DeiT(num_classes=5, image_size=16, patch_size=8, hidden_dim=16, num_layers=1, num_heads=2)
     _, images = student_images(size=16)
     outputs = deit.predict(images, verbose=0)
-    received = answer(kd.Teacher(deit, mean=MEAN, std=STD), images)
+    received = predict(kd.Teacher(deit, mean=MEAN, std=STD), images)
     np.testing.assert_allclose(received, (outputs["class"] + outputs["distillation"]) / 2, atol=1e-5)
 
 
@@ -160,10 +162,10 @@ def test_the_model_runs_at_inference():
     model = conv_teacher(num_classes=5, image_shape=(4, 4, 3))
     _, images = student_images()
     before = [ops.convert_to_numpy(variable) for variable in model.variables]
-    teacher = kd.Teacher.of_bare_model(model)
+    teacher = kd.Teacher.from_bare_model(model)
     expected = model.predict(images, verbose=0)
     for _ in range(2):  # dropout would differ from call to call
-        np.testing.assert_allclose(answer(teacher, images), expected, atol=1e-6)
+        np.testing.assert_allclose(predict(teacher, images), expected, atol=1e-6)
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(ops.convert_to_numpy(variable), value)
 
@@ -180,20 +182,20 @@ def test_a_model_without_a_training_argument_runs_at_inference():
     model = Subclassed()
     _, images = student_images()
     expected = model.body.predict(images, verbose=0)
-    np.testing.assert_allclose(answer(kd.Teacher.of_bare_model(model), images), expected, atol=1e-6)
+    np.testing.assert_allclose(predict(kd.Teacher.from_bare_model(model), images), expected, atol=1e-6)
 
 
-def test_the_model_keeps_its_own_precision_and_answers_in_float32():
+def test_the_model_keeps_its_own_precision_and_its_logits_are_float32():
     model = conv_teacher(num_classes=5, image_shape=(4, 4, 3), dtype="mixed_bfloat16")
     _, images = student_images()
-    answers = kd.Teacher.of_bare_model(model)(images, **NORMALISATION)
-    assert keras.backend.standardize_dtype(answers.dtype) == "float32"
+    logits = kd.Teacher.from_bare_model(model)(images, **NORMALISATION)
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
     own = model(ops.convert_to_tensor(images), training=False)
     assert keras.backend.standardize_dtype(own.dtype) == "bfloat16"
-    np.testing.assert_array_equal(ops.convert_to_numpy(answers), ops.convert_to_numpy(ops.cast(own, "float32")))
+    np.testing.assert_array_equal(ops.convert_to_numpy(logits), ops.convert_to_numpy(ops.cast(own, "float32")))
 
 
-# What may be one.
+# Models that can be one.
 
 
 def test_a_keras_applications_model_is_a_teacher_of_probabilities():
@@ -201,9 +203,9 @@ def test_a_keras_applications_model_is_a_teacher_of_probabilities():
     pixels, images = student_images(size=32)
     teacher = kd.Teacher(model, value_range=(0, 255), outputs="probabilities")
     expected = np.log(model.predict(pixels.astype("float32") * 255, verbose=0))
-    answers = answer(teacher, images)
-    np.testing.assert_allclose(answers, expected, atol=1e-4)
-    np.testing.assert_allclose(np.exp(answers).sum(axis=-1), 1, rtol=1e-5)
+    logits = predict(teacher, images)
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    np.testing.assert_allclose(np.exp(logits).sum(axis=-1), 1, rtol=1e-5)
 
 
 def test_a_keras_hub_classifier_is_a_teacher():
@@ -216,10 +218,10 @@ def test_a_keras_hub_classifier_is_a_teacher():
     teacher = kd.Teacher(model)
     check(teacher, size=16)
     expected = model.predict(pixels.astype("float32"), verbose=0)
-    np.testing.assert_allclose(answer(teacher, images), expected, atol=1e-5)
+    np.testing.assert_allclose(predict(teacher, images), expected, atol=1e-5)
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="a PyTorch module answers on the PyTorch backend only")
+@pytest.mark.skipif(BACKEND != "torch", reason="a PyTorch module runs on the PyTorch backend only")
 def test_a_pytorch_module_is_a_teacher():
     import torch
 
@@ -233,7 +235,7 @@ def test_a_pytorch_module_is_a_teacher():
     check(teacher)
     with torch.no_grad():
         expected = module(torch.tensor(pixels.transpose(0, 3, 1, 2), dtype=torch.float32))
-    np.testing.assert_allclose(answer(teacher, images), expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(predict(teacher, images), expected.numpy(), atol=1e-5)
     assert float(module[1].num_batches_tracked) == 0
     assert teacher.variables == []
 
@@ -245,17 +247,17 @@ def test_a_keras_file_is_a_teacher(tmp_path):
     for path in (tmp_path / "teacher.keras", str(tmp_path / "teacher.keras")):
         teacher = kd.Teacher(path)
         check(teacher)
-        np.testing.assert_allclose(answer(teacher, images), answer(kd.Teacher(model), images), atol=1e-6)
+        np.testing.assert_allclose(predict(teacher, images), predict(kd.Teacher(model), images), atol=1e-6)
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="a SavedModel answers on the TensorFlow backend only")
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="a SavedModel runs on the TensorFlow backend only")
 def test_a_saved_model_is_a_teacher(tmp_path):
     model = linear_model()
     model.export(str(tmp_path / "teacher"), verbose=False)
     _, images = student_images()
     teacher = kd.Teacher(tmp_path / "teacher")
     check(teacher)
-    np.testing.assert_allclose(answer(teacher, images), answer(kd.Teacher(model), images), atol=1e-6)
+    np.testing.assert_allclose(predict(teacher, images), predict(kd.Teacher(model), images), atol=1e-6)
 
 
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow reads it")
@@ -290,24 +292,24 @@ def test_probabilities_declared_as_logits_raise():
 
 
 def test_logits_declared_as_probabilities_raise():
-    with pytest.raises(ValueError, match="declared to answer with probabilities, but its answers lie between"):
+    with pytest.raises(ValueError, match="declared to return probabilities, but its outputs lie between"):
         check(kd.Teacher(linear_model(), outputs="probabilities"))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_answers_that_are_not_finite_raise(value):
-    with pytest.raises(ValueError, match="not finite. Were its weights loaded whole"):
+def test_outputs_that_are_not_finite_raise(value):
+    with pytest.raises(ValueError, match="must be finite. Received: NaN or infinity.*weights were loaded"):
         check(kd.Teacher(lambda images: ops.full((ops.shape(images)[0], 5), value)))
 
 
 @pytest.mark.parametrize("structure", [dict, lambda pairs: [logits for _, logits in pairs]], ids=["dictionary", "list"])
 def test_several_outputs_raise(structure):
-    def two_answers(images):
+    def two_outputs(images):
         logits = pixels_as_logits(images)[:, :5]
         return structure([("coarse", logits), ("fine", logits)])
 
     with pytest.raises(ValueError, match="several outputs.*Wrap it in a callable"):
-        check(kd.Teacher(two_answers))
+        check(kd.Teacher(two_outputs))
 
 
 def test_feature_maps_instead_of_logits_raise():

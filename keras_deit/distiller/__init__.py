@@ -1,4 +1,4 @@
-"""Training a student from a teacher with plain `fit`."""
+"""Training a student from a teacher through `compile` and `fit`."""
 
 from keras_deit.distiller.distiller import Distiller
 

@@ -1,4 +1,4 @@
-"""What a Distiller refuses, and what it says then."""
+"""Checks of a Distiller's arguments and data, and their error messages."""
 
 import math
 
@@ -6,20 +6,27 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_deit.distiller.labels import answers_probabilities, check_decisions, check_labels
-from keras_deit.teacher import check_kind
+from keras_deit.distiller.labels import check_decisions, check_labels, expects_probabilities
+from keras_deit.teacher import check_output_kind
 
-DEFAULT_ALPHA = {"hard": 0.5, "soft": 0.1}
+DISTILLATIONS = ("hard", "soft")
 SOFT_REDUCTIONS = ("batch_mean", "official")
-LARGEST_PIXEL = 5  # of images whose pixels should lie in 0..1 and may stick out a little after augmentation
+LARGEST_PIXEL = 5  # images after undoing their normalisation should be in 0..1; augmentation may go a little beyond
 
 _SWAPPED = "Are student and teacher swapped? Here the student comes first, unlike in keras.distillation.Distiller."
 
 
 def check_settings(distillation, alpha, temperature, attention_weight, soft_reduction):
-    """Raises a ValueError if a setting is out of range."""
-    if distillation not in DEFAULT_ALPHA:
-        raise ValueError(f"`distillation` must be one of {tuple(DEFAULT_ALPHA)}. Received: {distillation!r}")
+    """Checks the settings of a Distiller.
+
+    Raises:
+        ValueError: If one is out of range.
+    """
+    if not callable(distillation) and distillation not in DISTILLATIONS:
+        raise ValueError(
+            f"`distillation` must be one of {DISTILLATIONS}, or a function of teacher_logits and student_logits. "
+            f"Received: {distillation!r}"
+        )
     if alpha is not None and not 0 <= alpha <= 1:
         raise ValueError(f"`alpha` must lie in 0..1. Received: alpha={alpha}")
     if not temperature > 0:
@@ -31,7 +38,11 @@ def check_settings(distillation, alpha, temperature, attention_weight, soft_redu
 
 
 def check_student(student, teacher):
-    """Raises a ValueError if the student is none, with a hint where the two seem to be swapped."""
+    """Checks that a student is a model with suitable outputs.
+
+    Raises:
+        ValueError: If it is not, with a hint if student and teacher seem to be swapped.
+    """
     if not isinstance(student, keras.Model):
         raise ValueError(f"`student` must be a Keras model. {_SWAPPED} Received: {type(student).__name__}")
     outputs = symbolic_outputs(student)
@@ -42,11 +53,10 @@ def check_student(student, teacher):
         )
     if (isinstance(outputs, dict) and "class" not in outputs) or isinstance(outputs, (list, tuple)):
         raise ValueError(
-            "The student must answer with one output of logits (batch, classes), or with a dictionary that has `class` "
-            f"and, for a second head, `distillation`. Received outputs: {outputs}"
+            "The student must return one tensor of logits (batch, classes), or a dictionary that has `class` and, for a "
+            f"second head, `distillation`. Received outputs: {outputs}"
         )
-    two_heads_teach = isinstance(of_teacher := symbolic_outputs(teacher), dict) and "distillation" in of_teacher
-    if two_heads_teach and not (isinstance(outputs, dict) and "distillation" in outputs):
+    if _has_distillation_head(symbolic_outputs(teacher)) and not _has_distillation_head(outputs):
         raise ValueError(
             f"The teacher has a distillation head and the student has none. {_SWAPPED} To teach with a DeiT, pass its "
             "fused `keras_deit.DeiTClassifier`."
@@ -60,8 +70,12 @@ def symbolic_outputs(model):
     return getattr(model, "output", None)
 
 
-def check_separate(student, teacher):
-    """Raises a ValueError if student and teacher share variables."""
+def check_no_shared_variables(student, teacher):
+    """Checks that student and teacher have no variable in common.
+
+    Raises:
+        ValueError: If they have one.
+    """
     if {id(variable) for variable in student.variables} & {id(variable) for variable in teacher.variables}:
         raise ValueError(
             "Teacher and student share variables. Give the teacher its own: `clone = keras.models.clone_model(model)`, "
@@ -70,64 +84,100 @@ def check_separate(student, teacher):
 
 
 def check_patches(student, teacher_patches, run):
-    """Raises a ValueError if the student's attention cannot be compared with that of a teacher of so many patches."""
+    """Checks that the student's attention maps can be compared with the teacher's.
+
+    Args:
+        student: The student.
+        teacher_patches: Number of patches in the teacher's attention maps.
+        run: Function that calls `function(images)` as `run(function, images, variables)`.
+
+    Raises:
+        ValueError: If the student has no attention maps, or another number of patches.
+    """
     if not hasattr(student, "call_with_attention"):
         raise ValueError(
-            "`attention_weight` needs a student that gives its attention maps (a method `call_with_attention`), such "
-            f"as a keras_deit model. Received: {type(student).__name__}"
+            "`attention_weight` needs a student with a method `call_with_attention`, such as a keras_deit model. "
+            f"Received: {type(student).__name__}"
         )
     images = ops.zeros((1, *student.input_shape[1:]))
     attention = run(lambda images: student.call_with_attention(images)[1][-1], images, student.variables)
     student_patches = attention.shape[-1] - student.num_prefix_tokens
     if student_patches != teacher_patches:
         raise ValueError(
-            "Attention distillation compares patch with patch, so teacher and student need the same number of them: "
-            "the same ratio of image size to patch size. "
+            "Attention distillation compares patch with patch, so teacher and student need the same number of patches: the "
+            "same ratio of image size to patch size. "
             f"Received: {teacher_patches} patches of the teacher, {student_patches} of the student."
         )
 
 
 def check_criterion(loss):
-    """Raises a ValueError unless a loss given to `compile` is one criterion on logits that averages over the batch."""
+    """Checks that the loss given to `compile` is one criterion of logits, averaged over the batch.
+
+    Raises:
+        ValueError: If it is not.
+    """
     if loss is None or isinstance(loss, (dict, list, tuple)):
         raise ValueError(
             "`loss` must be one criterion, that of the class head, for example "
             f"keras.losses.CategoricalCrossentropy(from_logits=True). Received: loss={loss!r}"
         )
-    if answers_probabilities(loss):
+    if expects_probabilities(loss):
         raise ValueError(
-            "The student answers with logits, and this loss would take them for probabilities. Pass a loss object "
-            f"with `from_logits=True`. Received: loss={loss!r}"
+            "The student returns logits, and this loss would take them for probabilities. Pass a loss object with "
+            f"`from_logits=True`. Received: loss={loss!r}"
         )
     reduction = getattr(loss, "reduction", "mean")
     if reduction not in ("mean", "sum_over_batch_size"):
         raise ValueError(
-            "The loss must be the mean over the batch (`reduction='sum_over_batch_size'`, the default), as the "
-            f"distillation term that it is added to is. Received: reduction={reduction!r}"
+            "The loss must be the mean over the batch (`reduction='sum_over_batch_size'`, the default), as the distillation "
+            f"term is. Received: reduction={reduction!r}"
         )
 
 
 def check_metric_names(metrics, reserved):
-    """Raises a ValueError if a metric has the name of a log that is always reported."""
+    """Checks that no metric has the name of a log that a Distiller always reports.
+
+    Raises:
+        ValueError: If one has.
+    """
     for metric in metrics:
         if metric == "acc" or getattr(metric, "name", metric) in reserved:
             raise ValueError(
-                "A metric needs a name of its own beside the logs that a Distiller always reports "
-                f"({', '.join(reserved)}), for example "
+                "A metric must not have the name of a log that a Distiller always reports "
+                f"({', '.join(reserved)}). Give it another, for example "
                 f"keras.metrics.CategoricalAccuracy(name='weighted_accuracy'). Received: {metric!r}"
             )
 
 
+def check_distillation_values(values):
+    """Checks what a function given as `distillation` has returned.
+
+    Raises:
+        ValueError: If it is no tensor `(batch,)`.
+    """
+    shape = getattr(values, "shape", None)
+    if shape is None or len(shape) != 1:
+        received = type(values).__name__ if shape is None else f"shape={tuple(shape)}"
+        raise ValueError(
+            "The function given as `distillation` must return one value for each example, a tensor (batch,). A Keras loss "
+            f"object does so with reduction='none'. Received: {received}"
+        )
+
+
 def check_arrays(x, y, sample_weight, num_classes, distillation, image_mean, image_std):
-    """Raises a ValueError if arrays given to `fit` or `evaluate` cannot be what they should be; datasets pass."""
+    """Checks arrays given to `fit` or `evaluate`. Datasets are not checked.
+
+    Raises:
+        ValueError: If arrays are empty, images are not normalised, or labels or stored outputs are out of range.
+    """
     if y is None and sample_weight is not None:
         raise ValueError(
-            "Keras does not pass `sample_weight` on where there is no `y`. To weight unlabelled images, pass "
+            "Keras ignores `sample_weight` where there is no `y`. To weight unlabelled images, pass "
             "y=np.full(len(images), -1)."
         )
     if isinstance(x, dict) and "image" not in x:
         raise ValueError(f"`x` must be images, or a dictionary with `image` and `teacher`. Received keys: {sorted(x)}")
-    if any(hasattr(part, "shape") and len(part.shape) and part.shape[0] == 0 for part in keras.tree.flatten(x)):
+    if any(hasattr(array, "shape") and len(array.shape) and array.shape[0] == 0 for array in keras.tree.flatten(x)):
         raise ValueError("There are no images. Received: arrays of length 0")
     _check_pixels(x["image"] if isinstance(x, dict) else x, image_mean, image_std)
     if hasattr(y, "shape"):
@@ -138,22 +188,30 @@ def check_arrays(x, y, sample_weight, num_classes, distillation, image_mean, ima
         if stored.ndim == 1:
             check_decisions(stored, num_classes)
         elif distillation == "soft":
-            check_kind(stored, "logits")
+            check_output_kind(stored, "logits")
 
 
 def check_batches(sizes, replicas):
-    """Raises a ValueError if the replicas do not divide a batch of one of these sizes."""
+    """Checks that batches can be shared by replicas.
+
+    Args:
+        sizes: Sizes of batches.
+        replicas: Number of replicas.
+
+    Raises:
+        ValueError: If a size is no multiple of the number of replicas.
+    """
     for size in sizes:
         if size % replicas:
             raise ValueError(
                 f"The {replicas} replicas must divide every batch. Received: a batch of {size} images. Choose another "
                 "batch size and drop the last examples, or pad them with sample weight 0 as "
-                "`keras_deit.data.Batches` does."
+                "`keras_deit.data.InputPipeline` does."
             )
 
 
 def batch_sizes(x, batch_size, validation_split=0):
-    """Sizes of the first and the last batch of arrays or of a `keras.utils.PyDataset`; of other data none."""
+    """Sizes of the first and the last batch of arrays or of a `keras.utils.PyDataset`; an empty list for other data."""
     if isinstance(x, keras.utils.PyDataset):
         last = [x.num_batches - 1] if x.num_batches else []
         return [keras.tree.flatten(x[index])[0].shape[0] for index in (0, *last)]
@@ -163,6 +221,10 @@ def batch_sizes(x, batch_size, validation_split=0):
     num_examples = math.floor(arrays[0].shape[0] * (1 - validation_split))
     batch_size = min(batch_size or 32, num_examples)
     return [batch_size, num_examples % batch_size] if batch_size else []
+
+
+def _has_distillation_head(outputs):
+    return isinstance(outputs, dict) and "distillation" in outputs
 
 
 def _check_pixels(images, image_mean, image_std):

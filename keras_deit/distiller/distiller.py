@@ -1,6 +1,9 @@
-"""The Distiller: what it computes, the same on every backend."""
+"""The Distiller: its loss, metrics and settings, the same on every backend."""
 
+import dataclasses
 import importlib
+import types
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,58 +15,64 @@ from keras_deit.distiller.labels import are_rows, is_sparse, read_classes, read_
 from keras_deit.distiller.metrics import LabelledOnly
 from keras_deit.fusion import fuse
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.runtime.keras_private import EpochLogsHook, compiled_loss
 from keras_deit.teacher import Teacher
 
 _DistillationSteps = importlib.import_module(f"keras_deit.distiller.{keras.backend.backend()}").DistillationSteps
 
 
 class _BatchMean(keras.losses.Loss):
-    """Reduces values of examples as Keras's losses do: with sample weights, and right on several replicas."""
+    """Averages one value for each example as Keras's losses do: with sample weights, and over all replicas."""
 
     def call(self, y_true, y_pred):
         return y_pred
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class Distiller(_DistillationSteps, keras.Model):
-    """Trains a student from labels and from a teacher, through plain `compile` and `fit`.
+class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
+    """Trains a student from labels and from a teacher, with `compile` and `fit`.
 
     The loss is `(1 - alpha) · criterion(class logits, labels) + alpha · distillation(distillation logits, teacher)` plus
-    `attention_weight · attention distillation`. The criterion is the `loss` given to `compile`; it must take logits. A
-    student with one output, or without a distillation token, has the distillation term on its class logits ("usual
-    distillation"). Each example adds its own share, so an unlabelled one adds the teacher's part alone.
+    `attention_weight · attention distillation`. The criterion is the `loss` given to `compile`; it must take logits. For a
+    student with one output, or without a distillation token, the distillation term uses its class logits ("usual
+    distillation"). Every term is a mean over the whole batch. An unlabelled example adds nothing to the class loss.
 
     Args:
         student: A `keras_deit.DeiT`, or any Keras model from images to logits `(batch, classes)` or to a dictionary
-            with `class` and, if it has one, `distillation`.
-        teacher: A `keras_deit.Teacher`; or a Keras model that takes the student's images as they are and answers with
-            logits; or None, when the teacher's outputs come with the data.
-        distillation: `"hard"`, cross-entropy with the teacher's decision, or `"soft"`, divergence from its distribution.
-        alpha: Share of the distillation term in 0..1; None means 0.5 for hard and 0.1 for soft.
-        temperature: Positive float, of soft distillation.
-        attention_weight: Weight of attention distillation; needs a transformer teacher with as many patches.
-        soft_reduction: `"batch_mean"` sums over the classes and averages over the batch; `"official"` also divides by the
-            number of classes, as the official code does.
-        fusion: How the heads are fused for `accuracy` and the metrics given to `compile`, see `keras_deit.fusion.fuse`.
-        image_mean, image_std: The normalisation of the images that `fit` receives, of pixels in 0..1. It is undone
-            before a `Teacher` applies its own.
+            with `class` and, if it has a second head, `distillation`.
+        teacher: A `keras_deit.Teacher`; or a Keras model that takes the student's images unchanged and returns logits; or
+            None if the teacher's outputs come with the data.
+        distillation: `"hard"`: cross-entropy with the class that the teacher predicts. `"soft"`: divergence from the
+            teacher's distribution. Or a function of `teacher_logits` and `student_logits`, float32 tensors
+            `(batch, classes)`, that returns one value for each example, `(batch,)`. To save the Distiller, register the
+            function with `keras.saving.register_keras_serializable`.
+        alpha: Weight of the distillation term in 0..1; None means 0.1 for `"soft"` and 0.5 otherwise.
+        temperature: Positive float, used by `"soft"` only.
+        attention_weight: Weight of attention distillation, not negative. Above 0, teacher and student must be transformers
+            with the same number of patches.
+        soft_reduction: Used by `"soft"` only. `"batch_mean"` sums over the classes and averages over the batch;
+            `"official"` also divides by the number of classes, as the official code does.
+        fusion: How the heads are fused for `accuracy` and for the metrics given to `compile`, see `keras_deit.fusion.fuse`.
+        image_mean, image_std: Normalisation of the images that `fit` receives, of pixels in 0..1. A `Teacher` undoes it
+            before it applies its own.
         name: Name of the model.
 
     Call arguments:
         x: Images `(batch, height, width, 3)`; or `{"image": images, "teacher": outputs}` with stored outputs of the
-            teacher, logits `(batch, classes)` or, for hard distillation, integer decisions `(batch,)`.
+            teacher: logits `(batch, classes)` or, for hard distillation, the predicted classes as integers `(batch,)`, -1
+            meaning none.
 
-    Labels (`y`): integers, one-hot or mixed rows. Unlabelled: no `y` for a whole dataset, -1 or an all-zero row for
+    Labels (`y`): integers, one-hot rows or mixed rows. Unlabelled: no `y` for a whole dataset, -1 or an all-zero row for
     single examples.
 
     Logs: `loss`, `class_loss`, `distillation_loss`, `attention_loss`, `accuracy` (of the fused heads), `class_accuracy`,
-    `distillation_accuracy`, `teacher_accuracy`, `teacher_agreement` (of the fused heads with the teacher), those that
-    the data and the models allow. Accuracies, and the `metrics` given to `compile`, count each labelled example once,
-    those of sample weight 0 not at all; `weighted_metrics` count by weight. Both see the fused logits. A label that is no
-    class is left out, and makes `fit` and `evaluate` raise at the end of the epoch.
+    `distillation_accuracy`, `teacher_accuracy` and `teacher_agreement` (of the fused heads with the teacher), as far as data
+    and models allow. Accuracies, and the `metrics` given to `compile`, count each labelled example once, and those of sample
+    weight 0 not at all; `weighted_metrics` count by weight. Both receive the fused logits. A label out of range is left
+    out, and `fit` and `evaluate` raise an error at the end of the epoch.
 
-    `predict` returns what `student.predict` returns. `save` holds student, settings and optimiser, not the teacher: after
-    loading, `evaluate` (without the teacher's terms) and `predict` work, and `fit` asks for `distiller.teacher = ...`.
+    `predict` returns what `student.predict` returns. `save` stores student, settings and optimiser, not the teacher. After
+    loading, `evaluate` (without the teacher's terms) and `predict` work; before `fit`, assign `distiller.teacher = ...`.
     (Keras does not save which variables an optimiser leaves undecayed: call its `exclude_from_weight_decay` again.)
 
     Raises:
@@ -105,7 +114,7 @@ class Distiller(_DistillationSteps, keras.Model):
         super().__init__(name=name, dtype=student.dtype_policy)
         self.student = student
         self.distillation = distillation
-        self.alpha = checks.DEFAULT_ALPHA[distillation] if alpha is None else alpha
+        self.alpha = _default_alpha(distillation) if alpha is None else alpha
         self.temperature = temperature
         self.attention_weight = attention_weight
         self.soft_reduction = soft_reduction
@@ -114,13 +123,14 @@ class Distiller(_DistillationSteps, keras.Model):
         self.image_std = np.ravel(image_std).tolist()
 
         class_logits, distillation_logits = _heads(checks.symbolic_outputs(student))
-        fuse(class_logits, distillation_logits, fusion)  # symbolic: raises what is wrong with `fusion`
+        fuse(class_logits, distillation_logits, fusion)  # on symbolic tensors: raises if `fusion` does not fit
         self.distilled = distillation_logits is not None
         self.num_classes = class_logits.shape[-1]
         self._batch_mean = _BatchMean(name="batch_mean")
-        self._means = {tracker: keras.metrics.Mean(name=tracker) for tracker in self._metric_names()}
-        self._impossible = keras.metrics.Sum(name="impossible_labels")
+        self._means = {name: keras.metrics.Mean(name=name) for name in self._log_names()}
+        self._num_invalid = keras.metrics.Sum(name="invalid_labels")
         self._sparse = False
+        self._is_fitting = False
         self._teacher = None
         self.teacher = teacher
         self.built = True
@@ -133,14 +143,14 @@ class Distiller(_DistillationSteps, keras.Model):
     @teacher.setter
     def teacher(self, teacher):
         if teacher is not None and not isinstance(teacher, Teacher):
-            teacher = Teacher.of_bare_model(teacher)
+            teacher = Teacher.from_bare_model(teacher)
         if teacher is not None:
             self._check_teacher(teacher)
         self._teacher = teacher
         self.train_function = self.test_function = None  # compiled with the former teacher
 
     def __setattr__(self, name, value):
-        if name == "teacher":  # Keras would track a model that is assigned, and so train and save it
+        if name == "teacher":  # Keras would track an assigned model, and so train and save it
             type(self).teacher.fset(self, value)
         else:
             super().__setattr__(name, value)
@@ -150,16 +160,16 @@ class Distiller(_DistillationSteps, keras.Model):
 
         Args:
             optimizer: Name or instance of a Keras optimiser.
-            loss: The criterion of the class head: on logits, averaged over the batch.
+            loss: The criterion of the class head: of logits, averaged over the batch.
             metrics: List of metrics of the fused logits. `"accuracy"` is always reported.
-            **kwargs: Any further argument of `keras.Model.compile`.
+            **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
-            ValueError: If there is no such loss, if a metric has the name of one that is always reported, or if an option
-                cannot work on this backend.
+            ValueError: If `loss` is missing or unsuitable, if a metric has the name of a log that is always reported, or if
+                an option does not work on this backend.
         """
         checks.check_criterion(loss)
-        self.check_compile(**kwargs)
+        self.check_compile_options(**kwargs)
         counted = [metric for metric in metrics or () if metric not in ("accuracy", "acc")]
         weighted = list(kwargs.pop("weighted_metrics", None) or ())
         checks.check_metric_names([*counted, *weighted], self._means)
@@ -168,18 +178,18 @@ class Distiller(_DistillationSteps, keras.Model):
         super().compile(optimizer=optimizer, loss=loss, weighted_metrics=counted + weighted or None, **kwargs)
 
     def compile_from_config(self, config):
-        """Compiles a loaded Distiller as it was when it was saved."""
+        """Compiles a loaded Distiller as it was compiled when it was saved."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        """Trains, as `keras.Model.fit` does, after a look at arrays of labels and at the batch size.
+        """Trains, as `keras.Model.fit` does, after checking arrays and batch sizes.
 
         Args:
             x: Images or a dataset, see the class.
             y: Labels, see the class.
-            batch_size: Number of images in a batch, over all replicas; of a dataset None.
-            *args, **kwargs: Any further argument of `keras.Model.fit`.
+            batch_size: Number of images in a batch, over all replicas; None for a dataset.
+            *args, **kwargs: Further arguments of `keras.Model.fit`.
 
         Returns:
             The `keras.callbacks.History`.
@@ -197,17 +207,21 @@ class Distiller(_DistillationSteps, keras.Model):
             self._check_batches(x_y_weight[0], kwargs.get("validation_batch_size") or batch_size)
         elif validation_data is not None:
             self._check_batches(validation_data)
-            kwargs["validation_data"] = self.filled_up(validation_data)
-        return super().fit(self.filled_up(x), y, batch_size, *args, **kwargs)
+            kwargs["validation_data"] = self.pad_batches(validation_data)
+        self._is_fitting = True
+        try:
+            return super().fit(self.pad_batches(x), y, batch_size, *args, **kwargs)
+        finally:
+            self._is_fitting = False
 
     def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        """Evaluates, as `keras.Model.evaluate` does, after the same look; without a teacher, on the labels alone.
+        """Evaluates, as `keras.Model.evaluate` does, after the same checks. Without a teacher it uses the labels alone.
 
         Args:
             x: Images or a dataset, see the class.
             y: Labels, see the class.
-            batch_size: Number of images in a batch, over all replicas; of a dataset None.
-            *args, **kwargs: Any further argument of `keras.Model.evaluate`.
+            batch_size: Number of images in a batch, over all replicas; None for a dataset.
+            *args, **kwargs: Further arguments of `keras.Model.evaluate`.
 
         Returns:
             The logs, see `keras.Model.evaluate`.
@@ -215,14 +229,15 @@ class Distiller(_DistillationSteps, keras.Model):
         Raises:
             ValueError: If a label is out of range, or the replicas do not divide a batch.
         """
-        if not kwargs.get("_use_cached_eval_dataset"):  # `fit` asks so after every epoch, about data that it looked at
+        is_validation = self._is_fitting and isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList)
+        if not is_validation:  # of validation data, `fit` has checked and padded the whole already
             self._check_data(x, y, kwargs.get("sample_weight"))
             self._check_batches(x, batch_size)
-            x = self.filled_up(x)
+            x = self.pad_batches(x)
         return super().evaluate(x, y, batch_size, *args, **kwargs)
 
     def call(self, x, training=None):
-        """The student's outputs; with the teacher's attention in `x`, its own attention maps beside them."""
+        """The student's outputs; if `x` has the teacher's attention, the student's attention maps are added to them."""
         if not isinstance(x, dict):
             return self.student(x, training=training)
         if "teacher_attention" not in x:
@@ -231,33 +246,30 @@ class Distiller(_DistillationSteps, keras.Model):
         outputs = outputs if isinstance(outputs, dict) else {"class": outputs}
         return {**outputs, "attention": maps}
 
-    def with_teacher(self, data, training):
-        """Puts the teacher's outputs beside the images of a batch.
+    def add_teacher_outputs(self, data, training):
+        """Adds the teacher's outputs to a batch, unless stored ones came with it.
 
         Args:
-            data: What `fit` or `evaluate` iterates over: `x`, `(x, y)` or `(x, y, sample_weight)`.
-            training: Whether the outputs are needed, or only welcome.
+            data: A batch of `fit` or `evaluate`: `x`, `(x, y)` or `(x, y, sample_weight)`.
+            training: Whether the outputs are required. Evaluation does without them.
 
         Returns:
-            `(x, y, sample_weight)`, `x` being a dictionary with `image` and, from the teacher or as it came, `teacher`.
+            `(x, y, sample_weight)`, `x` being a dictionary with `image` and, where there are outputs, `teacher`.
 
         Raises:
-            ValueError: If they are needed and there is no teacher.
+            ValueError: If outputs are required and there is no teacher, or if there are neither outputs nor labels.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = dict(x) if isinstance(x, dict) else {"image": x}
-        attention = self.attention_weight > 0
-        if self.teacher is not None and (attention or "teacher" not in x):
-            answer = self.teacher(x["image"], self.image_mean, self.image_std, return_attention=attention)
-            logits, maps = answer if attention else (answer, None)
-            x.setdefault("teacher", logits)
-            if attention:
-                x["teacher_attention"] = _patch_attention(maps, self.teacher.num_prefix_tokens)
-        elif training and (attention or "teacher" not in x):
+        needs_attention = self.attention_weight > 0
+        needs_teacher = needs_attention or "teacher" not in x
+        if self.teacher is not None and needs_teacher:
+            x = {**self._teacher_predictions(x["image"], needs_attention), **x}
+        elif training and needs_teacher:
             raise ValueError(
-                "There is no teacher to ask (it is not saved with the Distiller). Set `distiller.teacher = ...`, or pass "
-                "stored outputs: x={'image': images, 'teacher': logits} (attention distillation needs the teacher itself). "
-                "To train on labels alone, fit `keras_deit.DeiTClassifier(student)`."
+                "There is no teacher (it is not saved with the Distiller). Set `distiller.teacher = ...`, or pass stored "
+                "outputs: x={'image': images, 'teacher': logits} (attention distillation needs the teacher itself). To "
+                "train on labels alone, fit `keras_deit.DeiTClassifier(student)`."
             )
         elif y is None and "teacher" not in x:
             raise ValueError("There are neither labels nor a teacher, so there is nothing to evaluate. Pass `y`.")
@@ -266,57 +278,62 @@ class Distiller(_DistillationSteps, keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The scalar loss of a batch, see the class."""
         class_logits, distillation_logits = _heads(y_pred)
-        batch_size = ops.shape(class_logits)[0]
         weights = None if sample_weight is None else ops.reshape(sample_weight, (-1,))
         terms = {}
         if y is not None:
             labels = read_labels(y, self.num_classes, self._sparse)
             label_weights = labels.labelled if weights is None else labels.labelled * ops.cast(weights, "float32")
-            terms["class_loss"] = self._compile_loss(labels.targets, class_logits, label_weights)
-            self._impossible.update_state(labels.impossible)
-        teacher, answered, impossible = self._teacher_outputs(x)
+            terms["class_loss"] = compiled_loss(self, labels.targets, class_logits, label_weights)
+            self._num_invalid.update_state(labels.invalid)
+        teacher = self._read_teacher_outputs(x)
         if teacher is not None:
-            self._impossible.update_state(impossible)
             student_logits = class_logits if distillation_logits is None else distillation_logits
-            values = self._distillation(teacher, student_logits) * answered
+            values = self._distillation_values(teacher.logits, student_logits) * teacher.available
             terms["distillation_loss"] = self._reduce(values, weights)
+            self._num_invalid.update_state(teacher.invalid)
         if isinstance(y_pred, dict) and "attention" in y_pred:
             maps = _patch_attention(y_pred["attention"], self.student.num_prefix_tokens)
             divergence = losses.attention_distillation(x["teacher_attention"], maps)
             terms["attention_loss"] = self._reduce(divergence, weights)
+        batch_size = ops.shape(class_logits)[0]
         for name, value in terms.items():
             self._means[name].update_state(value * self.num_replicas(), sample_weight=batch_size)
-        return self._total(terms) + sum(self._aggregate_additional_loss(loss) for loss in self.losses)
+        return self._weighted_sum(terms) + self._additional_losses()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Updates the metrics and returns those that this batch has, see the class."""
+        """Updates the metrics and returns those that the batch allows, see the class."""
         class_logits, distillation_logits = _heads(y_pred)
         fused = fuse(class_logits, distillation_logits, self.fusion)
-        teacher, answered, _ = self._teacher_outputs(x)
+        teacher = self._read_teacher_outputs(x)
         weights = ops.ones_like(fused[:, 0], dtype="float32")
         if sample_weight is not None:
             weights = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         counted = ops.cast(weights > 0, "float32")
         if teacher is not None:
-            self._count("teacher_agreement", fused, ops.argmax(teacher, axis=-1), counted * answered)
+            predicted = ops.argmax(teacher.logits, axis=-1)
+            self._update_accuracy("teacher_agreement", fused, predicted, counted * teacher.available)
         if y is not None:
             labels = read_labels(y, self.num_classes, sparse=False)
             counted = counted * labels.labelled
-            answers = {"accuracy": fused, "class_accuracy": class_logits}
-            answers.update(distillation_accuracy=distillation_logits, teacher_accuracy=teacher)
-            for name, logits in answers.items():
-                if logits is not None:
-                    self._count(name, logits, labels.classes, counted)
+            predictions = {"accuracy": fused, "class_accuracy": class_logits}
+            if distillation_logits is not None:
+                predictions["distillation_accuracy"] = distillation_logits
+            if teacher is not None:
+                predictions["teacher_accuracy"] = teacher.logits
+            for name, logits in predictions.items():
+                self._update_accuracy(name, logits, labels.classes, counted)
             known = labels.targets if are_rows(y.shape, self.num_classes) else labels.classes
             results = super().compute_metrics(x, known, fused, weights * labels.labelled)
         else:
-            results = {metric.name: metric.result() for metric in (self._loss_tracker, *self._means.values())}
+            results = {
+                name: value for name, value in self.get_metrics_result().items() if name in self._always_reported()
+            }
         attention = isinstance(x, dict) and "teacher_attention" in x
-        absent = self._absent(labelled=y is not None, taught=teacher is not None, attention=attention)
-        return {name: value for name, value in results.items() if name not in absent}
+        unavailable = self._unavailable_logs(labelled=y is not None, taught=teacher is not None, attention=attention)
+        return {name: value for name, value in results.items() if name not in unavailable}
 
     def get_metrics_result(self):
-        """The values of all metrics; those given to `compile` are there from the first label on."""
+        """Dictionary of the values of all metrics. Metrics given to `compile` have values from the first label on."""
         results = {}
         for metric in self.metrics:
             if getattr(metric, "built", True):
@@ -324,10 +341,24 @@ class Distiller(_DistillationSteps, keras.Model):
                 results |= result if isinstance(result, dict) else {metric.name: result}
         return results
 
+    def epoch_logs(self, logs):
+        """The logs of an epoch: those of the last step by name, with the values of the whole epoch.
+
+        Keras's own choice would be the values of the last step, on one replica, when its names are not those of all metrics.
+        """
+        num_invalid = int(self._num_invalid.result())
+        if num_invalid:
+            raise ValueError(
+                f"{num_invalid} labels or stored decisions of this epoch were out of range: expected integers from 0 to "
+                f"{self.num_classes - 1}, or -1 for none. They were left out of the loss. Build the student with the number "
+                "of classes of your data, or number your classes from 0."
+            )
+        return {name: value for name, value in self.get_metrics_result().items() if name in logs}
+
     def get_config(self):
         return {
             "student": keras.saving.serialize_keras_object(self.student),
-            "distillation": self.distillation,
+            "distillation": _serialize_distillation(self.distillation),
             "alpha": self.alpha,
             "temperature": self.temperature,
             "attention_weight": self.attention_weight,
@@ -341,15 +372,43 @@ class Distiller(_DistillationSteps, keras.Model):
     @classmethod
     def from_config(cls, config):
         config = {**config, "student": keras.saving.deserialize_keras_object(config["student"])}
+        if not isinstance(config["distillation"], str):
+            config["distillation"] = keras.saving.deserialize_keras_object(config["distillation"])
         return cls(**config)
 
-    def _distillation(self, teacher, student_logits):
+    def _teacher_predictions(self, images, return_attention):
+        if not return_attention:
+            return {"teacher": self.teacher(images, self.image_mean, self.image_std)}
+        logits, maps = self.teacher(images, self.image_mean, self.image_std, return_attention=True)
+        return {"teacher": logits, "teacher_attention": _patch_attention(maps, self.teacher.num_prefix_tokens)}
+
+    def _read_teacher_outputs(self, x):
+        if not isinstance(x, dict) or "teacher" not in x:
+            return None
+        outputs = x["teacher"]
+        if len(outputs.shape) == 2:
+            available = ops.ones_like(outputs[:, 0], dtype="float32")
+            return _TeacherOutputs(outputs, available, invalid=ops.zeros_like(available))
+        if self.distillation != "hard":
+            raise ValueError(
+                "Soft distillation, or a function of logits, needs the teacher's logits (batch, classes) as stored outputs. "
+                f"Received: decisions of shape {tuple(outputs.shape)}"
+            )
+        decisions, available, invalid = read_classes(outputs, self.num_classes)
+        return _TeacherOutputs(ops.one_hot(decisions, self.num_classes), available, invalid)
+
+    def _distillation_values(self, teacher_logits, student_logits):
+        """The distillation term of each example, `(batch,)`."""
+        if callable(self.distillation):
+            values = self.distillation(ops.cast(teacher_logits, "float32"), ops.cast(student_logits, "float32"))
+            checks.check_distillation_values(values)
+            return values
         if self.distillation == "hard":
-            return losses.hard_distillation(teacher, student_logits)
-        divergence = losses.soft_distillation(teacher, student_logits, self.temperature)
+            return losses.hard_distillation(teacher_logits, student_logits)
+        divergence = losses.soft_distillation(teacher_logits, student_logits, self.temperature)
         return divergence / self.num_classes if self.soft_reduction == "official" else divergence
 
-    def _total(self, terms):
+    def _weighted_sum(self, terms):
         if "distillation_loss" not in terms:  # evaluation without the teacher
             return terms.get("class_loss", 0.0)
         total = self.alpha * terms["distillation_loss"]
@@ -359,72 +418,89 @@ class Distiller(_DistillationSteps, keras.Model):
             total = total + self.attention_weight * terms["attention_loss"]
         return total
 
+    def _additional_losses(self):
+        """Sum of the losses of regularisers and `add_loss`; on each replica its share, because the gradients are summed."""
+        values = [ops.sum(loss) for loss in self.losses]
+        if self.num_replicas() > 1:
+            values = [value * ops.cast(1 / self.num_replicas(), value.dtype) for value in values]
+        return sum(values)
+
     def _reduce(self, values, weights):
         return self._batch_mean(values, values, sample_weight=weights)
 
-    def _count(self, name, logits, classes, counted):
+    def _update_accuracy(self, name, logits, classes, counted):
         hits = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), ops.cast(classes, "int32"))
         self._means[name].update_state(ops.cast(hits, "float32"), sample_weight=counted)
 
-    def _teacher_outputs(self, x):
-        """The teacher's logits or decisions `(batch, classes)`; and 1 for each example that it answered, and answered
-        with a class that there is not, else 0."""
-        if not isinstance(x, dict) or "teacher" not in x:
-            return None, None, None
-        outputs = x["teacher"]
-        if len(outputs.shape) == 2:
-            answered = ops.ones_like(outputs[:, 0], dtype="float32")
-            return outputs, answered, ops.zeros_like(answered)
-        if self.distillation == "soft":
-            raise ValueError(
-                "Soft distillation needs the teacher's logits (batch, classes) as stored outputs. "
-                f"Received: decisions of shape {tuple(outputs.shape)}"
-            )
-        decisions, answered, impossible = read_classes(outputs, self.num_classes)
-        return ops.one_hot(decisions, self.num_classes), answered, impossible
-
-    def _metric_names(self):
+    def _log_names(self):
         names = ["class_loss", "distillation_loss", "accuracy", "class_accuracy"]
         names += ["distillation_accuracy"] * self.distilled + ["teacher_accuracy", "teacher_agreement"]
         return names + ["attention_loss"] * (self.attention_weight > 0)
 
-    def _absent(self, labelled, taught, attention):
-        absent = {"impossible_labels"} if attention else {"impossible_labels", "attention_loss"}
-        if not labelled:
-            absent |= {"class_loss", "accuracy", "class_accuracy", "distillation_accuracy", "teacher_accuracy"}
-        if not taught:
-            absent |= {"distillation_loss", "teacher_accuracy", "teacher_agreement"}
-        return absent
+    def _always_reported(self):
+        return {"loss", *self._means}
 
-    def _get_metrics_result_or_logs(self, logs):
-        """Ends an epoch. Keras would take the last step's logs, those of one replica, when they name fewer metrics."""
-        impossible = int(self._impossible.result())
-        if impossible:
-            raise ValueError(
-                f"{impossible} labels or stored decisions of this epoch were no class: expected integers from 0 to "
-                f"{self.num_classes - 1}, or -1 for none. They were left out of the loss. Build the student with the number "
-                "of classes of your data, or count your classes from 0."
-            )
-        return {name: value for name, value in self.get_metrics_result().items() if name in logs}
+    def _unavailable_logs(self, labelled, taught, attention):
+        names = {"invalid_labels"} if attention else {"invalid_labels", "attention_loss"}
+        if not labelled:
+            names |= {"class_loss", "accuracy", "class_accuracy", "distillation_accuracy", "teacher_accuracy"}
+        if not taught:
+            names |= {"distillation_loss", "teacher_accuracy", "teacher_agreement"}
+        return names
 
     def _check_teacher(self, teacher):
-        checks.check_separate(self.student, teacher)
+        checks.check_no_shared_variables(self.student, teacher)
         attention = self.attention_weight > 0
         image_shape = self.student.input_shape[1:]
         normalisation = self.image_mean, self.image_std
-        patches = teacher.check(image_shape, self.num_classes, *normalisation, attention, run=self.run_once)
+        patches = teacher.check(image_shape, self.num_classes, *normalisation, attention, run=self.run_inference)
         if attention:
-            checks.check_patches(self.student, patches, self.run_once)
+            checks.check_patches(self.student, patches, self.run_inference)
 
     def _check_data(self, x, y=None, sample_weight=None):
         normalisation = self.image_mean, self.image_std
         checks.check_arrays(x, y, sample_weight, self.num_classes, self.distillation, *normalisation)
 
     def _check_batches(self, x, batch_size=None, validation_split=0):
-        replicas = self.batch_divisor()
-        if replicas > 1:
-            sizes = self.batch_size_of(x) if hasattr(x, "element_spec") else None
-            checks.check_batches(sizes or checks.batch_sizes(x, batch_size, validation_split), replicas)
+        divisor = self.batch_divisor()
+        if divisor == 1:
+            return
+        size = self.dataset_batch_size(x) if hasattr(x, "element_spec") else None
+        sizes = checks.batch_sizes(x, batch_size, validation_split) if size is None else [size]
+        checks.check_batches(sizes, divisor)
+
+
+@dataclasses.dataclass(frozen=True)
+class _TeacherOutputs:
+    """The teacher's outputs for a batch.
+
+    Attributes:
+        logits: `(batch, classes)`: logits, or predicted classes as one-hot rows.
+        available: Float32 `(batch,)`: 1 where there is an output, else 0.
+        invalid: Float32 `(batch,)`: 1 where a stored class is out of range, else 0.
+    """
+
+    logits: Any
+    available: Any
+    invalid: Any
+
+
+def _default_alpha(distillation):
+    return 0.1 if distillation == "soft" else 0.5
+
+
+def _serialize_distillation(distillation):
+    if not callable(distillation):
+        return distillation
+    definition = distillation if isinstance(distillation, types.FunctionType) else type(distillation)
+    name = keras.saving.get_registered_name(definition)
+    is_registered = keras.saving.get_registered_object(name) is definition
+    if not is_registered and not definition.__module__.startswith("keras."):
+        raise ValueError(
+            "A Distiller can be saved only if the function given as `distillation` is registered: decorate it with "
+            f"@keras.saving.register_keras_serializable(package='...'). Received: {distillation!r}"
+        )
+    return keras.saving.serialize_keras_object(distillation)
 
 
 def _heads(outputs):

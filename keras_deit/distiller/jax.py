@@ -1,51 +1,53 @@
-"""What distilling needs of JAX: the teacher's variables as an argument of the compiled step."""
+"""Distillation steps on JAX: the teacher's variables are an argument of the compiled step."""
 
 import contextlib
 
 import keras
 
-_STATE = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
+# The variables in the `state` of Keras's steps, in order.
+_TRAIN_STATE = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
+_TEST_STATE = ("trainable_variables", "non_trainable_variables", "metrics_variables")
 
 
 class DistillationSteps:
-    """Mixin for a `keras.Model` on JAX that calls `self.with_teacher` before the step of Keras.
+    """Mixin for a `keras.Model` on JAX that calls `self.add_teacher_outputs` before Keras's own step.
 
-    `fit` empties the variables and passes their values as arguments. The teacher's travel with the non-trainable ones:
-    as constants of the compiled step they would be stored once more, and could not be sharded.
+    `fit` empties the variables and passes their values to the step as arguments. The teacher's values are passed with the
+    non-trainable ones. As constants of the compiled step they would be stored a second time and could not be sharded.
     """
 
     @property
     def non_trainable_variables(self):
-        """Those of the student and all of the teacher's."""
+        """List of the student's non-trainable variables and all of the teacher's."""
         teacher = getattr(self, "_teacher", None)
         return super().non_trainable_variables + (teacher.variables if teacher is not None else [])
 
     def make_train_function(self, force=False):
-        """As Keras makes it, but a step that fails leaves the model whole."""
+        """Makes Keras's training function, which here restores the variables when a step fails."""
         if self.train_function is None or force:
             super().make_train_function(force)
-            self.train_function = self._giving_back(self.train_function, *_STATE)
+            self.train_function = self._restoring_variables(self.train_function, _TRAIN_STATE)
 
     def make_test_function(self, force=False):
-        """As Keras makes it, but a step that fails leaves the model whole."""
+        """Makes Keras's evaluation function, which here restores the variables when a step fails."""
         if self.test_function is None or force:
             super().make_test_function(force)
-            self.test_function = self._giving_back(self.test_function, *_STATE[:2], _STATE[3])
+            self.test_function = self._restoring_variables(self.test_function, _TEST_STATE)
 
     def train_step(self, state, data):
-        """One step of training; the teacher answers outside of the differentiated function."""
-        return super().train_step(state, self._with_stateless_teacher(state, data, training=True))
+        """One training step; the teacher predicts outside of the differentiated function."""
+        return super().train_step(state, self._with_teacher_outputs(state, data, training=True))
 
     def test_step(self, state, data):
-        """One step of evaluation."""
-        return super().test_step(state, self._with_stateless_teacher(state, data, training=False))
+        """One evaluation step."""
+        return super().test_step(state, self._with_teacher_outputs(state, data, training=False))
 
     @staticmethod
-    def run_once(function, images, variables):
-        """Runs a function of images once, compiled as a whole: op by op a large model would take several times as long."""
+    def run_inference(function, images, variables):
+        """Returns `function(images)`, compiled as a whole: op by op a large model would take several times as long."""
         import jax
 
-        if not variables:  # a plain callable, which need not be one that JAX can compile
+        if not variables:  # a plain callable, which JAX may not be able to compile
             return function(images)
 
         def stateless(values, images):
@@ -55,11 +57,11 @@ class DistillationSteps:
         return jax.jit(stateless)([variable.value for variable in variables], images)
 
     def num_replicas(self):
-        """Always 1: `keras.distribution` shards one global batch, so that every mean is over all of it."""
+        """Always 1: `keras.distribution` shards one global batch, so every mean is over all of it."""
         return 1
 
     def batch_divisor(self):
-        """What the size of a batch must divide by: the number of this process's devices that share it."""
+        """Number that every batch size must be a multiple of: the devices of this process that share a batch."""
         distribution = keras.distribution.distribution()
         if distribution is None:
             return 1
@@ -68,41 +70,49 @@ class DistillationSteps:
         return max(1, shards // distribution.num_processes)
 
     @staticmethod
-    def batch_size_of(dataset):
-        """The batch size of a `tf.data.Dataset` where it is fixed, in a tuple; else empty."""
-        size = keras.tree.flatten(dataset.element_spec)[0].shape[0]
-        return () if size is None else (size,)
+    def dataset_batch_size(dataset):
+        """Batch size of a `tf.data.Dataset`; None where it is not fixed."""
+        return keras.tree.flatten(dataset.element_spec)[0].shape[0]
 
-    def filled_up(self, data):
-        """The data as they are."""
+    def pad_batches(self, data):
+        """Returns the data unchanged."""
         return data
 
     def get_state_tree(self, value_format="backend_tensor"):
-        """As Keras gives it, of the student alone: a checkpoint of it is not to hold the teacher."""
+        """Keras's state tree without the teacher, which a checkpoint must not hold."""
         with self._without_teacher():
             return super().get_state_tree(value_format)
 
     def set_state_tree(self, state_tree):
-        """As Keras sets it, of the student alone."""
+        """Sets the state of a tree without the teacher."""
         with self._without_teacher():
             super().set_state_tree(state_tree)
 
-    def check_compile(self, **_):
-        """Nothing that JAX cannot do."""
+    def check_compile_options(self, **_):
+        """Does nothing: JAX supports every option of `compile`."""
 
-    def _giving_back(self, function, *names):
+    def _restoring_variables(self, function, names):
+        """Wraps a training or evaluation function of `(state, iterator)`.
+
+        Keras has moved the variables' values into `state`, and does not move them back when the first step fails.
+        """
+
         def step(state, iterator):
             try:
                 return function(state, iterator)
             except StopIteration:
                 raise
-            except BaseException:  # the first step of all fails, and Keras has emptied the variables and kept no values
-                self._jax_state = getattr(self, "_jax_state", None) or dict(zip(names, state, strict=True))
-                self.jax_state_sync()
-                self._jax_state = None
+            except BaseException:
+                self.jax_state_sync()  # or Keras would do it later and undo what has been assigned in between
+                for name, values in zip(names, state, strict=True):
+                    for variable, value in zip(self._variables_of_state(name), values, strict=False):
+                        variable.assign(value)
                 raise
 
         return step
+
+    def _variables_of_state(self, name):
+        return self.optimizer.variables if name == "optimizer_variables" else getattr(self, name)
 
     @contextlib.contextmanager
     def _without_teacher(self):
@@ -112,6 +122,6 @@ class DistillationSteps:
         finally:
             self._teacher = teacher
 
-    def _with_stateless_teacher(self, state, data, training):
+    def _with_teacher_outputs(self, state, data, training):
         with keras.StatelessScope(state_mapping=zip(self.non_trainable_variables, state[1], strict=True)):
-            return self.with_teacher(data, training=training)
+            return self.add_teacher_outputs(data, training=training)

@@ -1,4 +1,4 @@
-"""Labels as people have them: integers, one-hot or mixed rows, or none."""
+"""Labels as integers, as one-hot or mixed rows, or missing."""
 
 import dataclasses
 from typing import Any
@@ -13,31 +13,32 @@ class Labels:
     """The labels of a batch.
 
     Attributes:
-        targets: What the criterion is given: integers `(batch,)` for a sparse one, else rows `(batch, classes)`.
-        classes: Integers `(batch,)`, the most probable class of each row; 0 where there is no label.
-        labelled: Float32 `(batch,)`: 1 for a labelled example, 0 for an unlabelled one or an impossible class.
-        impossible: Float32 `(batch,)`: 1 for an impossible class, else 0.
+        targets: Input of the criterion: integers `(batch,)` for a sparse one, else rows `(batch, classes)`.
+        classes: Integers `(batch,)`: the label, or the most probable class of its row; 0 where there is no label.
+        labelled: Float32 `(batch,)`: 1 where there is a valid label, else 0.
+        invalid: Float32 `(batch,)`: 1 where the label is out of range, else 0.
     """
 
     targets: Any
     classes: Any
     labelled: Any
-    impossible: Any
+    invalid: Any
 
 
 def read_labels(y, num_classes, sparse):
     """Reads the labels of a batch.
 
     Args:
-        y: Integers `(batch,)` or `(batch, 1)`, -1 meaning unlabelled; or rows `(batch, classes)`, all zeros meaning that.
+        y: Integers `(batch,)` or `(batch, 1)`, -1 meaning unlabelled; or rows `(batch, classes)`, all zeros meaning
+            unlabelled.
         num_classes: Number of classes.
-        sparse: Whether the criterion wants integers.
+        sparse: Whether the criterion takes integers.
 
     Returns:
         `Labels`.
 
     Raises:
-        ValueError: If `y` has another shape, or is given in rows to a sparse criterion.
+        ValueError: If `y` has another shape, or if it has rows and the criterion is sparse.
     """
     y = ops.convert_to_tensor(y)
     if are_rows(y.shape, num_classes):
@@ -49,29 +50,29 @@ def read_labels(y, num_classes, sparse):
         rows = ops.cast(y, "float32")
         labelled = ops.cast(ops.any(rows != 0, axis=-1), "float32")
         return Labels(rows, ops.argmax(rows, axis=-1), labelled, ops.zeros_like(labelled))
-    classes, labelled, impossible = read_classes(y, num_classes)
-    return Labels(classes if sparse else ops.one_hot(classes, num_classes), classes, labelled, impossible)
+    classes, labelled, invalid = read_classes(y, num_classes)
+    return Labels(classes if sparse else ops.one_hot(classes, num_classes), classes, labelled, invalid)
 
 
 def read_classes(y, num_classes):
-    """Reads integers, some of which may be no class.
+    """Reads integers that may be missing or out of range.
 
     Args:
-        y: Integers `(batch,)` or `(batch, 1)`, -1 meaning none.
+        y: Integers `(batch,)` or `(batch, 1)`, -1 meaning missing.
         num_classes: Number of classes.
 
     Returns:
-        Integers `(batch,)`, 0 where there is no class; and two float32 tensors `(batch,)` that are 1 where there is one,
-        and where the integer is an impossible one.
+        Three tensors `(batch,)`: integers, 0 where missing or out of range; float32, 1 where valid; float32, 1 where out of
+        range.
     """
     classes = ops.cast(ops.reshape(y, (-1,)), "int32")
-    known = ops.logical_and(classes >= 0, classes < num_classes)
-    impossible = ops.logical_and(ops.logical_not(known), classes != -1)
-    return ops.where(known, classes, 0), ops.cast(known, "float32"), ops.cast(impossible, "float32")
+    valid = ops.logical_and(classes >= 0, classes < num_classes)
+    invalid = ops.logical_and(ops.logical_not(valid), classes != -1)
+    return ops.where(valid, classes, 0), ops.cast(valid, "float32"), ops.cast(invalid, "float32")
 
 
 def check_labels(y, num_classes):
-    """Checks whole arrays of labels before training starts.
+    """Checks an array of labels before training starts.
 
     Args:
         y: NumPy array, see `read_labels`.
@@ -87,16 +88,16 @@ def check_labels(y, num_classes):
     if not np.all(y == np.round(y)) or y.min() < -1 or y.max() >= num_classes:
         raise ValueError(
             f"Expected class labels as integers from 0 to {num_classes - 1} (-1 for an unlabelled example). Received: "
-            f"labels from {y.min()} to {y.max()}. Build the student with the number of classes of your data, or count "
+            f"labels from {y.min()} to {y.max()}. Build the student with the number of classes of your data, or number "
             "your classes from 0."
         )
 
 
 def check_decisions(decisions, num_classes):
-    """Checks a whole array of a teacher's stored decisions before training starts.
+    """Checks an array of a teacher's stored decisions before training starts.
 
     Args:
-        decisions: NumPy array of integers `(examples,)`.
+        decisions: NumPy array of integers `(examples,)`, -1 meaning none.
         num_classes: Number of classes.
 
     Raises:
@@ -105,12 +106,23 @@ def check_decisions(decisions, num_classes):
     if decisions.size and (decisions.min() < -1 or decisions.max() >= num_classes):
         raise ValueError(
             f"Expected the teacher's stored decisions as integers from 0 to {num_classes - 1} (-1 for none). Received: from "
-            f"{decisions.min()} to {decisions.max()}. Was the teacher trained on the same classes?"
+            f"{decisions.min()} to {decisions.max()}. Check that the teacher was trained on the same classes."
         )
 
 
 def are_rows(shape, num_classes):
-    """Whether labels of a shape are rows over the classes, not integers; a ValueError if they can be neither."""
+    """Whether labels of a shape are rows over the classes rather than integers.
+
+    Args:
+        shape: Shape of the labels.
+        num_classes: Number of classes.
+
+    Returns:
+        Bool.
+
+    Raises:
+        ValueError: If the shape is that of neither.
+    """
     if len(shape) == 1 or (len(shape) == 2 and shape[-1] == 1):
         return False
     if len(shape) == 2 and shape[-1] == num_classes:
@@ -122,14 +134,14 @@ def are_rows(shape, num_classes):
 
 
 def is_sparse(criterion):
-    """Whether a criterion, as given to `compile`, wants integers."""
+    """Whether a loss given to `compile` takes integer labels."""
     return isinstance(criterion, keras.losses.SparseCategoricalCrossentropy) or (
         getattr(criterion, "__name__", "").startswith("sparse")
     )
 
 
-def answers_probabilities(criterion):
-    """Whether a criterion, as given to `compile`, would take logits for probabilities."""
+def expects_probabilities(criterion):
+    """Whether a loss given to `compile` takes its predictions for probabilities rather than logits."""
     criterion = keras.losses.get(criterion)
     if isinstance(criterion, keras.losses.KLDivergence):
         return True

@@ -1,4 +1,4 @@
-"""How metrics given to `compile` count."""
+"""How the metrics given to `compile` count examples."""
 
 import keras
 from keras import ops
@@ -6,12 +6,14 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class LabelledOnly(keras.metrics.Metric):
-    """Counts every example of positive sample weight once, in any metric.
+    """Wraps a metric, which then counts each example of positive sample weight once and no other.
 
-    Keras's plain metrics count every example, also those of weight 0 that only fill a batch up and those without a label.
+    Keras's unweighted metrics count every example, including unlabelled ones and those of weight 0 that only pad a batch.
 
     Args:
         metric: A `keras.metrics.Metric`, a function of labels and logits, or the name of either.
+        name: Ignored for a metric object or a name, which have their own; else the name of the function's metric.
+        dtype: Dtype of the metric's computations; None means Keras's default.
     """
 
     def __init__(self, metric, name=None, dtype=None):

@@ -1,61 +1,76 @@
-"""What distilling needs of TensorFlow: the teacher outside of the tape, and replicas."""
+"""Distillation steps on TensorFlow: the teacher predicts outside of the tape, and batches are shared by replicas."""
 
 import keras
 
 
 class DistillationSteps:
-    """Mixin for a `keras.Model` on TensorFlow that calls `self.with_teacher` before the step of Keras."""
+    """Mixin for a `keras.Model` on TensorFlow that calls `self.add_teacher_outputs` before Keras's own step."""
+
+    def __init__(self, *args, **kwargs):
+        import tensorflow as tf
+
+        super().__init__(*args, **kwargs)
+        self._strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
 
     def train_step(self, data):
-        """One step of training; the teacher answers before the tape is opened."""
-        return super().train_step(self.with_teacher(data, training=True))
+        """One training step; the teacher predicts before the tape is opened."""
+        return super().train_step(self.add_teacher_outputs(data, training=True))
 
     def test_step(self, data):
-        """One step of evaluation."""
-        return super().test_step(self.with_teacher(data, training=False))
+        """One evaluation step."""
+        return super().test_step(self.add_teacher_outputs(data, training=False))
 
     @staticmethod
-    def run_once(function, images, variables):
-        """Runs a function of images once."""
+    def run_inference(function, images, variables):
+        """Returns `function(images)`; `variables` are not needed on this backend."""
         return function(images)
 
     def num_replicas(self):
-        """Number of replicas in step with each other."""
+        """Number of replicas that train in step."""
         return self.distribute_strategy.num_replicas_in_sync
 
     def batch_divisor(self):
-        """What the size of a batch must divide by."""
+        """Number that every batch size must be a multiple of."""
         return self.num_replicas()
 
     @staticmethod
-    def batch_size_of(dataset):
-        """The batch size of a `tf.data.Dataset` in a tuple, which is empty where it is not known."""
-        from tensorflow.python.data.experimental.ops.distribute import compute_batch_size  # as Keras itself asks
+    def dataset_batch_size(dataset):
+        """Batch size of a `tf.data.Dataset`, its last batch aside; None where it is unknown."""
+        import tensorflow as tf
 
-        size = int(compute_batch_size(dataset))
-        return (size,) if size > 0 else ()
+        sizes = {spec.shape[0] for spec in keras.tree.flatten(dataset.element_spec)}
+        if None in sizes:  # the last batch may be short: ask for the argument of `batch`
+            variant = tf.data.experimental.to_variant(dataset)
+            sizes = {int(tf.raw_ops.ComputeBatchSize(input_dataset=variant))}
+        size = sizes.pop() if len(sizes) == 1 else -1
+        return size if size > 0 else None
 
-    def filled_up(self, data):
-        """A `tf.data.Dataset` whose short batches are filled up with examples of weight 0, for the replicas to share.
+    def pad_batches(self, data):
+        """Pads the short batches of a `tf.data.Dataset` with examples of weight 0, so that the replicas can share them.
 
-        The mean loss of a batch stays that over its real examples. Unlabelled images get the label -1. Other data, a
-        dataset for one device, and one whose batches are all of one size are given back as they are.
+        The mean loss of a batch remains that of its own examples. Unlabelled images get the label -1.
+
+        Args:
+            data: Data as `fit` takes them.
+
+        Returns:
+            The padded dataset. Other data, data for one device and datasets of one batch size are returned unchanged.
         """
         replicas = self.num_replicas()
         if replicas == 1 or not hasattr(data, "element_spec"):
             return data
         if keras.tree.flatten(data.element_spec)[0].shape[0] is not None:
             return data
-        return data.map(lambda *batch: _fill_up(batch, replicas))
+        return data.map(lambda *batch: _pad_batch(batch, replicas))
 
-    def check_compile(self, jit_compile=None, **_):
-        """Raises where TensorFlow or Keras would fail later, or silently train something else."""
+    def check_compile_options(self, jit_compile=None, **_):
+        """Raises a ValueError where TensorFlow or Keras would fail later, or silently train something else."""
         import tensorflow as tf
 
         def is_replicated(variable):
             return isinstance(variable.value, tf.distribute.DistributedValues)
 
-        own = self._distribute_strategy  # None where there was no scope
+        own = self._strategy  # None if built outside of every scope
         current = tf.distribute.get_strategy() if tf.distribute.has_strategy() else own
         if own is not current or (own is None and any(map(is_replicated, self.student.variables))):
             raise ValueError(
@@ -70,22 +85,22 @@ class DistillationSteps:
         for variable in (*self.student.variables, *teacher_variables):
             if not is_replicated(variable):
                 raise ValueError(
-                    f"The variable {variable.path!r} was created outside of the strategy's scope, so it would live on one "
+                    f"The variable {variable.path!r} was created outside of the strategy's scope, so it would be on one "
                     "replica only. Build teacher and student inside `with strategy.scope():`."
                 )
 
 
-def _fill_up(batch, replicas):
+def _pad_batch(batch, replicas):
     import tensorflow as tf
 
     x, y, sample_weight = batch[0], *(*batch[1:], None, None)[:2]
     size = tf.shape(tf.nest.flatten(x)[0])[0]
     missing = -size % replicas
 
-    def fill(part):
-        return tf.concat([part, tf.repeat(part[-1:], missing, axis=0)], axis=0)
+    def pad(tensor):
+        return tf.concat([tensor, tf.repeat(tensor[-1:], missing, axis=0)], axis=0)
 
     weights = tf.ones([size]) if sample_weight is None else tf.cast(tf.reshape(sample_weight, [-1]), tf.float32)
     weights = tf.pad(weights * tf.cast((size + missing) / size, tf.float32), [[0, missing]])
-    labels = tf.fill([size + missing], -1) if y is None else fill(y)  # a batch for replicas can hold no None
-    return tf.nest.map_structure(fill, x), labels, weights
+    labels = tf.fill([size + missing], -1) if y is None else pad(y)  # a batch for replicas cannot contain None
+    return tf.nest.map_structure(pad, x), labels, weights

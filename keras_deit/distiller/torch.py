@@ -1,24 +1,24 @@
-"""What distilling needs of PyTorch: the teacher outside of the graph."""
+"""Distillation steps on PyTorch: the teacher predicts without a graph."""
 
 
 class DistillationSteps:
-    """Mixin for a `keras.Model` on PyTorch that calls `self.with_teacher` before the step of Keras."""
+    """Mixin for a `keras.Model` on PyTorch that calls `self.add_teacher_outputs` before Keras's own step."""
 
     def train_step(self, data):
-        """One step of training; the teacher answers without a graph."""
+        """One training step; the teacher predicts without a graph."""
         import torch
 
         with torch.no_grad():
-            data = self.with_teacher(data, training=True)
+            data = self.add_teacher_outputs(data, training=True)
         return super().train_step(data)
 
     def test_step(self, data):
-        """One step of evaluation."""
-        return super().test_step(self.with_teacher(data, training=False))
+        """One evaluation step."""
+        return super().test_step(self.add_teacher_outputs(data, training=False))
 
     @staticmethod
-    def run_once(function, images, variables):
-        """Runs a function of images once, without a graph."""
+    def run_inference(function, images, variables):
+        """Returns `function(images)`, computed without a graph; `variables` are not needed on this backend."""
         import torch
 
         with torch.no_grad():
@@ -29,20 +29,19 @@ class DistillationSteps:
         return 1
 
     def batch_divisor(self):
-        """Always 1."""
+        """Always 1: any batch size is possible."""
         return 1
 
     @staticmethod
-    def batch_size_of(dataset):
-        """Empty: any size will do."""
-        return ()
+    def dataset_batch_size(dataset):
+        """Returns None: the batch size does not matter."""
 
-    def filled_up(self, data):
-        """The data as they are."""
+    def pad_batches(self, data):
+        """Returns the data unchanged."""
         return data
 
-    def check_compile(self, steps_per_execution=1, **_):
-        """Raises where Keras would fail later."""
+    def check_compile_options(self, steps_per_execution=1, **_):
+        """Raises a ValueError for an option of `compile` that Keras does not support on PyTorch."""
         if steps_per_execution != 1:
             raise ValueError(
                 "Keras runs one step at a time on PyTorch: `steps_per_execution` must be 1. "

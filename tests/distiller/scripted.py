@@ -1,4 +1,4 @@
-"""A Distiller of models whose every number can be computed by hand, and what the tests of it share."""
+"""A Distiller whose values can be computed by hand, and helpers of its tests."""
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ def random_logits(seed=0, examples=EXAMPLES):
 
 
 def compiled(student=None, teacher=scripted_teacher, *, options=None, **arguments):
-    """A compiled Distiller; scripted student and teacher and plain SGD where nothing else is said."""
+    """A compiled Distiller, by default of scripted student and teacher and with plain SGD."""
     distiller = kd.Distiller(student or scripted_student(), teacher, **arguments)
     distiller.compile(**{"optimizer": keras.optimizers.SGD(LEARNING_RATE), "loss": crossentropy(), **(options or {})})
     return distiller
@@ -60,7 +60,7 @@ def small_images(examples=8, size=16):
     return np.random.default_rng(1).normal(size=(examples, size, size, 3)).astype("float32")
 
 
-# What `fit` logs where there are labels and a teacher.
+# The logs of `fit` with labels and a teacher.
 FIT_LOGS = {
     *("loss", "class_loss", "distillation_loss", "accuracy", "class_accuracy"),
     *("distillation_accuracy", "teacher_accuracy", "teacher_agreement"),

@@ -1,4 +1,4 @@
-"""What a Distiller refuses, and what it takes though it looks odd."""
+"""Arguments and data that a Distiller refuses, and unusual ones that it accepts."""
 
 import keras
 import numpy as np
@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 import keras_deit as kd
+from keras_deit.runtime.keras_private import UnsupportedKerasError
 from tests.distiller.scripted import (
     CLASSES,
     EXAMPLES,
@@ -29,7 +30,10 @@ from tests.toys import conv_teacher, script, scripted_student, scripted_teacher,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"distillation": "medium"}, r"`distillation` must be one of \('hard', 'soft'\). Received: 'medium'"),
+        (
+            {"distillation": "medium"},
+            r"`distillation` must be one of \('hard', 'soft'\), or a function.*Received: 'medium'",
+        ),
         ({"alpha": 1.5}, r"`alpha` must lie in 0..1. Received: alpha=1.5"),
         ({"temperature": 0}, "`temperature` must be positive"),
         ({"attention_weight": -1}, "`attention_weight` must not be negative"),
@@ -40,6 +44,29 @@ from tests.toys import conv_teacher, script, scripted_student, scripted_teacher,
 def test_an_argument_out_of_range_raises(arguments, message):
     with pytest.raises(ValueError, match=message):
         kd.Distiller(scripted_student(), scripted_teacher, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("function", "received"),
+    [
+        (lambda teacher, student: ops.mean(teacher - student), r"shape=\(\)"),
+        (lambda teacher, student: teacher - student, r"shape=\(6, 4\)|shape=\(None, 4\)"),
+        (lambda teacher, student: None, "NoneType"),
+        (keras.losses.MeanSquaredError(), r"shape=\(\)"),
+    ],
+    ids=["a mean", "a value for each class", "nothing", "a loss that averages"],
+)
+def test_a_function_as_distillation_that_does_not_return_one_value_an_example_raises(function, received):
+    distiller = compiled(distillation=function)
+    message = rf"must return one value for each example, a tensor \(batch,\).*reduction='none'. Received: ({received})"
+    with pytest.raises(ValueError, match=message):
+        fit(distiller, script(*random_logits()), INTEGERS)
+
+
+def test_a_function_as_distillation_needs_stored_logits_rather_than_decisions():
+    distiller = compiled(teacher=None, distillation=keras.losses.mean_squared_error)
+    with pytest.raises(ValueError, match=r"a function of logits, needs the teacher's logits.*decisions of shape"):
+        fit(distiller, {"image": script(*random_logits()), "teacher": INTEGERS}, INTEGERS)
 
 
 def test_a_fusion_that_needs_a_second_head_raises():
@@ -59,7 +86,7 @@ def test_settings_are_keyword_only():
         kd.Distiller(scripted_student(), scripted_teacher, "soft")
 
 
-def test_a_bare_teacher_with_two_heads_answers_with_their_mean():
+def test_a_bare_teacher_with_two_heads_predicts_their_mean():
     student, teacher, images = small_deit(), small_deit(), small_images()
     fused = teacher.predict(images, verbose=0)
     fused = (fused["class"] + fused["distillation"]) / 2
@@ -71,7 +98,7 @@ def test_a_bare_teacher_with_two_heads_answers_with_their_mean():
 def test_a_teacher_of_another_size_raises_unless_declared():
     student, teacher = small_deit(), conv_teacher(CLASSES, (32, 32, 3))
     with pytest.raises(
-        ValueError, match=r"takes images of shape \(32, 32, 3\).*shown \(16, 16, 3\).*image_size=\(32, 32\)"
+        ValueError, match=r"takes images of shape \(32, 32, 3\).*receive \(16, 16, 3\).*image_size=\(32, 32\)"
     ):
         kd.Distiller(student, teacher)
     kd.Distiller(student, kd.Teacher(teacher, image_size=32))
@@ -122,7 +149,7 @@ def test_attention_of_models_without_any_raises():
     with pytest.raises(ValueError, match="needs a transformer teacher"):
         kd.Distiller(small_deit(), conv_teacher(CLASSES, (16, 16, 3)), attention_weight=0.1)
     teacher = kd.DeiTClassifier(small_deit(image_size=2, patch_size=1))
-    with pytest.raises(ValueError, match="needs a student that gives its attention maps"):
+    with pytest.raises(ValueError, match="needs a student with a method `call_with_attention`"):
         kd.Distiller(scripted_student(), teacher, attention_weight=0.1)
 
 
@@ -149,10 +176,17 @@ def test_a_criterion_of_probabilities_raises(loss):
 
 
 def test_a_metric_with_the_name_of_a_log_raises():
-    with pytest.raises(ValueError, match=r"needs a name of its own.*Received: 'accuracy'"):
+    with pytest.raises(ValueError, match=r"must not have the name of a log.*Received: 'accuracy'"):
         compiled(options={"weighted_metrics": ["accuracy"]})
-    with pytest.raises(ValueError, match=r"needs a name of its own"):
+    with pytest.raises(ValueError, match="must not have the name of a log"):
         compiled(options={"metrics": [keras.metrics.TopKCategoricalAccuracy(4, name="accuracy")]})
+
+
+def test_a_keras_that_has_renamed_the_end_of_an_epoch_raises_before_training(monkeypatch):
+    trainer = next(base for base in keras.Model.__mro__ if "_get_metrics_result_or_logs" in vars(base))
+    monkeypatch.delattr(trainer, "_get_metrics_result_or_logs")
+    with pytest.raises(UnsupportedKerasError, match="`Model._get_metrics_result_or_logs` does not exist"):
+        compiled()
 
 
 @pytest.mark.parametrize("reduction", ["sum", "none", "mean_with_sample_weight"])
@@ -176,7 +210,7 @@ def test_labels_out_of_range_raise_before_training():
 
 
 class OneBatch(keras.utils.PyDataset):
-    """One batch of images and whatever else."""
+    """One given batch."""
 
     num_batches = 1
 
@@ -188,23 +222,25 @@ class OneBatch(keras.utils.PyDataset):
         return self.batch
 
 
-@pytest.mark.parametrize("impossible", [4, -2])
-def test_labels_out_of_range_in_a_dataset_are_left_out_and_told_at_the_end_of_the_epoch(impossible):
-    images, labels = script(*random_logits()), np.array([0, 1, 2, impossible, 3, impossible])
+@pytest.mark.parametrize("invalid", [4, -2])
+def test_labels_out_of_range_in_a_dataset_are_left_out_and_raise_at_the_end_of_the_epoch(invalid):
+    images, labels = script(*random_logits()), np.array([0, 1, 2, invalid, 3, invalid])
     expected = compiled()
-    fit(expected, images, np.where(labels == impossible, -1, labels))
+    fit(expected, images, np.where(labels == invalid, -1, labels))
     distiller = compiled()
     for method in (distiller.fit, distiller.evaluate):
-        with pytest.raises(ValueError, match="2 labels or stored decisions of this epoch were no class.*from 0 to 3"):
+        with pytest.raises(
+            ValueError, match="2 labels or stored decisions of this epoch were out of range.*from 0 to 3"
+        ):
             method(OneBatch(images, labels), verbose=0)
         assert_same_weights(weights_of(distiller.student), weights_of(expected.student))
-    assert set(fit(distiller, images, INTEGERS)) == FIT_LOGS  # and it goes on
+    assert set(fit(distiller, images, INTEGERS)) == FIT_LOGS  # the next epoch is not affected
 
 
-def test_stored_decisions_out_of_range_in_a_dataset_are_left_out_and_told():
+def test_stored_decisions_out_of_range_in_a_dataset_are_left_out_and_raise_at_the_end_of_the_epoch():
     images, decisions = script(*random_logits()), np.array([0, 9, 2, 3, -1, 1])
     distiller = compiled(teacher=None)
-    with pytest.raises(ValueError, match="1 labels or stored decisions of this epoch were no class"):
+    with pytest.raises(ValueError, match="1 labels or stored decisions of this epoch were out of range"):
         distiller.fit(OneBatch({"image": images, "teacher": decisions}, INTEGERS), verbose=0)
     logits = random_logits()
     nats = -np.log(softmax(logits[1]))
@@ -230,7 +266,7 @@ def test_rows_to_a_sparse_criterion_raise():
 def test_training_without_a_teacher_raises_and_leaves_the_student_whole():
     distiller, images = compiled(teacher=None), script(*random_logits())
     before = weights_of(distiller.student)
-    with pytest.raises(ValueError, match="There is no teacher to ask"):
+    with pytest.raises(ValueError, match="There is no teacher .it is not saved"):
         fit(distiller, images, INTEGERS)
     assert_same_weights(weights_of(distiller.student), before, tolerance=0)
     with pytest.raises(ValueError, match="same classes"):
@@ -243,7 +279,7 @@ def test_training_without_a_teacher_raises_and_leaves_the_student_whole():
 def test_weights_that_keras_would_drop_raise():
     with pytest.raises(ValueError, match=r"To weight unlabelled images, pass y=np.full\(len\(images\), -1\)"):
         compiled().fit(script(*random_logits()), sample_weight=WEIGHTS)
-    with pytest.raises(ValueError, match="Keras does not pass `sample_weight` on"):
+    with pytest.raises(ValueError, match="Keras ignores `sample_weight`"):
         compiled().evaluate(script(*random_logits()), sample_weight=WEIGHTS)
 
 
@@ -272,7 +308,9 @@ def test_images_that_are_not_normalised_raise(dtype):
 
 def test_stored_outputs_that_do_not_fit_raise():
     images = script(*random_logits())
-    with pytest.raises(ValueError, match=r"Soft distillation needs the teacher's logits.*decisions of shape"):
+    with pytest.raises(
+        ValueError, match=r"Soft distillation, or a function of logits, needs the teacher's logits.*decisions of shape"
+    ):
         fit(compiled(teacher=None, distillation="soft"), {"image": images, "teacher": INTEGERS}, INTEGERS)
     with pytest.raises(ValueError, match="same classes"):
         fit(compiled(teacher=None), {"image": images, "teacher": np.zeros((EXAMPLES, 7), "float32")}, INTEGERS)
@@ -281,5 +319,5 @@ def test_stored_outputs_that_do_not_fit_raise():
     ):
         fit(compiled(teacher=None), {"image": images, "teacher": np.array([0, 9, 1, 1, 1, 1])}, INTEGERS)
     probabilities = softmax(random_logits()[2]).astype("float32")
-    with pytest.raises(ValueError, match="its answers look like probabilities"):
+    with pytest.raises(ValueError, match="its outputs look like probabilities"):
         fit(compiled(teacher=None, distillation="soft"), {"image": images, "teacher": probabilities}, INTEGERS)

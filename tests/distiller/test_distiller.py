@@ -1,4 +1,4 @@
-"""What the Distiller computes and reports, and its teacher, against NumPy on models whose numbers are known."""
+"""Losses, gradients and logs of the Distiller, and its teacher, against NumPy on models with known outputs."""
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ from tests.distiller.scripted import (
 )
 from tests.toys import SCRIPTED_SHAPE, conv_teacher, run, script, scripted_student, scripted_teacher, softmax
 
-# The arithmetic, in float64.
+# The loss and its gradients, in float64.
 
 
 def expected_step(
@@ -144,6 +144,43 @@ def test_a_step_is_that_of_the_formula(case):
     assert_step_is(distiller, images, labels, weights, terms, gradients, evaluated=weights is not None)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+def squared_error(teacher_logits, student_logits):
+    return ops.mean(ops.square(teacher_logits - student_logits), axis=-1)
+
+
+@pytest.mark.parametrize("function", [squared_error, keras.losses.mean_squared_error], ids=["own", "of Keras"])
+@pytest.mark.parametrize("distilled", [True, False])
+def test_a_step_with_a_function_as_distillation_is_that_of_the_formula(function, distilled):
+    student, images = scripted_student(distilled), script(*random_logits())
+    distiller = compiled(student, distillation=function, alpha=0.3)
+    logits = student.predict(images, verbose=0)
+    heads = {name: one.astype("float64") for name, one in (logits if distilled else {"class": logits}).items()}
+    teacher = ops.convert_to_numpy(scripted_teacher(images)).astype("float64")
+    terms, gradients = expected_step(
+        heads, teacher, ONE_HOT, WEIGHTS, alpha=0.0
+    )  # of the labels, which 1 - alpha weighs
+    head = HEADS[distilled]
+    weights = WEIGHTS.astype("float64")
+    terms["distillation_loss"] = np.mean(weights * np.mean((teacher - heads[head]) ** 2, axis=-1))
+    terms["loss"] = 0.3 * terms["distillation_loss"] + 0.7 * terms["class_loss"]
+    gradients = {name: 0.7 * gradient for name, gradient in gradients.items()}
+    gradients[head] += 0.3 * weights[:, None] * 2 * (heads[head] - teacher) / CLASSES / EXAMPLES
+    assert_step_is(distiller, images, INTEGERS, WEIGHTS, terms, gradients, evaluated=True)
+
+
+def test_a_function_as_distillation_has_half_of_the_weight_by_default_and_float32_logits():
+    def dtypes(teacher_logits, student_logits):
+        seen.update(keras.backend.standardize_dtype(logits.dtype) for logits in (teacher_logits, student_logits))
+        return squared_error(teacher_logits, student_logits)
+
+    seen = set()
+    distiller = compiled(scripted_student(dtype="mixed_bfloat16"), distillation=dtypes)
+    logs = evaluate(distiller, script(*random_logits()), INTEGERS)
+    assert seen == {"float32"}
+    np.testing.assert_allclose(logs["loss"], 0.5 * (logs["class_loss"] + logs["distillation_loss"]), rtol=1e-5)
+
+
 def one_output_functional():
     return scripted_student(distilled=False)
 
@@ -193,7 +230,7 @@ def test_the_loss_of_a_deit_is_that_of_its_own_and_the_teachers_predictions(dist
             np.testing.assert_allclose(logs[name], value, rtol=1e-5, atol=1e-6)
 
 
-def test_regularisation_is_added_once_whatever_alpha():
+def test_regularisation_is_added_once_independently_of_alpha():
     strength, images = 0.05, script(*random_logits())
     student = scripted_student(kernel_regularizer=keras.regularizers.L2(strength))
     dense = [layer for layer in student.layers if isinstance(layer, keras.layers.Dense)]
@@ -353,12 +390,12 @@ def test_batch_methods_report_the_same():
 # The teacher.
 
 
-def test_stored_outputs_train_the_very_weights_of_the_live_teacher():
+def test_stored_outputs_train_the_same_weights_as_the_live_teacher():
     logits = random_logits()
     images, stored = script(*logits), logits[2].astype("float32")
     live = compiled()
     fit(live, images, INTEGERS, batch_size=4, epochs=3)
-    other = lambda images: -scripted_teacher(images)  # noqa: E731  who is not asked where there are stored outputs
+    other = lambda images: -scripted_teacher(images)  # noqa: E731  not used where there are stored outputs
     for teacher, outputs in ((other, stored), (None, stored.argmax(axis=-1))):
         taught = compiled(teacher=teacher)
         fit(taught, {"image": images, "teacher": outputs}, INTEGERS, batch_size=4, epochs=3)
@@ -370,18 +407,18 @@ def test_stored_outputs_train_the_very_weights_of_the_live_teacher():
     assert_same_weights(weights_of(taught.student), weights_of(soft.student))
 
 
-def test_the_teacher_stays_as_it_is_while_the_student_moves():
+def test_the_teacher_does_not_change_while_the_student_learns():
     student, teacher = conv_teacher(), conv_teacher()  # both with moving statistics and dropout
     images = script(*random_logits())
     options = {"optimizer": keras.optimizers.Adam(0.01)}
     distiller = compiled(student, teacher, distillation="soft", options=options)
-    before, answers = weights_of(teacher), teacher.predict(images, verbose=0)
+    before, predictions = weights_of(teacher), teacher.predict(images, verbose=0)
     students = weights_of(student)
     first = fit(distiller, images, INTEGERS, batch_size=2, epochs=2, validation_data=(images, INTEGERS))
     assert len(before) == 9  # two kernels and biases, batch norm's four, and the seed of dropout
     for value, reference in zip(weights_of(teacher), before, strict=True):
         np.testing.assert_array_equal(value, reference)
-    np.testing.assert_array_equal(teacher.predict(images, verbose=0), answers)
+    np.testing.assert_array_equal(teacher.predict(images, verbose=0), predictions)
     for value, former in zip(weights_of(student), students, strict=True):
         seed = value.dtype.kind in "iu"  # PyTorch's own dropout leaves Keras's seed as it is
         assert seed or np.any(value != former)
@@ -389,14 +426,14 @@ def test_the_teacher_stays_as_it_is_while_the_student_moves():
     assert {variable.path for variable in distiller.trainable_variables} == {
         variable.path for variable in distiller.student.trainable_variables
     }
-    # The student that is trained reports what the answers at inference make of it.
+    # The reported loss is that of the teacher's predictions in inference mode.
     stored = compiled(distiller.student, None, distillation="soft")
-    logs = evaluate(stored, {"image": images, "teacher": answers}, INTEGERS)
+    logs = evaluate(stored, {"image": images, "teacher": predictions}, INTEGERS)
     np.testing.assert_allclose(first["val_distillation_loss"][-1], logs["distillation_loss"], rtol=1e-5)
 
 
 def test_another_teacher_takes_effect_at_once():
-    # The second differs in nothing that a compiled function could be told apart by.
+    # The two teachers have the same signature, so only the Distiller can discard the compiled functions of the first.
     class_logits, distillation_logits, teacher_logits = random_logits()
     images = script(class_logits, distillation_logits, teacher_logits)
     distiller = compiled(options={"optimizer": keras.optimizers.SGD(0.0)})
@@ -408,10 +445,10 @@ def test_another_teacher_takes_effect_at_once():
             np.testing.assert_allclose(logs["distillation_loss"], expected, rtol=1e-5)
 
 
-def test_a_teacher_of_another_normalisation_size_and_kind_is_asked_its_own_way():
+def test_a_teacher_of_another_normalisation_size_and_kind_receives_its_own_input():
     scales = np.array([0.001, 0.002, 0.003, 0.004], "float32")
 
-    def model(images):  # wants 4 × 4 pixels in 0..255
+    def model(images):  # takes 4 × 4 pixels in 0..255
         assert tuple(images.shape[1:]) == (4, 4, 3)
         return ops.softmax(ops.sum(ops.mean(images, axis=(1, 2)), axis=-1, keepdims=True) * scales)
 

@@ -1,4 +1,4 @@
-"""Labels as integers, rows or none, and which criteria take logits."""
+"""Labels as integers, as rows or missing, and the criteria that take logits."""
 
 import keras
 import numpy as np
@@ -6,9 +6,9 @@ import pytest
 from keras import ops
 
 from keras_deit.distiller.labels import (
-    answers_probabilities,
     check_decisions,
     check_labels,
+    expects_probabilities,
     is_sparse,
     read_labels,
 )
@@ -39,10 +39,10 @@ def test_rows_stay_as_they_are_and_all_zeros_mean_unlabelled():
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_impossible_classes_are_left_out_and_told_apart(sparse):
+def test_classes_out_of_range_are_left_out_and_marked(sparse):
     labels = read_labels(np.array([-2, -1, 0, 2, 3]), num_classes=3, sparse=sparse)
     np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [0, 0, 1, 1, 0])
-    np.testing.assert_array_equal(ops.convert_to_numpy(labels.impossible), [1, 0, 0, 0, 1])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.invalid), [1, 0, 0, 0, 1])
     np.testing.assert_array_equal(ops.convert_to_numpy(labels.classes), [0, 0, 0, 2, 0])
 
 
@@ -58,7 +58,7 @@ def test_another_shape_raises(shape):
 
 
 @pytest.mark.parametrize("labels", [[0, 2, -1], [[0], [2], [1]], [0.0, 2.0], ROWS, []])
-def test_possible_labels_pass(labels):
+def test_labels_in_range_pass(labels):
     check_labels(np.asarray(labels), num_classes=3)
 
 
@@ -102,8 +102,8 @@ def own_crossentropy(y_true, y_pred):
         ("kld", True),
     ],
 )
-def test_what_takes_probabilities_is_told_from_what_takes_logits(criterion, expected):
-    assert answers_probabilities(criterion) is expected
+def test_criteria_of_probabilities_are_distinguished_from_criteria_of_logits(criterion, expected):
+    assert expects_probabilities(criterion) is expected
 
 
 def test_sparse_criteria_are_known():

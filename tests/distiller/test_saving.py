@@ -1,4 +1,4 @@
-"""What a Distiller saves, and what its student is by itself."""
+"""The files of a Distiller, and its student without it."""
 
 import json
 import zipfile
@@ -27,7 +27,7 @@ from tests.distiller.scripted import (
 from tests.toys import SCRIPTED_SHAPE, conv_teacher, script, scripted_student, scripted_teacher
 
 
-def test_saving_and_going_on_is_as_if_never_interrupted(tmp_path):
+def test_training_on_after_saving_and_loading_ends_with_the_weights_of_one_run(tmp_path):
     images = script(*random_logits())
     options = {
         "optimizer": keras.optimizers.SGD(LEARNING_RATE, momentum=0.9),
@@ -59,12 +59,48 @@ def test_saving_and_going_on_is_as_if_never_interrupted(tmp_path):
     labels_alone = evaluate(second, images, INTEGERS)
     assert set(labels_alone) == {"loss", "class_loss", "accuracy", "class_accuracy", "distillation_accuracy"}
     np.testing.assert_allclose(labels_alone["loss"], evaluate(first, images, INTEGERS)["class_loss"], rtol=1e-5)
-    with pytest.raises(ValueError, match=r"There is no teacher to ask.*Set `distiller.teacher = ...`"):
+    with pytest.raises(ValueError, match=r"There is no teacher .*Set `distiller.teacher = ...`"):
         fit(second, images, INTEGERS)
 
     second.teacher = scripted_teacher
     fit(second, images, INTEGERS, epochs=2, batch_size=4)
     assert_same_weights(weights_of(second.student), weights_of(through.student))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def absolute_error(teacher_logits, student_logits):
+    return ops.mean(ops.absolute(teacher_logits - student_logits), axis=-1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [absolute_error, keras.losses.mean_squared_error, keras.losses.MeanSquaredError(reduction="none")],
+    ids=["registered", "of Keras", "a loss object"],
+)
+def test_a_function_as_distillation_is_saved_and_loaded(tmp_path, function):
+    images = script(*random_logits())
+    first = compiled(distillation=function, alpha=0.25)
+    expected = evaluate(first, images, INTEGERS)
+    first.save(tmp_path / "distiller.keras")
+    second = keras.saving.load_model(tmp_path / "distiller.keras")
+    second.teacher = scripted_teacher
+    assert evaluate(second, images, INTEGERS) == pytest.approx(expected)
+
+
+def test_saving_with_an_unregistered_function_as_distillation_raises(tmp_path):
+    def unregistered(teacher_logits, student_logits):
+        return absolute_error(teacher_logits, student_logits)
+
+    distiller = compiled(distillation=unregistered)
+    message = r"decorate it with @keras.saving.register_keras_serializable.*Received: <function"
+    with pytest.raises(ValueError, match=message):
+        distiller.save(tmp_path / "distiller.keras")
+    with keras.saving.custom_object_scope({"unregistered": unregistered}):
+        distiller.save(tmp_path / "distiller.keras")
+        loaded = keras.saving.load_model(tmp_path / "distiller.keras")
+    assert loaded.distillation is unregistered
+    with pytest.raises(ValueError, match=message):
+        compiled(distillation=lambda *logits: absolute_error(*logits)).save(tmp_path / "distiller.keras")
 
 
 def test_the_teacher_is_in_no_file(tmp_path):
