@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import keras
+import pytest
 
 import keras_deit
+from tests.private_names import private_uses
 
 PACKAGE = pathlib.Path(keras_deit.__file__).parent
 TESTS = pathlib.Path(__file__).parent
@@ -166,3 +168,57 @@ def test_what_is_public_is_documented():
         public = getattr(keras_deit, name)
         if callable(public):
             assert len(public.__doc__) > 80, name
+
+
+def test_private_names_of_frameworks_are_used_behind_the_guard_only():
+    assert set(private_uses(PACKAGE)) == {"runtime/keras_private.py"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class Model(keras.Model):\n    def _compute_loss(self, x):\n        return 0",
+        "class Model(keras.Model):\n    def reset(self):\n        self._jax_state = None",
+        "class Model(keras.Model):\n    def strategy(self):\n        return self._distribute_strategy",
+        "class Model(keras.Model):\n    def call(self, x):\n        return super()._symbolic_build(x)",
+        "class Mixin:\n    def call(self, x):\n        return super()._any_name(x)",
+        "class Mixin:\n    def call(self, x):\n        return self._any_name(x)",
+        "class Mixin:\n    def _clip_gradients(self, x):\n        pass\nclass Adam(Mixin, keras.optimizers.Adam):\n    pass",
+        "class Layer(keras.layers.Layer):\n    def call(self, x):\n        return self.sublayer._any_name",
+        "def tracker(model):\n    return model._loss_tracker",
+        "def tracker(model):\n    return getattr(model, '_loss_tracker', None)",
+        "def tracker(model):\n    return model.__dict__['_loss_tracker']",
+        "def cached(kwargs):\n    return kwargs.get('_use_cached_eval_dataset')",
+        "def cached(kwargs):\n    return '_use_cached_eval_dataset' in kwargs",
+        "def evaluate(model, x):\n    model.evaluate(x, _use_cached_eval_dataset=True)",
+        "from keras.src import ops",
+        "import keras.src.ops as ops",
+        "from keras.ops import _private",
+        "def load():\n    from tensorflow.python.data.ops import dataset_ops",
+        "def load():\n    return importlib.import_module('jax._src.core')",
+        "value = keras.src.backend",
+        "value = tf.__internal__.distribute",
+    ],
+)
+def test_a_private_name_is_found(tmp_path, code):
+    (tmp_path / "module.py").write_text(code)
+    assert private_uses(tmp_path), code
+
+
+def test_private_names_of_the_package_itself_are_allowed(tmp_path):
+    (tmp_path / "module.py").write_text(
+        "class Base:\n    def _ours(self):\n        return self._theirs\n"
+        "class Model(Base, keras.Model):\n    def __init__(self):\n        super().__init__()\n        self._theirs = 1\n"
+        "    def call(self, x):\n        return super()._ours()\n"
+        "def ours(model):\n    return model._theirs, getattr(model, '_ours')\n"
+    )
+    assert not private_uses(tmp_path)
+
+
+@pytest.mark.parametrize("category", [DeprecationWarning, PendingDeprecationWarning, FutureWarning])
+def test_deprecated_calls_of_the_package_are_errors(category):
+    call = f"import warnings; warnings.warn('This call is deprecated.', {category.__name__}, stacklevel=1)"
+    with pytest.raises(category, match="This call is deprecated"):
+        exec(call, {"__name__": "keras_deit.some.module"})
+    if category is not FutureWarning:
+        exec(call, {"__name__": "another_package.keras_deit"})

@@ -106,18 +106,9 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
         return keras.losses.MeanAbsoluteError(reduction="mean_with_sample_weight")(images, y_pred, weights)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Computes the compiled metrics.
-
-        Args:
-            x, y, y_pred, sample_weight: As for `compute_loss`.
-
-        Returns:
-            Dictionary from names to values.
-
-        Raises:
-            ValueError: If a loss or metrics were compiled and there is no `y`.
-        """
-        if y is None and (self.loss is not None or self._compile_metrics is not None):
+        """The compiled metrics, which need `y`."""
+        has_metrics = any(metric.name != "loss" for metric in self.metrics)
+        if y is None and (self.loss is not None or has_metrics):
             raise ValueError(
                 "A compiled loss or metric needs target images as `y`: `fit((images, masks), images)`. To minimise the "
                 "absolute error of the masked pixels, compile with an optimizer alone and omit `y`."
