@@ -54,6 +54,18 @@ def tests(session, backend):
 
 
 @nox.session
+@nox.parametrize("backend", ["tensorflow", "jax", "torch"])
+def nightly(session, backend):
+    """The tests with Keras's nightly build; on request only: `nox -s nightly`, or `nox -s "nightly(backend='torch')"`."""
+    if backend == "torch":
+        session.install(TORCH)
+    session.install(f".[{backend},run,weights]", *TEST_PACKAGES)
+    session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", "keras", "keras-nightly")
+    session.install("keras-nightly")
+    session.run("pytest", *TWO_WORKERS, *session.posargs, env=environment(session, backend))
+
+
+@nox.session
 def together(session):
     """Exports, PyTorch's files, transformers as the reference, TFDS and Grain, the benchmark's peers."""
     session.install(TORCH)
