@@ -1,1 +1,4 @@
-"""What the package needs of the machine and of its environment; it knows nothing of models or images."""
+"""The environment of the package: backend, optional dependencies, files, cores, shutdown and Keras's private API.
+
+Nothing here depends on models or images.
+"""

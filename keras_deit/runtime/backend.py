@@ -1,8 +1,8 @@
-"""Picks an installed backend for Keras before Keras is imported.
+"""Chooses an installed backend before Keras is imported.
 
-Keras takes its backend from `KERAS_BACKEND`, then from its configuration file, and falls back to TensorFlow. Where that
-choice is not installed and no variable asks for it, `import keras` fails although another backend is at hand. The
-first installed one is taken then; an explicit `KERAS_BACKEND` is never overruled.
+Keras takes its backend from the variable `KERAS_BACKEND`, else from its configuration file, else TensorFlow. If that backend
+is not installed, `import keras` fails even if another one is. `select_backend` then chooses the first installed one, unless
+`KERAS_BACKEND` is set.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def select_backend():
-    """Sets `KERAS_BACKEND` when the configured backend is not installed and nobody asked for one."""
+    """Sets `KERAS_BACKEND` if the configured backend is not installed and the variable is not set."""
     if "KERAS_BACKEND" in os.environ or "keras" in sys.modules:
         return
     if _is_installed(_configured_backend()):

@@ -1,4 +1,4 @@
-"""The environment of a Python process that the package starts."""
+"""The environment variables of a Python process that the package starts."""
 
 import os
 import pathlib
@@ -7,15 +7,15 @@ PACKAGE_PARENT = pathlib.Path(__file__).parents[2]
 
 
 def child_environment(backend, **variables):
-    """Builds the environment of a child process that imports this package with another backend.
+    """Builds the environment variables of a child process that imports this package.
 
     Args:
-        backend: Name of the Keras backend of the child process.
+        backend: Name of the child's Keras backend.
         **variables: Further environment variables, strings.
 
     Returns:
-        Dictionary of strings. `PYTHONPATH` begins with the folder of this package, so that the child process also finds a
-        package that is not installed.
+        Dictionary of strings: this process's variables and the given ones. `PYTHONPATH` begins with the folder that contains
+        this package, so the child process finds the package even if it is not installed.
 
     Example:
 

@@ -1,10 +1,15 @@
-"""The processor cores that this process may use."""
+"""Number of usable processor cores."""
 
 import os
 
 
 def usable_cores():
-    """Number of cores; fewer than the machine has where the process is bound to some (a batch system, a cpuset, `taskset`).
+    """Returns the number of processor cores that this process may use.
+
+    It is less than that of the machine if the process is bound to some cores (by a batch system, a cpuset or `taskset`).
+
+    Returns:
+        Positive int.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the directory where what lasts is kept."""
+"""Atomic writing of files, and Keras's home directory."""
 
 import contextlib
 import os
@@ -7,10 +7,11 @@ import tempfile
 
 
 def keras_home():
-    """Keras's directory for settings and downloads: `KERAS_HOME`, or `~/.keras`, or, as a last resort, `/tmp/.keras`.
+    """Returns Keras's directory for settings and downloads.
 
     Returns:
-        A `pathlib.Path`.
+        `pathlib.Path`: the variable `KERAS_HOME`; without it `~/.keras`, or `/tmp/.keras` if the home directory cannot be
+        written to.
     """
     if "KERAS_HOME" in os.environ:
         return pathlib.Path(os.environ["KERAS_HOME"])
@@ -32,16 +33,24 @@ def cache_directory(name):
 
 @contextlib.contextmanager
 def replacing(path):
-    """Gives a temporary path beside `path` that takes its place when the block ends without an error.
+    """Writes a file or directory atomically: the block writes to a temporary path, which then replaces `path`.
 
-    The temporary name keeps the ending, from which Keras tells the format. Whatever goes wrong, a power cut included,
-    `path` holds what it held before or all of what was written.
+    If the block raises an error, or if the machine stops, `path` keeps its former content. The temporary path has the same
+    suffix as `path`, because Keras infers the file format from the suffix.
 
     Args:
-        path: The file to write.
+        path: The file or directory to write. Missing parent directories are created.
 
     Yields:
-        `pathlib.Path` to write to, a file or a directory.
+        `pathlib.Path` of the temporary file or directory, which does not exist yet.
+
+    Example:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(f"{folder}/new/report.txt") as temporary:
+    ...         _ = temporary.write_text("all of it")
+    ...     pathlib.Path(f"{folder}/new/report.txt").read_text()
+    'all of it'
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,30 +63,30 @@ def replacing(path):
 
 
 def write_whole(path, text):
-    """Writes a text file whole or not at all.
+    """Writes a text file atomically, see `replacing`.
 
     Args:
         path: The file to write.
-        text: Its content, written as UTF-8.
+        text: Its content, encoded as UTF-8.
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def flush(path):
-    """Waits until a file, or a directory with all that it holds, is on the disk and not only in the system's memory.
+    """Waits until a file, or a directory with its whole content, has been written to the disk (fsync).
 
     Args:
         path: The file or directory.
     """
     path = pathlib.Path(path)
-    for part in (*path.rglob("*"), path):
-        _flush_one(part)
+    for entry in (*path.rglob("*"), path):
+        _flush_one(entry)
 
 
 def _flush_one(path):
     if os.name == "nt" and path.is_dir():
-        return  # Windows opens no directory, and writes the names by itself
+        return  # Windows cannot open a directory, and writes its entries without being asked
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)

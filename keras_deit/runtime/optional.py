@@ -1,15 +1,15 @@
-"""The one way to import an optional dependency."""
+"""Import of optional dependencies."""
 
 import importlib
 
 
 def require(module, extra, purpose):
-    """Imports an optional module, or says which extra brings it.
+    """Imports an optional module, or raises an error that names the extra to install.
 
     Args:
         module: Name of the module, for example `"matplotlib.pyplot"`.
         extra: The extra of `keras-deit` that installs it, for example `"train"`.
-        purpose: What it is needed for, as the subject of a sentence, for example `"Drawing the curves"`.
+        purpose: The purpose of the module, as the subject of the error message, for example `"Drawing the curves"`.
 
     Returns:
         The imported module.
@@ -26,7 +26,7 @@ def require(module, extra, purpose):
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] != module.split(".")[0]:
-            raise  # the module is there, and something that it needs is not: its own message says what
+            raise  # the module is installed, but one that it needs is not: its own message names it
         raise ImportError(
             f"{purpose} needs `{module.split('.')[0]}`, which is not installed. "
             f"Install it with: pip install 'keras-deit[{extra}]' (from a clone: pip install '.[{extra}]')"

@@ -1,7 +1,7 @@
-"""Python code that TensorFlow's threads run comes to rest before the interpreter ends.
+"""Stops Python code in TensorFlow's threads before the interpreter exits.
 
-A dataset that something still refers to then, such as the traceback of an error, is taken down by the interpreter, waits for
-its threads, and these wait for the interpreter: the process would stay for ever.
+At exit the interpreter destroys datasets that are still referenced, for example by the traceback of an error. It waits for a
+dataset's threads while these wait for the interpreter to run their Python code, so the process would never end.
 """
 
 import atexit
@@ -10,22 +10,22 @@ import functools
 import threading
 import time
 
-GRACE_SECONDS = 0.2  # without a call, after which no more are expected
-MOST_SECONDS = 10.0
+QUIET_SECONDS = 0.2  # after so long without a call, no further calls are expected
+MAX_WAIT_SECONDS = 10.0
 
-_ending = threading.Event()
+_is_exiting = threading.Event()
 _lock = threading.Lock()
-_calls = {"running": 0, "last": -GRACE_SECONDS}
+_calls = {"running": 0, "last": -QUIET_SECONDS}
 
 
 def until_exit(stream):
-    """Makes an iterator end when the interpreter is about to.
+    """Wraps a function that returns an iterator; the iterator then stops when the interpreter exits.
 
     Args:
-        stream: Function that gives an iterator.
+        stream: Function without arguments that returns an iterator.
 
     Returns:
-        Such a function.
+        Function without arguments that returns an iterator of the same values.
 
     Example:
 
@@ -35,8 +35,8 @@ def until_exit(stream):
 
     def stream_until_exit():
         values = iter(stream())
-        while not _ending.is_set():
-            with _counted():
+        while not _is_exiting.is_set():
+            with _running_call():
                 try:
                     value = next(values)
                 except StopIteration:
@@ -47,20 +47,32 @@ def until_exit(stream):
 
 
 def unless_exiting(function):
-    """Makes a function fail at once when the interpreter is about to end."""
+    """Wraps a function, which then raises a RuntimeError instead of running when the interpreter exits.
+
+    Args:
+        function: Any function of positional arguments.
+
+    Returns:
+        The wrapped function.
+
+    Example:
+
+    >>> unless_exiting(len)("ab")
+    2
+    """
 
     @functools.wraps(function)
     def called(*arguments):
-        if _ending.is_set():
-            raise RuntimeError("The interpreter is ending.")
-        with _counted():
+        if _is_exiting.is_set():
+            raise RuntimeError("The interpreter is exiting.")
+        with _running_call():
             return function(*arguments)
 
     return called
 
 
 @contextlib.contextmanager
-def _counted():
+def _running_call():
     with _lock:
         _calls["running"] += 1
     try:
@@ -72,8 +84,8 @@ def _counted():
 
 
 @atexit.register
-def _rest():
-    _ending.set()
-    deadline = time.monotonic() + MOST_SECONDS
-    while time.monotonic() < deadline and (_calls["running"] or time.monotonic() - _calls["last"] < GRACE_SECONDS):
+def _wait_for_calls():
+    _is_exiting.set()
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
+    while time.monotonic() < deadline and (_calls["running"] or time.monotonic() - _calls["last"] < QUIET_SECONDS):
         time.sleep(0.01)

@@ -24,14 +24,16 @@ def only(*installed):
 @pytest.mark.parametrize(
     ("installed", "chosen"), [(("jax",), "jax"), (("torch", "jax"), "jax"), (("tensorflow", "jax"), None)]
 )
-def test_an_installed_backend_is_taken_when_the_configured_one_is_not(nothing_imported, monkeypatch, installed, chosen):
+def test_an_installed_backend_is_chosen_when_the_configured_one_is_not_installed(
+    nothing_imported, monkeypatch, installed, chosen
+):
     monkeypatch.setattr(_backend.importlib.util, "find_spec", only(*installed))
     _backend.select_backend()
     assert _backend.os.environ.get("KERAS_BACKEND") == chosen
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
 
 
-def test_the_configuration_file_counts(nothing_imported, monkeypatch):
+def test_the_configuration_file_is_respected(nothing_imported, monkeypatch):
     (nothing_imported / "keras.json").write_text(json.dumps({"backend": "torch"}))
     monkeypatch.setattr(_backend.importlib.util, "find_spec", only("torch", "tensorflow"))
     _backend.select_backend()

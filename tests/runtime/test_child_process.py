@@ -1,4 +1,4 @@
-"""A child process finds this package and takes the backend that it is told."""
+"""A child process finds this package and uses the given backend."""
 
 import os
 import pathlib

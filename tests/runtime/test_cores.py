@@ -1,4 +1,4 @@
-"""The number of cores follows what the process is bound to."""
+"""The number of cores is that of the cores that the process is bound to."""
 
 import os
 
@@ -8,7 +8,7 @@ from keras_deit.runtime.cores import usable_cores
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a process can be bound to cores on Linux")
-def test_a_bound_process_counts_its_own_cores():
+def test_a_bound_process_has_fewer_cores():
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
@@ -18,6 +18,6 @@ def test_a_bound_process_counts_its_own_cores():
     assert usable_cores() == len(before)
 
 
-def test_elsewhere_all_count(monkeypatch):
+def test_without_affinity_all_cores_count(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert usable_cores() == os.cpu_count()

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def test_text_is_written_into_new_folders(tmp_path):
     assert (tmp_path / "a" / "b.txt").read_text(encoding="utf-8") == "grüß"
 
 
-def test_an_error_leaves_the_former_content_and_nothing_else(tmp_path):
+def test_an_error_leaves_the_former_content_and_no_other_file(tmp_path):
     path = tmp_path / "weights.h5"
     path.write_text("former")
 

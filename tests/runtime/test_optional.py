@@ -12,7 +12,7 @@ def test_a_missing_package_names_its_extra():
         require("no_such_package.part", extra="train", purpose="Drawing")
 
 
-def test_an_error_inside_of_a_package_is_not_taken_for_its_absence(tmp_path, monkeypatch):
+def test_an_import_error_inside_of_a_package_is_passed_on(tmp_path, monkeypatch):
     (tmp_path / "half_installed.py").write_text("import something_that_is_not_there")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="something_that_is_not_there"):

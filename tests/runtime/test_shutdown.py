@@ -1,4 +1,4 @@
-"""A process ends, even where an error has left a dataset at work."""
+"""A process ends even if an error leaves a dataset running."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from keras_deit.runtime import shutdown as ending
+from keras_deit.runtime import shutdown
 from keras_deit.runtime.shutdown import unless_exiting, until_exit
 
 GENERATED = """
@@ -49,17 +49,17 @@ evaluate()
 """
 
 
-def test_an_iterator_is_passed_on_whole():
+def test_an_iterator_yields_all_of_its_values():
     values = until_exit(lambda: iter(range(3)))
     assert [list(values()), list(values())] == [[0, 1, 2]] * 2
 
 
-def test_a_function_is_called_until_the_end(monkeypatch):
+def test_functions_and_iterators_stop_when_the_interpreter_exits(monkeypatch):
     double = unless_exiting(lambda number: 2 * number)
     assert double(2) == 4
-    monkeypatch.setattr(ending, "_ending", threading.Event())
-    ending._ending.set()
-    with pytest.raises(RuntimeError, match="is ending"):
+    monkeypatch.setattr(shutdown, "_is_exiting", threading.Event())
+    shutdown._is_exiting.set()
+    with pytest.raises(RuntimeError, match="is exiting"):
         double(2)
     assert list(until_exit(lambda: iter("ab"))()) == []
 
