@@ -1,19 +1,19 @@
-"""The optimiser of a recipe."""
+"""The optimiser of a run."""
 
 from keras_deit.optimizers import LAMB, SGD, AdamW, LayerwiseAdamW
 
-# Biases, norms, LayerScale, positions and tokens, as in the official code and in timm (which also exempts the
-# distillation token, unlike the official run).
+# Biases, norms, LayerScale, position embeddings and tokens, as in the official code and in timm. The distillation token is
+# one of them in timm; the official run decayed it.
 NOT_DECAYED = ("bias", "gamma", "beta", "positions", "class_token", "distillation_token")
 
 
 def make_optimizer(settings, learning_rate, num_layers):
-    """The optimiser of a recipe.
+    """Makes the optimiser of a run.
 
     Args:
-        settings: Has the fields of a `Recipe` that concern the optimiser.
-        learning_rate: Schedule.
-        num_layers: Number of blocks of the student.
+        settings: `Settings` or `Recipe`.
+        learning_rate: Keras learning rate schedule.
+        num_layers: Number of the student's blocks, for `layer_decay`.
 
     Returns:
         A Keras optimiser, not yet built.

@@ -1,4 +1,4 @@
-"""The learning rate over a run."""
+"""The learning rate in the course of a run."""
 
 import math
 
@@ -8,17 +8,17 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class CosineByEpochs(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up, then a cosine, changing between epochs alone: the official schedule.
+    """The official schedule: a linear warm-up, then a cosine. The learning rate is constant within an epoch.
 
-    The cosine is counted from the first epoch on, so it does not begin at its top when the warm-up ends, and what it would
-    end at is reached one epoch after the last.
+    The cosine is counted from the first epoch, so the rate after the warm-up is already below the peak. The cosine would
+    reach `end` in the epoch after the last one.
 
     Args:
         peak: Learning rate at the top of the cosine.
-        end: Learning rate at its end.
+        end: Learning rate at the end of the cosine.
         epochs: Number of epochs.
         warmup_epochs: Number of epochs of warm-up.
-        warmup_from: Learning rate of the first epoch, where there is a warm-up.
+        warmup_from: Learning rate of the first epoch; not used if there is no warm-up.
         steps_per_epoch: Number of steps in an epoch.
 
     Example:
@@ -59,14 +59,14 @@ class CosineByEpochs(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def learning_rate_schedule(settings, steps_per_epoch):
-    """The schedule of a recipe.
+    """Makes the learning rate schedule of a run.
 
     Args:
-        settings: Has the fields of a `Recipe` that concern the learning rate.
+        settings: `Settings`, or a `Recipe` whose learning rate does not depend on the variant.
         steps_per_epoch: Number of optimiser steps in an epoch.
 
     Returns:
-        A `LearningRateSchedule`.
+        A Keras `LearningRateSchedule`.
     """
     warmup_epochs = min(settings.warmup_epochs, settings.epochs - 1)
     peak = settings.learning_rate

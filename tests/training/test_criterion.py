@@ -1,4 +1,4 @@
-"""The losses on the labels, against NumPy."""
+"""The losses on the labels, compared with NumPy."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ LOGITS = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
 MIXED = np.array([[0.3, 0.7, 0, 0], [0, 0, 1, 0], [0.5, 0, 0, 0.5]], "float32")
 
 
-def test_binary_cross_entropy_takes_every_present_class_for_whole():
+def test_binary_cross_entropy_targets_every_class_of_a_mixed_label():
     criterion = make_criterion(recipes.get("deit3_1k"))
     present = MIXED > 0
     shares = 1 / (1 + np.exp(-LOGITS.astype("float64")))
