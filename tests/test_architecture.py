@@ -53,7 +53,6 @@ COVERED_ELSEWHERE = {
     "recipes/small_data.py": "recipes/test_recipes.py",
     "recipes/recipe.py": "recipes/test_recipes.py",
     "data/augment/randaugment_space.py": "data/augment/test_policies.py",
-    "cli/options.py": "cli/test_train.py",
     "cli/show_data.py": "cli/test_train_data.py",
     "cli/validate_data.py": "cli/test_train_data.py",
     "data/augment/operations.py": "data/augment/test_pillow_ops.py",

@@ -11,7 +11,8 @@ import pytest
 import keras_deit as kd
 from keras_deit import recipes
 from keras_deit.optimizers import LAMB, SGD, AdamW, LayerwiseAdamW
-from keras_deit.runtime.keras_private import UnsupportedKerasError
+from keras_deit.recipes.fields import settings_of
+from keras_deit.recipes.recipe import RecipeFields
 from keras_deit.training.optimizer import make_optimizer
 from keras_deit.weights.names import timm_name
 from tests import goldens
@@ -154,7 +155,7 @@ def small(name):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@pytest.mark.parametrize("optimizer", recipes.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", settings_of(RecipeFields)["optimizer"].choices)
 def test_what_is_decayed_is_what_timm_decays(name, optimizer):
     settings = dataclasses.replace(recipes.get("small_data"), optimizer=optimizer)
     optimizer = make_optimizer(settings, 0.1, num_layers=3)

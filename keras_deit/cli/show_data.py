@@ -7,14 +7,15 @@ import keras
 import numpy as np
 
 from keras_deit.cli.common import make_parser, reporting
-from keras_deit.cli.options import add_data_options, add_model_options, add_teacher_options, add_training_options
+from keras_deit.cli.options import add_setting_options
 from keras_deit.explain import draw_grid
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.recipes.fields import GROUPS, RUN
 from keras_deit.training.build import build_data, load_teacher
-from keras_deit.training.settings import read_config, resolve
+from keras_deit.training.settings import resolve
 
-# What a run has to be told and the picture does not show, of the variant no more than the size of the images; and a batch
-# of a few rows.
+# Settings that a run needs and that do not change the images, except the variant, which may determine their size; and a
+# batch of a few rows.
 UNSEEN = {"variant": "deit_ti", "learning_rate": 1.0, "drop_path_rate": 0.0, "batch_size": 32}
 COLUMNS, MOST_IMAGES = 8, 64
 LEAST_SHARE = 0.005  # of a label that is named
@@ -37,12 +38,7 @@ def main(arguments=None):
     """
     options = vars(_parser().parse_args(arguments))
     output, epoch, config = (options.pop(name) for name in ("output", "epoch", "config"))
-    given = {
-        **(read_config(config) if config else {}),
-        **{name: value for name, value in options.items() if value is not None},
-    }
-    options |= {name: value for name, value in UNSEEN.items() if name not in given}
-    settings = dataclasses.replace(resolve(options, config), compare=False)
+    settings = dataclasses.replace(resolve(options, config, defaults=UNSEEN), compare=False)
     run = build_data(settings)
     images, labels = (part[:MOST_IMAGES] for part in run.first_batch(epoch))
     words = [_labels(row, run.train.class_names) for row in labels]
@@ -68,10 +64,7 @@ def _labels(row, names):
 
 def _parser():
     parser = make_parser("show-data", DESCRIPTION)
-    add_model_options(parser)
-    add_data_options(parser)
-    add_teacher_options(parser)
-    add_training_options(parser)
+    add_setting_options(parser, [group for group in GROUPS if group != RUN])
     group = parser.add_argument_group("picture")
     group.add_argument("--output", default="data.png", metavar="FILE.png", help="default: data.png")
     group.add_argument("--epoch", type=int, default=0, metavar="N", help="whose views are shown, from 0; default: 0")

@@ -6,13 +6,8 @@ import pathlib
 import sys
 
 from keras_deit.cli.common import INTERRUPTED, make_parser
-from keras_deit.cli.options import (
-    add_data_options,
-    add_model_options,
-    add_teacher_options,
-    add_training_options,
-    names,
-)
+from keras_deit.cli.options import add_setting_options
+from keras_deit.recipes.fields import RUN
 from keras_deit.training import output
 from keras_deit.training.build import build
 from keras_deit.training.images import UnreadableError
@@ -31,20 +26,13 @@ _NOT_SETTINGS = ("output_dir", "resume", "config", "dry_run")
 
 def add_options(parser):
     """Adds the options of the command, in groups."""
-    add_model_options(parser)
-    add_data_options(parser)
-    add_teacher_options(parser)
-    add_training_options(parser)
-    group = parser.add_argument_group("run")
+    group = add_setting_options(parser)[RUN]
     group.add_argument("--output-dir", metavar="DIR", help="default: a fresh one under runs/")
     group.add_argument(
         "--resume", action="store_true", help="go on with the run in --output-dir from its last whole epoch"
     )
     group.add_argument("--config", metavar="FILE.toml", help="settings, such as the config.toml of an earlier run")
     group.add_argument("--dry-run", action="store_true", help="build everything, run one batch and stop")
-    group.add_argument(
-        "--export", type=names, metavar="FORMATS", help="saved_model,litert: written and compared at the end"
-    )
 
 
 def main(arguments=None):

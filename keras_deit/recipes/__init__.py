@@ -1,10 +1,10 @@
-"""Published training settings by name."""
+"""Training settings by name: the published ones, and those for a few thousand small images."""
 
 import difflib
 
 from keras_deit.recipes.deit import DEIT, DEIT_384, DEIT_DISTILLED_HARD, DEIT_DISTILLED_SOFT
 from keras_deit.recipes.deit3 import DEIT3_1K, DEIT3_FINETUNE_224, DEIT3_FINETUNE_384
-from keras_deit.recipes.recipe import LOSSES, OPTIMIZERS, SCHEDULES, Recipe
+from keras_deit.recipes.recipe import Recipe
 from keras_deit.recipes.small_data import SMALL_DATA
 from keras_deit.recipes.transfer import TRANSFER
 
@@ -23,20 +23,20 @@ RECIPES = {
     )
 }
 
-__all__ = ["LOSSES", "OPTIMIZERS", "RECIPES", "SCHEDULES", "Recipe", "get"]
+__all__ = ["RECIPES", "Recipe", "get"]
 
 
 def get(name):
-    """Looks a recipe up.
+    """Returns a recipe by name.
 
     Args:
-        name: For example `"small_data"` or `"deit"`.
+        name: Name of the recipe, for example `"small_data"` or `"deit"`.
 
     Returns:
         The `Recipe`.
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If there is no recipe of this name.
 
     Example:
 
@@ -47,4 +47,4 @@ def get(name):
         return RECIPES[name]
     nearest = difflib.get_close_matches(str(name), RECIPES, n=1)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    raise ValueError(f"There is no recipe {name!r}.{hint} There are {', '.join(RECIPES)}.")
+    raise ValueError(f"There is no recipe {name!r}.{hint} The recipes are {', '.join(RECIPES)}.")

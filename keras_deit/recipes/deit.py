@@ -6,22 +6,22 @@
     python scripts/train.py --variant deit_b_384 --dataset imagenet2012 --recipe deit_384 --teacher regnety_160 \
         --weights deit_base_distilled_patch16_224
 
-Hardware, time and accuracy: not measured. The paper: 300 epochs of ImageNet; top-1 79.8 for DeiT-S without a teacher, 81.2
-for the distilled one.
+Hardware, time and accuracy: not measured. The paper trains for 300 epochs on ImageNet and reports a top-1 accuracy of 79.8 %
+for DeiT-S without a teacher and of 81.2 % with one.
 
-The distillation token is not decayed, as in timm; the official code repeats the images only on several devices, this one on
-any number.
+Weight decay leaves out the distillation token, as in timm. The official code repeats the images only if it trains on several
+devices; these recipes repeat them on any number of devices.
 
 Source: Touvron et al., 2020 (arXiv 2012.12877), table 9, and the defaults of the official code.
 """
 
 import dataclasses
 
-from keras_deit.recipes.recipe import Recipe
+from keras_deit.recipes.recipe import IMAGENET_AUGMENTATION, Recipe
 
 DEIT = Recipe(
     name="deit",
-    description="The paper's, without a teacher; not measured.",
+    description="The first paper's training without a teacher; not measured.",
     epochs=300,
     batch_size=1024,
     learning_rate=5e-4,
@@ -36,12 +36,13 @@ DEIT = Recipe(
     distillation="none",
     erasing=0.25,
     repeats=3,
+    **IMAGENET_AUGMENTATION,
 )
 
 DEIT_DISTILLED_HARD = dataclasses.replace(
     DEIT,
     name="deit_distilled_hard",
-    description="The paper's, distilled by the teacher's decisions; not measured.",
+    description="The first paper's hard distillation; not measured.",
     distillation="hard",
     alpha=0.5,
 )
@@ -49,18 +50,18 @@ DEIT_DISTILLED_HARD = dataclasses.replace(
 DEIT_DISTILLED_SOFT = dataclasses.replace(
     DEIT,
     name="deit_distilled_soft",
-    description="The paper's, distilled by the teacher's distribution; not measured.",
+    description="The first paper's soft distillation; not measured.",
     distillation="soft",
     alpha=0.1,
     temperature=3.0,
 )
 
-# The minimum is the peak, so the rate is constant after the warm-up; the published run kept the model in evaluation mode,
-# and with it stochastic depth off.
+# The learning rate's minimum is its peak, so the rate is constant after the warm-up. The published run kept the model in
+# evaluation mode, which turned stochastic depth off.
 DEIT_384 = dataclasses.replace(
     DEIT_DISTILLED_HARD,
     name="deit_384",
-    description="The paper's fine-tuning at 384 pixels; not measured.",
+    description="The first paper's fine-tuning at 384 pixels; not measured.",
     epochs=30,
     batch_size=512,
     learning_rate=5e-6,

@@ -6,17 +6,18 @@
     python scripts/train.py --variant deit3_b_384 --dataset imagenet2012 --recipe deit3_finetune_384 \
         --weights runs/first/student.keras
 
-Hardware, time and accuracy: not measured. The paper: 800 epochs of ImageNet, at 192 pixels for B, then fine-tuned; top-1
-83.8 for B at 224.
+Hardware, time and accuracy: not measured. The paper trains for 800 epochs on ImageNet (B at 192 pixels), then fine-tunes,
+and reports a top-1 accuracy of 83.8 % for B at 224 pixels.
 
-Of the medium variant's stochastic depth and training size nothing is published: say `--drop-path-rate` and `--image-size`.
+The stochastic depth and the training size of the medium variant were not published: pass `--drop-path-rate` and
+`--image-size`.
 
-Source: Touvron et al., 2022 (arXiv 2204.07118), table 1 and its appendix, and the official repository's commands.
+Source: Touvron et al., 2022 (arXiv 2204.07118), table 1 and appendix, and the official repository's commands.
 """
 
 import dataclasses
 
-from keras_deit.recipes.recipe import Recipe
+from keras_deit.recipes.recipe import IMAGENET_AUGMENTATION, Recipe
 
 DEIT3_1K = Recipe(
     name="deit3_1k",
@@ -38,9 +39,9 @@ DEIT3_1K = Recipe(
     distillation="none",
     image_size={"deit3_s": 224, "deit3_b": 192, "deit3_l": 192, "deit3_h": 160},
     crop_ratio=1.0,
-    auto_augment="3-augment",
     color_jitter=0.3,
     repeats=3,
+    **(IMAGENET_AUGMENTATION | {"auto_augment": "3-augment"}),
 )
 
 DEIT3_FINETUNE_224 = dataclasses.replace(
@@ -57,7 +58,7 @@ DEIT3_FINETUNE_224 = dataclasses.replace(
     label_smoothing=0.1,
     drop_path_rate={"deit3_b": 0.2, "deit3_l": 0.45, "deit3_h": 0.55},
     image_size=None,
-    auto_augment="rand-m9-mstd0.5-inc1",
+    auto_augment=IMAGENET_AUGMENTATION["auto_augment"],
     color_jitter=0.0,
     repeats=1,
 )

@@ -1,77 +1,232 @@
-"""What a recipe says."""
+"""What a recipe sets: the declarations of its settings."""
 
 import dataclasses
 
-OPTIMIZERS = ("adamw", "lamb", "sgd")
-SCHEDULES = ("epochs", "steps")
-LOSSES = ("cross_entropy", "binary_cross_entropy")
+from keras_deit.recipes.fields import (
+    AUGMENTATION,
+    FRACTION,
+    FRACTION_ABOVE_0,
+    FRACTION_BELOW_1,
+    FRACTIONS,
+    MODEL,
+    NOT_NEGATIVE,
+    POSITIVE,
+    TEACHER,
+    TRAINING,
+    describe_settings,
+    setting,
+    settings_of,
+)
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """Published training settings, as data. A value that depends on the variant is a dictionary from variants to values.
+@describe_settings
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentationFields:
+    """The settings of the augmentation of training images. The defaults mean no augmentation."""
 
-    Attributes:
-        name: The name that `--recipe` takes.
-        description: Command, hardware, time and accuracy expected, or "not measured".
-        epochs: Number of epochs.
-        batch_size: Images in a batch, over all replicas.
-        learning_rate: Peak learning rate at `learning_rate_batch` images a batch.
-        learning_rate_batch: The batch that the peak is meant for: it grows in proportion. None: it does not.
-        min_learning_rate: Learning rate at the end of the cosine, unscaled.
-        warmup_epochs: Epochs of linear warm-up.
-        warmup_learning_rate: Learning rate at the start of the warm-up, unscaled.
-        weight_decay: Of everything but biases, norms, positions and tokens.
-        label_smoothing: On the class head's labels.
-        drop_path_rate: Stochastic depth at the last block; of DeiT III at every block.
-        optimizer: One of `OPTIMIZERS`.
-        schedule: `"epochs"`: the learning rate changes between epochs and the cosine is counted from the first one (the
-            official schedule); `"steps"`: it changes at every step, and the cosine begins where the warm-up ends.
-        clip_norm: Global norm that the gradient is clipped to, or None.
-        layer_decay: Factor of the learning rate from a block to the one before it; 1 means none.
-        ema_decay: Of a moving average of the weights, evaluated beside them; None means none is kept.
-        loss: One of `LOSSES`; the binary one sets every class that a mixed label holds to 1.
-        distillation: `"none"`, `"soft"` or `"hard"`.
-        alpha: Share of the distillation term; None means the Distiller's own default.
-        temperature: Of soft distillation.
-        attention_weight: Of attention distillation.
-        image_size: Side of the images in pixels; None means that of the variant or, of images in memory, their own.
-        crop_ratio: Share of the resized image that evaluation's centre crop keeps.
-        crop_scale, flip, auto_augment, color_jitter, erasing, mixup, cutmix, repeats: See `keras_deit.data.Augmentation`.
+    crop_scale: tuple[float, float] | None = setting(
+        "smallest and largest share of the image's area that a random crop with a ratio of 3/4 to 4/3 keeps",
+        group=AUGMENTATION,
+        default=None,
+        rule=FRACTIONS,
+        metavar="LOW,HIGH",
+        none="no random crop, images are resized and centre-cropped as in evaluation",
+    )
+    flip: float = setting(
+        "probability of a horizontal flip", group=AUGMENTATION, default=0.0, rule=FRACTION, metavar="P"
+    )
+    auto_augment: str | None = setting(
+        "policy that chooses the operations: rand-m9-mstd0.5-inc1 or another RandAugment in timm's notation, 3-augment, or "
+        "AutoAugment's original",
+        group=AUGMENTATION,
+        default=None,
+        metavar="POLICY",
+        none="no policy",
+    )
+    color_jitter: float = setting(
+        "strength of random changes of brightness, contrast and saturation",
+        group=AUGMENTATION,
+        default=0.0,
+        rule=FRACTION,
+        metavar="STRENGTH",
+    )
+    erasing: float = setting(
+        "probability that a random rectangle of the normalised image is filled with noise",
+        group=AUGMENTATION,
+        default=0.0,
+        rule=FRACTION,
+        metavar="P",
+    )
+    mixup: float = setting(
+        "parameter alpha of mixup's Beta distribution, or 0 for no mixup",
+        group=AUGMENTATION,
+        default=0.0,
+        rule=NOT_NEGATIVE,
+        metavar="ALPHA",
+    )
+    cutmix: float = setting(
+        "parameter alpha of CutMix's Beta distribution, or 0 for no CutMix; if mixup is on too, one of the two is drawn for "
+        "each batch",
+        group=AUGMENTATION,
+        default=0.0,
+        rule=NOT_NEGATIVE,
+        metavar="ALPHA",
+    )
+    repeats: int = setting(
+        "number of augmented samples of an image in an epoch, whose length stays the same: with 3, each epoch uses a random "
+        "third of the images",
+        group=AUGMENTATION,
+        default=1,
+        rule=POSITIVE,
+    )
+
+
+@describe_settings
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecipeFields(AugmentationFields):
+    """The settings that a recipe determines."""
+
+    epochs: int = setting("number of epochs", group=TRAINING, rule=POSITIVE)
+    batch_size: int = setting("number of images in a batch, over all devices", group=TRAINING, rule=POSITIVE)
+    learning_rate: float = setting(
+        "peak learning rate, for a batch of learning_rate_batch images",
+        group=TRAINING,
+        rule=POSITIVE,
+        metavar="RATE",
+    )
+    learning_rate_batch: int | None = setting(
+        "batch size that learning_rate is meant for; the peak is multiplied by batch_size / learning_rate_batch",
+        group=TRAINING,
+        rule=POSITIVE,
+        none="the peak does not depend on the batch size",
+    )
+    min_learning_rate: float = setting(
+        "learning rate at the end of the cosine, not scaled with the batch size",
+        group=TRAINING,
+        rule=NOT_NEGATIVE,
+        metavar="RATE",
+    )
+    warmup_epochs: int = setting("number of epochs of linear warm-up", group=TRAINING, rule=NOT_NEGATIVE)
+    warmup_learning_rate: float = setting(
+        "learning rate at the start of the warm-up, not scaled with the batch size",
+        group=TRAINING,
+        rule=NOT_NEGATIVE,
+        metavar="RATE",
+    )
+    schedule: str = setting(
+        "when the learning rate changes: between epochs, on a cosine that is counted from the first epoch, as published "
+        "(epochs), or at every step, on a cosine that starts after the warm-up (steps)",
+        group=TRAINING,
+        default="epochs",
+        choices=("epochs", "steps"),
+    )
+    optimizer: str = setting(
+        "optimizer of the student", group=TRAINING, default="adamw", choices=("adamw", "lamb", "sgd")
+    )
+    weight_decay: float = setting(
+        "weight decay; biases, norms, LayerScale, position embeddings and tokens are not decayed",
+        group=TRAINING,
+        rule=NOT_NEGATIVE,
+        metavar="DECAY",
+    )
+    clip_norm: float | None = setting(
+        "global norm that gradients are clipped to",
+        group=TRAINING,
+        default=None,
+        rule=POSITIVE,
+        metavar="NORM",
+        none="no clipping",
+    )
+    layer_decay: float = setting(
+        "factor of the learning rate from each block to the block before it, with the optimizer adamw; 1 means one rate for "
+        "all blocks",
+        group=TRAINING,
+        default=1.0,
+        rule=FRACTION_ABOVE_0,
+        metavar="FACTOR",
+    )
+    ema_decay: float | None = setting(
+        "decay of a moving average of the weights, which is evaluated and saved beside the weights",
+        group=TRAINING,
+        default=None,
+        rule=FRACTION_BELOW_1,
+        metavar="DECAY",
+        none="no moving average",
+    )
+    loss: str = setting(
+        "loss on the labels; binary_cross_entropy sets every class of a mixed label to 1",
+        group=TRAINING,
+        default="cross_entropy",
+        choices=("cross_entropy", "binary_cross_entropy"),
+    )
+    label_smoothing: float = setting(
+        "label smoothing in the loss on the labels", group=TRAINING, rule=FRACTION_BELOW_1, metavar="SHARE"
+    )
+    drop_path_rate: float = setting(
+        "rate of stochastic depth at the last block, or in DeiT III at every block",
+        group=TRAINING,
+        rule=FRACTION_BELOW_1,
+        metavar="RATE",
+    )
+    distillation: str = setting(
+        "what the student learns from the teacher: nothing, as there is no teacher (none), its distribution (soft) or the "
+        "class that it predicts (hard)",
+        group=TEACHER,
+        default="hard",
+        choices=("none", "soft", "hard"),
+    )
+    alpha: float | None = setting(
+        "share of the distillation loss in the whole loss",
+        group=TEACHER,
+        default=None,
+        rule=FRACTION,
+        metavar="SHARE",
+        none="0.5 for hard and 0.1 for soft distillation",
+    )
+    temperature: float = setting(
+        "temperature of soft distillation", group=TEACHER, default=3.0, rule=POSITIVE, metavar="T"
+    )
+    attention_weight: float = setting(
+        "weight of attention distillation, which needs a transformer teacher; 0 turns it off",
+        group=TEACHER,
+        default=0.0,
+        rule=NOT_NEGATIVE,
+        metavar="WEIGHT",
+    )
+    image_size: int | None = setting(
+        "height and width of the student's images",
+        group=MODEL,
+        default=None,
+        rule=POSITIVE,
+        metavar="PIXELS",
+        none="the variant's size, or for images in memory their own",
+    )
+    crop_ratio: float = setting(
+        "share of the resized image's side that the centre crop of evaluation keeps",
+        group=AUGMENTATION,
+        default=0.875,
+        rule=FRACTION_ABOVE_0,
+        metavar="SHARE",
+    )
+
+
+@describe_settings
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(RecipeFields):
+    """Published training settings, as data. A setting that depends on the variant is a dictionary from variants to values.
+
+    Raises:
+        ValueError: If a setting does not accept its value.
     """
 
-    name: str
-    description: str
-    epochs: int
-    batch_size: int
-    learning_rate: float | dict
-    learning_rate_batch: int | None
-    min_learning_rate: float
-    warmup_epochs: int
-    warmup_learning_rate: float
-    weight_decay: float
-    label_smoothing: float
-    drop_path_rate: float | dict
-    optimizer: str = "adamw"
-    schedule: str = "epochs"
-    clip_norm: float | None = None
-    layer_decay: float = 1.0
-    ema_decay: float | None = None
-    loss: str = "cross_entropy"
-    distillation: str = "hard"
-    alpha: float | None = None
-    temperature: float = 3.0
-    attention_weight: float = 0.0
-    image_size: int | dict | None = None
-    crop_ratio: float = 0.875
-    crop_scale: tuple | None = (0.08, 1.0)
-    flip: float = 0.5
-    auto_augment: str | None = "rand-m9-mstd0.5-inc1"
-    color_jitter: float = 0.0
-    erasing: float = 0.0
-    mixup: float = 0.8
-    cutmix: float = 1.0
-    repeats: int = 1
+    name: str = setting("name that `--recipe` takes")
+    description: str = setting("one line about the recipe's purpose, and whether its accuracy was measured")
+
+    def __post_init__(self):
+        for name, declared in settings_of(type(self)).items():
+            value = getattr(self, name)
+            for one in value.values() if isinstance(value, dict) else [value]:
+                declared.check(one)
 
     def values(self, variant):
         """The settings for a variant.
@@ -80,9 +235,19 @@ class Recipe:
             variant: Name of the variant.
 
         Returns:
-            Dictionary of all fields but name and description; without those that were not published for the variant.
+            Dictionary of all settings but name and description. Settings that depend on the variant and were not published
+            for this one are left out.
         """
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[2:]}
-        chosen = {name: value.get(variant) if isinstance(value, dict) else value for name, value in fields.items()}
-        unpublished = {name for name, value in fields.items() if isinstance(value, dict) and chosen[name] is None}
-        return {name: value for name, value in chosen.items() if name not in unpublished}
+        values = {name: getattr(self, name) for name in settings_of(RecipeFields)}
+        published = {name: value for name, value in values.items() if not isinstance(value, dict) or variant in value}
+        return {name: value[variant] if isinstance(value, dict) else value for name, value in published.items()}
+
+
+# The augmentation that all published recipes for ImageNet share; a recipe replaces single values of it.
+IMAGENET_AUGMENTATION = {
+    "crop_scale": (0.08, 1.0),
+    "flip": 0.5,
+    "auto_augment": "rand-m9-mstd0.5-inc1",
+    "mixup": 0.8,
+    "cutmix": 1.0,
+}

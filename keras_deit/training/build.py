@@ -84,8 +84,8 @@ class Run:
     def feed(self, data):
         """The `InputPipeline` of some images."""
         settings = self.settings
-        options = {name: getattr(settings, name) for name in ("crop_ratio", "pipeline", "num_workers", "augmentation")}
-        return InputPipeline(data, self.image_size, **options)
+        options = {name: getattr(settings, name) for name in ("crop_ratio", "pipeline", "num_workers")}
+        return InputPipeline(data, self.image_size, augmentation=settings.augmentation_layers, **options)
 
     def evaluate(self):
         """Evaluates on the test part.
@@ -146,8 +146,8 @@ def build_data(settings, directory=None, num_replicas=1):
     data = [_sized(data, image_size, settings.crop_scale) for data in (train, test)]
     skipped = {"train": skipped, "test": skipped_in_test}
     run = Run(settings, directory, num_replicas, *data, skipped, height_and_width(image_size))
-    (run.plan.with_crops_alone() if settings.augmentation else run.plan).check()  # before anything long begins
-    if settings.augmentation:
+    (run.plan.with_crops_alone() if settings.augmentation_layers else run.plan).check()  # before anything long begins
+    if settings.augmentation_layers:
         run.first_batch()  # which shows whether the layers can make one
     if settings.distillation == "none" or settings.compare:
         unlabelled = int((np.asarray(getattr(run.train, "labels", 0)) < 0).sum())

@@ -14,7 +14,7 @@ from keras_deit.runtime.files import replacing, write_whole
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.version import __version__
 from keras_deit.training import checkpoint
-from keras_deit.training.settings import read_config, resolve, write_config
+from keras_deit.training.settings import decode_value, resolve, write_config
 
 CONFIG, SUMMARY, LOCK = "config.toml", "summary.json", ".lock"
 
@@ -108,13 +108,11 @@ def settings_to_resume(directory, command_line):
             f"{keras.backend.backend()}. Set KERAS_BACKEND={begun_on}."
         )
     settings = resolve({}, directory / CONFIG)
-    written = read_config(directory / CONFIG)
     for name, value in command_line.items():
-        value = list(value) if isinstance(value, tuple) else value
-        if value is not None and value != written.get(name):
+        if value is not None and decode_value(name, value) != getattr(settings, name):
             raise ValueError(
                 f"--resume goes on with the settings of {directory / CONFIG}, and the command line differs: "
-                f"{name}={value!r} instead of {written.get(name)!r}. Leave the option out, or start a new run with "
+                f"{name}={value!r} instead of {getattr(settings, name)!r}. Leave the option out, or start a new run with "
                 "another --output-dir."
             )
     return settings

@@ -1,166 +1,320 @@
-"""The settings of a run and where each comes from: command line, then configuration file, then recipe."""
+"""The settings of a run, and where each comes from: command line, then configuration file, then recipe."""
 
+import contextlib
 import dataclasses
+import difflib
 import pathlib
 import tomllib
 
 from keras_deit import recipes
-from keras_deit.data import IMAGE_ISSUES, PIPELINES, Augmentation
-from keras_deit.models import get_variant
+from keras_deit.data import FATAL_ISSUES, IMAGE_ISSUES, PIPELINES, Augmentation
+from keras_deit.export.report import WRITERS
+from keras_deit.models import get_variant, list_variants
+from keras_deit.recipes.fields import (
+    AUGMENTATION,
+    CHANNELS,
+    DATA,
+    FRACTION,
+    INTERVAL,
+    MODEL,
+    NONE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    POSITIVE_CHANNELS,
+    RUN,
+    TEACHER,
+    TRAINING,
+    describe_settings,
+    setting,
+    settings_of,
+)
+from keras_deit.recipes.recipe import RecipeFields
 from keras_deit.runtime.files import write_whole
 from keras_deit.runtime.optional import require
+from keras_deit.teacher import OUTPUTS
+from keras_deit.training.strategy import STRATEGIES
 
-DISTILLATIONS = ("none", "soft", "hard")
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """All that determines a run, resolved. The fields from `epochs` on are those of `keras_deit.recipes.Recipe`.
+@describe_settings
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(RecipeFields):
+    """All that determines a run, resolved: the settings of a recipe for one variant, and those that no recipe determines."""
 
-    Attributes:
-        variant: Name of a variant.
-        weights: Trained weights to begin with: what `keras_deit.DeiT.from_preset` takes, or a `.keras` file; None for fresh
-            ones.
-        dataset, data_dir: See `keras_deit.data.load`.
-        class_names: Names of the classes in the order of the labels; None means the dataset's.
-        pipeline, num_workers, augmentation: See `keras_deit.data.InputPipeline`.
-        check_images: Whether pictures in files are read once before the training, to find those that cannot be.
-        validated: Path of a report of `keras-deit validate-data`, which is taken instead of reading them again.
-        skip_images: Kinds of pictures that are left out beside those that cannot be read: `IMAGE_ISSUES`.
-        max_skipped: Share of the pictures which may be left out.
-        recipe: Name of the recipe that the unset fields come from.
-        teacher: Path of a saved model or of weights, `"hf://owner/repository"` or a preset; None for a small convnet that is
-            trained first.
-        teacher_outputs, teacher_image_size, teacher_value_range, teacher_mean, teacher_std: See `keras_deit.Teacher`;
-            with none of the last three set, a teacher at a path takes images normalised as the student's.
-        teacher_cache: Directory of the teacher's stored answers, see `keras_deit.data.TeacherCache`.
-        teacher_cache_top: Number of classes whose log-probabilities are stored for soft distillation.
-        patch_size: Side of a patch; None means one that suits the image size.
-        steps_per_epoch: None means the whole dataset.
-        precision: `"float32"`, `"bfloat16"` or `"float16"` (mixed).
-        strategy: See `keras_deit.training.strategy.place`.
-        seed: Of weights, order and augmentation.
-        compare: Whether to train a student without a teacher as well.
-        export: Names of the formats to export to.
-    """
+    variant: str = setting(
+        "architecture of the student, the only setting that must be given: "
+        + ", ".join(row["name"] for row in list_variants() if row["family"] == "deit"),
+        group=MODEL,
+        first=True,
+    )
+    weights: str | None = setting(
+        "weights to start from: a preset, hf://owner/repository, a .safetensors or .pth file, or a .keras model",
+        group=MODEL,
+        default=None,
+        none="fresh weights",
+    )
+    patch_size: int | None = setting(
+        "height and width of a patch",
+        group=MODEL,
+        default=None,
+        rule=POSITIVE,
+        metavar="PIXELS",
+        none="a size that suits the images",
+    )
+    precision: str = setting(
+        "precision of the computation; bfloat16 and float16 are mixed with float32",
+        group=MODEL,
+        default="float32",
+        choices=tuple(PRECISIONS),
+    )
+    dataset: str = setting(
+        "images to train and test on: digits, a folder of class folders, a CSV file with the columns path and label, an "
+        ".npz file with the arrays x_train, y_train, x_test and y_test, or a name of TFDS such as imagenet2012",
+        group=DATA,
+        default="digits",
+    )
+    data_dir: str | None = setting(
+        "directory of the TFDS datasets",
+        group=DATA,
+        default=None,
+        metavar="DIR",
+        none="the directory that TFDS chooses",
+    )
+    class_names: tuple[str, ...] | None = setting(
+        "names of the classes in the order of the labels; the option takes a file with one name on each line",
+        group=DATA,
+        default=None,
+        metavar="FILE",
+        none="the names and the order of the dataset",
+    )
+    validated: str | None = setting(
+        "report of keras-deit validate-data that replaces reading the images before the training",
+        group=DATA,
+        default=None,
+        metavar="FILE",
+        none="no report",
+    )
+    check_images: bool = setting(
+        "read every image file before the training, to find unreadable ones", group=DATA, default=True
+    )
+    skip_images: tuple[str, ...] = setting(
+        f"issues for which an image is left out, besides {' and '.join(FATAL_ISSUES)}, which always count",
+        group=DATA,
+        default=(),
+        choices=tuple(IMAGE_ISSUES),
+        metavar="ISSUES",
+    )
+    max_skipped: float = setting(
+        "stop if more than this share of the images has to be left out",
+        group=DATA,
+        default=0.05,
+        rule=FRACTION,
+        metavar="SHARE",
+    )
+    pipeline: str = setting(
+        "how batches are made: by threads of TensorFlow (tf.data), by processes without TensorFlow (grain), in one thread "
+        "(python), or by the first of them that is installed (auto)",
+        group=DATA,
+        default="auto",
+        choices=PIPELINES,
+    )
+    num_workers: int | None = setting(
+        "number of threads or processes that make batches",
+        group=DATA,
+        default=None,
+        rule=POSITIVE,
+        none="one for each core",
+    )
+    augmentation_layers: str | None = setting(
+        "layers that replace flip, auto_augment, color_jitter, erasing, mixup and cutmix: keras-cv, or a .keras file",
+        group=AUGMENTATION,
+        default=None,
+        metavar="LAYERS",
+        none="the operations of this package",
+    )
+    teacher: str | None = setting(
+        "the teacher: a .keras file, a SavedModel, weights (.safetensors, .pth), hf://owner/repository, or a preset such as "
+        "regnety_160",
+        group=TEACHER,
+        default=None,
+        none="for the digits, a small convnet that is trained first",
+    )
+    teacher_outputs: str | None = setting(
+        "outputs of the teacher",
+        group=TEACHER,
+        default=None,
+        choices=OUTPUTS,
+        none="logits",
+    )
+    teacher_image_size: int | None = setting(
+        "height and width of the teacher's images",
+        group=TEACHER,
+        default=None,
+        rule=POSITIVE,
+        metavar="PIXELS",
+        none="the size of the teacher's weights, else the student's size",
+    )
+    teacher_value_range: tuple[float, float] | None = setting(
+        "range of the teacher's pixels before mean and standard deviation, such as 0,255",
+        group=TEACHER,
+        default=None,
+        rule=INTERVAL,
+        metavar="LOW,HIGH",
+        none="0,1",
+    )
+    teacher_mean: tuple[float, ...] | None = setting(
+        "mean that is subtracted from the teacher's pixels, in units of their range",
+        group=TEACHER,
+        default=None,
+        rule=CHANNELS,
+        metavar="R,G,B",
+        none="ImageNet's, or 0 if the range or the standard deviation is given",
+    )
+    teacher_std: tuple[float, ...] | None = setting(
+        "standard deviation that the teacher's pixels are divided by, in units of their range",
+        group=TEACHER,
+        default=None,
+        rule=POSITIVE_CHANNELS,
+        metavar="R,G,B",
+        none="ImageNet's, or 1 if the range or the mean is given",
+    )
+    teacher_cache: str | None = setting(
+        "directory in which the teacher's outputs for all samples of the run are stored before the training",
+        group=TEACHER,
+        default=None,
+        metavar="DIR",
+        none="the teacher is called at every step",
+    )
+    teacher_cache_top: int = setting(
+        "number of classes, the most probable ones, whose log-probabilities are stored for soft distillation",
+        group=TEACHER,
+        default=20,
+        rule=POSITIVE,
+        metavar="K",
+    )
+    compare: bool = setting("also train a student without a teacher", group=TEACHER, default=False)
+    recipe: str = setting(
+        f"published settings, for all that is not given: {', '.join(recipes.RECIPES)}",
+        group=TRAINING,
+        default="small_data",
+        first=True,
+    )
+    steps_per_epoch: int | None = setting(
+        "number of steps in an epoch", group=TRAINING, default=None, rule=POSITIVE, none="the whole dataset"
+    )
+    strategy: str = setting(
+        "devices to train on: one (none), all of TensorFlow's (mirrored) or all of JAX's (data_parallel)",
+        group=TRAINING,
+        default="none",
+        choices=STRATEGIES,
+    )
+    seed: int = setting(
+        "seed of the weights, the order of the images and the augmentation",
+        group=TRAINING,
+        default=0,
+        rule=NOT_NEGATIVE,
+    )
+    export: tuple[str, ...] = setting(
+        "formats that the trained student is exported to, each compared with the student",
+        group=RUN,
+        default=(),
+        choices=tuple(WRITERS),
+        metavar="FORMATS",
+    )
 
-    variant: str
-    weights: str | None
-    dataset: str
-    data_dir: str | None
-    class_names: tuple | None
-    pipeline: str
-    num_workers: int | None
-    augmentation: str | None
-    check_images: bool
-    validated: str | None
-    skip_images: tuple
-    max_skipped: float
-    recipe: str
-    teacher: str | None
-    teacher_outputs: str | None
-    teacher_image_size: int | None
-    teacher_value_range: tuple | None
-    teacher_mean: tuple | None
-    teacher_std: tuple | None
-    teacher_cache: str | None
-    teacher_cache_top: int
-    patch_size: int | None
-    steps_per_epoch: int | None
-    precision: str
-    strategy: str
-    seed: int
-    compare: bool
-    export: tuple
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    learning_rate_batch: int | None
-    min_learning_rate: float
-    warmup_epochs: int
-    warmup_learning_rate: float
-    weight_decay: float
-    label_smoothing: float
-    drop_path_rate: float
-    optimizer: str
-    schedule: str
-    clip_norm: float | None
-    layer_decay: float
-    ema_decay: float | None
-    loss: str
-    distillation: str
-    alpha: float | None
-    temperature: float
-    attention_weight: float
-    image_size: int | None
-    crop_ratio: float
-    crop_scale: tuple | None
-    flip: float
-    auto_augment: str | None
-    color_jitter: float
-    erasing: float
-    mixup: float
-    cutmix: float
-    repeats: int
+
+_SETTINGS = settings_of(Settings)
+_OF_RECIPES = settings_of(RecipeFields)
 
 
-OFF = "none"  # in a configuration or on the command line, where a recipe says otherwise; TOML has no null
-_CAN_BE_OFF = ("auto_augment", "augmentation", "crop_scale")
-_FIELDS = tuple(field.name for field in dataclasses.fields(Settings))
-_DEFAULTS = {
-    **dict.fromkeys(_FIELDS),
-    "dataset": "digits",
-    "pipeline": "auto",
-    "teacher_cache_top": 20,
-    "check_images": True,
-    "skip_images": (),
-    "max_skipped": 0.05,
-    "recipe": "small_data",
-    "precision": "float32",
-    "strategy": "none",
-    "seed": 0,
-    "compare": False,
-    "export": (),
-}
-
-
-def resolve(command_line, config=None):
+def resolve(command_line, config=None, defaults=None):
     """Resolves the settings of a run.
 
+    A setting is taken from the first of these that has a value: `command_line`, the file `config`, `defaults`, the recipe,
+    the default of the field in `Settings`.
+
     Args:
-        command_line: Dictionary of what was given on the command line; None means not given.
+        command_line: Dictionary from names to values. None means that the setting is not given; `"none"` means None.
         config: Path of a configuration file, or None.
+        defaults: Dictionary of values that replace the recipe's; None means no such values.
 
     Returns:
         `Settings`.
 
     Raises:
-        ValueError: If the file has an unknown key, its recipe and that of the command line differ, or a value is of the
-            wrong type or out of range.
+        ValueError: If a setting is unknown or does not accept its value, the variant is missing, the recipe has no value
+            for the variant, the recipe of the file and that of the command line differ, or settings contradict each other.
 
     Example:
 
     >>> resolve({"variant": "deit_ti", "epochs": 5}).batch_size
     32
     """
-    given = _set(command_line)
+    given = {name: value for name, value in command_line.items() if value is not None}
+    _check_names(given, "There are no settings of these names")
     if config:
         given = _over(read_config(config), given, config)
-    if given.get("variant") is None:
+    given = {name: decode_value(name, value) for name, value in {**(defaults or {}), **given}.items()}
+    for name, value in given.items():
+        with _naming_the_option(name):
+            _SETTINGS[name].check(value)
+    if "variant" not in given:
         raise ValueError("Which variant? For example --variant deit_ti; `keras_deit.list_variants()` lists them.")
-    recipe = recipes.get(given.get("recipe", _DEFAULTS["recipe"]))
-    values = {**_DEFAULTS, **recipe.values(get_variant(given["variant"]).name), **given}
-    for name in ("learning_rate", "drop_path_rate"):
-        if values.get(name) is None:
+    recipe = recipes.get(given.get("recipe", _SETTINGS["recipe"].default))
+    values = {**_defaults(), **recipe.values(get_variant(given["variant"]).name), **given}
+    for name in _OF_RECIPES:
+        if name not in values:
             raise ValueError(
-                f"The recipe {recipe.name!r} has no published `{name}` for {given['variant']!r}. Which one? For example "
-                f"--{name.replace('_', '-')} 0.1."
+                f"The recipe {recipe.name!r} has no published `{name}` for {given['variant']!r}. Pass "
+                f"{_SETTINGS[name].option} {_SETTINGS[name].placeholder}."
             )
-    values.update((name, None) for name in _CAN_BE_OFF if values[name] in (OFF, [], ()))
-    settings = Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-    _check(settings)
+    settings = Settings(**values)
+    with _naming_the_option("auto_augment"):
+        Augmentation.of(settings)  # raises if the policy is unknown
+    _check_teacher(settings)
     return settings
+
+
+def decode_value(name, value):
+    """Turns a value from the command line or a TOML file into the setting's value.
+
+    Args:
+        name: Name of the setting.
+        value: The value. `"none"` stands for None, which TOML does not have; a list stands for a tuple.
+
+    Returns:
+        The setting's value, not yet checked.
+    """
+    if _SETTINGS[name].accepts_none and value in (NONE, [], ()):
+        return None
+    return tuple(value) if isinstance(value, list) else value
+
+
+def default_in_words(name):
+    """The value that a setting has if it is not given, as a phrase.
+
+    Args:
+        name: Name of the setting.
+
+    Returns:
+        The phrase, or None if the setting must be given.
+
+    Example:
+
+    >>> default_in_words("epochs"), default_in_words("patch_size"), default_in_words("seed")
+    ("the recipe's", 'a size that suits the images', '0')
+    """
+    if name in _OF_RECIPES:
+        return "the recipe's"
+    declared = _SETTINGS[name]
+    if declared.default is dataclasses.MISSING:
+        return None
+    if declared.default is None:
+        return declared.none
+    if isinstance(declared.default, bool):
+        return "yes" if declared.default else "no"
+    return "nothing" if declared.default == () else str(declared.default)
 
 
 def read_config(path):
@@ -182,11 +336,7 @@ def read_config(path):
         raise ValueError(f"The configuration {str(path)!r} cannot be read: {error.strerror}.") from error
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"The configuration {str(path)!r} is not valid TOML: {error}") from error
-    unknown = sorted(set(values) - set(_FIELDS))
-    if unknown:
-        raise ValueError(
-            f"The configuration {str(path)!r} has unknown keys: {', '.join(unknown)}. Known: {', '.join(_FIELDS)}."
-        )
+    _check_names(values, f"The configuration {str(path)!r} has unknown keys")
     return values
 
 
@@ -198,13 +348,16 @@ def write_config(settings, path):
         path: Path of the file; it appears whole or not at all.
     """
     tomli_w = require("tomli_w", extra="run", purpose="Writing config.toml")
-    values = _set(dataclasses.asdict(settings))  # what is None is left out
-    values.update((name, OFF) for name in _CAN_BE_OFF if name not in values)
-    write_whole(path, tomli_w.dumps(values))
+    values = {name: getattr(settings, name) for name in _SETTINGS}
+    # A missing key means the setting's default, or the recipe's value: there, None has to be written.
+    values.update((name, NONE) for name in _OF_RECIPES if values[name] is None)
+    write_whole(path, tomli_w.dumps({name: value for name, value in values.items() if value is not None}))
 
 
-def _set(values):
-    return {name: value for name, value in values.items() if value is not None}
+def _defaults():
+    return {
+        name: declared.default for name, declared in _SETTINGS.items() if declared.default is not dataclasses.MISSING
+    }
 
 
 def _over(config, command_line, path):
@@ -217,97 +370,63 @@ def _over(config, command_line, path):
     return {**config, **command_line}
 
 
-def _check(settings):
-    for field in dataclasses.fields(settings):
-        _check_type(field, getattr(settings, field.name))
-    choices = {
-        "distillation": DISTILLATIONS,
-        "precision": tuple(PRECISIONS),
-        "optimizer": recipes.OPTIMIZERS,
-        "schedule": recipes.SCHEDULES,
-        "loss": recipes.LOSSES,
-        "pipeline": PIPELINES,
-    }
-    for name, known in choices.items():
-        if getattr(settings, name) not in known:
-            raise ValueError(f"`{name}` must be one of {known}. Received: {name}={getattr(settings, name)!r}")
-    for names, is_allowed, expected in _RANGES:
-        for name in names:
-            value = getattr(settings, name)
-            if value is not None and not is_allowed(value):
-                raise ValueError(f"`{name}` must {expected}. Received: {name}={value}")
-    unknown = [kind for kind in settings.skip_images if kind not in IMAGE_ISSUES]
-    if unknown:
-        raise ValueError(f"`skip_images` must be of {tuple(IMAGE_ISSUES)}. Received: {unknown[0]!r}")
-    Augmentation.of(settings)  # checks itself
-    _check_teacher(settings)
+def _check_names(names, problem):
+    unknown = sorted(set(names) - set(_SETTINGS))
+    if not unknown:
+        return
+    nearest = difflib.get_close_matches(unknown[0], _SETTINGS, n=1)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    raise ValueError(
+        f"{problem}: {', '.join(unknown)}.{hint} `keras-deit train --help` lists the settings (with - instead of _)."
+    )
 
 
-_RANGES = (
-    (
-        (
-            *(
-                "epochs",
-                "batch_size",
-                "steps_per_epoch",
-                "image_size",
-                "patch_size",
-                "teacher_image_size",
-                "num_workers",
-                "teacher_cache_top",
-            ),
-            *("learning_rate", "learning_rate_batch", "temperature", "clip_norm"),
-        ),
-        lambda value: value > 0,
-        "be positive",
-    ),
-    (
-        ("seed", "min_learning_rate", "warmup_epochs", "warmup_learning_rate", "weight_decay", "attention_weight"),
-        lambda value: value >= 0,
-        "not be negative",
-    ),
-    (("label_smoothing", "drop_path_rate", "ema_decay"), lambda value: 0 <= value < 1, "be at least 0 and less than 1"),
-    (("layer_decay", "crop_ratio"), lambda value: 0 < value <= 1, "be above 0 and at most 1"),
-    (("alpha", "max_skipped"), lambda value: 0 <= value <= 1, "lie in 0..1"),
-    (
-        ("teacher_value_range",),
-        lambda value: len(value) == 2 and value[0] < value[1],
-        "be two numbers, the smaller one first",
-    ),
-    (("teacher_mean", "teacher_std"), lambda value: len(value) in (1, 3), "be one number, or one for each channel"),
-    (("teacher_std",), lambda value: min(value) > 0, "be positive"),
-)
-
-
-def _check_type(field, value):
-    accepted = (field.type | int) if isinstance(0.5, field.type) else field.type
-    if not isinstance(value, accepted) or (isinstance(value, bool) and field.type is not bool):
-        expected = field.type.__name__ if isinstance(field.type, type) else str(field.type).replace(" | None", "")
-        raise ValueError(f"`{field.name}` must be of type {expected}. Received: {field.name}={value!r}")
+@contextlib.contextmanager
+def _naming_the_option(name):
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}. Pass another {_SETTINGS[name].option}.") from error
 
 
 def _check_teacher(settings):
     if settings.distillation == "none":
-        about_teacher = ("compare", "attention_weight", "alpha", "teacher", "teacher_cache")
-        given = [name for name in about_teacher if getattr(settings, name)]
-        if given:
-            raise ValueError(f"`{given[0]}` is about a teacher, and there is none: choose hard or soft distillation.")
+        _check_without_teacher(settings)
+    if settings.teacher is None:
+        _check_trained_teacher(settings)
     if settings.teacher_cache and settings.attention_weight:
         raise ValueError(
-            "`attention_weight` needs the teacher itself, whose attention maps are not stored in a teacher cache."
+            "`attention_weight` needs the teacher itself, whose attention maps are not stored in a teacher cache. Leave out "
+            "--teacher-cache or --attention-weight."
         )
-    if settings.teacher_cache and settings.augmentation:
+    if settings.teacher_cache and settings.augmentation_layers:
         raise ValueError(
-            "The layers of `augmentation` draw by themselves, so that no answers to their images can be stored: leave out "
-            "--teacher-cache."
+            "The layers of `augmentation_layers` have random generators of their own, so the teacher's outputs for their "
+            "images cannot be stored. Leave out --teacher-cache or --augmentation-layers."
         )
-    if settings.teacher is None:
-        options = [f"teacher_{name}" for name in ("outputs", "image_size", "value_range", "mean", "std")]
-        given = [name for name in options if getattr(settings, name) is not None]
-        if given:
-            raise ValueError(f"`{given[0]}` describes a teacher of your own. Which one? Pass --teacher as well.")
-        if settings.attention_weight:
+
+
+def _check_without_teacher(settings):
+    turned_off_by = {
+        "compare": "--no-compare",
+        "attention_weight": "--attention-weight 0",
+        "alpha": "--alpha none",
+        "teacher": "--teacher none",
+        "teacher_cache": "--teacher-cache none",
+    }
+    for name, option in turned_off_by.items():
+        if getattr(settings, name):
             raise ValueError(
-                "`attention_weight` needs a transformer teacher, and the one that a run trains by itself is a convnet. "
-                "Pass --teacher as well."
+                f"`{name}` is about a teacher, and there is none. Pass --distillation hard or soft, or {option}."
             )
+
+
+def _check_trained_teacher(settings):
+    for name in ("outputs", "image_size", "value_range", "mean", "std"):
+        if getattr(settings, f"teacher_{name}") is not None:
+            raise ValueError(f"`teacher_{name}` describes a teacher of your own. Which one? Pass --teacher as well.")
+    if settings.attention_weight:
+        raise ValueError(
+            "`attention_weight` needs a transformer teacher, and the teacher that a run trains by itself is a convnet. Pass "
+            "--teacher as well."
+        )

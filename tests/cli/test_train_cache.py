@@ -76,6 +76,6 @@ def test_stored_answers_teach_on_replicas_as_the_live_teacher_does(tmp_path, mon
 
 
 def test_layers_that_draw_by_themselves_leave_nothing_to_store(tmp_path, capsys):
-    options = ["--augmentation", "layers.keras", "--teacher-cache", tmp_path / "cache"]
+    options = ["--augmentation-layers", "layers.keras", "--teacher-cache", tmp_path / "cache"]
     assert train(*SHORT, *options, "--output-dir", tmp_path / "run") == 2
-    assert "leave out --teacher-cache" in capsys.readouterr().err
+    assert "Leave out --teacher-cache" in capsys.readouterr().err

@@ -197,9 +197,9 @@ def test_layers_of_ones_own_take_the_place_of_the_recipes(strategy, tmp_path):
         pytest.skip("a strategy of another backend")
     layers = keras.Sequential([keras.layers.RandomFlip("horizontal"), keras.layers.CutMix(0.5)])
     layers.save(tmp_path / "layers.keras")
-    options = [*SHORT, "--augmentation", tmp_path / "layers.keras", "--strategy", strategy]
+    options = [*SHORT, "--augmentation-layers", tmp_path / "layers.keras", "--strategy", strategy]
     assert train(*options, "--output-dir", tmp_path / "run") == 0
-    assert summary_of(tmp_path / "run")["settings"]["augmentation"] == str(tmp_path / "layers.keras")
+    assert summary_of(tmp_path / "run")["settings"]["augmentation_layers"] == str(tmp_path / "layers.keras")
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,13 @@ def test_layers_that_make_no_batch_are_refused_before_anything_begins(layer, mes
     folder, _ = folder
     if layer:
         keras.Sequential([layer]).save(tmp_path / "layers.keras")
-    options = ["--dataset", folder, *ON_FOLDER, "--augmentation", tmp_path / ("layers.keras" if layer else "layers")]
+    options = [
+        "--dataset",
+        folder,
+        *ON_FOLDER,
+        "--augmentation-layers",
+        tmp_path / ("layers.keras" if layer else "layers"),
+    ]
     assert train("--variant", "deit_short", *options, "--output-dir", tmp_path / "run") == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -1,12 +1,13 @@
 """Recipes by name."""
 
+import dataclasses
 import importlib
 
 import pytest
 
 from keras_deit import recipes
 
-# Table 9 of the first paper, tables of the second one, and the defaults of the official code, once more.
+# Table 9 of the first paper, the tables of the second one, and the defaults of the official code, written out again.
 COMMON = {
     "min_learning_rate": 1e-5,
     "warmup_epochs": 5,
@@ -14,8 +15,22 @@ COMMON = {
     "layer_decay": 1.0,
     "schedule": "epochs",
 }
+IMAGENET = {
+    "crop_scale": (0.08, 1.0),
+    "flip": 0.5,
+    "auto_augment": "rand-m9-mstd0.5-inc1",
+    "color_jitter": 0.0,
+    "erasing": 0.0,
+    "mixup": 0.8,
+    "cutmix": 1.0,
+    "repeats": 1,
+    "crop_ratio": 0.875,
+}
 DEIT = {
     **COMMON,
+    **IMAGENET,
+    "erasing": 0.25,
+    "repeats": 3,
     "epochs": 300,
     "batch_size": 1024,
     "learning_rate": 5e-4,
@@ -30,6 +45,11 @@ DEIT = {
 }
 DEIT3 = {
     **COMMON,
+    **IMAGENET,
+    "auto_augment": "3-augment",
+    "color_jitter": 0.3,
+    "repeats": 3,
+    "crop_ratio": 1.0,
     "epochs": 800,
     "batch_size": 2048,
     "learning_rate_batch": None,
@@ -42,6 +62,8 @@ DEIT3 = {
 }
 FINE_TUNING = {
     **DEIT3,
+    **IMAGENET,
+    "crop_ratio": 1.0,
     "epochs": 20,
     "batch_size": 512,
     "learning_rate": 1e-5,
@@ -76,6 +98,7 @@ PUBLISHED = {
     ("deit3_finetune_384", "deit3_b_384"): {**FINE_TUNING, "drop_path_rate": 0.15},
     ("deit3_finetune_384", "deit3_l_384"): {**FINE_TUNING, "drop_path_rate": 0.4},
     ("transfer", "deit_b"): {
+        **IMAGENET,
         "epochs": 1000,
         "batch_size": 768,
         "learning_rate": 0.01,
@@ -93,7 +116,31 @@ def test_the_recipes_are_the_published_ones(name, variant):
     assert {key: values[key] for key in expected} == expected
 
 
-def test_what_was_not_published_is_not_made_up():
+def test_small_images_are_not_augmented():
+    values = recipes.get("small_data").values("deit_ti")
+    assert {name: values[name] for name in IMAGENET} == {
+        **dict.fromkeys(IMAGENET, 0.0),
+        "crop_scale": None,
+        "auto_augment": None,
+        "repeats": 1,
+        "crop_ratio": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": "300"}, "`epochs` must be an integer"),
+        ({"drop_path_rate": {"deit_s": 0.1, "deit_b": 1.0}}, "`drop_path_rate` must be at least 0 and less than 1"),
+        ({"optimizer": "adam"}, "`optimizer` must be one of"),
+    ],
+)
+def test_a_recipe_checks_its_values_for_every_variant(values, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(recipes.get("deit"), **values)
+
+
+def test_settings_without_a_value_for_the_variant_are_left_out():
     assert "drop_path_rate" not in recipes.get("deit3_1k").values("deit3_m")
     assert "learning_rate" not in recipes.get("deit3_1k").values("deit_s")
 
@@ -110,6 +157,6 @@ def test_every_recipe_opens_with_its_command_hardware_time_and_accuracy():
 
 
 @pytest.mark.parametrize(("name", "message"), [("dei", "Did you mean 'deit'"), (3, "no recipe")])
-def test_other_names_say_what_there_is(name, message):
+def test_unknown_names_are_refused_with_a_hint(name, message):
     with pytest.raises(ValueError, match=message):
         recipes.get(name)

@@ -1,10 +1,13 @@
-"""Where the settings of a run come from."""
+"""Where the settings of a run come from, and their checks."""
 
+import dataclasses
 import tomllib
 
 import pytest
 
-from keras_deit.training.settings import read_config, resolve, write_config
+from keras_deit.recipes.fields import settings_of
+from keras_deit.recipes.recipe import RecipeFields
+from keras_deit.training.settings import Settings, default_in_words, read_config, resolve, write_config
 
 pytest.importorskip("tomli_w", reason="config.toml is written with tomli-w")
 
@@ -15,6 +18,39 @@ def test_the_command_line_beats_the_file_and_the_file_beats_the_recipe(tmp_path)
     settings = resolve({"variant": None, "epochs": 3}, config)
     assert (settings.variant, settings.epochs, settings.batch_size) == ("deit_s", 3, 16)
     assert settings.label_smoothing == 0.1  # the recipe's
+
+
+def test_each_source_comes_before_the_next(tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text("epochs = 7\nbatch_size = 16\n")
+    command_line = {"variant": "deit_s", "recipe": "deit", "epochs": 3}
+    defaults = {"variant": "deit_ti", "epochs": 1, "batch_size": 2, "weight_decay": 0.5}
+    settings = resolve(command_line, config, defaults)
+    sources = {
+        "variant": "deit_s",  # the command line
+        "epochs": 3,
+        "batch_size": 16,  # the file
+        "weight_decay": 0.5,  # the defaults of the caller
+        "label_smoothing": 0.1,  # the recipe
+        "crop_scale": (0.08, 1.0),
+        "pipeline": "auto",  # the field's default
+    }
+    assert {name: getattr(settings, name) for name in sources} == sources
+
+
+def test_none_beats_the_file_and_the_recipe(tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text('recipe = "deit"\nema_decay = "none"\nteacher_cache = "cache"\nclip_norm = 2\n')
+    command_line = {
+        "variant": "deit_s",
+        "teacher_cache": "none",
+        "clip_norm": "none",
+        "crop_scale": "none",
+        "epochs": None,
+    }
+    settings = resolve(command_line, config)
+    assert (settings.ema_decay, settings.teacher_cache, settings.clip_norm, settings.crop_scale) == (None,) * 4
+    assert settings.epochs == 300
 
 
 def test_another_recipe_brings_its_own_values():
@@ -48,16 +84,32 @@ def test_the_written_file_repeats_the_run(tmp_path):
     assert read_config(tmp_path / "config.toml") == written
 
 
+def test_the_written_file_keeps_what_the_recipe_would_change(tmp_path):
+    settings = resolve({"variant": "deit_s", "recipe": "deit", "ema_decay": "none", "crop_scale": "none"})
+    write_config(settings, tmp_path / "config.toml")
+    assert resolve({}, tmp_path / "config.toml") == settings
+    text = (tmp_path / "config.toml").read_text()
+    assert text.startswith('variant = "deit_s"\n')
+    assert 'ema_decay = "none"' in text
+    assert "teacher" not in tomllib.loads(text)  # without a value, and no recipe gives it one
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3", "unknown keys: epoch"),
+        ("epoch = 3", "unknown keys: epoch. Did you mean epochs"),
+        ('output_dir = "runs"', "unknown keys: output_dir"),
         ("epochs = ", "not valid TOML"),
         (None, "cannot be read"),
-        ('epochs = "3"', "`epochs` must be of type int"),
-        ("epochs = true", "`epochs` must be of type int"),
-        ('alpha = "half"', "`alpha` must be of type float"),
-        ('export = "litert"', "`export` must be of type tuple"),
+        ('epochs = "3"', "`epochs` must be an integer.*'3'. Pass another --epochs"),
+        ("epochs = true", "`epochs` must be an integer"),
+        ('alpha = "half"', "`alpha` must be a number"),
+        ('export = "litert"', "`export` must be a list of strings"),
+        ("weights = 3", "`weights` must be a string"),
+        ("recipe = 3", "`recipe` must be a string"),
+        ("compare = 1", "`compare` must be true or false"),
+        ('epochs = "none"', "`epochs` must be an integer"),
+        ('teacher_mean = ["a"]', "`teacher_mean` must be a list of numbers"),
     ],
 )
 def test_a_bad_file_is_refused(tmp_path, text, message):
@@ -70,23 +122,76 @@ def test_a_bad_file_is_refused(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "Which variant"),
-        ({"variant": "deit_ti", "epochs": 0}, "`epochs` must be positive"),
-        ({"variant": "deit_ti", "precision": "int8"}, "`precision` must be one of"),
-        ({"variant": "deit_ti", "learning_rate": 0.0}, "`learning_rate` must be positive"),
-        ({"variant": "deit_ti", "label_smoothing": 1.0}, "`label_smoothing` must be at least 0 and less than 1"),
-        ({"variant": "deit_ti", "weight_decay": -1.0}, "`weight_decay` must not be negative"),
-        ({"variant": "deit_ti", "teacher": "x", "teacher_value_range": (0.0,)}, "two numbers"),
-        ({"variant": "deit_ti", "teacher": "x", "teacher_mean": (0.0, 1.0)}, "one for each channel"),
-        ({"variant": "deit_ti", "teacher_outputs": "logits"}, "Pass --teacher"),
-        ({"variant": "deit_ti", "distillation": "none", "compare": True}, "choose hard or soft"),
-        ({"variant": "deit_ti", "distillation": "none", "alpha": 0.3}, "choose hard or soft"),
-        ({"variant": "deit_ti", "recipe": "deit3"}, "Did you mean"),
-        ({"variant": "deit3_m", "recipe": "deit3_1k"}, "no published `drop_path_rate` for 'deit3_m'.*--drop-path-rate"),
-        ({"variant": "deit_ti", "recipe": "deit3_1k"}, "no published `learning_rate` for 'deit_ti'"),
+        ({"epochs": 0}, "`epochs` must be positive. Received: epochs=0. Pass another --epochs."),
+        ({"learning_rate": 0.0}, "`learning_rate` must be positive.*Pass another --learning-rate."),
+        ({"label_smoothing": 1.0}, "`label_smoothing` must be at least 0 and less than 1"),
+        ({"weight_decay": -1.0}, "`weight_decay` must be at least 0"),
+        ({"crop_ratio": 0.0}, "`crop_ratio` must be more than 0 and at most 1"),
+        ({"max_skipped": 1.1}, "`max_skipped` must be at least 0 and at most 1"),
+        ({"crop_scale": (0.5, 0.1)}, "`crop_scale` must be two numbers above 0 and up to 1, the smaller one first"),
+        ({"crop_scale": (0.0, 0.1)}, "`crop_scale` must be two numbers above 0"),
+        ({"repeats": 0}, "`repeats` must be positive"),
+        ({"teacher": "x", "teacher_value_range": (0.0,)}, "two numbers"),
+        ({"teacher": "x", "teacher_value_range": (1, 0)}, "the smaller one first"),
+        ({"teacher": "x", "teacher_mean": (0.0, 1.0)}, "one for each channel"),
+        ({"teacher": "x", "teacher_std": (1.0, 0.0, 1.0)}, "`teacher_std` must be positive"),
+        ({"precision": "int8"}, "`precision` must be one of float32, bfloat16, float16. Received: precision='int8'"),
+        ({"optimizer": "adam"}, "`optimizer` must be one of adamw, lamb, sgd"),
+        ({"pipeline": "dali"}, "`pipeline` must be one of auto"),
+        ({"strategy": "ddp"}, "`strategy` must be one of none"),
+        ({"teacher": "x", "teacher_outputs": "scores"}, "`teacher_outputs` must be one of logits, probabilities"),
+        ({"skip_images": ("tiny", "ugly")}, "`skip_images` must only contain unreadable, .*Pass another --skip-images"),
+        ({"export": ("onnx",)}, "`export` must only contain saved_model"),
+        ({"auto_augment": "autoaugment"}, "`auto_augment` must be .*Pass another --auto-augment"),
+        ({"epoch": 3, "typo": 1}, "no settings of these names: epoch, typo. Did you mean epochs?"),
+        ({"recipe": "deit3"}, "Did you mean"),
+        (
+            {"variant": "deit3_m", "recipe": "deit3_1k"},
+            "no published `drop_path_rate` for 'deit3_m'. Pass --drop-path-rate",
+        ),
+        ({"recipe": "deit3_1k"}, "no published `learning_rate` for 'deit_ti'. Pass --learning-rate"),
         ({"variant": "deit_x"}, "no variant 'deit_x'"),
+        ({"variant": None}, "Which variant"),
     ],
 )
-def test_impossible_settings_are_refused(given, message):
+def test_impossible_values_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
-        resolve(given)
+        resolve({"variant": "deit_ti", **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"teacher_outputs": "logits"}, "Pass --teacher"),
+        ({"attention_weight": 1.0}, "needs a transformer teacher"),
+        ({"distillation": "none", "compare": True}, "--distillation hard or soft, or --no-compare"),
+        ({"distillation": "none", "alpha": 0.3}, "--distillation hard or soft, or --alpha none"),
+        ({"distillation": "none", "teacher": "x"}, "or --teacher none"),
+        (
+            {"teacher": "x", "teacher_cache": "y", "attention_weight": 1.0},
+            "Leave out --teacher-cache or --attention-weight",
+        ),
+        (
+            {"teacher_cache": "y", "augmentation_layers": "keras-cv"},
+            "Leave out --teacher-cache or --augmentation-layers",
+        ),
+    ],
+)
+def test_contradictions_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        resolve({"variant": "deit_ti", **given})
+
+
+def test_every_field_declares_how_it_is_set():
+    assert set(settings_of(Settings)) == {field.name for field in dataclasses.fields(Settings)}
+
+
+def test_the_fields_of_a_recipe_are_not_declared_again():
+    assert not set(vars(Settings)["__annotations__"]) & set(settings_of(RecipeFields))
+
+
+def test_the_default_of_a_recipes_field_is_the_recipes():
+    assert default_in_words("clip_norm") == "the recipe's"
+    assert default_in_words("teacher_outputs") == "logits"
+    assert (default_in_words("check_images"), default_in_words("export")) == ("yes", "nothing")
+    assert default_in_words("variant") is None

@@ -11,56 +11,28 @@ import numpy as np
 from keras_deit.data.augment import mixing
 from keras_deit.data.augment.crops import CROP_NUMBERS, ERASING_NUMBERS, crop_attempts, erased_boxes
 from keras_deit.data.augment.policies import ColorJitter, parse
+from keras_deit.recipes.fields import check_settings, describe_settings
+from keras_deit.recipes.recipe import AugmentationFields
 
 NOISE_SIZE = 2**22  # of the table that erased rectangles are filled from
 MIXING = 2**32 - 1  # in the place of an index, which no dataset reaches, for the numbers of a batch
 
 
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
-    """What training images go through, in this order.
-
-    Attributes:
-        crop_scale: Least and largest share of the image that a random crop of ratio 3/4 to 4/3 keeps; None means that the
-            images are resized and cropped as in evaluation.
-        flip: Probability of turning left and right round.
-        auto_augment: `"rand-m9-mstd0.5-inc1"` or another RandAugment in timm's spelling, `"3-augment"`, AutoAugment's
-            `"original"`, or None.
-        color_jitter: Strength of a jitter of brightness, contrast and saturation.
-        erasing: Probability of filling a rectangle with noise, after the normalisation.
-        mixup, cutmix: Parameters of the Beta distributions; 0 means that it is not used. With both, every batch is mixed by
-            one of the two.
-        repeats: How often an image comes in an epoch, each time augmented by itself.
+@describe_settings
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augmentation(AugmentationFields):
+    """The augmentation of training images. The steps are applied in the order of the attributes.
 
     Raises:
-        ValueError: If a value lies outside of its range.
+        ValueError: If a setting does not accept its value.
 
     Reference:
         Touvron et al., 2020 (arXiv 2012.12877), table 9; Touvron et al., 2022 (arXiv 2204.07118), section 3.3.
     """
 
-    crop_scale: tuple | None = None
-    flip: float = 0.0
-    auto_augment: str | None = None
-    color_jitter: float = 0.0
-    erasing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    repeats: int = 1
-
     def __post_init__(self):
-        scale = self.crop_scale
-        if scale is not None and not (len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1):
-            raise ValueError(
-                f"`crop_scale` must be two shares in 0..1, the smaller one first. Received: crop_scale={scale}"
-            )
-        for name in ("flip", "erasing", "color_jitter"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"`{name}` must lie in 0..1. Received: {name}={getattr(self, name)}")
-        for name, least in (("mixup", 0), ("cutmix", 0), ("repeats", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be at least {least}. Received: {name}={getattr(self, name)}")
-        self.policies()
+        check_settings(self)
+        self.policies()  # raises if the policy is unknown
 
     @classmethod
     def of(cls, recipe):
