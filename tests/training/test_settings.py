@@ -1,6 +1,8 @@
 """Where the settings of a run come from, and their checks."""
 
 import dataclasses
+import pathlib
+import runpy
 import tomllib
 
 import pytest
@@ -195,3 +197,11 @@ def test_the_default_of_a_recipes_field_is_the_recipes():
     assert default_in_words("teacher_outputs") == "logits"
     assert (default_in_words("check_images"), default_in_words("export")) == ("yes", "nothing")
     assert default_in_words("variant") is None
+
+
+def test_the_page_of_the_settings_is_up_to_date():
+    docs = pathlib.Path(__file__).parents[2] / "docs"
+    page = runpy.run_path(docs / "make_settings.py")["page"]()
+    assert page == (docs / "settings.md").read_text(encoding="utf-8"), "run `python docs/make_settings.py`"
+    for name in settings_of(Settings):
+        assert f"| `{name}` |" in page
