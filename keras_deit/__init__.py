@@ -41,6 +41,7 @@ __all__ = [
     "list_variants",
     "losses",
     "optimizers",
+    "pretrained",
     "recipes",
     "weights",
 ]

@@ -13,6 +13,7 @@ from keras_deit import recipes
 from keras_deit.optimizers import LAMB, SGD, AdamW, LayerwiseAdamW
 from keras_deit.recipes.fields import settings_of
 from keras_deit.recipes.recipe import RecipeFields
+from keras_deit.runtime.keras_private import UnsupportedKerasError
 from keras_deit.training.optimizer import make_optimizer
 from keras_deit.weights.names import timm_name
 from tests import goldens

@@ -8,7 +8,7 @@ import tomllib
 
 from keras_deit import recipes
 from keras_deit.data import FATAL_ISSUES, IMAGE_ISSUES, PIPELINES, Augmentation
-from keras_deit.export.report import WRITERS
+from keras_deit.export.formats import WRITERS
 from keras_deit.models import get_variant, list_variants
 from keras_deit.recipes.fields import (
     AUGMENTATION,
