@@ -1,4 +1,4 @@
-"""Two CPU devices on TensorFlow and JAX, so that tests can train on replicas; a fixed seed."""
+"""Two CPU devices on TensorFlow and JAX, so that tests can train on replicas; a fixed seed; tests without a backend once."""
 
 import os
 
@@ -19,3 +19,13 @@ if keras.backend.backend() == "tensorflow":
 @pytest.fixture(autouse=True)
 def _seed():
     keras.utils.set_random_seed(0)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out the tests that are the same on every backend, where another run of the suite has them."""
+    if not os.environ.get("KERAS_DEIT_SKIP_BACKEND_INDEPENDENT"):
+        return
+    deselected = [item for item in items if item.get_closest_marker("backend_independent")]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if not item.get_closest_marker("backend_independent")]

@@ -20,6 +20,7 @@ from keras_deit.models import (  # noqa: E402
 )
 from keras_deit.runtime.version import __version__  # noqa: E402
 from keras_deit.teacher import Teacher  # noqa: E402
+from keras_deit.training.train import train  # noqa: E402
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -43,5 +44,6 @@ __all__ = [
     "optimizers",
     "pretrained",
     "recipes",
+    "train",
     "weights",
 ]

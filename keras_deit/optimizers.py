@@ -111,12 +111,14 @@ class LAMB(_DecayInUpdate, keras.optimizers.Optimizer):
         self.epsilon = epsilon
 
     def build(self, variables):
+        """Creates the moments of the variables, see `keras.optimizers.Optimizer.build`."""
         if self.built:
             return
         super().build(variables)
         self.momentums, self.velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
 
     def update_step(self, gradient, variable, learning_rate):
+        """Updates one variable, see `keras.optimizers.Optimizer.update_step`."""
         dtype, index = variable.dtype, self.variable_index(variable)
         momentum, velocity = self.momentums[index], self.velocities[index]
         gradient = ops.cast(gradient, dtype)

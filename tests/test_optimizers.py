@@ -14,7 +14,7 @@ from keras_deit.optimizers import LAMB, SGD, AdamW, LayerwiseAdamW
 from keras_deit.recipes.fields import settings_of
 from keras_deit.recipes.recipe import RecipeFields
 from keras_deit.runtime.keras_private import UnsupportedKerasError
-from keras_deit.training.optimizer import make_optimizer
+from keras_deit.training.recipe_optimizer import make_optimizer
 from keras_deit.weights.names import timm_name
 from tests import goldens
 
@@ -160,7 +160,9 @@ def small(name):
 def test_what_is_decayed_is_what_timm_decays(name, optimizer):
     settings = dataclasses.replace(recipes.get("small_data"), optimizer=optimizer)
     optimizer = make_optimizer(settings, 0.1, num_layers=3)
-    decayed = [timm_name(one.path) for one in small(name).trainable_variables if optimizer.uses_weight_decay(one)]
+    variables = small(name).trainable_variables
+    optimizer.build(variables)
+    decayed = [timm_name(one.path) for one in variables if optimizer.uses_weight_decay(one)]
     assert sorted(decayed) == GROUPS[name]["decayed"]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from keras_deit.benchmark.images import photographs
 from keras_deit.benchmark.timing import median_seconds
 from keras_deit.data.augment import pillow_ops, tensorflow_ops
-from keras_deit.data.augment.operations import NAMES, NOTHING
+from keras_deit.data.augment.operation_names import NAMES, NOTHING
 
 ARGUMENTS = {  # the largest that RandAugment gives; 0.0 for operations without an argument
     "Rotate": 27.0,

@@ -8,12 +8,9 @@ import pathlib
 import numpy as np
 
 from keras_deit.benchmark.setting import NUM_CLASSES
-from keras_deit.data.augment.augmentation import Augmentation
-from keras_deit.data.pipeline.batches import Batches
+from keras_deit.data import Augmentation, ImageFiles, InputPipeline
 from keras_deit.data.pipeline.grain_pipeline import training_stream
-from keras_deit.data.pipeline.sampling_plan import SamplingPlan
-from keras_deit.data.pipeline.tf_data_pipeline import training_dataset
-from keras_deit.data.sources.kinds import ImageFiles
+from keras_deit.data.pipeline.pillow_batches import TrainingBatches
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.recipes import get
 
@@ -22,17 +19,27 @@ WARM_UP_BATCHES = 4
 
 def by_tf_data(setting, folder):
     """This package's training batches by `tf.data`, with the augmentation of the recipe `deit`."""
-    data, size = _labelled_files(setting, folder), (setting.image_size,) * 2
-    plan = SamplingPlan(len(data), setting.batch_size, size, Augmentation.of(get("deit")))
-    return training_dataset(data, plan, IMAGENET_MEAN, IMAGENET_STD, crop_ratio=0.875, num_workers=setting.num_workers)
+    return _inputs(setting, folder, pipeline="tf.data").training_batches()
 
 
 def by_grain(setting, folder):
     """This package's training batches by Grain, with the augmentation of the recipe `deit`."""
-    data, size = _labelled_files(setting, folder), (setting.image_size,) * 2
-    augmentation = Augmentation.of(get("deit"))
-    batches = Batches(data, setting.batch_size, training=True, image_size=size, augmentation=augmentation)
+    # Not by `InputPipeline.training_batches`, which refuses Grain under the TensorFlow backend.
+    inputs = _inputs(setting, folder)
+    batches = TrainingBatches(inputs.data, inputs.plan, inputs.mean, inputs.std, inputs.crop_ratio)
     return training_stream(batches, num_workers=setting.num_workers)
+
+
+def _inputs(setting, folder, **options):
+    return InputPipeline(
+        _labelled_files(setting, folder),
+        image_size=setting.image_size,
+        batch_size=setting.batch_size,
+        augmentation=Augmentation.of(get("deit")),
+        crop_ratio=0.875,
+        num_workers=setting.num_workers,
+        **options,
+    )
 
 
 def decoding_only(setting, folder):

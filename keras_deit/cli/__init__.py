@@ -21,21 +21,21 @@ Data-efficient image transformers in Keras 3.
 
 commands:
   train          distil a student from a teacher, or train it on labels alone
-  predict        classify pictures
-  convert        weights from and to timm, the official code, transformers and Keras
-  show-data      draw training images as the student will see them
-  validate-data  find the pictures of a dataset that cannot be read
+  predict        classify images
+  convert        convert weights from and to timm, the official code, transformers and Keras
+  show-data      draw training images as the student sees them
+  validate-data  list the images of a dataset that cannot be read
   benchmark      time a model, or the input pipeline, beside other implementations
 
-`keras-deit COMMAND --help` lists the options, `keras-deit --version` says which this is. The backend is that of
-KERAS_BACKEND."""
+`keras-deit COMMAND --help` lists the options of a command, and `keras-deit --version` prints the version. The environment
+variable KERAS_BACKEND chooses the backend."""
 
 
 def main(arguments=None):
     """Runs `keras-deit COMMAND ...`.
 
     Args:
-        arguments: List of strings; None means those of the process.
+        arguments: List of strings; None means the arguments of the process.
 
     Returns:
         The exit status.
@@ -49,6 +49,6 @@ def main(arguments=None):
         return 0
     if command in COMMANDS:
         return COMMANDS[command](options)
-    reason = "is still to come" if command in PLANNED else "is no command"
-    print(f"keras-deit: error: {command!r} {reason}. This version has: {', '.join(COMMANDS)}.", file=sys.stderr)
+    reason = "is planned for a later version" if command in PLANNED else "is not a command"
+    print(f"keras-deit: error: {command!r} {reason}. Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
     return 2

@@ -1,23 +1,19 @@
-"""What the commands share."""
+"""The parser and the error handling that all commands share."""
 
 import argparse
 import functools
 import sys
 import warnings
 
-INTERRUPTED = 130  # the exit status that shells give to Ctrl-C
-WEIGHTS_HELP = (
-    "a preset, hf://owner/repository, a .safetensors or .pth file, a directory of transformers, a .keras file, or the "
-    "output directory of a run"
-)
+INTERRUPTED = 130  # exit status after Ctrl-C, as in shells
 
 
 def make_parser(name, description):
-    """A parser of a command's options, which are never abbreviated.
+    """Makes the parser of a command, which takes no abbreviated options.
 
     Args:
-        name: The command's name.
-        description: Text, whose lines stay as they are.
+        name: Name of the command.
+        description: Text of the help, printed with its line breaks.
 
     Returns:
         An `argparse.ArgumentParser`.
@@ -31,13 +27,16 @@ def make_parser(name, description):
 
 
 def reporting(name):
-    """Makes a command print what its user can mend, and return 2, instead of raising it; and warnings without their code.
+    """Makes a command print errors that its user can correct, instead of raising them.
+
+    An error makes the command return 2. Warnings are printed without the line of code that caused them.
 
     Args:
-        name: The command's name.
+        name: Name of the command.
 
     Returns:
-        A decorator of functions of a list of strings (None for those of the process) that return the exit status or None.
+        A decorator of functions that take a list of strings (None means the arguments of the process) and return the exit
+        status or None.
     """
 
     def decorate(command):

@@ -3,8 +3,9 @@
 import pathlib
 import sys
 
-from keras_deit.cli.common import WEIGHTS_HELP, make_parser, reporting
+from keras_deit.cli.common import make_parser, reporting
 from keras_deit.models import pretrained
+from keras_deit.models.pretrained import SOURCES
 from keras_deit.runtime.files import replacing
 from keras_deit.runtime.optional import require
 from keras_deit.weights import to_huggingface, to_official, to_timm
@@ -47,7 +48,7 @@ def main(arguments=None):
 
 def _parser():
     parser = make_parser("convert", DESCRIPTION)
-    parser.add_argument("--weights", required=True, metavar="SOURCE", help=WEIGHTS_HELP)
+    parser.add_argument("--weights", required=True, metavar="SOURCE", help=SOURCES)
     parser.add_argument("--output", required=True, metavar="DESTINATION", help="the file or directory to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing DESTINATION")
     group = parser.add_argument_group("architecture", "Needed only if it cannot be inferred from the weights.")

@@ -5,11 +5,12 @@ import sys
 
 import keras
 
-from keras_deit.cli.common import WEIGHTS_HELP, make_parser, reporting
+from keras_deit.cli.common import make_parser, reporting
 from keras_deit.imaging import imagenet
 from keras_deit.imaging.image_files import IMAGE_EXTENSIONS
 from keras_deit.imaging.processor import ImageProcessor
 from keras_deit.models import find_preset, pretrained
+from keras_deit.models.pretrained import SOURCES
 from keras_deit.runtime.optional import require
 
 DESCRIPTION = """\
@@ -89,7 +90,7 @@ def _parser():
         help=f"an image file, or a directory whose files with the extensions {' '.join(IMAGE_EXTENSIONS)} are read",
     )
     group = parser.add_argument_group("model")
-    group.add_argument("--weights", required=True, metavar="NAME", help=WEIGHTS_HELP)
+    group.add_argument("--weights", required=True, metavar="NAME", help=SOURCES)
     group.add_argument(
         "--variant", help="variant of weights without a model; default: inferred from the tensors' shapes"
     )

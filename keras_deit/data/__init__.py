@@ -1,32 +1,23 @@
 """Datasets, augmentation, masks and batches."""
 
 from keras_deit.data.augment.augmentation import Augmentation
-from keras_deit.data.augment.masks import random_masks
-from keras_deit.data.pipeline.batches import Batches, FollowEpochs
-from keras_deit.data.pipeline.input_pipeline import PIPELINES, InputPipeline, InputStallTimer
-from keras_deit.data.pipeline.sampling_plan import SamplingPlan
-from keras_deit.data.pipeline.teacher_cache import TeacherCache
-from keras_deit.data.sources.kinds import ImageData, ImageFiles, ImageRecords
+from keras_deit.data.augment.patch_masks import random_masks
+from keras_deit.data.pipeline.input_pipeline import InputPipeline
+from keras_deit.data.sources.image_data import ImageData
+from keras_deit.data.sources.image_files import ImageFiles
+from keras_deit.data.sources.image_issues import validate
+from keras_deit.data.sources.image_records import ImageRecords
+from keras_deit.data.sources.labelled_images import LabelledImages
 from keras_deit.data.sources.load import load
-from keras_deit.data.sources.validation import FATAL_ISSUES, IMAGE_ISSUES, Report, read_report, validate
 
 __all__ = [
-    "FATAL_ISSUES",
-    "IMAGE_ISSUES",
-    "PIPELINES",
     "Augmentation",
-    "Batches",
-    "FollowEpochs",
     "ImageData",
     "ImageFiles",
     "ImageRecords",
     "InputPipeline",
-    "InputStallTimer",
-    "Report",
-    "SamplingPlan",
-    "TeacherCache",
+    "LabelledImages",
     "load",
     "random_masks",
-    "read_report",
     "validate",
 ]

@@ -38,4 +38,5 @@ class LabelledOnly(keras.metrics.Metric):
 
     @classmethod
     def from_config(cls, config):
+        """Rebuilds the metric from its configuration."""
         return cls(**{**config, "metric": keras.saving.deserialize_keras_object(config["metric"])})

@@ -7,7 +7,10 @@ import numpy as np
 
 from keras_deit.runtime.optional import require
 
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+IMAGE_EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
+    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+)
 ORIENTATION_TAG, UPRIGHT = 0x0112, 1  # EXIF's tag for the rotation, and its value for no rotation
 _PURPOSE = "Reading an image file"
 

@@ -81,7 +81,7 @@ class ImageProcessor(keras.layers.Layer):
         pixels = ops.cast(images, "float32")
         pixels = _round_to_pixel_values(ops.einsum("xw,...hwc->...hxc", columns, pixels))
         pixels = _round_to_pixel_values(ops.einsum("yh,...hxc->...yxc", rows, pixels))
-        mean, std = (np.asarray(values, "float32") * 255 for values in (self.mean, self.std))
+        mean, std = (ops.convert_to_tensor(np.asarray(values, "float32") * 255) for values in (self.mean, self.std))
         return (pixels - mean) / std
 
     def compute_output_shape(self, input_shape):

@@ -106,7 +106,17 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
         return keras.losses.MeanAbsoluteError(reduction="mean_with_sample_weight")(images, y_pred, weights)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """The compiled metrics, which need `y`."""
+        """Computes the compiled metrics.
+
+        Args:
+            x, y, y_pred, sample_weight: As for `compute_loss`.
+
+        Returns:
+            Dictionary from names to values.
+
+        Raises:
+            ValueError: If a loss or metrics were compiled and there is no `y`.
+        """
         has_metrics = any(metric.name != "loss" for metric in self.metrics)
         if y is None and (self.loss is not None or has_metrics):
             raise ValueError(

@@ -25,19 +25,20 @@ class AugmentationFields:
     """The settings of the augmentation of training images. The defaults mean no augmentation."""
 
     crop_scale: tuple[float, float] | None = setting(
-        "smallest and largest share of the image's area that a random crop with a ratio of 3/4 to 4/3 keeps",
+        "smallest and largest area of a random resized crop, as fractions of the image's area; the aspect ratio is drawn "
+        "from 3/4 to 4/3",
         group=AUGMENTATION,
         default=None,
         rule=FRACTIONS,
         metavar="LOW,HIGH",
-        none="no random crop, images are resized and centre-cropped as in evaluation",
+        none="no random crop, but the resizing and the centre crop of evaluation",
     )
     flip: float = setting(
         "probability of a horizontal flip", group=AUGMENTATION, default=0.0, rule=FRACTION, metavar="P"
     )
     auto_augment: str | None = setting(
-        "policy that chooses the operations: rand-m9-mstd0.5-inc1 or another RandAugment in timm's notation, 3-augment, or "
-        "AutoAugment's original",
+        "policy that chooses the operations: 3-augment, original (AutoAugment's policy for ImageNet), or a RandAugment in "
+        "timm's notation, such as rand-m9-mstd0.5-inc1",
         group=AUGMENTATION,
         default=None,
         metavar="POLICY",
@@ -58,14 +59,14 @@ class AugmentationFields:
         metavar="P",
     )
     mixup: float = setting(
-        "parameter alpha of mixup's Beta distribution, or 0 for no mixup",
+        "parameter of mixup's Beta distribution; 0 turns mixup off",
         group=AUGMENTATION,
         default=0.0,
         rule=NOT_NEGATIVE,
         metavar="ALPHA",
     )
     cutmix: float = setting(
-        "parameter alpha of CutMix's Beta distribution, or 0 for no CutMix; if mixup is on too, one of the two is drawn for "
+        "parameter of CutMix's Beta distribution; 0 turns CutMix off; with both mixup and CutMix, one of them is drawn for "
         "each batch",
         group=AUGMENTATION,
         default=0.0,
@@ -73,8 +74,8 @@ class AugmentationFields:
         metavar="ALPHA",
     )
     repeats: int = setting(
-        "number of augmented samples of an image in an epoch, whose length stays the same: with 3, each epoch uses a random "
-        "third of the images",
+        "repeated augmentation: number of augmented samples of an image in an epoch; the number of samples in an epoch "
+        "stays the same, so with 3 each epoch uses a random third of the images",
         group=AUGMENTATION,
         default=1,
         rule=POSITIVE,
@@ -89,33 +90,33 @@ class RecipeFields(AugmentationFields):
     epochs: int = setting("number of epochs", group=TRAINING, rule=POSITIVE)
     batch_size: int = setting("number of images in a batch, over all devices", group=TRAINING, rule=POSITIVE)
     learning_rate: float = setting(
-        "peak learning rate, for a batch of learning_rate_batch images",
+        "peak learning rate for a batch of learning_rate_batch images",
         group=TRAINING,
         rule=POSITIVE,
         metavar="RATE",
     )
     learning_rate_batch: int | None = setting(
-        "batch size that learning_rate is meant for; the peak is multiplied by batch_size / learning_rate_batch",
+        "batch size that learning_rate refers to; the peak is learning_rate times batch_size / learning_rate_batch",
         group=TRAINING,
         rule=POSITIVE,
-        none="the peak does not depend on the batch size",
+        none="the peak is learning_rate for every batch size",
     )
     min_learning_rate: float = setting(
-        "learning rate at the end of the cosine, not scaled with the batch size",
+        "final learning rate of the cosine schedule; not scaled with the batch size",
         group=TRAINING,
         rule=NOT_NEGATIVE,
         metavar="RATE",
     )
     warmup_epochs: int = setting("number of epochs of linear warm-up", group=TRAINING, rule=NOT_NEGATIVE)
     warmup_learning_rate: float = setting(
-        "learning rate at the start of the warm-up, not scaled with the batch size",
+        "learning rate at the start of the warm-up; not scaled with the batch size",
         group=TRAINING,
         rule=NOT_NEGATIVE,
         metavar="RATE",
     )
     schedule: str = setting(
-        "when the learning rate changes: between epochs, on a cosine that is counted from the first epoch, as published "
-        "(epochs), or at every step, on a cosine that starts after the warm-up (steps)",
+        "learning-rate schedule; epochs: the rate changes once an epoch, and the cosine starts at epoch 0, as published; "
+        "steps: the rate changes at every step, and the cosine starts after the warm-up",
         group=TRAINING,
         default="epochs",
         choices=("epochs", "steps"),
@@ -124,7 +125,7 @@ class RecipeFields(AugmentationFields):
         "optimizer of the student", group=TRAINING, default="adamw", choices=("adamw", "lamb", "sgd")
     )
     weight_decay: float = setting(
-        "weight decay; biases, norms, LayerScale, position embeddings and tokens are not decayed",
+        "weight decay; not applied to biases, norms, LayerScale, position embeddings and tokens",
         group=TRAINING,
         rule=NOT_NEGATIVE,
         metavar="DECAY",
@@ -138,15 +139,16 @@ class RecipeFields(AugmentationFields):
         none="no clipping",
     )
     layer_decay: float = setting(
-        "factor of the learning rate from each block to the block before it, with the optimizer adamw; 1 means one rate for "
-        "all blocks",
+        "layer-wise learning-rate decay, with adamw only: the learning rate of a block is this factor times that of the "
+        "next block; with 1 all blocks have the same learning rate",
         group=TRAINING,
         default=1.0,
         rule=FRACTION_ABOVE_0,
         metavar="FACTOR",
     )
     ema_decay: float | None = setting(
-        "decay of a moving average of the weights, which is evaluated and saved beside the weights",
+        "decay of the exponential moving average (EMA) of the weights; the run also evaluates the averaged weights "
+        "and writes them to student_average.weights.h5",
         group=TRAINING,
         default=None,
         rule=FRACTION_BELOW_1,
@@ -154,59 +156,61 @@ class RecipeFields(AugmentationFields):
         none="no moving average",
     )
     loss: str = setting(
-        "loss on the labels; binary_cross_entropy sets every class of a mixed label to 1",
+        "loss on the labels; with binary_cross_entropy the target is 1 for each class that mixup or CutMix mixed, and 0 for "
+        "the others",
         group=TRAINING,
         default="cross_entropy",
         choices=("cross_entropy", "binary_cross_entropy"),
     )
     label_smoothing: float = setting(
-        "label smoothing in the loss on the labels", group=TRAINING, rule=FRACTION_BELOW_1, metavar="SHARE"
+        "label smoothing in the loss on the labels", group=TRAINING, rule=FRACTION_BELOW_1, metavar="FRACTION"
     )
     drop_path_rate: float = setting(
-        "rate of stochastic depth at the last block, or in DeiT III at every block",
+        "stochastic depth (drop path); in DeiT the rate rises linearly from 0 at the first block to this value at the last "
+        "block, in DeiT III every block has this rate",
         group=TRAINING,
         rule=FRACTION_BELOW_1,
         metavar="RATE",
     )
     distillation: str = setting(
-        "what the student learns from the teacher: nothing, as there is no teacher (none), its distribution (soft) or the "
-        "class that it predicts (hard)",
+        "kind of distillation; none: no teacher; soft: the student learns the teacher's class probabilities; hard: the "
+        "student learns the class that the teacher predicts",
         group=TEACHER,
         default="hard",
         choices=("none", "soft", "hard"),
     )
     alpha: float | None = setting(
-        "share of the distillation loss in the whole loss",
+        "weight of the distillation loss; the loss on the labels has the weight 1 - alpha",
         group=TEACHER,
         default=None,
         rule=FRACTION,
-        metavar="SHARE",
+        metavar="FRACTION",
         none="0.5 for hard and 0.1 for soft distillation",
     )
     temperature: float = setting(
         "temperature of soft distillation", group=TEACHER, default=3.0, rule=POSITIVE, metavar="T"
     )
     attention_weight: float = setting(
-        "weight of attention distillation, which needs a transformer teacher; 0 turns it off",
+        "weight of attention distillation, which needs a transformer teacher; 0 turns attention distillation off",
         group=TEACHER,
         default=0.0,
         rule=NOT_NEGATIVE,
         metavar="WEIGHT",
     )
     image_size: int | None = setting(
-        "height and width of the student's images",
+        "height and width of the student's input images",
         group=MODEL,
         default=None,
         rule=POSITIVE,
         metavar="PIXELS",
-        none="the variant's size, or for images in memory their own",
+        none="digits and .npz images keep their size, other images get the variant's size",
     )
     crop_ratio: float = setting(
-        "share of the resized image's side that the centre crop of evaluation keeps",
+        "side of the centre crop in evaluation, as a fraction of the shorter side of the resized image; crop_pct in timm",
         group=AUGMENTATION,
         default=0.875,
         rule=FRACTION_ABOVE_0,
-        metavar="SHARE",
+        metavar="FRACTION",
     )
 
 

@@ -104,10 +104,12 @@ class EpochLogsHook:
         return super()._get_metrics_result_or_logs(logs)
 
     def compile(self, *args, **kwargs):
+        """Compiles the model, see `keras.Model.compile`, after checking that the private method exists."""
         require_method(keras.Model, "_get_metrics_result_or_logs", ["logs"])
         super().compile(*args, **kwargs)
 
     def fit(self, *args, **kwargs):
+        """Trains the model, see `keras.Model.fit`, and checks that the private method was called."""
         before = self._num_epoch_ends
         history = super().fit(*args, **kwargs)
         if history.epoch:
@@ -115,6 +117,7 @@ class EpochLogsHook:
         return history
 
     def evaluate(self, *args, **kwargs):
+        """Evaluates the model, see `keras.Model.evaluate`, and checks that the private method was called."""
         before = self._num_epoch_ends
         results = super().evaluate(*args, **kwargs)
         self._check_called_since(before, "evaluate")
@@ -166,6 +169,7 @@ class OptimizerInternals:
         return self._use_weight_decay(variable)
 
     def build(self, variables):
+        """Builds the optimiser, see `keras.optimizers.Optimizer.build`, and checks the private methods."""
         for name, parameter in (
             ("_clip_gradients", "grads"),
             ("_get_variable_index", "variable"),
@@ -181,6 +185,7 @@ class OptimizerInternals:
             raise UnsupportedKerasError("`Optimizer._use_weight_decay` does not return a bool")
 
     def apply(self, grads, trainable_variables=None):
+        """Applies gradients, see `keras.optimizers.Optimizer.apply`, and checks that the private methods were called."""
         clippings, reductions = self._num_clippings, self._num_reductions
         super().apply(grads, trainable_variables)
         if len(grads) == 0 or self.gradient_accumulation_steps:  # these steps may leave the variables as they are

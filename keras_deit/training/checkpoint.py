@@ -1,4 +1,4 @@
-"""The state of a run after its last whole epoch, and going on from it."""
+"""The state of a run after its last whole epoch, and restoring it."""
 
 import json
 import pathlib
@@ -15,25 +15,25 @@ POINTER = "checkpoint.json"
 class EpochCheckpoint(keras.callbacks.Callback):
     """Saves the state of training after every whole epoch.
 
-    Each epoch gets a folder of its own; when all of it is on the disk, a small file is replaced that names it, and the
-    folder before is removed. A cut at any moment, of the power too, leaves a whole checkpoint.
+    Each epoch is written to a new folder. When the whole folder is on the disk, the file `checkpoint.json` is replaced by
+    one that names the folder, and the folder of the former epoch is removed. An interruption at any moment, a power cut
+    included, leaves a whole checkpoint.
 
     Args:
-        directory: The run's output directory.
-        history: `keras_deit.training.history.History` of the run, saved along. It comes before this one among the
-            callbacks of `fit`.
+        directory: Output directory of the run.
+        log: `TrainingLog` of the run, which is saved too. It must come before this callback in the callbacks of `fit`.
     """
 
-    def __init__(self, directory, history):
+    def __init__(self, directory, log):
         super().__init__()
         self.directory = pathlib.Path(directory)
-        self.history = history
+        self.log = log
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.history.last_epoch != epoch + 1:  # the epoch was cut short
+        if self.log.last_epoch != epoch + 1:  # the epoch was interrupted
             return
         folder = self.directory / "checkpoint" / f"epoch-{epoch + 1:05d}"
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut while it wrote
+        shutil.rmtree(folder, ignore_errors=True)  # left by a run that was interrupted while it wrote
         folder.mkdir(parents=True)
         self.model.save_weights(folder / "state.weights.h5")  # the optimiser's state included
         np.savez(folder / "seeds.npz", *[keras.ops.convert_to_numpy(seed) for seed in _seed_states(self.model)])
@@ -42,8 +42,8 @@ class EpochCheckpoint(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "folder": folder.name,
             "backend": keras.backend.backend(),
-            "seconds": self.history.total_seconds,
-            "history": self.history.rows,
+            "seconds": self.log.total_seconds,
+            "history": self.log.rows,
         }
         write_whole(self.directory / POINTER, json.dumps(pointer, indent=1))
         for other in folder.parent.glob("epoch-*"):
@@ -51,16 +51,16 @@ class EpochCheckpoint(keras.callbacks.Callback):
                 shutil.rmtree(other)
 
 
-def restore(model, directory, history):
-    """Brings a compiled model to the state after its last whole epoch.
+def restore(model, directory, log):
+    """Restores a compiled model to the state after the last whole epoch of a run.
 
     Args:
-        model: The compiled model, built as in the run that is gone on with.
-        directory: The run's output directory.
-        history: `History`, filled with the rows and seconds so far.
+        model: Compiled model, built as in the interrupted run.
+        directory: Output directory of the run.
+        log: `TrainingLog`, which receives the rows and seconds so far.
 
     Returns:
-        Number of epochs done; 0 if there is no checkpoint yet.
+        Number of whole epochs so far; 0 without a checkpoint.
     """
     state = _read(directory)
     if state is None:
@@ -71,18 +71,18 @@ def restore(model, directory, history):
     with np.load(folder / "seeds.npz") as seeds:
         for variable, value in zip(_seed_states(model), seeds.values(), strict=True):
             variable.assign(value)
-    history.restore(state["history"], state["seconds"])
+    log.restore(state["history"], state["seconds"])
     return state["epoch"]
 
 
 def epochs_done(directory):
-    """Number of whole epochs that a run has a checkpoint of."""
+    """Returns the number of whole epochs that the checkpoint of a run holds; 0 without a checkpoint."""
     state = _read(directory)
     return state["epoch"] if state else 0
 
 
 def backend_of(directory):
-    """Name of the backend that a run's checkpoint was made on, or None if there is no checkpoint."""
+    """Returns the name of the backend that wrote the checkpoint of a run, or None without a checkpoint."""
     state = _read(directory)
     return state["backend"] if state else None
 
@@ -91,7 +91,7 @@ def discard(directory):
     """Removes the checkpoint of a finished run.
 
     Args:
-        directory: The run's output directory.
+        directory: Output directory of the run.
     """
     directory = pathlib.Path(directory)
     (directory / POINTER).unlink(missing_ok=True)
@@ -104,6 +104,6 @@ def _read(directory):
 
 
 def _seed_states(model):
-    """The states of the student's random generators, which Keras leaves out of weight files."""
+    """The states of the student's random generators, which weight files of Keras do not hold."""
     student = getattr(model, "student", model)
     return [variable for variable in student.non_trainable_variables if variable.name == "seed_generator_state"]

@@ -1,170 +1,154 @@
-"""A run of the main job, from its settings to its summary."""
+"""A run, built and ready to train."""
 
 import dataclasses
-import time
+import functools
+import pathlib
 
-import numpy as np
+import keras
 
-from keras_deit.explain import draw_curves
-from keras_deit.export.formats import check_formats, export
-from keras_deit.models import get_variant
-from keras_deit.runtime.optional import require
-from keras_deit.training import checkpoint, output
-from keras_deit.training.averaging import KeepWeights, averaged
-from keras_deit.training.build import without_teacher
-from keras_deit.training.history import GracefulStop, History, Progress, duration
-from keras_deit.training.images import explain_unreadable_images
-from keras_deit.training.report import memory_in_words
-from keras_deit.training.strategy import peak_memory
+from keras_deit.data.pipeline.input_stall_timer import InputStallTimer
+from keras_deit.data.pipeline.teacher_cache import TeacherCache
+from keras_deit.distiller import Distiller
+from keras_deit.models import DeiT, DeiTClassifier
+from keras_deit.training.device_strategy import check_batch_size
+from keras_deit.training.label_loss import make_criterion
+from keras_deit.training.recipe_optimizer import make_optimizer
+from keras_deit.training.run_data import RunData, load_run_data
+from keras_deit.training.schedule import learning_rate_schedule
+from keras_deit.training.student import make_student
+from keras_deit.training.teachers.convnet import trained_convnet
+from keras_deit.training.teachers.load import load_teacher, teacher_of_student_images
+from keras_deit.training.teachers.stored_outputs import open_cache
+from keras_deit.training.usable_images import load_images
 
-MADE_AHEAD = 4  # batches that may be made beyond the one that is trained on
-COMPARED_IMAGES = 64  # of the test part, between the student and its exports
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run, built and ready to train.
+
+    Attributes:
+        settings: `Settings`.
+        directory: Output directory.
+        num_replicas: Number of devices that share a batch.
+        data: `RunData`.
+        student: The `DeiT`.
+        model: The compiled model to fit: a `Distiller`, or a `DeiTClassifier` without a teacher.
+        teacher_accuracy: Accuracy of the teacher on the test split, or None without a teacher.
+        cache: `TeacherCache` whose outputs replace the teacher, or None.
+        timer: `InputStallTimer` of the training batches.
+    """
+
+    settings: object
+    directory: pathlib.Path
+    num_replicas: int
+    data: RunData
+    student: DeiT
+    model: keras.Model
+    teacher_accuracy: float | None = None
+    cache: TeacherCache | None = None
+    timer: InputStallTimer = dataclasses.field(default_factory=InputStallTimer)
+
+    def training_batches(self, epoch=0):
+        """Makes training batches without an end, from the first batch of an epoch on."""
+        teacher_outputs = functools.partial(self.cache.iter_from, epoch) if self.cache else None
+        return self.data.training.training_batches(epoch, teacher_outputs=teacher_outputs, timer=self.timer)
+
+    def test_batches(self):
+        """Makes batches that have every test image once."""
+        return self.data.test_batches(self.num_replicas)
+
+    def evaluate(self):
+        """Evaluates the model on the test split; returns a dictionary of floats."""
+        return self.data.evaluate(self.model, self.num_replicas)
 
 
-def check_ready(settings):
-    """Finds out before anything long begins what would fail at its end.
+def build_run(settings, directory, num_replicas=1):
+    """Builds data, student, teacher (a small convnet is trained if none is given) and the model to fit.
 
     Args:
         settings: `Settings`.
-
-    Raises:
-        ImportError: If a package is missing; the message names the extra.
-        ValueError: If the variant or an export format is unknown.
-    """
-    get_variant(settings.variant)
-    check_formats(settings.export)
-    require("matplotlib.figure", extra="run", purpose="Drawing the curves")
-    require("tomli_w", extra="run", purpose="Writing config.toml")
-    require("tqdm", extra="run", purpose="The progress bar")
-
-
-def announce(run):
-    """Prints what is about to be trained, on what, and for about how long."""
-    settings, student = run.settings, run.student
-    height, width = student.image_size
-    print(
-        f"Student: {settings.variant} with {student.count_params():,} parameters on {len(run.train):,} images of "
-        f"{run.train.name} ({height}×{width}, patch {student.backbone.patch_size}), recipe {settings.recipe}, about "
-        f"{duration(_expected_seconds(run))} for {settings.epochs} epochs. For ImageNet: --dataset imagenet2012."
-    )
-
-
-def dry_run(run):
-    """Runs one batch and prints parameters, memory and steps.
-
-    Args:
-        run: `Run`.
-    """
-    loss = run.model.train_on_batch(*run.first_batch(), return_dict=True)["loss"]
-    steps = run.plan.num_batches
-    print(f"Parameters: {run.student.count_params():,}")
-    print(f"Images:     {len(run.train):,} to train, {len(run.test):,} to test")
-    print(f"Steps:      {steps:,} an epoch, {steps * run.settings.epochs:,} in all")
-    print(f"Memory:     {memory_in_words(peak_memory())} at the most so far")
-    print(f"Loss:       {float(loss):.4f} on the first batch")
-    print("Dry run: everything was built and one batch was run; nothing was kept but a teacher trained for it.")
-
-
-def train(run, resume=False):
-    """Trains, evaluates, and writes what the output directory holds.
-
-    Args:
-        run: `Run`.
-        resume: Whether to go on from the last whole epoch.
+        directory: Output directory.
+        num_replicas: Number of devices that share a batch.
 
     Returns:
-        The summary, a dictionary as in `summary.json`.
+        A `Run`.
+
+    Raises:
+        ValueError: If the settings do not fit together.
     """
-    with GracefulStop() as stop:
-        history = _fit(run, "student", stop, resume)
-        output.save_student(run.student, run.directory)
-        summary = {"complete": False, "epochs": history.last_epoch, "student": run.evaluate()}
-        if run.settings.ema_decay is not None:
-            with averaged(run.model):
-                summary["student_average"] = run.evaluate()
-                output.save_average(run.student, run.directory)
-        curves = {"with a teacher" if run.settings.compare else "": history.rows}
-        if run.settings.compare and not stop.interrupted:
-            plain = without_teacher(run)
-            curves["without a teacher"] = _fit(plain, "without a teacher", stop, resume).rows
-            summary["without_teacher"] = plain.evaluate()
-    summary |= {
-        "complete": not stop.interrupted,
-        "teacher": {"accuracy": run.teacher_accuracy},
-        "settings": _resolved_settings(run),
-        "parameters": run.student.count_params(),
-        "images_per_second": history.images_per_second,
-        "waiting_for_data": history.waiting_for_data,
-        "skipped": run.skipped,
-        "seconds": history.total_seconds,
-        "peak_memory_bytes": peak_memory(),
-        "versions": output.versions(),
-    }
-    output.write_summary(summary, run.directory)  # whatever happens to what comes now
-    draw_curves({name: rows for name, rows in curves.items() if rows}, run.directory / "curves.png")
-    if summary["complete"]:
-        checkpoint.discard(run.directory)
-        checkpoint.discard(run.directory / "without_teacher")
-        if run.settings.export:
-            summary["exports"] = _export(run)
-            output.write_summary(summary, run.directory)
-    return summary
+    check_batch_size(settings.batch_size, num_replicas)
+    _check_teacher_is_known(settings)
+    data = load_run_data(settings)
+    keras.utils.set_random_seed(settings.seed)
+    student = make_student(settings, data)
+    if settings.distillation == "none":
+        return Run(settings, directory, num_replicas, data, student, _classifier(settings, data, student))
+    teacher, accuracy = _teacher(settings, data, num_replicas)
+    model = _distiller(settings, data, student, teacher)  # checks the teacher before its outputs are computed for hours
+    cache = None
+    if settings.teacher_cache:
+        cache, accuracy = open_cache(settings, data, teacher, num_replicas)
+        model.teacher = None
+    elif accuracy is None:
+        accuracy = data.evaluate(model, num_replicas)["teacher_accuracy"]
+        print(f"Teacher: {settings.teacher}, {accuracy:.1%} on the test split.")
+    return Run(settings, directory, num_replicas, data, student, model, accuracy, cache)
 
 
-def _resolved_settings(run):
-    """The settings of a run as a dictionary, with what was left to the code filled in."""
-    student = run.student
-    resolved = {"image_size": list(student.image_size), "patch_size": student.backbone.patch_size}
-    if run.settings.distillation != "none":
-        resolved["alpha"] = run.model.alpha
-    return {**dataclasses.asdict(run.settings), **resolved}
+def without_teacher(run):
+    """Builds the same run with a student of one token and no teacher.
+
+    Args:
+        run: `Run`.
+
+    Returns:
+        A `Run`.
+    """
+    keras.utils.set_random_seed(run.settings.seed)
+    settings = dataclasses.replace(run.settings, distillation="none", teacher_cache=None)
+    student = make_student(settings, run.data)
+    model = _classifier(settings, run.data, student)
+    directory = run.directory / "without_teacher"
+    return Run(settings, directory, run.num_replicas, run.data, student, model, run.teacher_accuracy)
 
 
-def _fit(run, title, stop, resume):
-    epochs, validation = run.settings.epochs, run.test_batches()
-    history = History(run.directory / "history.csv", run.settings.batch_size, run.waiting)
-    done = checkpoint.restore(run.model, run.directory, history) if resume else 0
-    if done:
-        print(f"{title}: going on after epoch {done} of {epochs}.")
-    if done < epochs:
-        steps = run.plan.num_batches
-        progress = Progress(title, epochs, steps, first_epoch=done)
-        callbacks = [stop, history, progress, checkpoint.EpochCheckpoint(run.directory, history)]
-        if run.settings.ema_decay is not None:
-            callbacks.append(KeepWeights())
-        schedule = dict(epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False)
-        batches = run.training_batches(epoch=done)
-        with explain_unreadable_images(lambda: _at_hand(run, history)):
-            run.model.fit(batches, validation_data=validation, callbacks=callbacks, verbose=0, **schedule)
-    return history
+def _check_teacher_is_known(settings):
+    if settings.distillation != "none" and settings.teacher is None and settings.dataset != "digits":
+        raise ValueError(
+            "Distillation needs a teacher: pass --teacher, or --distillation none to train on labels alone. (A run trains a "
+            f"small convnet as its teacher only on the digits. Received: dataset={settings.dataset!r})"
+        )
 
 
-def _at_hand(run, history):
-    """The images that a run was reading, and the indices of those that may be at fault."""
-    plan, (epoch, batch) = run.plan, history.place
-    if batch == plan.num_batches:
-        yield run.test, None
-    place = epoch * plan.num_batches + batch
-    following = (divmod(batch, plan.num_batches) for batch in range(place, place + MADE_AHEAD))
-    yield run.train, np.concatenate([plan.views(*batch)[0] for batch in following])
+def _teacher(settings, data, num_replicas):
+    """The teacher, and its accuracy on the test split if it is known already."""
+    if settings.teacher is not None:
+        return load_teacher(settings, data.train.num_classes), None
+    train, test = (load_images(settings, split).data for split in ("train", "test"))  # at their original size
+    convnet, accuracy = trained_convnet(train, test, num_replicas, settings.seed)
+    return teacher_of_student_images(convnet, image_size=train.image_size), accuracy
 
 
-def _expected_seconds(run):
-    """From the time of the student's forward pass. A step takes about three times as long."""
-    images = np.zeros((run.plan.batch_size, *run.image_size, 3), "float32")
-    run.student.predict_on_batch(images)  # compiles
-    began = time.perf_counter()
-    run.student.predict_on_batch(images)
-    forward = time.perf_counter() - began
-    evaluation = len(run.test) / len(images)
-    epochs_left = run.settings.epochs - checkpoint.epochs_done(run.directory)
-    students = 2 if run.settings.compare else 1
-    return forward * (3 * run.plan.num_batches + evaluation) * epochs_left * students
+def _distiller(settings, data, student, teacher):
+    distiller = Distiller(
+        student,
+        teacher,
+        distillation=settings.distillation,
+        alpha=settings.alpha,
+        temperature=settings.temperature,
+        attention_weight=settings.attention_weight,
+    )
+    distiller.compile(_optimizer(settings, data, student), loss=make_criterion(settings))
+    return distiller
 
 
-def _export(run):
-    images = np.asarray(next(iter(run.test_batches()))[0][:COMPARED_IMAGES])
-    reports = export(run.student, run.settings.export, run.directory, images, overwrite=True)
-    for report in reports:
-        print(report)
-    return [dataclasses.asdict(report) for report in reports]
+def _classifier(settings, data, student):
+    classifier = DeiTClassifier(student)
+    optimizer = _optimizer(settings, data, student)
+    classifier.compile(optimizer, loss=make_criterion(settings), weighted_metrics=["accuracy"])
+    return classifier
+
+
+def _optimizer(settings, data, student):
+    schedule = learning_rate_schedule(settings, data.plan.num_batches)
+    return make_optimizer(settings, schedule, student.backbone.num_layers)

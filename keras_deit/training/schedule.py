@@ -48,6 +48,7 @@ class CosineByEpochs(keras.optimizers.schedules.LearningRateSchedule):
         return ops.where(epoch < self.warmup_epochs, warming_up, cosine)
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         return {
             "peak": self.peak,
             "end": self.end,

@@ -7,9 +7,12 @@ import pathlib
 import tomllib
 
 from keras_deit import recipes
-from keras_deit.data import FATAL_ISSUES, IMAGE_ISSUES, PIPELINES, Augmentation
+from keras_deit.data import Augmentation
+from keras_deit.data.pipeline.input_pipeline import PIPELINES
+from keras_deit.data.sources.image_issues import FATAL_ISSUES, IMAGE_ISSUES
 from keras_deit.export.formats import WRITERS
 from keras_deit.models import get_variant, list_variants
+from keras_deit.models.pretrained import SOURCES
 from keras_deit.recipes.fields import (
     AUGMENTATION,
     CHANNELS,
@@ -32,7 +35,7 @@ from keras_deit.recipes.recipe import RecipeFields
 from keras_deit.runtime.files import write_whole
 from keras_deit.runtime.optional import require
 from keras_deit.teacher import OUTPUTS
-from keras_deit.training.strategy import STRATEGIES
+from keras_deit.training.device_strategy import STRATEGIES
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -43,16 +46,17 @@ class Settings(RecipeFields):
     """All that determines a run, resolved: the settings of a recipe for one variant, and those that no recipe determines."""
 
     variant: str = setting(
-        "architecture of the student, the only setting that must be given: "
+        "architecture of the student, the only setting without a default: "
         + ", ".join(row["name"] for row in list_variants() if row["family"] == "deit"),
         group=MODEL,
         first=True,
     )
     weights: str | None = setting(
-        "weights to start from: a preset, hf://owner/repository, a .safetensors or .pth file, or a .keras model",
+        f"weights to start from: {SOURCES}",
         group=MODEL,
         default=None,
-        none="fresh weights",
+        metavar="NAME_OR_PATH",
+        none="random initialisation",
     )
     patch_size: int | None = setting(
         "height and width of a patch",
@@ -60,61 +64,66 @@ class Settings(RecipeFields):
         default=None,
         rule=POSITIVE,
         metavar="PIXELS",
-        none="a size that suits the images",
+        none="that of the weights or the variant; smaller for small images",
     )
     precision: str = setting(
-        "precision of the computation; bfloat16 and float16 are mixed with float32",
+        "precision of the computation; bfloat16 and float16 are mixed precision, with float32 weights",
         group=MODEL,
         default="float32",
         choices=tuple(PRECISIONS),
     )
     dataset: str = setting(
         "images to train and test on: digits, a folder of class folders, a CSV file with the columns path and label, an "
-        ".npz file with the arrays x_train, y_train, x_test and y_test, or a name of TFDS such as imagenet2012",
+        ".npz file with the arrays x_train, y_train, x_test and y_test, or the name of a dataset of TensorFlow Datasets "
+        "(TFDS), such as imagenet2012",
         group=DATA,
         default="digits",
+        metavar="NAME_OR_PATH",
     )
     data_dir: str | None = setting(
-        "directory of the TFDS datasets",
+        "directory of the datasets of TFDS",
         group=DATA,
         default=None,
         metavar="DIR",
-        none="the directory that TFDS chooses",
+        none="the default directory of TFDS",
     )
     class_names: tuple[str, ...] | None = setting(
         "names of the classes in the order of the labels; the option takes a file with one name on each line",
         group=DATA,
         default=None,
         metavar="FILE",
-        none="the names and the order of the dataset",
+        none="the dataset's class names, in the dataset's order",
     )
     validated: str | None = setting(
-        "report of keras-deit validate-data that replaces reading the images before the training",
+        "report of keras-deit validate-data; with a report, the run does not check the images again before the training",
         group=DATA,
         default=None,
         metavar="FILE",
         none="no report",
     )
     check_images: bool = setting(
-        "read every image file before the training, to find unreadable ones", group=DATA, default=True
+        "read every image that is not in memory before the training, to find unreadable images",
+        group=DATA,
+        default=True,
     )
     skip_images: tuple[str, ...] = setting(
-        f"issues for which an image is left out, besides {' and '.join(FATAL_ISSUES)}, which always count",
+        f"issues for which an image is excluded from the dataset; {' and '.join(FATAL_ISSUES)} images are always excluded, "
+        "listed or not",
         group=DATA,
         default=(),
         choices=tuple(IMAGE_ISSUES),
         metavar="ISSUES",
     )
     max_skipped: float = setting(
-        "stop if more than this share of the images has to be left out",
+        "maximum fraction of the images that may be excluded; the run stops if more images have to be excluded",
         group=DATA,
         default=0.05,
         rule=FRACTION,
-        metavar="SHARE",
+        metavar="FRACTION",
     )
     pipeline: str = setting(
-        "how batches are made: by threads of TensorFlow (tf.data), by processes without TensorFlow (grain), in one thread "
-        "(python), or by the first of them that is installed (auto)",
+        "input pipeline; tf.data: threads of TensorFlow; grain: worker processes without TensorFlow; python: one thread; "
+        "auto: the first of these that is installed, and python for images in memory that are only normalised",
         group=DATA,
         default="auto",
         choices=PIPELINES,
@@ -134,29 +143,30 @@ class Settings(RecipeFields):
         none="the operations of this package",
     )
     teacher: str | None = setting(
-        "the teacher: a .keras file, a SavedModel, weights (.safetensors, .pth), hf://owner/repository, or a preset such as "
-        "regnety_160",
+        f"the teacher: a SavedModel directory, {SOURCES}",
         group=TEACHER,
         default=None,
-        none="for the digits, a small convnet that is trained first",
+        metavar="NAME_OR_PATH",
+        none="for digits a small convolutional network that the run trains first; required for other datasets, unless "
+        "distillation is none",
     )
     teacher_outputs: str | None = setting(
-        "outputs of the teacher",
+        "whether the teacher returns logits or probabilities",
         group=TEACHER,
         default=None,
         choices=OUTPUTS,
         none="logits",
     )
     teacher_image_size: int | None = setting(
-        "height and width of the teacher's images",
+        "height and width of the teacher's input images",
         group=TEACHER,
         default=None,
         rule=POSITIVE,
         metavar="PIXELS",
-        none="the size of the teacher's weights, else the student's size",
+        none="for a transformer from a preset, a checkpoint or a run the size of its weights, otherwise the student's size",
     )
     teacher_value_range: tuple[float, float] | None = setting(
-        "range of the teacher's pixels before mean and standard deviation, such as 0,255",
+        "range to which the teacher's pixels are scaled before mean and standard deviation, such as 0,255",
         group=TEACHER,
         default=None,
         rule=INTERVAL,
@@ -164,38 +174,40 @@ class Settings(RecipeFields):
         none="0,1",
     )
     teacher_mean: tuple[float, ...] | None = setting(
-        "mean that is subtracted from the teacher's pixels, in units of their range",
+        "mean that is subtracted from the teacher's pixels after scaling to teacher_value_range; for 0,255 a mean between 0 "
+        "and 255",
         group=TEACHER,
         default=None,
         rule=CHANNELS,
         metavar="R,G,B",
-        none="ImageNet's, or 0 if the range or the standard deviation is given",
+        none="ImageNet's; 0 if teacher_value_range or teacher_std is given",
     )
     teacher_std: tuple[float, ...] | None = setting(
-        "standard deviation that the teacher's pixels are divided by, in units of their range",
+        "standard deviation by which the teacher's pixels are divided after scaling to teacher_value_range",
         group=TEACHER,
         default=None,
         rule=POSITIVE_CHANNELS,
         metavar="R,G,B",
-        none="ImageNet's, or 1 if the range or the mean is given",
+        none="ImageNet's; 1 if teacher_value_range or teacher_mean is given",
     )
     teacher_cache: str | None = setting(
-        "directory in which the teacher's outputs for all samples of the run are stored before the training",
+        "directory for stored teacher outputs; before the training, the run computes and stores the teacher's output for "
+        "every augmented sample of every epoch",
         group=TEACHER,
         default=None,
         metavar="DIR",
-        none="the teacher is called at every step",
+        none="the teacher runs at every step",
     )
     teacher_cache_top: int = setting(
-        "number of classes, the most probable ones, whose log-probabilities are stored for soft distillation",
+        "number of most probable classes whose log-probabilities are stored for soft distillation",
         group=TEACHER,
         default=20,
         rule=POSITIVE,
         metavar="K",
     )
-    compare: bool = setting("also train a student without a teacher", group=TEACHER, default=False)
+    compare: bool = setting("also train a student without a teacher, for comparison", group=TEACHER, default=False)
     recipe: str = setting(
-        f"published settings, for all that is not given: {', '.join(recipes.RECIPES)}",
+        f"named set of values for the settings that are not given: {', '.join(recipes.RECIPES)}",
         group=TRAINING,
         default="small_data",
         first=True,
@@ -204,7 +216,7 @@ class Settings(RecipeFields):
         "number of steps in an epoch", group=TRAINING, default=None, rule=POSITIVE, none="the whole dataset"
     )
     strategy: str = setting(
-        "devices to train on: one (none), all of TensorFlow's (mirrored) or all of JAX's (data_parallel)",
+        "devices to train on; none: one device; mirrored: all devices of TensorFlow; data_parallel: all devices of JAX",
         group=TRAINING,
         default="none",
         choices=STRATEGIES,
@@ -216,7 +228,7 @@ class Settings(RecipeFields):
         rule=NOT_NEGATIVE,
     )
     export: tuple[str, ...] = setting(
-        "formats that the trained student is exported to, each compared with the student",
+        "formats to export the trained student to; the run compares each exported model with the student",
         group=RUN,
         default=(),
         choices=tuple(WRITERS),
@@ -252,7 +264,7 @@ def resolve(command_line, config=None, defaults=None):
     32
     """
     given = {name: value for name, value in command_line.items() if value is not None}
-    _check_names(given, "There are no settings of these names")
+    check_names(given)
     if config:
         given = _over(read_config(config), given, config)
     given = {name: decode_value(name, value) for name, value in {**(defaults or {}), **given}.items()}
@@ -274,6 +286,26 @@ def resolve(command_line, config=None, defaults=None):
         Augmentation.of(settings)  # raises if the policy is unknown
     _check_teacher(settings)
     return settings
+
+
+def check_names(names, problem="There are no settings of these names"):
+    """Checks that names are those of settings.
+
+    Args:
+        names: Names, or a dictionary of them.
+        problem: Beginning of the error message.
+
+    Raises:
+        ValueError: If a name is unknown; the message names the nearest setting.
+    """
+    unknown = sorted(set(names) - set(_SETTINGS))
+    if not unknown:
+        return
+    nearest = difflib.get_close_matches(unknown[0], _SETTINGS, n=1)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    raise ValueError(
+        f"{problem}: {', '.join(unknown)}.{hint} `keras-deit train --help` lists the settings (with - instead of _)."
+    )
 
 
 def decode_value(name, value):
@@ -302,8 +334,8 @@ def default_in_words(name):
 
     Example:
 
-    >>> default_in_words("epochs"), default_in_words("patch_size"), default_in_words("seed")
-    ("the recipe's", 'a size that suits the images', '0')
+    >>> default_in_words("epochs"), default_in_words("num_workers"), default_in_words("seed")
+    ("the recipe's", 'one for each core', '0')
     """
     if name in _OF_RECIPES:
         return "the recipe's"
@@ -313,7 +345,7 @@ def default_in_words(name):
     if declared.default is None:
         return declared.none
     if isinstance(declared.default, bool):
-        return "yes" if declared.default else "no"
+        return str(declared.default).lower()
     return "nothing" if declared.default == () else str(declared.default)
 
 
@@ -336,7 +368,7 @@ def read_config(path):
         raise ValueError(f"The configuration {str(path)!r} cannot be read: {error.strerror}.") from error
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"The configuration {str(path)!r} is not valid TOML: {error}") from error
-    _check_names(values, f"The configuration {str(path)!r} has unknown keys")
+    check_names(values, f"The configuration {str(path)!r} has unknown keys")
     return values
 
 
@@ -364,21 +396,10 @@ def _over(config, command_line, path):
     recipe = command_line.get("recipe")
     if "recipe" in config and recipe not in (None, config["recipe"]):
         raise ValueError(
-            f"{str(path)!r} holds settings of the recipe {config['recipe']!r}, which come before those of --recipe "
-            f"{recipe}. Leave out one of the two."
+            f"The file {str(path)!r} sets the recipe {config['recipe']!r}, and its values would override those of --recipe "
+            f"{recipe}. Leave out --config or --recipe."
         )
     return {**config, **command_line}
-
-
-def _check_names(names, problem):
-    unknown = sorted(set(names) - set(_SETTINGS))
-    if not unknown:
-        return
-    nearest = difflib.get_close_matches(unknown[0], _SETTINGS, n=1)
-    hint = f" Did you mean {nearest[0]}?" if nearest else ""
-    raise ValueError(
-        f"{problem}: {', '.join(unknown)}.{hint} `keras-deit train --help` lists the settings (with - instead of _)."
-    )
 
 
 @contextlib.contextmanager
@@ -417,7 +438,8 @@ def _check_without_teacher(settings):
     for name, option in turned_off_by.items():
         if getattr(settings, name):
             raise ValueError(
-                f"`{name}` is about a teacher, and there is none. Pass --distillation hard or soft, or {option}."
+                f"`{name}` needs a teacher, and `distillation` is none. Received: {name}={getattr(settings, name)!r}. Pass "
+                f"--distillation hard or soft, or {option}."
             )
 
 

@@ -107,9 +107,10 @@ def test_the_help_names_values_and_defaults():
     for part in (
         "--seed N seed of the weights, the order of the images and the augmentation (at least 0); default: 0",
         "--clip-norm NORM global norm that gradients are clipped to (positive; none: no clipping); default: the recipe's",
-        "--patch-size PIXELS height and width of a patch (positive); default: a size that suits the images",
+        "--num-workers N number of threads or processes that make batches (positive); default: one for each core",
         "--precision {float32,bfloat16,float16}",
-        "--check-images, --no-check-images read every image file before the training, to find unreadable ones; default: yes",
+        "--check-images, --no-check-images read every image that is not in memory before the training, to find "
+        "unreadable images; default: true",
     ):
         assert part in text
 

@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+from keras_deit.recipes import RECIPES
 from keras_deit.recipes.fields import settings_of
 from keras_deit.recipes.recipe import RecipeFields
 from keras_deit.training.settings import Settings, default_in_words, read_config, resolve, write_config
@@ -63,7 +64,7 @@ def test_another_recipe_brings_its_own_values():
 def test_a_file_of_another_recipe_is_refused(tmp_path):
     config = tmp_path / "config.toml"
     config.write_text('variant = "deit_s"\nrecipe = "small_data"\n')
-    with pytest.raises(ValueError, match="Leave out one of the two"):
+    with pytest.raises(ValueError, match="Leave out --config or --recipe"):
         resolve({"recipe": "deit"}, config)
     assert resolve({"recipe": "small_data"}, config).epochs == 20
 
@@ -195,7 +196,7 @@ def test_the_fields_of_a_recipe_are_not_declared_again():
 def test_the_default_of_a_recipes_field_is_the_recipes():
     assert default_in_words("clip_norm") == "the recipe's"
     assert default_in_words("teacher_outputs") == "logits"
-    assert (default_in_words("check_images"), default_in_words("export")) == ("yes", "nothing")
+    assert (default_in_words("check_images"), default_in_words("export")) == ("true", "nothing")
     assert default_in_words("variant") is None
 
 
@@ -205,3 +206,19 @@ def test_the_page_of_the_settings_is_up_to_date():
     assert page == (docs / "settings.md").read_text(encoding="utf-8"), "run `python docs/make_settings.py`"
     for name in settings_of(Settings):
         assert f"| `{name}` |" in page
+    for option in ("--config FILE.toml", "--output-dir DIR", "--resume", "--dry-run"):
+        assert f"| `{option}` |" in page
+
+
+def test_the_page_of_the_settings_has_the_values_of_every_recipe():
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+    table = page[page.index("## Recipes") :]
+    for name, recipe in RECIPES.items():
+        assert f"| `{name}` | {recipe.description} |" in table
+    rows = {line.split("|")[1].strip(" `"): line for line in table.splitlines() if line.startswith("| `")}
+    assert set(settings_of(RecipeFields)) <= set(rows)
+    assert (
+        rows["learning_rate_batch"]
+        == "| `learning_rate_batch` | `none` | 512 | 512 | 512 | 512 | `none` | `none` | `none` | `none` |"
+    )
+    assert "| deit3_s: 224, deit3_b: 192, deit3_l: 192, deit3_h: 160 |" in rows["image_size"]

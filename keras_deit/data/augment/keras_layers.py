@@ -1,4 +1,4 @@
-"""Keras layers in the place of a recipe's operations: keras-cv's, those of Keras, or somebody's own."""
+"""Keras layers that replace the operations of an augmentation: layers of keras-cv, of Keras, or of your own."""
 
 import pathlib
 
@@ -10,30 +10,30 @@ from keras_deit.runtime.optional import require
 
 KERAS_CV = "keras-cv"
 PIXELS = (0, 255)
-BLUR_KERNEL = 13  # pixels, six times the largest radius and one
-CUT_OUT = (0.14, 0.58)  # of each side, so that about the area is erased that the recipe erases
+BLUR_KERNEL = 13  # pixels: six times the largest radius, plus one
+CUT_OUT = (0.14, 0.58)  # fractions of each side, which erase about the area that the recipe's erasing erases
 GREY = 124.0
-# Methods of layers of Keras and keras-cv that do to labels what is done to images.
-KNOWS_LABELS = (
+# A layer of Keras or keras-cv that has one of these methods transforms labels along with images.
+LABEL_METHODS = (
     "transform_labels",
     "augment_label",
     "augment_labels",
 )
 
 
-def find_layers(augmentation, recipe):
-    """The layers that batches go through.
+def find_layers(layers, augmentation):
+    """Finds the layers that are applied to batches.
 
     Args:
-        augmentation: `"keras-cv"`; the path of a `.keras` file; or a Keras layer, `keras.layers.Pipeline` or
-            `keras.Sequential`, of pixels in 0..255. Layers that mix images, such as `keras.layers.MixUp`, mix their labels.
-        recipe: `Augmentation`, whose operations keras-cv's layers stand for.
+        layers: `"keras-cv"`; the path of a `.keras` file; or a Keras layer, `keras.layers.Pipeline` or `keras.Sequential`
+            for pixels in 0..255. Layers that mix images, such as `keras.layers.MixUp`, also mix the labels.
+        augmentation: `Augmentation`; `"keras-cv"` stands for the layers of keras-cv that come nearest to its operations.
 
     Returns:
         List of `keras.layers.Pipeline`, one for each layer.
 
     Raises:
-        ValueError: If it is none of these, or another kind of model.
+        ValueError: If `layers` is something else, or a model other than a `keras.Sequential`.
         ImportError: If keras-cv is missing.
 
     Example:
@@ -45,28 +45,30 @@ def find_layers(augmentation, recipe):
     >>> tuple(images.shape), tuple(labels.shape)
     ((2, 8, 8, 3), (2, 2))
     """
-    if augmentation == KERAS_CV:
-        layers = _of_keras_cv(recipe)
-    elif isinstance(augmentation, keras.layers.Layer):
-        layers = _flat(augmentation)
+    if layers == KERAS_CV:
+        found = _of_keras_cv(augmentation)
+    elif isinstance(layers, keras.layers.Layer):
+        found = _flatten(layers)
     else:
-        layers = _flat(_read(augmentation))
-    return [keras.layers.Pipeline([layer]) for layer in layers]  # which knows the arguments that a layer takes
+        found = _flatten(_read(layers))
+    return [
+        keras.layers.Pipeline([layer]) for layer in found
+    ]  # a Pipeline passes `training` only to layers that take it
 
 
 def apply(layers, images, labels):
-    """Takes a batch through layers.
+    """Applies layers to a batch.
 
     Args:
-        layers: From `find_layers`.
-        images: Float `(batch, height, width, 3)`, pixels in 0..255.
-        labels: Float `(batch, classes)`.
+        layers: List that `find_layers` returned.
+        images: Floats `(batch, height, width, 3)`, pixels in 0..255.
+        labels: Floats `(batch, classes)`.
 
     Returns:
-        Images and labels.
+        The augmented images and labels.
     """
     for layer in layers:
-        if _knows_labels(layer.layers[0]):
+        if _transforms_labels(layer.layers[0]):
             batch = layer({"images": images, "labels": labels}, training=True)
             images, labels = batch["images"], batch["labels"]
         else:
@@ -74,50 +76,53 @@ def apply(layers, images, labels):
     return images, labels
 
 
-def _knows_labels(layer):
-    """Whether it takes images and labels as a dictionary; Keras's base class has the method and says that it is missing."""
-    classes = [one for one in type(layer).__mro__ if one.__name__ != "BaseImagePreprocessingLayer"]
-    return any(name in vars(one) for one in classes for name in KNOWS_LABELS)
+def _transforms_labels(layer):
+    """Whether a layer takes a dictionary of images and labels. The method of Keras's base class only raises an error."""
+    classes = [base for base in type(layer).__mro__ if base.__name__ != "BaseImagePreprocessingLayer"]
+    return any(name in vars(base) for base in classes for name in LABEL_METHODS)
 
 
-def other_shape(before, after):
-    """What to say of layers that turn batches of images into another shape."""
-    return f"The layers of `augmentation` turn images {tuple(before)} into {tuple(after)}."
+def shape_error(before, after):
+    """Returns the message for layers that change the shape of a batch of images."""
+    return (
+        f"The layers of `augmentation_layers` must keep the shape of the images. They turn images {tuple(before)} into "
+        f"{tuple(after)}."
+    )
 
 
 def _read(path):
-    error = "no such name"
+    error = "there is no such name"
     if isinstance(path, (str, pathlib.Path)) and pathlib.Path(path).suffix == ".keras":
         try:
             return keras.saving.load_model(path)
         except (OSError, TypeError, ValueError) as reason:
             error = reason
     raise ValueError(
-        "`augmentation` must be 'keras-cv', the path of a `.keras` file or, in Python, a Keras layer. Received: "
-        f"augmentation={path!r} ({error})"
+        "`augmentation_layers` must be 'keras-cv', the path of a `.keras` file or, in Python, a Keras layer. Received: "
+        f"augmentation_layers={path!r} ({error})"
     )
 
 
-def _flat(layer):
+def _flatten(layer):
     if isinstance(layer, (keras.layers.Pipeline, keras.Sequential)):
-        return [inner for part in layer.layers for inner in _flat(part)]
+        return [inner for part in layer.layers for inner in _flatten(part)]
     if isinstance(layer, keras.Model):
         raise ValueError(
-            f"`augmentation` takes layers, one after the other, and {layer.name!r} is a model. Put its layers into a "
+            f"`augmentation_layers` takes a sequence of layers, and {layer.name!r} is a model. Put its layers into a "
             "`keras.Sequential` or a `keras.layers.Pipeline`."
         )
     return [layer]
 
 
-def _of_keras_cv(recipe):
+def _of_keras_cv(augmentation):
     layers = require("keras_cv.layers", extra="keras-cv", purpose="Augmentation by keras-cv")
-    found = [layers.RandomFlip("horizontal", rate=recipe.flip)] if recipe.flip else []
-    found += [_of_policy(layers, policy) for policy in recipe.policies()]
-    if recipe.erasing:
+    found = [layers.RandomFlip("horizontal", rate=augmentation.flip)] if augmentation.flip else []
+    found += [_of_policy(layers, policy) for policy in augmentation.policies()]
+    if augmentation.erasing:
         cut_out = layers.RandomCutout(CUT_OUT, CUT_OUT, fill_mode="constant", fill_value=GREY)
-        found.append(layers.RandomApply(cut_out, rate=recipe.erasing))
-    mixing = [layers.MixUp(alpha=recipe.mixup)] if recipe.mixup else []
-    mixing += [layers.CutMix(alpha=recipe.cutmix)] if recipe.cutmix else []
+        found.append(layers.RandomApply(cut_out, rate=augmentation.erasing))
+    mixing = [layers.MixUp(alpha=augmentation.mixup)] if augmentation.mixup else []
+    mixing += [layers.CutMix(alpha=augmentation.cutmix)] if augmentation.cutmix else []
     return [*found, layers.RandomChoice(mixing, batchwise=True)] if mixing else found
 
 
@@ -142,5 +147,5 @@ def _of_policy(layers, policy):
     strength = policy.strength
     saturation = tuple(
         factor / (1 + factor) for factor in (1 - strength, 1 + strength)
-    )  # keras-cv's scale: 0.5 is neutral
+    )  # on keras-cv's scale, 0.5 leaves the image unchanged
     return layers.RandomColorJitter(PIXELS, strength, strength, saturation, hue_factor=0.0)

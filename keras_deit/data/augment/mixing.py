@@ -1,24 +1,24 @@
-"""Mixup and cutmix: every image of a batch with the one at the other end."""
+"""Mixup and cutmix: the images of a batch are mixed with those of the reversed batch."""
 
 import math
 
 import numpy as np
 
-CUTMIX_PROBABILITY = 0.5  # with which a batch is cut and not blended, where both are asked for
+CUTMIX_PROBABILITY = 0.5  # that a batch is mixed by cutmix, if both mixup and cutmix are used
 
 
 def draw(rng, height, width, mixup=0.8, cutmix=1.0):
-    """Draws how a batch is mixed: by mixup or by cutmix, one of the two.
+    """Draws how a batch is mixed: by mixup or by cutmix.
 
     Args:
         rng: `numpy.random.Generator`.
-        height, width: Of the images, in pixels.
-        mixup, cutmix: Parameters of the Beta distributions of the share that an image keeps; one of them may be 0, which
-            leaves the other one alone.
+        height, width: Size of the images in pixels.
+        mixup, cutmix: Parameters of the Beta distributions of the share that an image keeps. If one of them is 0, the other
+            method is always used.
 
     Returns:
-        `(share, box)`: the share of its own label that an image keeps; and `(top, bottom, left, right)` of the pixels that
-        come from the other image, or None: then every pixel is blended with that share.
+        `(share, box)`: the share of its own label that an image keeps, and the box `(top, bottom, left, right)` of the
+        pixels that cutmix takes from the other image. For mixup the box is None, and every pixel is blended with the share.
 
     Example:
 
@@ -28,7 +28,7 @@ def draw(rng, height, width, mixup=0.8, cutmix=1.0):
 
     Reference:
         Zhang et al., 2017 (arXiv 1710.09412); Yun et al., 2019 (arXiv 1905.04899), appendix A; timm's `Mixup` in its batch
-        mode, which takes the label's share from the box as it was cut off at the border.
+        mode, which computes the label's share from the box after it was clipped at the image's border.
     """
     cuts = rng.random() < CUTMIX_PROBABILITY if mixup and cutmix else bool(cutmix)
     if not cuts:
@@ -40,10 +40,10 @@ def draw(rng, height, width, mixup=0.8, cutmix=1.0):
 
 
 def mix(images, labels, share, box):
-    """Mixes a batch with itself turned round.
+    """Mixes a batch with the reversed batch.
 
     Args:
-        images: Array `(batch, height, width, channels)` of floats, which is changed where it lies.
+        images: Array `(batch, height, width, channels)` of floats, which is modified.
         labels: `(batch, classes)`, one-hot or smoothed.
         share, box: From `draw`.
 

@@ -1,6 +1,6 @@
-"""The operations of augmentation by Pillow."""
+"""The operations of augmentation with Pillow."""
 
-from keras_deit.data.augment.operations import FILL, NAMES, NOTHING
+from keras_deit.data.augment.operation_names import FILL, NAMES, NOTHING
 from keras_deit.runtime.optional import require
 
 
@@ -9,7 +9,7 @@ def apply(image, operations, arguments):
 
     Args:
         image: Pillow image, RGB.
-        operations, arguments: Numbers of operations and their arguments, as drawn by `keras_deit.data.augment.policies`.
+        operations, arguments: Indices of operations and their arguments, see `policies.RandAugment`.
 
     Returns:
         Pillow image.
@@ -50,12 +50,14 @@ def _rotate(image, degrees):
 
 
 def _affine(matrix):
-    def moved(image, argument):
+    def transform(image, argument):
         pillow = _pillow("Image")
-        numbers = matrix(argument, *image.size)
-        return image.transform(image.size, pillow.Transform.AFFINE, numbers, pillow.Resampling.BILINEAR, fillcolor=FILL)
+        coefficients = matrix(argument, *image.size)
+        return image.transform(
+            image.size, pillow.Transform.AFFINE, coefficients, pillow.Resampling.BILINEAR, fillcolor=FILL
+        )
 
-    return moved
+    return transform
 
 
 def _grayscale(image, argument):

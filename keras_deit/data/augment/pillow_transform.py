@@ -1,79 +1,102 @@
-"""One view of an image by NumPy and Pillow: decoded, cropped, augmented, normalised."""
+"""One sample of an image by NumPy and Pillow: decoded, cropped, augmented, normalised."""
 
 import functools
 
 import numpy as np
 
 from keras_deit.data.augment import pillow_ops
-from keras_deit.data.augment.augmentation import noise_table
+from keras_deit.data.augment.augmentation import NONE
 from keras_deit.data.augment.crops import crop
+from keras_deit.data.augment.erasing import noise_table
 from keras_deit.imaging.image_files import read_image
-from keras_deit.imaging.sizes import before_centre_crop
+from keras_deit.imaging.sizes import before_centre_crop, centre_crop_offset
 from keras_deit.runtime.optional import require
 
 
 class ImageTransform:
-    """Makes views of one size and normalisation.
+    """Turns images into samples of one size and normalisation.
 
     Args:
-        image_size: `(height, width)` of the result; None where nothing but `normalized` is called.
-        mean, std: Normalisation, of pixels in 0..1.
-        crop_ratio: Of the evaluation's centre crop.
+        image_size: `(height, width)` of the samples in pixels.
+        mean, std: Normalisation of each channel, for pixels in 0..1.
+        crop_ratio: Fraction of the resized image that the central crop keeps, in evaluation and in an augmentation without
+            random crops.
     """
 
     def __init__(self, image_size, mean, std, crop_ratio):
-        self.image_size = image_size
+        self.image_size = tuple(image_size)
         self.crop_ratio = crop_ratio
         self._mean, self._std = (np.asarray(values, "float32") * 255 for values in (mean, std))
 
-    def for_training(self, image, numbers, augmentation):
-        """A training view.
+    def leaves_unchanged(self, data, augmentation=NONE):
+        """Whether the images of a dataset lie in memory and are only normalised.
 
         Args:
-            image: The content of a picture's file, bytes; or uint8 pixels `(height, width, 3)`.
-            numbers: Dictionary, a row of what `Augmentation.draw` gives.
-            augmentation: The `Augmentation`.
+            data: `keras_deit.data.LabelledImages`.
+            augmentation: `Augmentation`.
 
         Returns:
-            float32 array `(*image_size, 3)`.
+            Boolean.
+        """
+        is_array = data.images is not None and data.labels is not None and data.image_size == self.image_size
+        return is_array and augmentation == NONE and self.crop_ratio == 1
+
+    def training_sample(self, image, draws, augmentation):
+        """Makes a training sample.
+
+        Args:
+            image: Content of an image file, bytes; or uint8 pixels `(height, width, 3)`.
+            draws: Dictionary, one row of what `Augmentation.draw` returns.
+            augmentation: `Augmentation`.
+
+        Returns:
+            float32 array `(*image_size, 3)`, normalised.
         """
         pixels = read_image(image) if isinstance(image, bytes) else image
-        if augmentation.crop_scale:
-            pixels = self._resized(pixels, self.image_size, crop(numbers["crop"], *map(float, pixels.shape[:2])))
-        else:
-            pixels = self._centre(pixels)
-        pixels = pixels[:, ::-1] if numbers["flip"] else pixels
-        if "operations" in numbers:
-            picture = _pillow().fromarray(np.ascontiguousarray(pixels))
-            pixels = np.asarray(pillow_ops.apply(picture, numbers["operations"], numbers["arguments"]))
-        values = self.normalized(pixels)
-        top, left, height, width = numbers["erased"]
+        crops = augmentation.crop_scale is not None
+        pixels = self._resized_crop(pixels, draws["crop"]) if crops else self._central_crop(pixels)
+        pixels = pixels[:, ::-1] if draws["flip"] else pixels
+        if "operations" in draws:
+            image = _pillow().fromarray(np.ascontiguousarray(pixels))
+            pixels = np.asarray(pillow_ops.apply(image, draws["operations"], draws["arguments"]))
+        values = self.normalize(pixels)
+        top, left, height, width = draws["erased"]
         if height:
-            noise = _noise()[numbers["noise"] :][: values.size].reshape(values.shape)
+            noise = _noise()[draws["noise"] :][: values.size].reshape(values.shape)
             values[top : top + height, left : left + width] = noise[top : top + height, left : left + width]
         return values
 
-    def for_evaluation(self, image):
-        """A view as `keras_deit.ImageProcessor` makes it; arguments and result as those of `for_training`."""
-        return self.normalized(self._centre(read_image(image) if isinstance(image, bytes) else image))
+    def evaluation_sample(self, image):
+        """Makes a sample as `keras_deit.ImageProcessor` does.
 
-    def _centre(self, pixels):
-        wanted = before_centre_crop(*pixels.shape[:2], self.image_size, self.crop_ratio)
-        pixels = self._resized(pixels, wanted)
-        top, left = (round((side - size) / 2) for side, size in zip(wanted, self.image_size, strict=True))
+        Args:
+            image: Content of an image file, bytes; or uint8 pixels `(height, width, 3)`.
+
+        Returns:
+            float32 array `(*image_size, 3)`, normalised.
+        """
+        return self.normalize(self._central_crop(read_image(image) if isinstance(image, bytes) else image))
+
+    def normalize(self, pixels):
+        """Normalises pixels in 0..255 of any shape `(..., 3)`; the result is float32."""
+        return (pixels.astype("float32") - self._mean) / self._std
+
+    def _resized_crop(self, pixels, attempts):
+        # The crop is cut out before it is resized, since Pillow's filter would reach beyond the `box` of `resize`.
+        top, left, height, width = map(int, crop(attempts, *map(float, pixels.shape[:2])))
+        return _resize(np.ascontiguousarray(pixels[top : top + height, left : left + width]), self.image_size)
+
+    def _central_crop(self, pixels):
+        resized = before_centre_crop(*pixels.shape[:2], self.image_size, self.crop_ratio)
+        if pixels.shape[:2] != tuple(resized):
+            pixels = _resize(pixels, resized)
+        top, left = map(centre_crop_offset, resized, self.image_size)
         return pixels[top : top + self.image_size[0], left : left + self.image_size[1]]
 
-    def _resized(self, pixels, size, part=None):
-        if part is None and pixels.shape[:2] == tuple(size):
-            return pixels
-        if part:  # cut out first: Pillow's filter would reach beyond a `box`
-            top, left, height, width = map(int, part)
-            pixels = np.ascontiguousarray(pixels[top : top + height, left : left + width])
-        return np.asarray(_pillow().fromarray(pixels).resize((size[1], size[0]), _pillow().Resampling.BICUBIC))
 
-    def normalized(self, pixels):
-        """Pixels in 0..255 of any shape `(..., 3)`, normalised, float32."""
-        return (pixels.astype("float32") - self._mean) / self._std
+def _resize(pixels, size):
+    height, width = size
+    return np.asarray(_pillow().fromarray(pixels).resize((width, height), _pillow().Resampling.BICUBIC))
 
 
 @functools.cache

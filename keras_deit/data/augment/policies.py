@@ -1,6 +1,6 @@
-"""Which operations a training image gets: RandAugment, AutoAugment, 3-Augment and colour jitter.
+"""Policies that choose the operations of a training image: RandAugment, AutoAugment, 3-Augment and colour jitter.
 
-Each policy turns uniform random numbers, one row an image, into numbers of operations (`operations.NAMES`) and their
+A policy maps uniform draws, one row for each image, to indices of operations (in `operation_names.NAMES`) and their
 arguments.
 """
 
@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from keras_deit.data.augment.operations import NOTHING, number
+from keras_deit.data.augment.operation_names import NOTHING, index_of
 from keras_deit.data.augment.randaugment_space import AUTOAUGMENT, HIGHEST_LEVEL, RANDAUGMENT
 
 THREE_AUGMENT = ("Grayscale", "Solarize", "GaussianBlur")
@@ -24,9 +24,9 @@ class RandAugment:
     """RandAugment with timm's increasing magnitudes.
 
     Attributes:
-        magnitude, magnitude_std: Mean and standard deviation of the level, which is clipped to 0..10.
-        num_operations: Number of operations an image, drawn with replacement.
-        probability: With which each of them is applied.
+        magnitude, magnitude_std: Mean and standard deviation of the level of an operation, which is clipped to 0..10.
+        num_operations: Number of operations of an image, drawn with replacement.
+        probability: Probability that a drawn operation is applied.
 
     Reference:
         Cubuk et al., 2019 (arXiv 1909.13719); timm's `rand_augment_transform`.
@@ -38,18 +38,18 @@ class RandAugment:
     probability: float = 0.5
 
     @property
-    def numbers(self):
-        """How many uniform numbers an image takes."""
+    def num_uniforms(self):
+        """Number of uniform draws that an image needs."""
         return 5 * self.num_operations
 
     def __call__(self, uniform):
         """Draws the operations.
 
         Args:
-            uniform: Array `(images, numbers)` of random numbers in 0..1.
+            uniform: Array `(images, num_uniforms)` of uniform draws in 0..1.
 
         Returns:
-            Two arrays `(images, num_operations)`: int32 numbers of operations and float32 arguments.
+            Two arrays `(images, num_operations)`: int32 indices of operations and float32 arguments.
 
         Example:
 
@@ -57,46 +57,47 @@ class RandAugment:
         >>> operations.shape, arguments.shape
         ((4, 2), (4, 2))
         """
-        chosen, applied, turned, *pair = np.moveaxis(uniform.reshape(len(uniform), self.num_operations, 5), -1, 0)
+        chosen, applied, sign, *pair = np.moveaxis(uniform.reshape(len(uniform), self.num_operations, 5), -1, 0)
         chosen = np.where(applied < self.probability, np.floor(chosen * len(RANDAUGMENT)), -1)
         levels = np.clip(self.magnitude + self.magnitude_std * _normal(*pair), 0, HIGHEST_LEVEL)
         operations = np.full(chosen.shape, NOTHING, "int32")
         arguments = np.zeros(chosen.shape, "float32")
-        for place, choice in enumerate(RANDAUGMENT):
-            here = chosen == place
-            operations[here] = number(choice.operation)
-            arguments[here] = choice.arguments(levels[here], turned[here] >= 0.5)
+        for index, choice in enumerate(RANDAUGMENT):
+            here = chosen == index
+            operations[here] = index_of(choice.operation)
+            arguments[here] = choice.arguments(levels[here], sign[here] >= 0.5)
         return operations, arguments
 
 
 @dataclasses.dataclass(frozen=True)
 class AutoAugment:
-    """The policy that AutoAugment found for ImageNet: one of 25 pairs of operations.
+    """The policy that AutoAugment found for ImageNet: each image gets one of 25 pairs of operations.
 
     Attributes:
-        magnitude_std: Standard deviation of the levels, which are clipped to 0..10.
+        magnitude_std: Standard deviation of the level of an operation, which is clipped to 0..10.
 
     Reference:
-        Cubuk et al., 2018 (arXiv 1805.09501), table 9; timm's `original`, with the number of bits as in the paper.
+        Cubuk et al., 2018 (arXiv 1805.09501), table 9; timm's `original`, which posterises to as many bits as
+        the paper.
     """
 
     magnitude_std: float = 0.0
 
-    numbers = 9
+    num_uniforms = 9
 
     def __call__(self, uniform):
-        """Draws the operations; arguments and returns as those of `RandAugment`, with two operations an image."""
+        """Draws two operations for each image; see `RandAugment.__call__`."""
         pairs = (uniform[:, 0] * len(AUTOAUGMENT)).astype(int)
-        applied, turned, *normal = np.moveaxis(uniform[:, 1:].reshape(len(uniform), 2, 4), -1, 0)
+        applied, sign, *normal = np.moveaxis(uniform[:, 1:].reshape(len(uniform), 2, 4), -1, 0)
         deviations = self.magnitude_std * _normal(*normal)
         operations = np.full(applied.shape, NOTHING, "int32")
         arguments = np.zeros(applied.shape, "float32")
         for image, pair in enumerate(pairs):
-            for place, (choice, probability, level) in enumerate(AUTOAUGMENT[pair]):
-                if applied[image, place] < probability:
-                    level = np.clip(level + deviations[image, place], 0, HIGHEST_LEVEL)
-                    operations[image, place] = number(choice.operation)
-                    arguments[image, place] = choice.arguments(level, turned[image, place] >= 0.5)
+            for step, (choice, probability, level) in enumerate(AUTOAUGMENT[pair]):
+                if applied[image, step] < probability:
+                    level = np.clip(level + deviations[image, step], 0, HIGHEST_LEVEL)
+                    operations[image, step] = index_of(choice.operation)
+                    arguments[image, step] = choice.arguments(level, sign[image, step] >= 0.5)
         return operations, arguments
 
 
@@ -108,11 +109,11 @@ class ThreeAugment:
         0.1 to 2 pixels.
     """
 
-    numbers = 2
+    num_uniforms = 2
 
     def __call__(self, uniform):
-        """Draws the operation; arguments and returns as those of `RandAugment`, with one operation an image."""
-        operations = np.array([number(name) for name in THREE_AUGMENT], "int32")
+        """Draws one operation for each image; see `RandAugment.__call__`."""
+        operations = np.array([index_of(name) for name in THREE_AUGMENT], "int32")
         chosen = (uniform[:, :1] * len(operations)).astype(int)
         radius = BLUR_RADII[0] + uniform[:, 1:] * (BLUR_RADII[1] - BLUR_RADII[0])
         arguments = np.select([chosen == 1, chosen == 2], [SOLARIZE_THRESHOLD, radius], 0.0)
@@ -121,7 +122,7 @@ class ThreeAugment:
 
 @dataclasses.dataclass(frozen=True)
 class ColorJitter:
-    """Brightness, contrast and saturation, each by a factor of its own, in a random order.
+    """Changes brightness, contrast and saturation by independent random factors, in a random order.
 
     Attributes:
         strength: The factors lie in `1 - strength .. 1 + strength`.
@@ -132,29 +133,29 @@ class ColorJitter:
 
     strength: float
 
-    numbers = 4
+    num_uniforms = 4
 
     def __call__(self, uniform):
-        """Draws the operations; arguments and returns as those of `RandAugment`, with three operations an image."""
-        operations = np.array([number(name) for name in JITTERED], "int32")
+        """Draws three operations for each image; see `RandAugment.__call__`."""
+        operations = np.array([index_of(name) for name in JITTERED], "int32")
         order = ORDERS[(uniform[:, 0] * len(ORDERS)).astype(int)]
         factors = 1 + self.strength * (2 * uniform[:, 1:] - 1)
         return operations[order], np.take_along_axis(factors, order, axis=1).astype("float32")
 
 
 def parse(name):
-    """The policy of a name.
+    """Reads the name of a policy.
 
     Args:
-        name: `"3-augment"`; RandAugment as timm spells it, with increasing magnitudes: `"rand-m9-mstd0.5-inc1"`, in which
-            `n3` would be three operations and `p0.3` their probability; or AutoAugment, `"original"` or
+        name: `"3-augment"`; RandAugment with increasing magnitudes in timm's notation, such as `"rand-m9-mstd0.5-inc1"`;
+            `n3` asks for three operations and `p0.3` for the probability 0.3; or AutoAugment, `"original"` or
             `"original-mstd0.5"`.
 
     Returns:
         A `ThreeAugment`, a `RandAugment` or an `AutoAugment`.
 
     Raises:
-        ValueError: If the name says something else.
+        ValueError: If there is no such policy.
 
     Example:
 
@@ -177,5 +178,5 @@ def parse(name):
 
 
 def _normal(one, two):
-    """Standard normal numbers from two uniform ones (Box and Muller, 1958)."""
+    """Standard normal values from two uniform draws (Box and Muller, 1958)."""
     return np.sqrt(-2 * np.log1p(-one)) * np.cos(2 * np.pi * two)

@@ -1,23 +1,23 @@
-"""The operations that RandAugment and AutoAugment choose from, and the arguments that their levels stand for."""
+"""The search spaces of RandAugment and AutoAugment: operations, and the arguments that levels stand for."""
 
 import dataclasses
 
 import numpy as np
 
-HIGHEST_LEVEL = 10.0  # of the scale on which magnitudes are given
+HIGHEST_LEVEL = 10.0  # magnitudes lie on the scale from 0 to this level
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """An operation with the arguments that a policy gives it.
+    """An operation with the map from levels to its arguments.
 
     Attributes:
         name: Its name in timm.
-        operation: Its name in `keras_deit.data.augment.operations`.
-        argument: From an array of levels in 0..10 to the operation's arguments.
-        signed: Whether the argument's deviation from `neutral` is turned round for every second image.
-        neutral: The argument that changes nothing, of a signed operation.
-        lowest: The least argument.
+        operation: Its name in `operation_names.NAMES`.
+        argument: Function from an array of levels in 0..10 to the operation's arguments.
+        signed: Whether the deviation of the argument from `neutral` changes its sign for half of the images.
+        neutral: The argument of a signed operation that leaves an image unchanged.
+        lowest: The smallest argument.
     """
 
     name: str
@@ -27,11 +27,11 @@ class Choice:
     neutral: float = 0.0
     lowest: float = -np.inf
 
-    def arguments(self, levels, turned):
-        """Arguments at some levels; where `turned`, a signed one is turned round."""
+    def arguments(self, levels, is_negative):
+        """Returns the arguments at some levels; a signed operation deviates downwards where `is_negative`."""
         argument = self.argument(levels)
         if self.signed:
-            argument = self.neutral + np.where(turned, -argument, argument)
+            argument = self.neutral + np.where(is_negative, -argument, argument)
         return np.maximum(self.lowest, argument)
 
 
@@ -45,8 +45,8 @@ def _whole(largest, offset=0, sign=1):
 
 _FACTOR = {"argument": _share(0.9), "signed": True, "neutral": 1.0, "lowest": 0.1}
 
-# The ranges are those of timm's `rand-...-inc1`: rotation in degrees, shear as a slope, translation as a share of the side,
-# solarisation as a threshold, posterisation as the number of bits that are kept, enhancements as factors.
+# The ranges are those of timm's `rand-...-inc1`: rotation in degrees, shear as a slope, translation as a fraction of the
+# side, solarisation as a threshold, posterisation as the number of bits that are kept, enhancements as factors.
 RANDAUGMENT = (
     Choice("AutoContrast", "AutoContrast"),
     Choice("Equalize", "Equalize"),

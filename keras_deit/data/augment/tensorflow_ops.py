@@ -1,7 +1,8 @@
-"""The operations of augmentation on one uint8 image within `tf.data`, each computed only where it is chosen.
+"""The operations of augmentation on one uint8 image within `tf.data`.
 
-They are Pillow's to within a step or two of 255, whose rounding they follow; geometric operations are bilinear. They are
-written for XLA, which makes one loop of each: with it they are faster than Pillow's, without it several times slower.
+Only the chosen operation is computed. Results differ from Pillow's by at most two of 255, since the rounding is Pillow's;
+geometric operations are bilinear. The operations are written for XLA, which compiles each to one loop: they are faster
+than Pillow's with XLA, and several times slower without it.
 """
 
 import functools
@@ -9,12 +10,12 @@ import math
 
 import numpy as np
 
-from keras_deit.data.augment.operations import FILL, NAMES
+from keras_deit.data.augment.operation_names import FILL, NAMES
 from keras_deit.runtime.optional import require
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow
-BLUR_PASSES = 3  # by which Pillow makes a Gaussian blur of box blurs
-BLUR_REACH = 2  # pixels that one of them reaches for radii of up to 2.5
+BLUR_PASSES = 3  # number of box blurs that Pillow approximates a Gaussian blur with
+BLUR_REACH = 2  # pixels that a box blur reaches, for radii of up to 2.5
 
 
 def apply(image, operations, arguments):
@@ -22,20 +23,20 @@ def apply(image, operations, arguments):
 
     Args:
         image: uint8 tensor `(height, width, 3)` of a known shape.
-        operations: int32 tensor `(n,)` of numbers of `keras_deit.data.augment.operations`, or `NOTHING`.
+        operations: int32 tensor `(n,)` of indices in `operation_names.NAMES`, or `operation_names.NOTHING`.
         arguments: float32 tensor `(n,)`.
 
     Returns:
         uint8 tensor `(height, width, 3)`.
     """
-    for place in range(operations.shape[0]):
-        image = _compiled()(image, operations[place], arguments[place])
+    for step in range(operations.shape[0]):
+        image = _compiled()(image, operations[step], arguments[step])
     return image
 
 
 @functools.cache
 def _compiled():
-    """One operation, as a function that XLA compiles once for all places where it is called."""
+    """Returns the function that applies one operation, which XLA compiles once for all calls."""
     tf = tensorflow()
 
     def apply_one(image, operation, argument):
@@ -46,18 +47,18 @@ def _compiled():
 
 
 def tensorflow():
-    """TensorFlow, or an error that names the extra."""
+    """Imports TensorFlow, or raises an error that names the extra."""
     return require("tensorflow", extra="tensorflow", purpose="Augmentation within tf.data")
 
 
 def _floats(tf, image):
-    """`(height, 3 * width)`, which compiles to faster loops than a last axis of three."""
+    """Converts to `(height, 3 * width)`, which compiles to faster loops than a last axis of three."""
     height, width = image.shape[:2]
     return tf.cast(tf.reshape(image, (height, 3 * width)), tf.float32)
 
 
 def _pixels(tf, values, shape):
-    """Floats to uint8, cut off at 0 and 255 and towards zero, as Pillow's blending does it."""
+    """Converts floats to uint8, clipped to 0..255 and rounded towards zero, as Pillow's blending does."""
     return tf.reshape(tf.cast(tf.clip_by_value(values, 0.0, 255.0), tf.uint8), shape)
 
 
@@ -70,14 +71,14 @@ def _auto_contrast(tf, image, argument):
 
 
 def _equalize(tf, image, argument):
-    places = tf.reshape(tf.cast(image, tf.int32) + 256 * tf.range(3), [-1])
-    counts = tf.tensor_scatter_nd_add(tf.zeros(768, tf.int32), places[:, None], tf.ones_like(places))
+    bins = tf.reshape(tf.cast(image, tf.int32) + 256 * tf.range(3), [-1])  # one histogram for each channel
+    counts = tf.tensor_scatter_nd_add(tf.zeros(768, tf.int32), bins[:, None], tf.ones_like(bins))
     counts = tf.reshape(counts, (3, 256))
     last = tf.reduce_max(tf.where(counts > 0, tf.range(256), 0), axis=1)
     step = (tf.reduce_sum(counts, axis=1) - tf.gather(counts, last, batch_dims=1)) // 255
     below = tf.cumsum(counts, axis=1, exclusive=True) + step[:, None] // 2
     table = tf.where(step[:, None] > 0, below // tf.maximum(step, 1)[:, None], tf.range(256))
-    return tf.reshape(tf.gather(tf.reshape(tf.cast(tf.minimum(table, 255), tf.uint8), [-1]), places), image.shape)
+    return tf.reshape(tf.gather(tf.reshape(tf.cast(tf.minimum(table, 255), tf.uint8), [-1]), bins), image.shape)
 
 
 def _invert(tf, image, argument):
@@ -99,7 +100,7 @@ def _solarize_add(tf, image, addition):
 
 
 def _grey(tf, image):
-    """Pillow's brightness: `(height, width, 1)` floats of whole numbers."""
+    """Pillow's luma: `(height, width, 1)`, floats that are integers."""
     red, green, blue = (tf.cast(image[..., channel], tf.float32) * share for channel, share in enumerate(GREY))
     return tf.floor(red + green + blue + 0.5)[..., None]
 
@@ -127,14 +128,14 @@ def _sharpness(tf, image, factor):
     values = _floats(tf, image)
     padded = tf.pad(values, [[1, 1], [3, 3]])
     columns = padded[:-2] + padded[1:-1] + padded[2:]
-    around = columns[:, :-6] + columns[:, 3:-3] + columns[:, 6:]  # of three by three pixels
+    around = columns[:, :-6] + columns[:, 3:-3] + columns[:, 6:]  # sums over three by three pixels
     smooth = tf.floor((around + 4 * values) / 13 + 0.5)
     inside = np.pad(np.ones((height - 2, 3 * width - 6), "float32"), [[1, 1], [3, 3]])
     return _pixels(tf, values + (smooth + (values - smooth) * factor - values) * inside, image.shape)
 
 
 def _gaussian_blur(tf, image, radius):
-    variance = radius * radius / BLUR_PASSES  # of one box, whose edge pixels count in part
+    variance = radius * radius / BLUR_PASSES  # of one box blur, whose outermost pixels have a fractional weight
     whole = tf.floor((tf.sqrt(12 * variance + 1) - 1) / 2)
     part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))
     reach = tf.abs(tf.range(-BLUR_REACH, BLUR_REACH + 1, dtype=tf.float32))
@@ -147,10 +148,10 @@ def _gaussian_blur(tf, image, radius):
 
 
 def _box_blur(tf, values, weights, axis):
-    places = np.arange(values.shape[axis])
-    shifted = (places + shift for shift in range(-BLUR_REACH, BLUR_REACH + 1))
-    taken = [tf.gather(values, place.clip(0, places[-1]), axis=axis) for place in shifted]
-    return tf.floor(sum(one * weights[place] for place, one in enumerate(taken)) + 0.5)
+    indices = np.arange(values.shape[axis])
+    shifted = (indices + shift for shift in range(-BLUR_REACH, BLUR_REACH + 1))
+    neighbours = [tf.gather(values, shift.clip(0, indices[-1]), axis=axis) for shift in shifted]
+    return tf.floor(sum(values * weights[shift] for shift, values in enumerate(neighbours)) + 0.5)
 
 
 def _rotate(tf, image, degrees):
@@ -158,27 +159,27 @@ def _rotate(tf, image, degrees):
     angle = -degrees * (math.pi / 180)
     cosine, sine = tf.cos(angle), tf.sin(angle)
     x, y = width / 2, height / 2
-    return _moved(tf, image, (cosine, sine, x - cosine * x - sine * y, -sine, cosine, y + sine * x - cosine * y))
+    return _affine(tf, image, (cosine, sine, x - cosine * x - sine * y, -sine, cosine, y + sine * x - cosine * y))
 
 
 def _shear_x(tf, image, slope):
-    return _moved(tf, image, (1.0, slope, 0.0, 0.0, 1.0, 0.0))
+    return _affine(tf, image, (1.0, slope, 0.0, 0.0, 1.0, 0.0))
 
 
 def _shear_y(tf, image, slope):
-    return _moved(tf, image, (1.0, 0.0, 0.0, slope, 1.0, 0.0))
+    return _affine(tf, image, (1.0, 0.0, 0.0, slope, 1.0, 0.0))
 
 
 def _translate_x(tf, image, share):
-    return _moved(tf, image, (1.0, 0.0, share * image.shape[1], 0.0, 1.0, 0.0))
+    return _affine(tf, image, (1.0, 0.0, share * image.shape[1], 0.0, 1.0, 0.0))
 
 
 def _translate_y(tf, image, share):
-    return _moved(tf, image, (1.0, 0.0, 0.0, 0.0, 1.0, share * image.shape[0]))
+    return _affine(tf, image, (1.0, 0.0, 0.0, 0.0, 1.0, share * image.shape[0]))
 
 
-def _moved(tf, image, matrix):
-    """An affine map from places in the result to places in the image, of the centres of pixels as in Pillow; bilinear."""
+def _affine(tf, image, matrix):
+    """Affine transform, bilinear: `matrix` maps pixel centres of the result to positions in the image, as in Pillow."""
     height, width = image.shape[:2]
     a, b, c, d, e, f = matrix
     columns = tf.range(width, dtype=tf.float32) + 0.5
@@ -194,8 +195,8 @@ def _moved(tf, image, matrix):
     corners = [tf.cast(corner, tf.float32) for corner in corners]
     above = corners[0] + (corners[1] - corners[0]) * x_share
     below = corners[2] + (corners[3] - corners[2]) * x_share
-    moved = tf.cast(above + (below - above) * y_share, tf.uint8)
-    return tf.where(inside[..., None], moved, tf.constant(FILL, tf.uint8))
+    pixels = tf.cast(above + (below - above) * y_share, tf.uint8)
+    return tf.where(inside[..., None], pixels, tf.constant(FILL, tf.uint8))
 
 
 _FUNCTIONS = {

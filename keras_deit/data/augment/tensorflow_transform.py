@@ -1,27 +1,28 @@
-"""One view of an image within `tf.data`: decoded, cropped, augmented, normalised.
+"""One sample of an image within `tf.data`: decoded, cropped, augmented, normalised.
 
-What has no fixed size (decoding with the crop, resizing) is TensorFlow's own; the rest is compiled by XLA.
+Steps on images of no fixed size (decoding with the crop, resizing) use TensorFlow's own operations; XLA compiles the others.
 """
 
 import numpy as np
 
 from keras_deit.data.augment import tensorflow_ops
-from keras_deit.data.augment.augmentation import noise_table
 from keras_deit.data.augment.crops import crop
+from keras_deit.data.augment.erasing import noise_table
 from keras_deit.imaging.image_files import is_upright, read_image
 from keras_deit.runtime.shutdown import unless_exiting
 
-AS_PILLOW = "INTEGER_ACCURATE"  # how a JPEG is decoded to the same pixels
-EXIF_WITHIN = 4096  # bytes; before it there may be other segments
+DCT_OF_PILLOW = "INTEGER_ACCURATE"  # TensorFlow then decodes a JPEG to the pixels that Pillow decodes
+EXIF_SEARCH_BYTES = 4096  # other segments may come before the EXIF segment
 
 
 class ImageTransform:
-    """Makes views of one size and normalisation.
+    """Turns images into samples of one size and normalisation.
 
     Args:
-        image_size: `(height, width)` of the result.
-        mean, std: Normalisation, of pixels in 0..1.
-        crop_ratio: Of the evaluation's centre crop.
+        image_size: `(height, width)` of the samples in pixels.
+        mean, std: Normalisation of each channel, for pixels in 0..1.
+        crop_ratio: Fraction of the resized image that the central crop keeps, in evaluation and in an augmentation without
+            random crops.
     """
 
     def __init__(self, image_size, mean, std, crop_ratio):
@@ -35,43 +36,52 @@ class ImageTransform:
         self._normalize = tf.function(self._normalized, jit_compile=True, autograph=False)
         self._erase = tf.function(self._erased, jit_compile=True, autograph=False)
 
-    def for_training(self, image, numbers, augmentation):
-        """A training view.
+    def training_sample(self, image, draws, augmentation):
+        """Makes a training sample.
 
         Args:
-            image: A string tensor, the content of a picture's file; or uint8 pixels `(height, width, 3)`.
-            numbers: Dictionary of tensors, a row of what `Augmentation.draw` gives.
-            augmentation: The `Augmentation`.
+            image: String tensor, the content of an image file; or uint8 pixels `(height, width, 3)`.
+            draws: Dictionary of tensors, one row of what `Augmentation.draw` returns.
+            augmentation: `Augmentation`.
 
         Returns:
-            float32 tensor `(*image_size, 3)`.
+            float32 tensor `(*image_size, 3)`, normalised.
         """
-        resized = self._cropped(image, numbers["crop"]) if augmentation.crop_scale else self._centre(image)
-        image = self._pixels(resized, numbers["flip"])
-        if "operations" in numbers:
-            image = tensorflow_ops.apply(image, numbers["operations"], numbers["arguments"])
+        crops = augmentation.crop_scale is not None
+        transposed = self._resized_crop(image, draws["crop"]) if crops else self._central_crop(image)
+        pixels = self._pixels(transposed, draws["flip"])
+        if "operations" in draws:
+            pixels = tensorflow_ops.apply(pixels, draws["operations"], draws["arguments"])
         if augmentation.erasing:
-            return self._erase(image, numbers["erased"], self._noise_from(numbers["noise"], numbers["erased"][2] > 0))
-        return self._normalize(image)
+            box = draws["erased"]
+            return self._erase(pixels, box, self._noise_from(draws["noise"], is_needed=box[2] > 0))
+        return self._normalize(pixels)
 
-    def for_evaluation(self, image):
-        """A view as `keras_deit.ImageProcessor` makes it; arguments and result as those of `for_training`."""
-        return self._normalize(self._pixels(self._centre(image), False))
+    def evaluation_sample(self, image):
+        """Makes a sample as `keras_deit.ImageProcessor` does.
 
-    def _cropped(self, image, attempts):
-        """A random crop, resized, on its side; of a JPEG no more is decoded than the crop needs."""
+        Args:
+            image: String tensor, the content of an image file; or uint8 pixels `(height, width, 3)`.
+
+        Returns:
+            float32 tensor `(*image_size, 3)`, normalised.
+        """
+        return self._normalize(self._pixels(self._central_crop(image), False))
+
+    def _resized_crop(self, image, attempts):
+        """A random crop, resized and transposed. Of a JPEG only the crop is decoded."""
         tf = self._tf
 
-        def part(shape):
+        def box_in(shape):
             height, width = (tf.cast(side, tf.float64) for side in (shape[0], shape[1]))
             return [tf.cast(side, tf.int32) for side in crop(attempts, height, width, library=tf)]
 
         def from_jpeg():
-            box = part(tf.io.extract_jpeg_shape(image))
-            return tf.image.decode_and_crop_jpeg(image, box, channels=3, dct_method=AS_PILLOW)
+            box = box_in(tf.io.extract_jpeg_shape(image))
+            return tf.image.decode_and_crop_jpeg(image, box, channels=3, dct_method=DCT_OF_PILLOW)
 
         def from_pixels(pixels):
-            top, left, height, width = part(tf.shape(pixels))
+            top, left, height, width = box_in(tf.shape(pixels))
             return pixels[top : top + height, left : left + width]
 
         if image.dtype != tf.string:
@@ -79,18 +89,19 @@ class ImageTransform:
         cropped = tf.cond(self._is_plain_jpeg(image), from_jpeg, lambda: from_pixels(self._by_pillow(image)))
         return self._resized(cropped, self.image_size)
 
-    def _centre(self, image):
+    def _central_crop(self, image):
+        """The central crop of the resized image, transposed. The arithmetic is that of `imaging.sizes`, within the graph."""
         tf = self._tf
         if image.dtype == tf.string:
             is_plain = self._is_plain_jpeg(image)
             image = tf.cond(
                 is_plain,
-                lambda: tf.io.decode_jpeg(image, channels=3, dct_method=AS_PILLOW),
+                lambda: tf.io.decode_jpeg(image, channels=3, dct_method=DCT_OF_PILLOW),
                 lambda: self._by_pillow(image),
             )
         height, width = (tf.cast(tf.shape(image)[axis], tf.float64) for axis in (0, 1))
         wanted = [tf.constant(int(side / self.crop_ratio), tf.float64) for side in self.image_size]
-        by_height = wanted[0] * width >= wanted[1] * height  # the side that the other one follows from
+        by_height = wanted[0] * width >= wanted[1] * height  # the wanted height determines the width, or the reverse
         resized = (
             tf.where(by_height, wanted[0], tf.floor(wanted[1] * height / width)),
             tf.where(by_height, tf.floor(wanted[0] * width / height), wanted[1]),
@@ -100,21 +111,21 @@ class ImageTransform:
             tf.cast(tf.round(tf.cast(side - size, tf.float64) / 2), tf.int32)
             for side, size in zip(resized, self.image_size, strict=True)
         )
-        image = self._resized(image, resized)  # on its side
+        image = self._resized(image, resized)  # (width, height, 3)
         height, width = self.image_size
         return tf.ensure_shape(image[left : left + width, top : top + height], (width, height, 3))
 
     def _resized(self, pixels, size):
-        """Bicubic, antialiased; the result lies on its side, `(width, height, 3)`.
+        """Resizes bicubically with antialiasing; the result is transposed, `(width, height, 3)`.
 
-        TensorFlow's kernel takes long rows of channels much faster than three, so it is handed each axis with the other one
-        as channels. The values are those of `tf.image.resize`.
+        TensorFlow's kernel is much faster on many channels than on three, so each axis is resized with the other axis folded
+        into the channels. The values are those of `tf.image.resize`.
         """
         tf, (height, width) = self._tf, size
         columns = tf.shape(pixels)[1]
         rows_resized = self._rows_resized(tf.reshape(pixels, (tf.shape(pixels)[0], 3 * columns)), height)
-        on_side = tf.transpose(tf.reshape(rows_resized, (height, columns, 3)), (1, 0, 2))
-        return tf.reshape(self._rows_resized(tf.reshape(on_side, (columns, 3 * height)), width), (width, height, 3))
+        transposed = tf.transpose(tf.reshape(rows_resized, (height, columns, 3)), (1, 0, 2))
+        return tf.reshape(self._rows_resized(tf.reshape(transposed, (columns, 3 * height)), width), (width, height, 3))
 
     def _rows_resized(self, values, rows):
         tf = self._tf
@@ -130,30 +141,32 @@ class ImageTransform:
         return resized[0, :, 0]
 
     def _is_plain_jpeg(self, content):
-        """Whether it is a JPEG that TensorFlow decodes to the same pixels as Pillow: RGB or grey, and upright."""
+        """Whether TensorFlow decodes the file to the same pixels as Pillow: an RGB or grey JPEG without EXIF rotation."""
         tf = self._tf
 
         def has_plain_channels():
             channels = tf.io.extract_jpeg_shape(content)[2]
             return (channels == 1) | (channels == 3)
 
-        def stands_upright():
+        def is_not_rotated():
             upright = tf.numpy_function(
                 unless_exiting(lambda content: np.bool_(is_upright(content))), [content], tf.bool
             )
             return tf.ensure_shape(upright, ())
 
-        may_be_turned = tf.strings.regex_full_match(tf.strings.substr(content, 0, EXIF_WITHIN), r"\C*Exif\x00\x00\C*")
+        may_be_rotated = tf.strings.regex_full_match(
+            tf.strings.substr(content, 0, EXIF_SEARCH_BYTES), r"\C*Exif\x00\x00\C*"
+        )
         is_plain = tf.cond(tf.io.is_jpeg(content), has_plain_channels, lambda: False)
-        return tf.cond(is_plain & may_be_turned, stands_upright, lambda: is_plain)
+        return tf.cond(is_plain & may_be_rotated, is_not_rotated, lambda: is_plain)
 
     def _by_pillow(self, content):
         pixels = self._tf.numpy_function(unless_exiting(read_image), [content], self._tf.uint8)
         return self._tf.ensure_shape(pixels, (None, None, 3))
 
-    def _rounded_and_flipped(self, on_side, flip):
+    def _rounded_and_flipped(self, transposed, flip):
         tf = self._tf
-        values = tf.transpose(on_side, (1, 0, 2))
+        values = tf.transpose(transposed, (1, 0, 2))
         pixels = tf.cast(tf.clip_by_value(tf.floor(values + 0.5), 0.0, 255.0), tf.uint8)
         return tf.where(flip, tf.reverse(pixels, [1]), pixels)
 
@@ -161,22 +174,22 @@ class ImageTransform:
         return self._tf.reshape(self._normalized_rows(pixels), (*self.image_size, 3))
 
     def _normalized_rows(self, pixels):
-        """`(height, 3 * width)`, which compiles to faster loops than a last axis of three."""
+        """Normalises to `(height, 3 * width)`, which compiles to faster loops than a last axis of three."""
         tf, (height, width) = self._tf, self.image_size
         values = tf.cast(tf.reshape(pixels, (height, 3 * width)), tf.float32)
         return (values - self._mean) / self._std
 
-    def _noise_from(self, begin, is_needed):
-        """`(height, 3 * width)` of the table of noise from a place on; zeros where it is not needed."""
+    def _noise_from(self, offset, is_needed):
+        """Noise `(height, 3 * width)` from an offset of the noise table; zeros if it is not needed."""
         tf, (height, width) = self._tf, self.image_size
         if self._noise is None:
             with tf.init_scope():
                 self._noise, self._no_noise = tf.constant(noise_table()), tf.zeros((height, 3 * width))
 
-        def part():
-            return tf.reshape(tf.slice(self._noise, [begin], [height * 3 * width]), (height, 3 * width))
+        def noise():
+            return tf.reshape(tf.slice(self._noise, [offset], [height * 3 * width]), (height, 3 * width))
 
-        return tf.cond(is_needed, part, lambda: self._no_noise)
+        return tf.cond(is_needed, noise, lambda: self._no_noise)
 
     def _erased(self, pixels, box, noise):
         tf, (height, width) = self._tf, self.image_size

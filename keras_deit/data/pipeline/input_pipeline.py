@@ -1,212 +1,206 @@
-"""What `fit` is fed with: the batches of a run, by the pipeline that suits the machine."""
+"""The batches of a dataset, by the pipeline that suits the machine."""
 
-import concurrent.futures
 import dataclasses
 import functools
 import importlib.util
-import itertools
-import time
 
 import keras
 import numpy as np
 
-from keras_deit.data.augment.augmentation import NONE
-from keras_deit.data.augment.keras_layers import KERAS_CV, apply, find_layers, other_shape
-from keras_deit.data.pipeline import grain_pipeline, tf_data_pipeline
-from keras_deit.data.pipeline.batches import Batches
-from keras_deit.data.sources.kinds import ImageData
+from keras_deit.data.augment.augmentation import NONE, Augmentation
+from keras_deit.data.augment.keras_layers import KERAS_CV, apply, find_layers, shape_error
+from keras_deit.data.augment.pillow_transform import ImageTransform
+from keras_deit.data.pipeline import grain_pipeline, python_pipeline, tf_data_pipeline
+from keras_deit.data.pipeline.pillow_batches import EvaluationBatches, TrainingBatches
+from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.imaging.sizes import height_and_width
 from keras_deit.runtime.cores import usable_cores
 
-NO_MEAN, NO_STD = (0.0,) * 3, (1 / 255,) * 3  # which leave pixels in 0..255
 PIPELINES = ("auto", "tf.data", "grain", "python")
-
-
-class InputStallTimer:
-    """A clock of the time that is spent waiting for data.
-
-    Attributes:
-        seconds: In all, so far.
-    """
-
-    def __init__(self):
-        self.seconds = 0.0
-        self._began = None
-
-    def begin(self, count=0):
-        """A batch is asked for; returns `count`, as a node of a graph needs to return something."""
-        self._began = time.perf_counter()
-        return np.int64(count)
-
-    def end(self, count=0):
-        """The batch is there; returns `count`."""
-        self.seconds += time.perf_counter() - self._began
-        return np.int64(count)
-
-    def timed(self, batches):
-        """Yields from an iterable, on the clock."""
-        batches = iter(batches)
-        while True:
-            self.begin()
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            self.end()
-            yield batch
+PIXELS = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # the normalisation that leaves pixels in 0..255
 
 
 @dataclasses.dataclass(frozen=True)
 class InputPipeline:
-    """Labelled images as batches for `fit`, the same whatever makes them.
+    """Batches of labelled images for `fit` and `evaluate`, the same samples from every pipeline.
+
+    The samples of a batch depend on (seed, epoch, index of the batch) alone, so a resumed run sees the samples that the
+    uninterrupted run would have seen.
 
     Attributes:
-        data: Labelled images, see `keras_deit.data.load`.
-        image_size: `(height, width)` of the batches.
-        crop_ratio: Share of the resized image that the centre crop keeps, in evaluation and where there is no random crop.
-        pipeline: `"tf.data"`: threads of TensorFlow, for every backend; `"grain"`: worker processes, without TensorFlow;
-            `"python"`: this process. `"auto"` takes the first one that is installed, and the last one for images in memory
-            that are left as they are.
-        num_workers: Number of threads or processes; None means one for every core.
-        mean, std: Normalisation, of pixels in 0..1.
-        augmentation: Keras layers that take the place of flips, operations, erasing and mixing: `"keras-cv"`, a `.keras`
-            file or a layer, see `keras_layers.find_layers`. Crops, their order and repeats remain. What the layers
-            draw follows from generators of their own, which begin anew with every run and every restart.
+        data: `keras_deit.data.LabelledImages`, for example from `keras_deit.data.load`.
+        image_size: Side in pixels, or `(height, width)`, of the samples.
+        batch_size: Number of samples in a training batch of this process.
+        augmentation: `Augmentation` of training images.
+        augmentation_layers: Keras layers that replace flips, operations, erasing and mixing of the augmentation:
+            `"keras-cv"`, the path of a `.keras` file, or a layer, see `augment.keras_layers.find_layers`. Random crops and
+            repeats remain. The layers have their own random generators, which start anew with every run and every restart.
+        crop_ratio: Fraction of the resized image that the central crop keeps, in evaluation and in an augmentation without
+            random crops.
+        seed: Integer that determines the order and the augmentation.
+        steps_per_epoch: Number of training batches in an epoch; None means all whole batches of the dataset.
+        shard, num_shards: Index of this process, and number of processes that share each epoch.
+        pipeline: `"tf.data"`: threads of TensorFlow, for every backend. `"grain"`: worker processes, without TensorFlow, for
+            JAX and PyTorch. `"python"`: a thread of this process. `"auto"` takes the first one that is installed, and takes
+            `"python"` for images in memory that are only normalised.
+        num_workers: Number of threads or processes; None means one for every core. With Grain, 0 makes the batches in this
+            process.
+        mean, std: Normalisation of each channel, for pixels in 0..1.
 
     Raises:
-        ValueError: If there is no such pipeline.
+        ValueError: If there is no such pipeline, or it does not work with this backend.
+
+    Example:
+
+    >>> from keras_deit import data
+    >>> digits = data.InputPipeline(data.load("digits"), image_size=8, batch_size=32)
+    >>> images, labels = next(iter(digits.training_batches()))
+    >>> tuple(images.shape), tuple(labels.shape), digits.steps
+    ((32, 8, 8, 3), (32, 10), 44)
     """
 
     data: object
-    image_size: tuple
+    image_size: tuple = 224
+    batch_size: int = 32
+    augmentation: Augmentation = NONE
+    augmentation_layers: object = None
     crop_ratio: float = 1.0
+    seed: int = 0
+    steps_per_epoch: int | None = None
+    shard: int = 0
+    num_shards: int = 1
     pipeline: str = "auto"
     num_workers: int | None = None
     mean: tuple = IMAGENET_MEAN
     std: tuple = IMAGENET_STD
-    augmentation: object = None
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
             raise ValueError(f"`pipeline` must be one of {PIPELINES}. Received: pipeline={self.pipeline!r}")
         if self.pipeline == "grain" and keras.backend.backend() == "tensorflow":
             raise ValueError("The pipeline 'grain' is for JAX and PyTorch. With TensorFlow use 'tf.data'.")
+        object.__setattr__(self, "image_size", height_and_width(self.image_size))
 
-    def training(self, plan, waiting, epoch=0, batch=0, answers=None):
-        """Training batches without an end, for `fit(..., steps_per_epoch=plan.num_batches)`.
-
-        Args:
-            plan: `keras_deit.data.pipeline.sampling_plan.SamplingPlan`.
-            waiting: `InputStallTimer`, which is kept up to date.
-            epoch, batch: Where to begin; nothing before it is read.
-            answers: Function that gives an iterator of a teacher's stored answers from there on, see
-                `keras_deit.data.TeacherCache.following`; the batches end with it.
-
-        Returns:
-            A `tf.data.Dataset`, or a generator, of `(images, labels)`: float32 `(batch, height, width, 3)` and
-            `(batch, classes)`; with answers of `({"image": images, "teacher": answers}, labels)`.
-        """
-        batches = self._training(plan, epoch, batch) if self.augmentation is None else self._through(plan, epoch, batch)
-        is_dataset = hasattr(batches, "element_spec")
-        if answers is not None:
-            add = tf_data_pipeline.with_answers if is_dataset else _with_answers
-            batches = add(batches, answers if is_dataset else answers())
-        return tf_data_pipeline.timed(batches, waiting) if is_dataset else waiting.timed(batches)
-
-    def _through(self, plan, epoch, batch):
-        """Batches that go through layers as pixels and are normalised afterwards."""
-        layers = find_layers(self.augmentation, plan.augmentation)
-        batches = dataclasses.replace(self, mean=NO_MEAN, std=NO_STD)._training(plan.with_crops_alone(), epoch, batch)
-        if hasattr(batches, "element_spec"):
-            return tf_data_pipeline.through(batches, layers, self.mean, self.std)
-        if self.augmentation == KERAS_CV:
-            raise ValueError(f"keras-cv's layers are for the pipeline 'tf.data'. Received: pipeline={self.pipeline!r}")
-        return _through(batches, layers, self.mean, self.std)
-
-    def _training(self, plan, epoch, batch):
-        pipeline = self.pipeline_for(plan.augmentation)
-        normalisation = dict(mean=self.mean, std=self.std, crop_ratio=self.crop_ratio)
-        if pipeline == "tf.data":
-            place = dict(epoch=epoch, batch=batch, num_workers=self.num_workers)
-            return tf_data_pipeline.training_dataset(self.data, plan, **normalisation, **place)
-        batches = Batches(
-            self.data,
-            plan.batch_size,
-            training=True,
-            steps=plan.steps,
-            image_size=None if self._stays_as_it_is(plan.augmentation) else self.image_size,
-            augmentation=plan.augmentation,
-            seed=plan.seed,
-            shard=plan.shard,
-            num_shards=plan.num_shards,
-            **normalisation,
+    @functools.cached_property
+    def plan(self):
+        """The `SamplingPlan` of the training batches."""
+        return SamplingPlan(
+            len(self.data),
+            self.batch_size,
+            self.image_size,
+            self.augmentation,
+            self.seed,
+            self.steps_per_epoch,
+            self.shard,
+            self.num_shards,
         )
-        if pipeline == "grain":
-            return grain_pipeline.training_stream(batches, epoch, batch, self.num_workers or usable_cores())
-        if keras.backend.backend() == "tensorflow":
-            stream = functools.partial(_ahead, batches, epoch, batch)
-            return tf_data_pipeline.from_batches(stream, self.data.num_classes, self.image_size)
-        return _ahead(batches, epoch, batch)
 
-    def evaluation(self, batch_size, multiple_of=1):
-        """Every image once, for `evaluate` and `validation_data`; arguments as those of `keras_deit.data.Batches`.
+    @property
+    def steps(self):
+        """Number of training batches in an epoch, for `fit(..., steps_per_epoch=...)`."""
+        return self.plan.num_batches
+
+    def training_batches(self, epoch=0, batch=0, teacher_outputs=None, timer=None):
+        """Makes training batches without an end, for `fit(..., steps_per_epoch=pipeline.steps)`.
 
         Args:
-            batch_size: Number of images in a batch.
-            multiple_of: What the last batch is filled up to a multiple of.
+            epoch, batch: Position of the first batch; nothing before it is read.
+            teacher_outputs: Function that returns an iterator of stored teacher outputs from this position on, see
+                `keras_deit.data.pipeline.teacher_cache.TeacherCache.iter_from`; the batches end with it.
+            timer: `InputStallTimer` that measures the time that the consumer waits, or None.
 
         Returns:
-            Batches of `(images, labels, sample_weight)`.
-        """
-        normalisation = dict(mean=self.mean, std=self.std, crop_ratio=self.crop_ratio)
-        if self.pipeline_for(NONE) == "tf.data":
-            sizes = dict(image_size=self.image_size, batch_size=batch_size, multiple_of=multiple_of)
-            options = dict(num_workers=self.num_workers, **normalisation)
-            return tf_data_pipeline.evaluation_dataset(self.data, **sizes, **options)
-        image_size = None if self._stays_as_it_is(NONE) else self.image_size
-        return Batches(self.data, batch_size, image_size=image_size, multiple_of=multiple_of, **normalisation)
+            A `tf.data.Dataset`, a generator or a Grain dataset of `(images, labels)`: float32 `(batch, height, width, 3)`,
+            normalised, and `(batch, classes)`. With teacher outputs, of `({"image": images, "teacher": outputs}, labels)`.
 
-    def pipeline_for(self, augmentation):
-        """The pipeline that training with an augmentation takes."""
+        Raises:
+            ValueError: If a batch needs more samples than the dataset has, or mixing would get a batch of odd size.
+        """
+        plan = self.plan if self.augmentation_layers is None else self.plan.with_crops_alone()
+        plan.check()
+        if self.augmentation_layers is None:
+            batches = self._batches(plan, epoch, batch, mean=self.mean, std=self.std)
+        else:
+            batches = self._through_layers(self._batches(plan, epoch, batch, **PIXELS), self._makes_tf_dataset(plan))
+        is_dataset = self._makes_tf_dataset(plan)
+        if teacher_outputs is not None and is_dataset:
+            batches = tf_data_pipeline.with_teacher_outputs(batches, teacher_outputs)
+        elif teacher_outputs is not None:
+            batches = _with_teacher_outputs(batches, teacher_outputs())
+        if timer is None:
+            return batches
+        return tf_data_pipeline.timed(batches, timer) if is_dataset else timer.timed(batches)
+
+    def evaluation_batches(self, batch_size=128, multiple_of=1):
+        """Makes batches that have every image once, for `evaluate` and `validation_data`.
+
+        Args:
+            batch_size: Number of images in a batch, over all replicas.
+            multiple_of: Number of replicas, see `EvaluationPlan`.
+
+        Returns:
+            A `tf.data.Dataset` or a `keras.utils.PyDataset` of `(images, labels, sample_weight)`: float32
+            `(batch, height, width, 3)`, normalised, `(batch, classes)` and `(batch,)`.
+        """
+        plan = EvaluationPlan(len(self.data), batch_size, self.image_size, multiple_of)
+        if self._pipeline_for(NONE) == "tf.data":
+            normalisation = dict(mean=self.mean, std=self.std, crop_ratio=self.crop_ratio)
+            return tf_data_pipeline.evaluation_dataset(self.data, plan, num_workers=self.num_workers, **normalisation)
+        return EvaluationBatches(self.data, plan, self.mean, self.std, self.crop_ratio)
+
+    @property
+    def training_pipeline(self):
+        """Name of the pipeline that makes the training batches; `"auto"` is resolved."""
+        return self._pipeline_for(self.augmentation)
+
+    def _pipeline_for(self, augmentation):
         if self.pipeline != "auto":
             return self.pipeline
-        if self._stays_as_it_is(augmentation) and self.augmentation is None:
+        transform = ImageTransform(self.image_size, self.mean, self.std, self.crop_ratio)
+        is_unchanged = transform.leaves_unchanged(self.data, augmentation)
+        if is_unchanged and self.augmentation_layers is None:
             return "python"
         if importlib.util.find_spec("tensorflow"):
             return "tf.data"
         return "grain" if importlib.util.find_spec("grain") else "python"
 
-    def _stays_as_it_is(self, augmentation):
-        is_array = isinstance(self.data, ImageData) and isinstance(self.data.images, np.ndarray)
-        is_whole = augmentation == NONE and self.crop_ratio == 1
-        return is_array and is_whole and self.data.images.shape[1:3] == tuple(self.image_size)
+    def _batches(self, plan, epoch, batch, mean, std):
+        position = dict(epoch=epoch, batch=batch)
+        pipeline = self._pipeline_for(plan.augmentation)
+        if pipeline == "tf.data":
+            options = dict(mean=mean, std=std, crop_ratio=self.crop_ratio, num_workers=self.num_workers)
+            return tf_data_pipeline.training_dataset(self.data, plan, **position, **options)
+        batches = TrainingBatches(self.data, plan, mean, std, self.crop_ratio)
+        if pipeline == "grain":
+            num_workers = usable_cores() if self.num_workers is None else self.num_workers
+            return grain_pipeline.training_stream(batches, **position, num_workers=num_workers)
+        stream = functools.partial(python_pipeline.training_stream, batches, **position)
+        return python_pipeline.for_fit(stream, self.data.num_classes, self.image_size)
+
+    def _makes_tf_dataset(self, plan):
+        return keras.backend.backend() == "tensorflow" or self._pipeline_for(plan.augmentation) == "tf.data"
+
+    def _through_layers(self, batches, is_dataset):
+        """Applies the augmentation layers to batches of pixels in 0..255, then normalises the batches."""
+        layers = find_layers(self.augmentation_layers, self.augmentation)
+        if is_dataset:
+            return tf_data_pipeline.through_layers(batches, layers, self.mean, self.std)
+        if self.augmentation_layers == KERAS_CV:
+            raise ValueError(f"keras-cv's layers need the pipeline 'tf.data'. Received: pipeline={self.pipeline!r}")
+        return _through_layers(batches, layers, self.mean, self.std)
 
 
-def _with_answers(batches, answers):
-    for (images, labels), answer in zip(batches, answers, strict=False):
-        yield {"image": images, "teacher": answer}, labels
+def _with_teacher_outputs(batches, teacher_outputs):
+    for (images, labels), outputs in zip(batches, teacher_outputs, strict=False):
+        yield {"image": images, "teacher": outputs}, labels
 
 
-def _through(batches, layers, mean, std):
-    convert = keras.ops.convert_to_numpy
+def _through_layers(batches, layers, mean, std):
     mean, std = (np.asarray(values, "float32") for values in (mean, std))
-    for before, labels in batches:
-        images, labels = (np.asarray(convert(part), "float32") for part in apply(layers, before, labels))
-        if images.shape != before.shape:
-            raise ValueError(other_shape(before.shape, images.shape))
+    for pixels, labels in batches:
+        augmented = (keras.ops.convert_to_numpy(values) for values in apply(layers, pixels, labels))
+        images, labels = (np.asarray(values, "float32") for values in augmented)
+        if images.shape != pixels.shape:
+            raise ValueError(shape_error(pixels.shape, images.shape))
         yield (images / 255 - mean) / std, labels
-
-
-def _ahead(batches, epoch, batch):
-    """Yields the batches from some place on; while one is used, a thread makes the next."""
-    places = (divmod(place, batches.num_batches) for place in itertools.count(epoch * batches.num_batches + batch))
-
-    def make():
-        batches.epoch, place = next(places)
-        return batches[place]
-
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        following = thread.submit(make)
-        while True:
-            made, following = following.result(), thread.submit(make)
-            yield made

@@ -1,25 +1,31 @@
-"""Which views make up which batch, and the random numbers of each: the same for every way of computing the pixels."""
+"""The samples of every batch and their random draws: the same for every pipeline."""
 
 import dataclasses
+import itertools
+
+import numpy as np
 
 from keras_deit.data.augment.augmentation import NONE, Augmentation
-from keras_deit.data.pipeline.sampling import num_views, views
+from keras_deit.data.pipeline.sample_order import num_samples, sample_indices
 
-SAMPLING_VERSION = 1  # to be counted up whenever the same seed comes to show something else
+SAMPLING_VERSION = 1  # to be increased whenever the same seed gives other samples
 
 
 @dataclasses.dataclass(frozen=True)
 class SamplingPlan:
     """The batches of a training run.
 
+    Each method is a pure function of its arguments: a batch can be planned in any order and by any process.
+
     Attributes:
         num_examples: Number of images.
-        batch_size: ImageTransform in a batch of this process.
-        image_size: `(height, width)` of a view.
+        batch_size: Number of samples in a batch of this process.
+        image_size: `(height, width)` of the samples in pixels.
         augmentation: `Augmentation`.
         seed: Integer.
-        steps: Batches in an epoch; None means all whole ones. More than there are begin again, in another order.
-        shard, num_shards: Which of how many processes this is.
+        steps: Number of batches in an epoch; None means all whole batches. If there are more steps than batches, the images
+            are used again in another order.
+        shard, num_shards: Index of this process, and number of processes.
     """
 
     num_examples: int
@@ -32,44 +38,105 @@ class SamplingPlan:
     num_shards: int = 1
 
     def check(self):
-        """Raises a ValueError if there are fewer views than a batch takes, or mixing has an odd batch."""
-        if not self.available:
+        """Checks that batches can be drawn.
+
+        Raises:
+            ValueError: If a batch needs more samples than an epoch has, or mixing would get a batch of odd size.
+        """
+        if not self.batches_per_turn:
             raise ValueError(
-                f"A batch of {self.batch_size} images cannot be drawn from the {self.num_examples} of the "
+                f"A batch of {self.batch_size} images cannot be drawn from the {self.num_examples} images of the "
                 "dataset. Choose a smaller batch size."
             )
         if self.augmentation.mixes and self.batch_size % 2:
             raise ValueError(
-                "Mixup and cutmix pair the images of a batch, so its size must be even. Received: "
+                "Mixup and cutmix pair the images of a batch, so the batch size must be even. Received: "
                 f"batch_size={self.batch_size}"
             )
 
     def with_crops_alone(self):
-        """The same plan without what layers may take the place of."""
+        """Returns the plan with random crops and repeats as its only augmentation."""
         return dataclasses.replace(self, augmentation=self.augmentation.crops_alone())
 
     @property
-    def available(self):
-        """Whole batches among the views of an epoch."""
-        return num_views(self.num_examples, self.augmentation.repeats, self.num_shards) // self.batch_size
+    def batches_per_turn(self):
+        """Number of whole batches until every sample of an epoch has been used."""
+        return num_samples(self.num_examples, self.augmentation.repeats, self.num_shards) // self.batch_size
 
     @property
     def num_batches(self):
-        """Batches in an epoch."""
-        return self.steps or self.available
+        """Number of batches in an epoch."""
+        return self.steps or self.batches_per_turn
 
-    def views(self, epoch, batch):
-        """Indices of the images of a batch, and the numbers of their copies."""
-        turn, place = divmod(batch, self.available)
-        share = dict(repeats=self.augmentation.repeats, shard=self.shard, num_shards=self.num_shards, turn=turn)
-        first = place * self.batch_size
-        return views(first, first + self.batch_size, self.num_examples, self.seed, epoch, **share)
+    def samples(self, epoch, batch):
+        """Returns the samples of a batch: indices of the images and indices of the copies, two arrays `(batch_size,)`."""
+        turn, batch = divmod(batch, self.batches_per_turn)
+        first = batch * self.batch_size
+        return sample_indices(
+            first,
+            first + self.batch_size,
+            self.num_examples,
+            self.seed,
+            epoch,
+            repeats=self.augmentation.repeats,
+            shard=self.shard,
+            num_shards=self.num_shards,
+            turn=turn,
+        )
 
-    def numbers(self, epoch, batch):
-        """The random numbers of a batch's views, with their `index`: see `Augmentation.draw`."""
-        indices, copies = self.views(epoch, batch)
+    def draws(self, epoch, batch):
+        """Returns the indices of the images of a batch as `index`, with the draws of `Augmentation.draw`."""
+        indices, copies = self.samples(epoch, batch)
         return {"index": indices, **self.augmentation.draw(self.image_size, self.seed, epoch, indices, copies)}
 
     def mixing(self, epoch, batch):
-        """How a batch is mixed: see `keras_deit.data.augment.mixing.draw`."""
+        """Draws how a batch is mixed, see `keras_deit.data.augment.mixing.draw`."""
         return self.augmentation.draw_mixing(self.image_size, self.seed, epoch, batch * self.num_shards + self.shard)
+
+    def iter_from(self, epoch, batch):
+        """Yields `(epoch, batch)` of one batch after the other, without an end."""
+        first = epoch * self.num_batches + batch
+        return (divmod(position, self.num_batches) for position in itertools.count(first))
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationPlan:
+    """The batches of an evaluation, which has every image once.
+
+    Attributes:
+        num_examples: Number of images.
+        batch_size: Number of images in a batch, over all replicas.
+        image_size: `(height, width)` of the samples in pixels.
+        multiple_of: Number of replicas. The last batch is filled up to a multiple of this number with examples of sample
+            weight 0. The weights of the other examples are then a little larger than 1, so that the mean that Keras takes
+            over all examples is the mean over the real ones.
+
+    Example:
+
+    >>> plan = EvaluationPlan(4, batch_size=3, image_size=(8, 8), multiple_of=2)
+    >>> [plan.batch(index)[1].tolist() for index in range(plan.num_batches)]
+    [[1.25, 1.25, 1.25], [1.25, 0.0]]
+    """
+
+    num_examples: int
+    batch_size: int
+    image_size: tuple
+    multiple_of: int = 1
+
+    @property
+    def num_batches(self):
+        """Number of batches."""
+        return -(-self.num_examples // self.batch_size)
+
+    def examples(self):
+        """Returns indices and float32 sample weights of all examples, padding included."""
+        padding = -(self.num_examples % self.batch_size) % self.multiple_of
+        indices = np.concatenate([np.arange(self.num_examples), np.zeros(padding, int)])
+        weights = np.full(self.num_examples, 1 + padding / self.num_examples)
+        return indices, np.concatenate([weights, np.zeros(padding)]).astype("float32")
+
+    def batch(self, index):
+        """Returns indices and sample weights of a batch."""
+        indices, weights = self.examples()
+        chosen = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        return indices[chosen], weights[chosen]

@@ -1,6 +1,6 @@
-"""A teacher's answers for every view of a run, stored once and read by later runs.
+"""The outputs of a teacher for every sample of a run, stored once and read by later runs.
 
-ImageTransform are reproducible, so that an epoch and a place in it say which picture, crop and mixture a teacher was shown.
+Samples are reproducible: the position in the run determines the image, the crop and the mixture that the teacher received.
 """
 
 import json
@@ -12,147 +12,159 @@ import numpy as np
 from keras_deit.runtime.files import replacing, write_whole
 from keras_deit.runtime.optional import require
 
-KEY, FACTS = "key.json", "teacher.json"
-MOST_CLASSES = 2**16
-CHUNK_VIEWS = 2**16  # about so many views lie in a file
-LEAST_SHARE = 1e-12  # of what the classes that are not stored have in all
+KEY, METADATA = "key.json", "teacher.json"
+MAX_CLASSES = 2**16
+SAMPLES_PER_FILE = 2**16  # approximately
+MIN_REMAINDER = 1e-12  # smallest probability that all classes without a stored value share
 
 
 class TeacherCache:
-    """A directory of answers.
+    """A directory of stored teacher outputs.
 
     Args:
-        directory: Path; it is made where it does not exist.
-        key: Dictionary of all that the answers follow from: the teacher, the views and their order. Numbers, strings, None
-            and lists of them.
-        num_epochs, num_batches, batch_size: Of the run; those of the key's plan.
+        directory: Path of the directory; it is created if needed.
+        key: Dictionary of everything that determines the outputs: the teacher, the samples and their order. Its values are
+            numbers, strings, None and lists of these.
+        num_epochs, num_batches, batch_size: Number of epochs of the run, of batches in an epoch and of samples in a batch.
         num_classes: Number of classes.
-        top: None stores the class that the teacher decides for, two bytes a view, as hard distillation needs it; a number
-            stores so many of the highest log-probabilities with their classes, four bytes each. What they leave is spread
-            evenly over the other classes.
+        top: None stores the class with the largest logit, two bytes a sample, which hard distillation needs. A positive
+            integer stores that many of the largest log-probabilities with their classes, four bytes each; the remaining
+            probability is spread evenly over the other classes.
 
     Raises:
-        ValueError: If the directory holds the answers of another teacher or to other views; the message says what differs.
-            If there are more classes than two bytes tell apart.
+        ValueError: If the directory holds outputs of another teacher or for other samples (the message lists the
+            differences), or there are more classes than two bytes distinguish.
     """
 
     def __init__(self, directory, key, num_epochs, num_batches, batch_size, num_classes, top=None):
-        if num_classes > MOST_CLASSES:
-            raise ValueError(f"A teacher cache tells {MOST_CLASSES} classes apart. Received: num_classes={num_classes}")
+        if num_classes > MAX_CLASSES:
+            raise ValueError(
+                f"A teacher cache takes at most {MAX_CLASSES:,} classes. Received: num_classes={num_classes}"
+            )
         self.directory = pathlib.Path(directory)
         self.num_epochs, self.num_batches, self.batch_size = num_epochs, num_batches, batch_size
         self.num_classes = num_classes
         self.top = None if top is None else min(top, num_classes)
-        self._chunk_batches = max(1, min(num_batches, CHUNK_VIEWS // batch_size))
-        self._kept = (None, None)
-        self._check_key({**key, "num_classes": num_classes, "top": self.top, "batches_a_file": self._chunk_batches})
+        self._batches_per_file = max(1, min(num_batches, SAMPLES_PER_FILE // batch_size))
+        self._loaded = (None, None)
+        self._check_key({**key, "num_classes": num_classes, "top": self.top, "batches_a_file": self._batches_per_file})
 
-    def answers(self, epoch, batch):
-        """The answers for a batch of views.
+    def outputs(self, epoch, batch):
+        """Reads the outputs for a batch.
 
         Args:
-            epoch, batch: Which one, both from 0.
+            epoch, batch: Position of the batch, both from 0.
 
         Returns:
-            int32 decisions `(batch_size,)`, or float32 log-probabilities `(batch_size, num_classes)`.
+            int32 class indices `(batch_size,)`, or float32 log-probabilities `(batch_size, num_classes)`.
 
         Raises:
-            ValueError: If they are missing or damaged; the message names the file.
+            ValueError: If the outputs are missing or damaged; the message names the file.
         """
-        chunk, place = divmod(batch, self._chunk_batches)
-        if self._kept[0] != (epoch, chunk):
-            self._kept = (epoch, chunk), self._read(epoch, chunk)
-        chosen = slice(place * self.batch_size, (place + 1) * self.batch_size)
-        classes = self._kept[1]["classes"][chosen]
+        file, index = divmod(batch, self._batches_per_file)
+        if self._loaded[0] != (epoch, file):
+            self._loaded = (epoch, file), self._read(epoch, file)
+        chosen = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        classes = self._loaded[1]["classes"][chosen]
         if self.top is None:
             return classes[:, 0].astype("int32")
-        return _spread(classes, self._kept[1]["log_probabilities"][chosen], self.num_classes)
+        return _spread(classes, self._loaded[1]["log_probabilities"][chosen], self.num_classes)
 
-    def following(self, epoch, batch=0):
-        """Yields the answers of one batch after the other, from one on to the last."""
-        for place in range(epoch * self.num_batches + batch, self.num_epochs * self.num_batches):
-            yield self.answers(*divmod(place, self.num_batches))
+    def iter_from(self, epoch, batch=0):
+        """Yields the outputs of one batch after the other, from a position to the last batch of the run."""
+        for position in range(epoch * self.num_batches + batch, self.num_epochs * self.num_batches):
+            yield self.outputs(*divmod(position, self.num_batches))
 
-    def fill(self, ask, advance=None):
-        """Stores what is missing. Several processes may do so at a time; each takes the files that no other is at.
+    def fill(self, predict, advance=None):
+        """Stores the missing outputs. Several processes may fill a directory together; each file is written by one of them.
 
         Args:
-            ask: `ask(epoch, first, count)` yields the teacher's logits for so many batches of an epoch from one on.
-            advance: Called with a number of batches whenever so many are stored.
+            predict: Function `predict(epoch, first, count)` that yields the logits of the teacher for `count` batches,
+                from batch `first` of the epoch on.
+            advance: Function that is called with a number of batches whenever their outputs are stored, or None.
 
         Returns:
-            Whether all is stored now; otherwise another process is still at work.
+            Whether all outputs are stored. If not, another process is still writing.
         """
         filelock = require("filelock", extra="run", purpose="Filling a teacher cache")
-        is_whole = True
-        for epoch, chunk in self._places():
-            first = chunk * self._chunk_batches
-            count = min(self._chunk_batches, self.num_batches - first)
-            lock = filelock.FileLock(self.directory / f".{self._name(epoch, chunk)}.lock", timeout=0)
-            if not self._path(epoch, chunk).exists():
+        is_complete = True
+        for epoch, file in self._files():
+            first = file * self._batches_per_file
+            count = min(self._batches_per_file, self.num_batches - first)
+            lock = filelock.FileLock(self.directory / f".{self._name(epoch, file)}.lock", timeout=0)
+            if not self._path(epoch, file).exists():
                 try:
                     with lock:
-                        if not self._path(epoch, chunk).exists():
-                            self._write(epoch, chunk, ask(epoch, first, count))
+                        if not self._path(epoch, file).exists():
+                            self._write(epoch, file, predict(epoch, first, count))
                 except filelock.Timeout:
-                    is_whole = False
+                    is_complete = False
                     continue
                 pathlib.Path(lock.lock_file).unlink(missing_ok=True)
             if advance:
                 advance(count)
-        return is_whole
+        return is_complete
 
-    def is_whole(self):
-        """Whether the answers for all views are stored."""
-        return all(self._path(*place).exists() for place in self._places())
+    def is_complete(self):
+        """Whether the outputs for all samples are stored."""
+        return all(self._path(*file).exists() for file in self._files())
 
-    def facts(self):
-        """What was remembered of the teacher, a dictionary."""
-        path = self.directory / FACTS
+    def metadata(self):
+        """Reads the stored metadata of the teacher, a dictionary; empty if there is none."""
+        path = self.directory / METADATA
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
-    def remember(self, **facts):
-        """Keeps numbers about the teacher beside its answers."""
-        write_whole(self.directory / FACTS, json.dumps(facts) + "\n")
+    def write_metadata(self, **metadata):
+        """Stores metadata of the teacher beside its outputs."""
+        write_whole(self.directory / METADATA, json.dumps(metadata) + "\n")
 
-    def _places(self):
-        chunks = -(-self.num_batches // self._chunk_batches)
-        return [(epoch, chunk) for epoch in range(self.num_epochs) for chunk in range(chunks)]
+    def _files(self):
+        files_per_epoch = -(-self.num_batches // self._batches_per_file)
+        return [(epoch, file) for epoch in range(self.num_epochs) for file in range(files_per_epoch)]
 
-    def _name(self, epoch, chunk):
-        return f"epoch-{epoch:04d}-{chunk:04d}.npz"
+    def _name(self, epoch, file):
+        return f"epoch-{epoch:04d}-{file:04d}.npz"
 
-    def _path(self, epoch, chunk):
-        return self.directory / self._name(epoch, chunk)
+    def _path(self, epoch, file):
+        return self.directory / self._name(epoch, file)
 
-    def _write(self, epoch, chunk, logits):
-        stored = [_stored(np.asarray(one, "float32"), self.top) for one in logits]
-        if any(len(one["classes"]) != self.batch_size for one in stored):
-            raise ValueError(f"A teacher's answers must be those to a batch of {self.batch_size} views.")
-        with replacing(self._path(epoch, chunk)) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **{name: np.concatenate([one[name] for one in stored]) for name in stored[0]})
+    def _write(self, epoch, file, logits):
+        stored = [_compress(np.asarray(batch, "float32"), self.top) for batch in logits]
+        if any(len(batch["classes"]) != self.batch_size for batch in stored):
+            raise ValueError(f"The teacher must give one output for each of the {self.batch_size} samples of a batch.")
+        with replacing(self._path(epoch, file)) as temporary, open(temporary, "wb") as archive:
+            np.savez(archive, **{name: np.concatenate([batch[name] for batch in stored]) for name in stored[0]})
 
-    def _read(self, epoch, chunk):
-        path = self._path(epoch, chunk)
-        views = min(self._chunk_batches, self.num_batches - chunk * self._chunk_batches) * self.batch_size
+    def _read(self, epoch, file):
+        path = self._path(epoch, file)
         try:
-            with np.load(path, allow_pickle=False) as file:  # which compares the checksums of the archive
-                stored = dict(file)
+            with np.load(path, allow_pickle=False) as archive:  # verifies the checksums of the archive
+                stored = dict(archive)
         except FileNotFoundError as error:
             raise ValueError(
-                f"The teacher's answers for epoch {epoch + 1} are not stored: no file {str(path)!r}."
+                f"The teacher outputs for epoch {epoch + 1} are not stored: there is no file {str(path)!r}."
             ) from error
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError(
-                f"The stored answers {str(path)!r} are damaged ({error}). Delete the file to ask again."
+                f"The stored teacher outputs {str(path)!r} are damaged ({error}). Delete the file; the next "
+                "run stores it again."
             ) from error
-        width = self.top or 1
-        expected = {"classes"} if self.top is None else {"classes", "log_probabilities"}
-        if set(stored) != expected or any(values.shape != (views, width) for values in stored.values()):
-            raise ValueError(f"The stored answers {str(path)!r} are not of this run. Delete it to ask again.")
-        if stored["classes"].max() >= self.num_classes:
-            raise ValueError(f"The stored answers {str(path)!r} name classes that there are not.")
+        self._check_stored(path, stored, num_batches=self.num_batches - file * self._batches_per_file)
         return stored
+
+    def _check_stored(self, path, stored, num_batches):
+        shape = min(self._batches_per_file, num_batches) * self.batch_size, self.top or 1
+        names = {"classes"} if self.top is None else {"classes", "log_probabilities"}
+        if set(stored) != names or any(values.shape != shape for values in stored.values()):
+            raise ValueError(
+                f"The stored teacher outputs {str(path)!r} belong to another run. Delete the file; the next "
+                "run stores it again."
+            )
+        if stored["classes"].max() >= self.num_classes:
+            raise ValueError(
+                f"The stored teacher outputs {str(path)!r} hold the class {stored['classes'].max()}, and there are "
+                f"{self.num_classes} classes. Delete the file; the next run stores it again."
+            )
 
     def _check_key(self, key):
         key = json.loads(json.dumps(key))
@@ -166,15 +178,15 @@ class TeacherCache:
             raise ValueError(f"{str(path)!r} cannot be read: {error}") from error
         differing = sorted(name for name in {*key, *known} if key.get(name) != known.get(name))
         if differing:
-            told = "; ".join(f"{name}: {known.get(name)!r} there, {key.get(name)!r} here" for name in differing)
+            differences = "; ".join(f"{name}: {known.get(name)!r} stored, {key.get(name)!r} here" for name in differing)
             raise ValueError(
-                f"The teacher cache {str(self.directory)!r} belongs to another run, which saw other views or another "
-                f"teacher ({told}). Choose another directory."
+                f"The teacher cache {str(self.directory)!r} belongs to a run with other samples or another teacher "
+                f"({differences}). Choose another directory."
             )
 
 
-def _stored(logits, top):
-    """What is kept of logits `(batch, classes)`."""
+def _compress(logits, top):
+    """The arrays that are stored for logits `(batch, classes)`."""
     if top is None:
         return {"classes": logits.argmax(axis=-1).astype("uint16")[:, None]}
     shifted = logits.astype("float64") - logits.max(axis=-1, keepdims=True)
@@ -185,10 +197,10 @@ def _stored(logits, top):
 
 
 def _spread(classes, log_probabilities, num_classes):
-    """Log-probabilities of all classes; what the stored ones leave of the probability, spread evenly over the others."""
+    """Log-probabilities of all classes; the probability that the stored classes leave is spread evenly over the others."""
     stored = log_probabilities.astype("float32")
     others = num_classes - classes.shape[1]
-    rest = np.maximum(1 - np.exp(stored).sum(axis=-1, keepdims=True), LEAST_SHARE)
+    rest = np.maximum(1 - np.exp(stored).sum(axis=-1, keepdims=True), MIN_REMAINDER)
     spread = np.repeat(np.log(rest / max(others, 1)), num_classes, axis=1)
     np.put_along_axis(spread, classes.astype("int64"), stored, axis=-1)
     return spread.astype("float32")

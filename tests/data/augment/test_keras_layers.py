@@ -1,5 +1,6 @@
-"""Keras layers in the place of the recipe's operations."""
+"""Keras layers that replace the operations of an augmentation."""
 
+import functools
 import itertools
 
 import keras
@@ -8,7 +9,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit import recipes
-from keras_deit.data import Augmentation, ImageData, InputPipeline, InputStallTimer, SamplingPlan
+from keras_deit.data import Augmentation, ImageData, InputPipeline
 from keras_deit.data.augment.keras_layers import find_layers
 
 BATCH, SIZE = 8, (32, 32)
@@ -25,56 +26,59 @@ def data():
 @pytest.fixture(params=["tf.data", "python"])
 def pipeline(request):
     if request.param == "tf.data":
-        pytest.importorskip("tensorflow", reason="the pipeline is TensorFlow's")
+        pytest.importorskip("tensorflow", reason="TensorFlow makes the batches")
     else:
-        pytest.importorskip("PIL.Image", reason="the pipeline crops by Pillow")
+        pytest.importorskip("PIL.Image", reason="Pillow crops the images")
     return request.param
 
 
-def batches(data, augmentation, pipeline, number=1, recipe=DEIT):
-    feed = InputPipeline(data, SIZE, pipeline=pipeline, augmentation=augmentation)
-    taken = itertools.islice(iter(feed.training(SamplingPlan(24, BATCH, SIZE, recipe), InputStallTimer())), number)
-    return [tuple(map(np.asarray, batch)) for batch in taken]
+def batches(data, layers, pipeline, number=1, augmentation=DEIT):
+    """The first batches of the crops, after they went through layers."""
+    options = dict(augmentation=augmentation, augmentation_layers=layers, pipeline=pipeline)
+    stream = InputPipeline(data, SIZE, BATCH, **options).training_batches()
+    return [tuple(map(np.asarray, batch)) for batch in itertools.islice(iter(stream), number)]
 
 
-def crops(data, pipeline, number=1):
-    """The same views without anything but the crop."""
-    feed = InputPipeline(data, SIZE, pipeline=pipeline)
-    plan = SamplingPlan(24, BATCH, SIZE, Augmentation(crop_scale=DEIT.crop_scale, repeats=DEIT.repeats))
-    return [
-        tuple(map(np.asarray, batch))
-        for batch in itertools.islice(iter(feed.training(plan, InputStallTimer())), number)
-    ]
+@pytest.fixture(scope="module")
+def crops(data):
+    """The first batches of the same samples with nothing but their random crops, by pipeline; each is made once."""
+
+    @functools.cache
+    def made(pipeline):
+        crops_alone = Augmentation(crop_scale=DEIT.crop_scale, repeats=DEIT.repeats)
+        stream = InputPipeline(data, SIZE, BATCH, crops_alone, pipeline=pipeline).training_batches()
+        return [tuple(map(np.asarray, batch)) for batch in itertools.islice(iter(stream), 6)]
+
+    return made
 
 
-def in_inverse(images):
+def inverted(images):
     pixels = (images * kd.IMAGENET_STD + kd.IMAGENET_MEAN) * 255
     return ((255 - pixels) / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD
 
 
-def test_a_layer_sees_pixels_of_the_crops_and_the_model_normalised_ones(data, pipeline):
+def test_a_layer_receives_pixels_of_the_crops_and_the_model_normalised_images(data, crops, pipeline):
     solarized, labels = batches(data, keras.layers.Solarization(threshold_factor=(0.0, 0.0)), pipeline)[0]
-    images, expected = crops(data, pipeline)[0]
-    np.testing.assert_allclose(solarized, in_inverse(images), atol=1e-4)
+    images, expected = crops(pipeline)[0]
+    np.testing.assert_allclose(solarized, inverted(images), atol=1e-4)
     np.testing.assert_array_equal(labels, expected)
 
 
-def test_layers_of_a_file_or_a_pipeline_follow_one_another_and_mix_labels(data, pipeline, tmp_path):
+def test_layers_of_a_file_or_a_pipeline_are_applied_in_order_and_mix_labels(data, crops, pipeline, tmp_path):
     layers = [keras.layers.Solarization(threshold_factor=(0.0, 0.0)), keras.layers.MixUp(alpha=0.8, seed=1)]
     keras.Sequential(layers).save(tmp_path / "layers.keras")
-    for augmentation in (keras.layers.Pipeline(layers), str(tmp_path / "layers.keras")):
-        for (mixed, labels), (images, own) in zip(
-            batches(data, augmentation, pipeline, 3), crops(data, pipeline, 3), strict=True
-        ):
-            inverted = in_inverse(images)
-            for place, (image, label) in enumerate(zip(mixed, labels, strict=True)):
-                share, partner = mixture(image - inverted[place], inverted - inverted[place])
+    for given in (keras.layers.Pipeline(layers), str(tmp_path / "layers.keras")):
+        received = batches(data, given, pipeline, 3)
+        for (mixed, labels), (images, own) in zip(received, crops(pipeline)[:3], strict=True):
+            solarized = inverted(images)
+            for row, (image, label) in enumerate(zip(mixed, labels, strict=True)):
+                share, partner = mixture(image - solarized[row], solarized - solarized[row])
                 assert -1e-6 < share < 1 + 1e-6
-                np.testing.assert_allclose(label, (1 - share) * own[place] + share * own[partner], atol=1e-3)
+                np.testing.assert_allclose(label, (1 - share) * own[row] + share * own[partner], atol=1e-3)
 
 
 def mixture(change, directions):
-    """The share and the number of the direction that make up a change."""
+    """The share and the index of the direction whose product is a change."""
     flat = directions.reshape(len(directions), -1)
     shares = flat @ change.ravel() / np.maximum((flat**2).sum(-1), 1e-9)
     distances = np.abs(shares[:, None] * flat - change.ravel()).max(-1)
@@ -82,31 +86,31 @@ def mixture(change, directions):
     return shares[distances.argmin()], distances.argmin()
 
 
-def test_every_batch_draws_anew(data, pipeline):
+def test_a_layer_draws_other_values_for_each_batch(data, crops, pipeline):
     flips = keras.layers.RandomFlip("horizontal", seed=3)
     decisions = []
-    for (flipped, _), (images, _) in zip(batches(data, flips, pipeline, 6), crops(data, pipeline, 6), strict=True):
-        turned = [np.allclose(one, other[:, ::-1], atol=1e-4) for one, other in zip(flipped, images, strict=True)]
+    for (flipped, _), (images, _) in zip(batches(data, flips, pipeline, 6), crops(pipeline), strict=True):
+        reversed_ = [np.allclose(one, other[:, ::-1], atol=1e-4) for one, other in zip(flipped, images, strict=True)]
         same = [np.allclose(one, other, atol=1e-4) for one, other in zip(flipped, images, strict=True)]
-        assert np.all(np.array(turned) != np.array(same))
-        decisions.append(tuple(turned))
+        assert np.all(np.array(reversed_) != np.array(same))
+        decisions.append(tuple(reversed_))
     assert len(set(decisions)) >= 5
 
 
-def test_a_layer_of_ones_own_runs_or_the_error_names_the_pipeline_that_it_needs(data, pipeline):
-    class Turned(keras.layers.Layer):
+def test_a_custom_layer_runs_or_the_error_names_the_pipeline_that_it_needs(data, crops, pipeline):
+    class Flipped(keras.layers.Layer):
         def call(self, images):
             return keras.ops.flip(images, 2)
 
     if pipeline == "tf.data" and BACKEND != "tensorflow":
         with pytest.raises(ValueError, match="pipeline='python'"):
-            batches(data, Turned(), pipeline)
+            batches(data, Flipped(), pipeline)
         return
-    turned, _ = batches(data, Turned(), pipeline)[0]
-    np.testing.assert_allclose(turned, crops(data, pipeline)[0][0][:, :, ::-1], atol=1e-4)
+    flipped, _ = batches(data, Flipped(), pipeline)[0]
+    np.testing.assert_allclose(flipped, crops(pipeline)[0][0][:, :, ::-1], atol=1e-4)
 
 
-def test_a_layer_that_leaves_labels_alone_need_not_know_them(data, pipeline):
+def test_a_preprocessing_layer_without_a_method_for_labels_leaves_them_unchanged(data, crops, pipeline):
     class Inverted(type(keras.layers.RandomFlip()).__base__):
         def transform_images(self, images, transformation, training=True):
             return 255 - images
@@ -114,13 +118,13 @@ def test_a_layer_that_leaves_labels_alone_need_not_know_them(data, pipeline):
         def get_random_transformation(self, data, training=True, seed=None):
             return None
 
-    inverted, labels = batches(data, Inverted(), pipeline)[0]
-    images, expected = crops(data, pipeline)[0]
-    np.testing.assert_allclose(inverted, in_inverse(images), atol=1e-4)
+    received, labels = batches(data, Inverted(), pipeline)[0]
+    images, expected = crops(pipeline)[0]
+    np.testing.assert_allclose(received, inverted(images), atol=1e-4)
     np.testing.assert_array_equal(labels, expected)
 
 
-def test_whole_models_are_refused():
+def test_models_are_refused():
     inputs = keras.Input((8, 8, 3))
     with pytest.raises(ValueError, match="is a model. Put its layers into"):
         find_layers(keras.Model(inputs, keras.layers.MixUp()(inputs), name="mixing"), DEIT)
@@ -131,32 +135,32 @@ def test_layers_that_change_the_size_are_refused(data, pipeline):
         batches(data, keras.layers.CenterCrop(16, 16), pipeline)
 
 
-@pytest.mark.parametrize("augmentation", ["albumentations", "gone.keras", 3])
-def test_what_is_no_layer_is_refused(augmentation):
+@pytest.mark.parametrize("layers", ["albumentations", "gone.keras", 3])
+def test_other_values_are_refused(layers):
     with pytest.raises(
         ValueError, match="must be 'keras-cv', the path of a `.keras` file or, in Python, a Keras layer"
     ):
-        find_layers(augmentation, DEIT)
+        find_layers(layers, DEIT)
 
 
 @pytest.mark.parametrize("recipe", ["deit", "deit3_1k"])
-def test_layers_of_keras_cv_stand_for_a_recipe(recipe, data):
-    layers = pytest.importorskip("keras_cv", reason="it is an extra, and no longer developed").layers
-    recipe = Augmentation.of(recipes.get(recipe))
-    found = [type(pipeline.layers[0]) for pipeline in find_layers("keras-cv", recipe)]
+def test_layers_of_keras_cv_replace_the_operations_of_a_recipe(recipe, data):
+    layers = pytest.importorskip("keras_cv", reason="keras-cv is an extra").layers
+    augmentation = Augmentation.of(recipes.get(recipe))
+    found = [type(pipeline.layers[0]) for pipeline in find_layers("keras-cv", augmentation)]
     operations = {"deit": [layers.RandAugment], "deit3_1k": [layers.RandomChoice, layers.RandomColorJitter]}
-    erasing = [layers.RandomApply] if recipe.erasing else []
-    expected = operations["deit" if recipe.erasing else "deit3_1k"]
+    erasing = [layers.RandomApply] if augmentation.erasing else []
+    expected = operations[recipe]
     assert found == [layers.RandomFlip, *expected, *erasing, layers.RandomChoice]
-    for images, labels in batches(data, "keras-cv", "tf.data", 3, recipe):
+    for images, labels in batches(data, "keras-cv", "tf.data", 3, augmentation):
         assert images.shape == (BATCH, *SIZE, 3)
         np.testing.assert_allclose(labels.sum(-1), 1, atol=1e-5)
         pixels = (images * kd.IMAGENET_STD + kd.IMAGENET_MEAN) * 255
         assert pixels.min() > -0.01
         assert pixels.max() < 255.01
     if BACKEND != "tensorflow":
-        with pytest.raises(ValueError, match="for the pipeline 'tf.data'"):
-            batches(data, "keras-cv", "python", recipe=recipe)
+        with pytest.raises(ValueError, match="need the pipeline 'tf.data'"):
+            batches(data, "keras-cv", "python", augmentation=augmentation)
 
 
 def test_without_keras_cv_the_error_names_the_extra(monkeypatch):

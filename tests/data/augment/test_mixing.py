@@ -5,10 +5,11 @@ import pytest
 
 from keras_deit.data.augment.mixing import draw, mix
 
+pytestmark = pytest.mark.backend_independent
 NUM_DRAWS = 5_000
 
 
-def test_half_of_the_batches_is_cut_and_half_is_blended():
+def test_cutmix_and_mixup_each_mix_half_of_the_batches():
     rng = np.random.default_rng(0)
     drawn = [draw(rng, 16, 16) for _ in range(NUM_DRAWS)]
     shares = np.array([share for share, box in drawn if box is None])
@@ -17,7 +18,7 @@ def test_half_of_the_batches_is_cut_and_half_is_blended():
     assert shares.var() == pytest.approx(1 / (4 * (2 * 0.8 + 1)), abs=0.01)  # of Beta(0.8, 0.8)
 
 
-def test_what_is_cut_has_the_published_area_and_the_label_follows_it():
+def test_cut_boxes_have_the_published_area_and_determine_the_share():
     rng, expected = np.random.default_rng(1), np.random.default_rng(2)
     drawn = [draw(rng, 100, 60, mixup=0.0) for _ in range(NUM_DRAWS)]
     for share, (top, bottom, left, right) in drawn[:200]:
@@ -33,7 +34,7 @@ def test_what_is_cut_has_the_published_area_and_the_label_follows_it():
     np.testing.assert_allclose(np.quantile(areas, shares), np.quantile(simulated, shares), atol=0.03)
 
 
-def test_images_and_labels_are_mixed_with_those_at_the_other_end():
+def test_images_and_labels_are_mixed_with_the_reversed_batch():
     images = np.arange(4 * 2 * 2 * 3, dtype="float32").reshape(4, 2, 2, 3)
     labels = np.eye(4, dtype="float32")
     blended, shares = mix(images.copy(), labels, 0.25, None)
@@ -46,6 +47,6 @@ def test_images_and_labels_are_mixed_with_those_at_the_other_end():
     np.testing.assert_allclose(shares.sum(axis=-1), 1)
 
 
-def test_one_of_the_two_alone():
+def test_only_one_of_the_two_methods():
     assert all(draw(np.random.default_rng(seed), 8, 8, cutmix=0)[1] is None for seed in range(20))
     assert all(draw(np.random.default_rng(seed), 8, 8, mixup=0)[1] is not None for seed in range(20))

@@ -4,20 +4,14 @@ import numpy as np
 import pytest
 
 from keras_deit.data.augment import tensorflow_ops
-from keras_deit.data.augment.operations import FILL, NAMES, NOTHING
+from keras_deit.data.augment.operation_names import FILL, NAMES, NOTHING
+from tests.data.images import OPERATION_ARGUMENTS, photographs
 
 pillow = pytest.importorskip("PIL.Image", reason="the reference is Pillow")
 enhance = pytest.importorskip("PIL.ImageEnhance", reason="the reference is Pillow")
 image_filter = pytest.importorskip("PIL.ImageFilter", reason="the reference is Pillow")
 image_ops = pytest.importorskip("PIL.ImageOps", reason="the reference is Pillow")
-datasets = pytest.importorskip("sklearn.datasets", reason="the photographs are scikit-learn's")
 tf = pytest.importorskip("tensorflow", reason="the operations are TensorFlow's")
-
-
-def photographs():
-    """Two crops, one with little contrast, and one of a single colour."""
-    china, flower = datasets.load_sample_images().images
-    return [china[100:196, 200:328], flower[50:146, 100:228] // 2 + 40, np.full((32, 48, 3), (10, 90, 250), "uint8")]
 
 
 def affine(image, matrix):
@@ -48,24 +42,12 @@ BY_PILLOW = {
     "TranslateX": lambda image, share: affine(image, (1, 0, share * image.size[0], 0, 1, 0)),
     "TranslateY": lambda image, share: affine(image, (1, 0, 0, 0, 1, share * image.size[1])),
 }
-ARGUMENTS = {
-    "GaussianBlur": (0.1, 0.7, 1.3, 2.0),
-    "Rotate": (-27.3, 3.0, 30.0),
-    "Posterize": (1, 2, 4),  # a recent Pillow refuses to keep no bit
-    "Solarize": (0, 26, 128, 256),
-    "SolarizeAdd": (0, 50, 110),
-    "ShearX": (-0.3, 0.1, 0.27),
-    "ShearY": (-0.3, 0.1, 0.27),
-    "TranslateX": (-0.45, 0.1, 0.31),
-    "TranslateY": (-0.45, 0.1, 0.31),
-    **dict.fromkeys(("Color", "Contrast", "Brightness", "Sharpness"), (0.1, 0.4, 1.0, 1.9)),
-}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pixels_are_pillows(name):
+def test_pixels_are_those_of_pillow(name):
     for pixels in photographs():
-        for argument in ARGUMENTS.get(name, (0,)):
+        for argument in OPERATION_ARGUMENTS.get(name, (0,)):
             expected = np.asarray(BY_PILLOW[name](pillow.fromarray(pixels), argument)).astype(int)
             received = tensorflow_ops.apply(
                 tf.constant(pixels), tf.constant([NAMES.index(name)]), tf.constant([argument], tf.float32)
@@ -75,14 +57,14 @@ def test_pixels_are_pillows(name):
             assert difference.max() <= 2, (argument, difference.max(), (difference > 2).sum())
 
 
-def test_keeping_no_bit_is_black():
+def test_posterizing_to_no_bit_gives_black():
     received = tensorflow_ops.apply(
         tf.constant(photographs()[0]), tf.constant([NAMES.index("Posterize")]), tf.constant([0.0])
     )
     assert not received.numpy().any()
 
 
-def test_operations_follow_one_another_inside_a_graph():
+def test_several_operations_are_applied_in_order_within_a_dataset():
     pixels = photographs()[0]
     chosen, arguments = [NAMES.index("Invert"), NOTHING, NAMES.index("Brightness")], [0.0, 0.0, 0.5]
     dataset = tf.data.Dataset.from_tensors((pixels, np.array(chosen, "int32"), np.array(arguments, "float32")))

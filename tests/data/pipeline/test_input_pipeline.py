@@ -1,7 +1,6 @@
-"""The pipelines: the same batches, whatever makes them and wherever they begin."""
+"""The same batches from every pipeline, from any position on."""
 
-import dataclasses
-import itertools
+import importlib.util
 import pathlib
 
 import keras
@@ -9,200 +8,149 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
-from keras_deit import recipes
-from keras_deit.data import Augmentation, ImageData, ImageFiles, InputPipeline, InputStallTimer, SamplingPlan
-
-pillow = pytest.importorskip("PIL.Image", reason="pictures are read by Pillow")
-datasets = pytest.importorskip("sklearn.datasets", reason="the photographs are scikit-learn's")
+from keras_deit.data import Augmentation, ImageData, ImageRecords, InputPipeline
+from keras_deit.data.pipeline.input_stall_timer import InputStallTimer
+from keras_deit.data.pipeline.pillow_batches import TrainingBatches
+from tests.data.pipeline.first_batches import AUGMENTATIONS, assert_equal, input_pipeline, skip_without, take
 
 SIZE, BATCH = (48, 64), 8
-NO_TENSORFLOW = "the pipeline is TensorFlow's"
-AUGMENTATIONS = {
-    "deit": dataclasses.replace(Augmentation.of(recipes.get("deit")), erasing=0.5, repeats=1),
-    "deit3": Augmentation.of(recipes.get("deit3_1k")),
-    "nothing": Augmentation(),
-}
+PIPELINES = ["tf.data", "python", "grain"]
+pillow = pytest.importorskip("PIL.Image", reason="Pillow reads the images")
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """Photographs in files of many kinds: JPEG with and without EXIF rotation, grey, PNG, CMYK, 16 bits."""
-    folder = tmp_path_factory.mktemp("pictures")
-    paths = []
-    for place, photograph in enumerate(itertools.islice(itertools.cycle(datasets.load_sample_images().images), 24)):
-        picture = pillow.fromarray(photograph[5 * place : 5 * place + 260, 7 * place : 7 * place + 300 - 4 * place])
-        path, options = folder / f"{place:02d}.jpg", {"quality": 92}
-        if place % 8 == 3:
-            exif = pillow.Exif()
-            exif[0x0112] = 6  # lies on its side
-            options["exif"] = exif
-        elif place % 8 == 4:
-            picture = picture.convert("L")
-        elif place % 8 == 5:
-            path, options = path.with_suffix(".png"), {}
-        elif place % 8 == 6:
-            picture = picture.convert("CMYK")
-        elif place % 8 == 7:
-            grey = np.asarray(picture.convert("L")).astype("uint16") * 257
-            picture, path, options = pillow.fromarray(grey), path.with_suffix(".png"), {}
-        picture.save(path, **options)
-        paths.append(str(path))
-    return ImageFiles("pictures", tuple(paths), np.arange(24) % 5 - 1, ("a", "b", "c", "d"))
-
-
-def plan(data, augmentation=AUGMENTATIONS["deit"]):
-    return SamplingPlan(len(data), BATCH, SIZE, augmentation, seed=3)
-
-
-def taken(batches, number):
-    return [keras.tree.map_structure(np.asarray, batch) for batch in itertools.islice(iter(batches), number)]
-
-
-def by(pipeline, data, number=3, augmentation=AUGMENTATIONS["deit"], epoch=0, batch=0, **options):
-    feed = InputPipeline(data, SIZE, crop_ratio=0.875, pipeline=pipeline, **options)
-    return taken(feed.training(plan(data, augmentation), InputStallTimer(), epoch, batch), number)
-
-
-def assert_equal(one, two):
-    for left, right in zip(keras.tree.flatten(one), keras.tree.flatten(two), strict=True):
-        np.testing.assert_array_equal(left, right)
+def noise():
+    return ImageData("noise", np.zeros((8, *SIZE, 3), "uint8"), np.arange(8) % 2, ("a", "b"))
 
 
 def steps_of_255(one, two):
+    """Absolute differences of normalised images, in steps of pixels in 0..255."""
     return np.abs(one - two) * np.array(kd.IMAGENET_STD) * 255
 
 
+def assert_close(images, others):
+    assert steps_of_255(images, others).mean() < 0.5
+    assert (steps_of_255(images, others) > 4).mean() < 0.02  # a threshold or an edge that is rounded differently
+
+
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_tf_data_and_python_show_the_same(name, pictures):
-    pytest.importorskip("tensorflow", reason=NO_TENSORFLOW)
-    augmentation = AUGMENTATIONS[name]
-    one, two = (by(pipeline, pictures, 3, augmentation) for pipeline in ("tf.data", "python"))
+def test_tf_data_and_python_make_the_same_samples(name, first_batches):
+    one, two = (first_batches(pipeline, name)[:3] for pipeline in ("tf.data", "python"))
     for (images, labels), (others, other_labels) in zip(one, two, strict=True):
         assert images.shape == (BATCH, *SIZE, 3)
         np.testing.assert_allclose(labels, other_labels, atol=1e-6)
-        assert steps_of_255(images, others).mean() < 0.5
-        assert (steps_of_255(images, others) > 4).mean() < 0.02  # a threshold or an edge that rounding puts elsewhere
+        assert_close(images, others)
 
 
-@pytest.mark.parametrize("num_workers", [2, 8])
-def test_threads_change_nothing(num_workers, pictures):
-    pytest.importorskip("tensorflow", reason=NO_TENSORFLOW)
-    alone = by("tf.data", pictures, 6, num_workers=1)
-    assert not np.array_equal(alone[0][0], alone[3][0])  # another epoch
-    assert_equal(by("tf.data", pictures, 6, num_workers=num_workers), alone)
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_every_pipeline_yields_the_batch_of_epoch_and_index(pipeline, image_files, first_batches):
+    streamed = first_batches(pipeline)
+    plan = input_pipeline(image_files, pipeline).plan
+    batches = TrainingBatches(image_files, plan, kd.IMAGENET_MEAN, kd.IMAGENET_STD, 0.875)
+    for position in (6, 4, 0):  # of three batches an epoch
+        images, labels = batches.batch(*divmod(position, 3))
+        if pipeline == "tf.data":
+            np.testing.assert_allclose(streamed[position][1], labels, atol=1e-6)
+            assert_close(streamed[position][0], images)
+        else:
+            assert_equal(streamed[position], (images, labels))
 
 
-@pytest.mark.parametrize("pipeline", ["tf.data", "python"])
-def test_beginning_in_the_middle_of_an_epoch_goes_on_as_it_would_have(pipeline, pictures):
-    if pipeline == "tf.data":
-        pytest.importorskip("tensorflow", reason=NO_TENSORFLOW)
-    whole = by(pipeline, pictures, 7)  # three an epoch
-    assert_equal(by(pipeline, pictures, 3, epoch=1, batch=1), whole[4:7])
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_batches_from_the_middle_of_an_epoch_on_are_those_of_the_whole_run(pipeline, image_files, first_batches):
+    whole = first_batches(pipeline)  # three batches an epoch
+    received = take(input_pipeline(image_files, pipeline).training_batches(epoch=1, batch=1), 3)
+    assert_equal(received, whole[4:7])
 
 
-def test_worker_processes_change_nothing(pictures):
-    pytest.importorskip("grain", reason="the pipeline is Grain's")
-    if keras.backend.backend() == "tensorflow":
-        pytest.skip("with TensorFlow there is tf.data")
-    assert_equal(by("grain", pictures, 5, batch=1, num_workers=2), by("python", pictures, 5, batch=1))
-
-
-def test_augmented_views_differ_and_plain_ones_do_not(pictures):
-    plain = by("python", pictures, 6, AUGMENTATIONS["nothing"])
-    order = [plan(pictures).views(epoch, batch)[0] for epoch in (0, 1) for batch in range(3)]
-    first = {
-        index: image
-        for indices, (images, _) in zip(order[:3], plain[:3], strict=True)
-        for index, image in zip(indices, images, strict=True)
-    }
-    again = {
-        index: image
-        for indices, (images, _) in zip(order[3:], plain[3:], strict=True)
-        for index, image in zip(indices, images, strict=True)
-    }
-    assert_equal([first[index] for index in range(24)], [again[index] for index in range(24)])
+def test_augmented_samples_differ_and_plain_samples_do_not(image_files, first_batches):
+    plan = input_pipeline(image_files, "python", "nothing").plan
+    for name, is_equal in (("nothing", True), ("deit", False)):
+        batches = first_batches("python", name)[:6]
+        of_epoch = []
+        for epoch in (0, 1):
+            indices = np.concatenate([plan.samples(epoch, batch)[0] for batch in range(3)])
+            images = np.concatenate([images for images, _ in batches[3 * epoch : 3 * epoch + 3]])
+            of_epoch.append(images[np.argsort(indices)])
+            assert sorted(indices) == list(range(24))
+        assert all(np.array_equal(one, two) == is_equal for one, two in zip(*of_epoch, strict=True))
 
 
 @pytest.mark.parametrize("pipeline", ["tf.data", "python"])
-def test_evaluation_shows_every_picture_once_as_the_image_processor_does(pipeline, pictures):
-    if pipeline == "tf.data":
-        pytest.importorskip("tensorflow", reason=NO_TENSORFLOW)
-    feed = InputPipeline(pictures, SIZE, crop_ratio=0.875, pipeline=pipeline)
-    batches = feed.evaluation(10, multiple_of=4)
-    batches = [batches[place] for place in range(batches.num_batches)] if pipeline == "python" else list(batches)
+def test_evaluation_has_every_image_once_as_the_image_processor_makes_it(pipeline, image_files):
+    skip_without(pipeline)
+    batches = InputPipeline(image_files, SIZE, crop_ratio=0.875, pipeline=pipeline).evaluation_batches(
+        10, multiple_of=4
+    )
+    batches = [batches[index] for index in range(batches.num_batches)] if pipeline == "python" else list(batches)
     images, labels, weights = (np.concatenate([np.asarray(batch[part]) for batch in batches]) for part in range(3))
     assert [len(batch[0]) for batch in batches] == [10, 10, 4]
-    np.testing.assert_array_equal(labels.argmax(-1)[pictures.labels >= 0], pictures.labels[pictures.labels >= 0])
-    assert not labels[pictures.labels < 0].any()  # no label is a row of zeros
+    is_labelled = image_files.labels >= 0
+    np.testing.assert_array_equal(labels.argmax(-1)[is_labelled], image_files.labels[is_labelled])
+    assert not labels[~is_labelled].any()  # an unlabelled image has a row of zeros
     np.testing.assert_array_equal(weights, np.ones(24))
     processor = kd.ImageProcessor(SIZE, 0.875)
-    for path, image in zip(pictures.paths, images, strict=True):
+    for path, image in zip(image_files.paths, images, strict=True):
         expected = keras.ops.convert_to_numpy(processor(path))
         assert steps_of_255(image, expected).mean() < 0.5
         assert steps_of_255(image, expected).max() < 5  # rows and columns are rounded in another order
 
 
-def test_files_arrays_and_their_contents_give_the_same_samples(pictures):
-    files = pictures.without(set(pictures.paths) - set(pictures.paths[:3]))  # plain JPEGs
+def test_files_arrays_and_records_give_the_same_samples(image_files):
+    files = image_files.select(range(3))  # plain JPEGs
     arrays = [np.asarray(pillow.open(path)) for path in files.paths]
-    labels = files.labels
-    read = [pathlib.Path(path).read_bytes() for path in files.paths]
-    contents = kd.data.ImageRecords("records", list(zip(read, labels, strict=True)), files.class_names)
-    in_memory = ImageData("arrays", arrays, labels, files.class_names)
+    contents = [pathlib.Path(path).read_bytes() for path in files.paths]
+    in_memory = ImageData("arrays", arrays, files.labels, files.class_names)
+    records = ImageRecords("records", list(zip(contents, files.labels, strict=True)), files.class_names)
     batches = []
-    for data in (files, in_memory, contents):
-        feed = InputPipeline(data, SIZE, crop_ratio=0.875, pipeline="python")
-        batches += taken(feed.training(SamplingPlan(3, 2, SIZE, AUGMENTATIONS["deit"]), InputStallTimer()), 2)
+    for data in (files, in_memory, records):
+        pipeline = InputPipeline(data, SIZE, 2, AUGMENTATIONS["deit"], crop_ratio=0.875, pipeline="python")
+        batches += take(pipeline.training_batches(), 2)
     assert_equal(batches[:2], batches[2:4])
     assert_equal(batches[:2], batches[4:6])
 
 
-def test_records_come_through_tf_data_as_files_do(pictures):
-    pytest.importorskip("tensorflow", reason=NO_TENSORFLOW)
-    records = [
-        (pathlib.Path(path).read_bytes(), label) for path, label in zip(pictures.paths, pictures.labels, strict=True)
-    ]
-    records = kd.data.ImageRecords("records", records, pictures.class_names)
-    assert_equal(by("tf.data", records), by("tf.data", pictures))
-
-
-def test_grain_datasets_of_ones_own_are_records(pictures):
-    grain = pytest.importorskip("grain", reason="the dataset is Grain's")
-    dataset = grain.MapDataset.source(list(range(24))).map(lambda place: pictures[place])
-    records = kd.data.ImageRecords("mine", dataset, pictures.class_names)
-    assert_equal(by("python", records), by("python", pictures))
-
-
-def test_answers_come_beside_the_images_and_end_the_batches():
-    data = ImageData("noise", np.zeros((8, *SIZE, 3), "uint8"), np.arange(8) % 2, ("a", "b"))
-    answers = [np.full(4, place, "int32") for place in range(3)]
-    feed = InputPipeline(data, SIZE)
-    batches = taken(feed.training(SamplingPlan(8, 4, SIZE), InputStallTimer(), answers=lambda: iter(answers)), 10)
+@pytest.mark.parametrize("pipeline", ["auto", *PIPELINES])
+def test_teacher_outputs_come_beside_the_images_and_end_the_batches(pipeline):
+    skip_without(pipeline)
+    outputs = [np.full(4, index, "int32") for index in range(3)]
+    timer = InputStallTimer()
+    options = dict(teacher_outputs=lambda: iter(outputs), timer=timer)
+    batches = take(InputPipeline(noise(), SIZE, 4, pipeline=pipeline, num_workers=0).training_batches(**options), 10)
     assert [batch[0]["teacher"].tolist() for batch in batches] == [[0] * 4, [1] * 4, [2] * 4]
     assert batches[0][0]["image"].shape == (4, *SIZE, 3)
+    assert batches[0][1].shape == (4, 2)
+    assert timer.seconds > 0
 
 
-def test_waiting_is_what_the_reader_waits():
-    clock = InputStallTimer()
-
-    def slow():
-        import time
-
-        for _ in range(3):
-            time.sleep(0.05)
-            yield 1
-
-    batches = clock.timed(slow())
-    assert next(batches) == 1
-    assert 0.04 < clock.seconds < 0.5
-    assert list(batches) == [1, 1]
-    assert clock.seconds > 0.14
+def test_the_plan_has_the_settings_of_the_pipeline():
+    plan = InputPipeline(noise(), 48, 2, Augmentation(flip=0.5), seed=5, steps_per_epoch=7, shard=1, num_shards=2).plan
+    assert (plan.num_examples, plan.batch_size, plan.image_size, plan.seed) == (8, 2, (48, 48), 5)
+    assert (plan.num_batches, plan.shard, plan.num_shards, plan.augmentation) == (7, 1, 2, Augmentation(flip=0.5))
+    assert InputPipeline(noise(), SIZE, 3).steps == 2
 
 
-def test_grain_is_not_for_tensorflow_and_others_are_unknown(monkeypatch):
-    data = ImageData("noise", np.zeros((8, *SIZE, 3), "uint8"), np.arange(8) % 2, ("a", "b"))
+def test_auto_takes_the_first_pipeline_that_is_installed(monkeypatch):
+    def installed(*names):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in names or None)
+        return InputPipeline(noise(), SIZE, augmentation=Augmentation(flip=0.5)).training_pipeline
+
+    assert installed("tensorflow", "grain") == "tf.data"
+    assert installed("grain") == "grain"
+    assert installed() == "python"
+    assert InputPipeline(noise(), SIZE).training_pipeline == "python"  # images that are only normalised
+    assert InputPipeline(noise(), SIZE, pipeline="tf.data").training_pipeline == "tf.data"
+
+
+def test_a_batch_that_cannot_be_drawn_is_refused():
+    with pytest.raises(ValueError, match="batch of 16 images cannot be drawn from the 8"):
+        InputPipeline(noise(), SIZE, 16).training_batches()
+    with pytest.raises(ValueError, match="must be even. Received: batch_size=3"):
+        InputPipeline(noise(), SIZE, 3, Augmentation(mixup=0.8)).training_batches()
+
+
+def test_unknown_pipelines_and_grain_on_tensorflow_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="`pipeline` must be one of"):
-        InputPipeline(data, SIZE, pipeline="dali")
+        InputPipeline(noise(), SIZE, pipeline="dali")
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     with pytest.raises(ValueError, match="With TensorFlow use 'tf.data'"):
-        InputPipeline(data, SIZE, pipeline="grain")
+        InputPipeline(noise(), SIZE, pipeline="grain")

@@ -1,0 +1,85 @@
+"""Labelled images in memory."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_deit.data.sources.labelled_images import LabelledImages, check_labels
+from keras_deit.imaging.sizes import height_and_width
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageData(LabelledImages):
+    """Labelled images in memory.
+
+    Attributes:
+        name: Name of the dataset.
+        images: Uint8 array `(examples, height, width, 3)` of pixels in 0..255, or a list of such images of several sizes.
+        labels: Integer array `(examples,)`; -1 for an unlabelled image.
+        class_names: Tuple of the names of the classes, in the order of the labels.
+
+    Raises:
+        ValueError: If the numbers of images and labels differ, or a label is not a class index.
+
+    Example:
+
+    >>> data = ImageData("noise", np.zeros((4, 32, 32, 3), "uint8"), np.array([0, 1, 0, -1]), ("cat", "dog"))
+    >>> len(data), data.num_classes, data.image_size
+    (4, 2, (32, 32))
+    """
+
+    name: str = dataclasses.field()
+    images: np.ndarray = dataclasses.field()
+    labels: np.ndarray = dataclasses.field()
+    class_names: tuple = dataclasses.field()
+
+    in_memory = True
+
+    def __post_init__(self):
+        if len(self.images) != len(self.labels):
+            raise ValueError(
+                f"Each image of {self.name!r} needs a label (-1 for none). Received: {len(self.images)} images and "
+                f"{len(self.labels)} labels"
+            )
+        check_labels(self.name, self.labels, self.num_classes)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        return self.images[index], self.labels[index]
+
+    @property
+    def image_size(self):
+        """`(height, width)` that all images share; None for a list of images."""
+        return self.images.shape[1:3] if isinstance(self.images, np.ndarray) else None
+
+    def select(self, indices):
+        """Returns the dataset that holds only the examples with the given indices, in their order."""
+        is_array = isinstance(self.images, np.ndarray)
+        images = self.images[indices] if is_array else [self.images[index] for index in indices]
+        return dataclasses.replace(self, images=images, labels=self.labels[indices])
+
+    def resized(self, image_size):
+        """Returns the dataset with images of another size, resized bilinearly with antialiasing.
+
+        Args:
+            image_size: Side in pixels, or `(height, width)`.
+
+        Returns:
+            `ImageData`; the dataset itself if its images have that size already, or several sizes.
+        """
+        size = height_and_width(image_size)
+        if self.image_size in (None, size):
+            return self
+        images = self.images.astype("float32")
+        images = keras.ops.image.resize(images, size, antialias=True, data_format="channels_last")
+        images = np.clip(np.round(keras.ops.convert_to_numpy(images)), 0, 255).astype("uint8")
+        return dataclasses.replace(self, images=images)
+
+    def _digest(self):
+        digest = super()._digest()
+        for image in self.images:
+            digest.update(np.ascontiguousarray(image).tobytes())
+        return digest

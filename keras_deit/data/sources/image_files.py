@@ -1,0 +1,52 @@
+"""Labelled image files."""
+
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+
+from keras_deit.data.sources.labelled_images import LabelledImages, check_labels
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFiles(LabelledImages):
+    """Labelled image files, which are read when they are needed.
+
+    Attributes:
+        name: Name of the dataset.
+        paths: Tuple of the paths of the files, strings.
+        labels: Integer array `(examples,)`; -1 for an unlabelled image.
+        class_names: Tuple of the names of the classes, in the order of the labels.
+        num_ignored: Number of files beside the image files that were ignored because of their extensions.
+
+    Raises:
+        ValueError: If a label is not a class index.
+    """
+
+    name: str = dataclasses.field()
+    paths: tuple = dataclasses.field()
+    labels: np.ndarray = dataclasses.field()
+    class_names: tuple = dataclasses.field()
+    num_ignored: int = 0
+
+    def __post_init__(self):
+        check_labels(self.name, self.labels, self.num_classes)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        return pathlib.Path(self.paths[index]).read_bytes(), self.labels[index]
+
+    def select(self, indices):
+        """Returns the dataset that holds only the examples with the given indices, in their order."""
+        indices = np.asarray(indices, dtype=int)
+        paths = tuple(self.paths[index] for index in indices)
+        return dataclasses.replace(self, paths=paths, labels=self.labels[indices])
+
+    def _digest(self):
+        digest = super()._digest()
+        for path in self.paths:  # the class folder and the file, so that a dataset may be moved
+            digest.update(f"{'/'.join(pathlib.Path(path).parts[-2:])} {os.path.getsize(path)}\n".encode())
+        return digest

@@ -1,0 +1,198 @@
+"""Finding the images of a dataset that cannot be read, or are not what they seem."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import warnings
+
+import numpy as np
+
+from keras_deit.data.sources.labelled_images import check_labels
+from keras_deit.imaging.image_files import read_image
+from keras_deit.runtime.cores import usable_cores
+from keras_deit.runtime.files import write_whole
+from keras_deit.runtime.optional import require
+
+IMAGE_ISSUES = {
+    "unreadable": "Pillow does not know the format, or the file is damaged",
+    "truncated": "the file ends before the image does",
+    "wrong-extension": "the extension names another format than the file has",
+    "tiny": "height or width is less than 32 pixels",
+    "cmyk": "colours for printing; they are converted to RGB",
+    "16-bit": "more than eight bits a channel; they are scaled to eight",
+    "animated": "several frames; the first one is used",
+}
+FATAL_ISSUES = ("unreadable", "truncated")  # training never uses such images
+TINY = 32  # pixels
+CHUNK = 1024  # examples that are handed to the threads together
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationReport:
+    """The issues that were found in a dataset.
+
+    Attributes:
+        dataset: Name of the dataset.
+        checked: Number of images that were read.
+        problems: Dictionary from the key of an image (see `example_key`) to a list of `IMAGE_ISSUES`.
+        unlabelled: List of the keys of the images without a label.
+    """
+
+    dataset: str
+    checked: int
+    problems: dict
+    unlabelled: list = dataclasses.field(default_factory=list)
+
+    def counts(self):
+        """Counts the images of each issue that was found."""
+        return dict(collections.Counter(issue for issues in self.problems.values() for issue in issues))
+
+    def joined(self, others):
+        """Joins this report with the reports of other splits of the dataset."""
+        problems = dict(self.problems)
+        for other in others:
+            problems |= other.problems
+        checked = self.checked + sum(other.checked for other in others)
+        unlabelled = sum((other.unlabelled for other in others), self.unlabelled)
+        return ValidationReport(self.dataset, checked, problems, unlabelled)
+
+    def having(self, issues):
+        """Returns the set of the keys of the images that have one of the given issues."""
+        return {key for key, found in self.problems.items() if set(found) & set(issues)}
+
+    def write(self, path):
+        """Writes the report as JSON; the file is written whole or not at all."""
+        write_whole(path, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+
+
+def read_report(path):
+    """Reads a report that `ValidationReport.write` wrote.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        A `ValidationReport`.
+
+    Raises:
+        ValueError: If the file is not such a report.
+    """
+    try:
+        values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        report = ValidationReport(**values)
+        unknown = {issue for issues in report.problems.values() for issue in issues} - set(IMAGE_ISSUES)
+        if unknown:
+            raise ValueError(f"it names the unknown issue {sorted(unknown)[0]!r}")
+    except (OSError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{str(path)!r} is not a report of `keras-deit validate-data`: {error}") from error
+    return report
+
+
+def validate(data, num_threads=None, progress=True):
+    """Reads every image and every label of a dataset, on several threads.
+
+    Args:
+        data: `LabelledImages`.
+        num_threads: Number of threads; None means one for every core.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        A `ValidationReport`.
+
+    Raises:
+        ValueError: If a label is not a class index.
+
+    Example:
+
+    >>> from keras_deit import data
+    >>> validate(data.load("digits", "test"), progress=False).counts()
+    {'tiny': 364}
+    """
+    tqdm = require("tqdm", extra="run", purpose="The progress bar")
+    problems, unlabelled = {}, []
+    with (
+        warnings.catch_warnings(),
+        tqdm.tqdm(total=len(data), desc=f"reading {data.name}", unit="image", disable=not progress) as bar,
+        concurrent.futures.ThreadPoolExecutor(num_threads or usable_cores()) as pool,
+    ):
+        warnings.simplefilter("ignore")  # Pillow warns of oddities that it reads all the same
+        for start in range(0, len(data), CHUNK):
+            indices = range(start, min(start + CHUNK, len(data)))
+            found = pool.map(lambda index: check_example(data, index), indices)
+            for index, (issues, label) in zip(indices, found, strict=True):
+                if label == -1:
+                    unlabelled.append(example_key(data, index))
+                if issues:
+                    problems[example_key(data, index)] = issues
+                bar.update()
+    return ValidationReport(data.name, len(data), problems, unlabelled)
+
+
+def example_key(data, index):
+    """Returns the key of an example in a report: the absolute path of its file, or its index as a string."""
+    return os.path.abspath(data.paths[index]) if data.paths else str(index)
+
+
+def check_example(data, index):
+    """Reads an example of a dataset and looks for issues.
+
+    Args:
+        data: `LabelledImages`.
+        index: Index of the example.
+
+    Returns:
+        A pair: the list of `IMAGE_ISSUES` of the image, and its label (0 if the example cannot be read).
+
+    Raises:
+        ValueError: If the label is not a class index.
+    """
+    try:
+        image, label = data[index]
+    except OSError:
+        return ["unreadable"], 0
+    check_labels(data.name, [label], data.num_classes)
+    if isinstance(image, np.ndarray):
+        return (["tiny"] if min(image.shape[:2]) < TINY else []), int(label)
+    extension = pathlib.Path(data.paths[index]).suffix if data.paths else None
+    return image_issues(image, extension), int(label)
+
+
+def image_issues(content, extension=None):
+    """Looks for issues of an image file.
+
+    Args:
+        content: Content of the file, bytes.
+        extension: Extension of its name, such as `".jpg"`; None if the image has no file name.
+
+    Returns:
+        List of `IMAGE_ISSUES`, empty for a sound image.
+
+    Example:
+
+    >>> image_issues(b"not an image")
+    ['unreadable']
+    """
+    pillow = require("PIL.Image", extra="weights", purpose="Reading an image")
+    try:
+        with pillow.open(io.BytesIO(content)) as image:
+            issues = _issues_of_opened(pillow, image, extension)
+        read_image(content)
+    except Exception as error:  # Pillow's plugins raise exceptions of any type for damaged files
+        return ["truncated" if "truncated" in str(error) else "unreadable"]
+    return issues
+
+
+def _issues_of_opened(pillow, image, extension):
+    found = {
+        "wrong-extension": extension is not None
+        and pillow.registered_extensions().get(extension.lower()) != image.format,
+        "tiny": min(image.size) < TINY,
+        "cmyk": image.mode in ("CMYK", "YCCK"),
+        "16-bit": image.mode.startswith(("I", "F")),
+        "animated": getattr(image, "n_frames", 1) > 1,
+    }
+    return [issue for issue, is_found in found.items() if is_found]

@@ -1,0 +1,149 @@
+"""The protocol that every source of labelled images follows."""
+
+import abc
+import hashlib
+
+import numpy as np
+
+
+class LabelledImages(abc.ABC):
+    """Labelled images that are read by index: the base class of every dataset.
+
+    A dataset of your own derives from this class, sets `name` and `class_names`, and defines `__len__` and `__getitem__`.
+    The other members have defaults that are right for any dataset, and faster or more telling versions in the datasets of
+    this package.
+
+    Attributes:
+        name: Name of the dataset, used in messages.
+        class_names: Tuple of the names of the classes, in the order of the labels.
+        labels: Integer array `(examples,)`, -1 for an unlabelled image; None if the labels are only known by reading the
+            examples.
+        paths: Tuple of the paths of the image files, whose content `dataset[index]` returns; None if the images are not in
+            files.
+        in_memory: Whether the images are arrays of pixels in memory, which need not be checked for damage.
+        images: Array `(examples, height, width, 3)` of all images; None if there is no such array.
+        image_size: `(height, width)` of the array `images`; None if there is no such array.
+        num_ignored: Number of files that lie beside the image files and were ignored because of their extensions.
+        identity: String that changes whenever the images do, such as a name with a version; None if there is no such string.
+
+    Example:
+
+    >>> class Noise(LabelledImages):
+    ...     name, class_names = "noise", ("a", "b")
+    ...
+    ...     def __len__(self):
+    ...         return 4
+    ...
+    ...     def __getitem__(self, index):
+    ...         return np.random.default_rng(index).integers(0, 256, (32, 32, 3)).astype("uint8"), index % 2
+    >>> Noise().num_classes, Noise().describe(3), len(Noise().select([0, 2]))
+    (2, "image 3 of 'noise'", 2)
+    """
+
+    name: str
+    class_names: tuple
+    labels = None
+    paths = None
+    in_memory = False
+    images = None
+    image_size = None
+    identity = None
+    num_ignored = 0
+
+    @abc.abstractmethod
+    def __len__(self):
+        """Number of examples."""
+
+    @abc.abstractmethod
+    def __getitem__(self, index):
+        """Reads an example.
+
+        Args:
+            index: Integer from 0 to `len(self) - 1`.
+
+        Returns:
+            A pair `(image, label)`. The image is the content of an image file as bytes, or uint8 pixels
+            `(height, width, 3)`. The label is an integer, -1 for an unlabelled image.
+        """
+
+    def __iter__(self):
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def num_classes(self):
+        """Number of classes."""
+        return len(self.class_names)
+
+    def describe(self, index):
+        """Names an example for a message: the path of its file, or its index and the name of the dataset."""
+        return self.paths[index] if self.paths else f"image {index} of {self.name!r}"
+
+    def select(self, indices):
+        """Returns the dataset that holds only the examples with the given indices, in their order."""
+        return Subset(self, indices)
+
+    def resized(self, image_size):
+        """Returns the dataset with images in memory resized to `image_size`; other images stay as they are."""
+        return self
+
+    def content_digest(self):
+        """Computes a digest of what distinguishes this dataset from others without reading every image.
+
+        Returns:
+            Hexadecimal SHA-256 of the name and the number of examples, and of more where a source knows more.
+        """
+        return self._digest().hexdigest()
+
+    def _digest(self):
+        return hashlib.sha256(repr((self.name, len(self))).encode())
+
+
+class Subset(LabelledImages):
+    """Some examples of a dataset.
+
+    Args:
+        data: `LabelledImages`.
+        indices: Indices of the examples to keep, in their order.
+    """
+
+    def __init__(self, data, indices):
+        self.data = data
+        self.indices = np.asarray(indices, dtype=int)
+        self.name = data.name
+        self.class_names = data.class_names
+        self.labels = None if data.labels is None else data.labels[self.indices]
+        self.paths = None if data.paths is None else tuple(data.paths[index] for index in self.indices)
+        self.in_memory = data.in_memory
+
+    def __len__(self):
+        return len(self.indices)
+
+    def __getitem__(self, index):
+        return self.data[int(self.indices[index])]
+
+    def describe(self, index):
+        """Names the example as the whole dataset does."""
+        return self.data.describe(int(self.indices[index]))
+
+    def _digest(self):
+        return hashlib.sha256(repr((self.data.content_digest(), self.indices.tolist())).encode())
+
+
+def check_labels(name, labels, num_classes):
+    """Checks that labels are class indices.
+
+    Args:
+        name: Name of the dataset.
+        labels: Integers.
+        num_classes: Number of classes.
+
+    Raises:
+        ValueError: If a label is neither -1 nor in `0..num_classes - 1`.
+    """
+    labels = np.asarray(labels)
+    wrong = labels[(labels < -1) | (labels >= num_classes)]
+    if len(wrong):
+        raise ValueError(
+            f"The labels of {name!r} must be from 0 to {num_classes - 1} for its {num_classes} classes, or -1 for an "
+            f"unlabelled image. Received: {wrong[0]}"
+        )

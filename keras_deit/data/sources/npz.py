@@ -1,0 +1,83 @@
+"""An `.npz` file of images and labels, in the convention of `keras.datasets`."""
+
+import zipfile
+import zlib
+
+import numpy as np
+
+from keras_deit.data.sources.image_data import ImageData
+from keras_deit.data.sources.splits import is_in_split
+
+ARRAYS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
+
+
+def load_npz(path, split, class_names=None):
+    """Loads the arrays `x_train`, `y_train`, `x_test` and `y_test` of an `.npz` file.
+
+    Args:
+        path: `pathlib.Path` of the file. Images are uint8 pixels in 0..255, `(examples, height, width)` or
+            `(examples, height, width, 1)` in grey or `(examples, height, width, 3)` in RGB; labels are integers
+            `(examples,)` or `(examples, 1)`, -1 for an unlabelled image. Without `x_test` the training arrays are
+            divided.
+        split: `"train"` or `"test"`.
+        class_names: Names of the classes in the order of the labels; None means `"0"`, `"1"`, ... up to the largest label.
+
+    Returns:
+        `ImageData` of RGB images.
+
+    Raises:
+        ValueError: If the file cannot be read, an array is missing or of another shape or dtype, or the split has no image.
+    """
+    arrays = _read(path)
+    has_test = "x_test" in arrays
+    images, labels = _checked(path, arrays, "train")
+    test_labels = labels
+    if has_test:
+        test_images, test_labels = _checked(path, arrays, "test")
+    num_classes = 1 + max(labels.max(initial=0), test_labels.max(initial=0))
+    names = tuple(class_names or (str(label) for label in range(num_classes)))
+    if not has_test:
+        chosen = is_in_split(labels, split)
+        images, labels = images[chosen], labels[chosen]
+    elif split == "test":
+        images, labels = test_images, test_labels
+    if not len(labels):
+        raise ValueError(f"The file {str(path)!r} has no image for the {split} split.")
+    return ImageData(path.name, images, labels, names)
+
+
+def _read(path):
+    known = sum(ARRAYS.values(), ())
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):  # of another file, np.load would say that it may hold pickled objects
+                raise ValueError("it is not an .npz archive")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in known if name in arrays.files}
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"The file {str(path)!r} cannot be read as arrays: {error}") from error
+
+
+def _checked(path, arrays, split):
+    """Images and labels of a split, in the shapes of `ImageData`."""
+    missing = [name for name in ARRAYS[split] if name not in arrays]
+    if missing:
+        raise ValueError(
+            f"The file {str(path)!r} has no array {missing[0]!r}. Expected x_train, y_train, x_test and y_test, as in "
+            f"`keras.datasets`. Received: {', '.join(arrays) or 'none of them'}"
+        )
+    images, labels = (arrays[name] for name in ARRAYS[split])
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+        raise ValueError(
+            f"{ARRAYS[split][0]!r} of {str(path)!r} must be uint8 pixels in 0..255 of shape (examples, height, width), "
+            f"(examples, height, width, 1) or (examples, height, width, 3). Received: dtype={images.dtype}, "
+            f"shape={images.shape}"
+        )
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape not in ((len(images),), (len(images), 1)):
+        raise ValueError(
+            f"{ARRAYS[split][1]!r} of {str(path)!r} must be {len(images)} integers, one for each image. Received: "
+            f"dtype={labels.dtype}, shape={labels.shape}"
+        )
+    images = images if images.ndim == 4 else images[..., None]
+    return np.broadcast_to(images, (*images.shape[:3], 3)), labels.reshape(-1).astype("int64")

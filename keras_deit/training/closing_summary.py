@@ -1,0 +1,84 @@
+"""The closing summary of a run, as text."""
+
+import shlex
+
+import keras
+
+from keras_deit.training.progress import format_duration
+
+_ROWS = {
+    "accuracy": "fused",
+    "class_accuracy": "class head",
+    "distillation_accuracy": "distillation head",
+    "teacher_accuracy": "teacher",
+    "teacher_agreement": "agreement with the teacher",
+}
+
+
+def describe(summary, directory):
+    """Describes the results of a run.
+
+    Args:
+        summary: Dictionary as in `summary.json`.
+        directory: Output directory of the run.
+
+    Returns:
+        Text of several lines.
+    """
+    duration, memory = format_duration(summary["seconds"]), format_memory(summary["peak_memory_bytes"])
+    speed = f"{summary['images_per_second']:,.0f} images a second, " if summary["images_per_second"] else ""
+    if summary["waiting_for_data"] is not None:
+        speed += f"{summary['waiting_for_data']:.0%} of the time waiting for data, "
+    lines = [
+        "",
+        "Done." if summary["complete"] else "Interrupted: the student so far was saved.",
+        "",
+        *_accuracies(summary),
+        "",
+        *_skipped(summary["skipped"]),
+        f"{summary['parameters']:,} parameters, {summary['epochs']} epochs in {duration}",
+        f"{speed}{memory} at most",
+        "",
+        f"The student: {directory / 'student.keras'} (keras.saving.load_model, after `import keras_deit`)",
+        f"The curves:  {directory / 'curves.png'}",
+    ]
+    if not summary["complete"]:
+        lines.append(how_to_resume(directory))
+    return "\n".join(lines)
+
+
+def how_to_resume(directory):
+    """Returns a line with the command that resumes an interrupted run."""
+    command = ["keras-deit", "train", "--output-dir", str(directory), "--resume"]
+    return f"Resume with:  KERAS_BACKEND={keras.backend.backend()} {shlex.join(command)}"
+
+
+def format_memory(peak):
+    """Formats a number of bytes for people to read.
+
+    Example:
+
+    >>> format_memory(3 * 2**29), format_memory(None)
+    ('1.50 GiB of memory', 'an unknown amount of memory')
+    """
+    return "an unknown amount of memory" if peak is None else f"{peak / 2**30:.2f} GiB of memory"
+
+
+def _skipped(skipped):
+    for split, counts in skipped.items():
+        if counts["images"]:
+            issues = ", ".join(f"{number} {issue}" for issue, number in counts.items() if issue != "images")
+            yield f"{counts['images']} images of the {split} split were left out ({issues})"
+
+
+def _accuracies(summary):
+    columns = {"student": summary["student"]}
+    if "student_average" in summary:
+        columns["average"] = summary["student_average"]
+    if "without_teacher" in summary:
+        columns["no teacher"] = summary["without_teacher"]
+    yield f"{'On the test split':<30}" + "".join(f"{name:>12}" for name in columns)
+    for key, label in _ROWS.items():
+        if any(key in results for results in columns.values()):
+            cells = (f"{results[key]:>12.2%}" if key in results else f"{'':>12}" for results in columns.values())
+            yield f"  {label:<28}" + "".join(cells)

@@ -1,0 +1,150 @@
+"""The images of a run and the pipelines that make its batches."""
+
+import dataclasses
+import functools
+
+import keras
+import numpy as np
+
+from keras_deit.data import Augmentation, InputPipeline, LabelledImages
+from keras_deit.models import get_variant
+from keras_deit.training.usable_images import explain_unreadable_images, load_images
+
+EVALUATION_BATCH = 128
+DEFAULT_SIZE = 224  # pixels, for variants without an image size of their own
+
+
+@dataclasses.dataclass(frozen=True)
+class RunData:
+    """The images of a run and the pipelines that make its batches.
+
+    Attributes:
+        settings: `Settings`.
+        train, test: `LabelledImages` of the two splits.
+        skipped: Dictionary from the name of a split to the number of images that were left out, see `load_images`.
+    """
+
+    settings: object
+    train: LabelledImages
+    test: LabelledImages
+    skipped: dict
+
+    @functools.cached_property
+    def training(self):
+        """The `InputPipeline` of the training split."""
+        return self._pipeline(self.train)
+
+    @functools.cached_property
+    def evaluation(self):
+        """The `InputPipeline` of the test split."""
+        return self._pipeline(self.test)
+
+    @property
+    def plan(self):
+        """The `SamplingPlan` of the training batches."""
+        return self.training.plan
+
+    @property
+    def image_size(self):
+        """`(height, width)` of the student's images in pixels."""
+        return self.training.image_size
+
+    def first_batch(self, epoch=0):
+        """Makes the first training batch of an epoch.
+
+        Args:
+            epoch: Integer from 0.
+
+        Returns:
+            A pair of arrays: images `(batch, height, width, 3)`, normalised, and labels `(batch, classes)`.
+
+        Raises:
+            UnreadableError: If an image cannot be read; the message names it.
+        """
+        with explain_unreadable_images(lambda: [(self.train, self.plan.samples(epoch, 0)[0])]):
+            return keras.tree.map_structure(np.asarray, next(iter(self.training.training_batches(epoch))))
+
+    def test_batches(self, num_replicas=1):
+        """Makes batches that have every test image once.
+
+        Args:
+            num_replicas: Number of devices that share a batch.
+
+        Returns:
+            Batches of `(images, labels, sample_weight)`, see `InputPipeline.evaluation_batches`.
+        """
+        return self.evaluation.evaluation_batches(EVALUATION_BATCH, multiple_of=num_replicas)
+
+    def evaluate(self, model, num_replicas=1):
+        """Evaluates a model on the test split.
+
+        Args:
+            model: Compiled Keras model that takes the student's images.
+            num_replicas: Number of devices that share a batch.
+
+        Returns:
+            Dictionary of floats: the loss and the metrics.
+
+        Raises:
+            UnreadableError: If an image cannot be read; the message names it.
+        """
+        with explain_unreadable_images(lambda: [(self.test, None)]):
+            results = model.evaluate(self.test_batches(num_replicas), verbose=0, return_dict=True)
+        return {name: float(value) for name, value in results.items()}
+
+    def _pipeline(self, data):
+        settings = self.settings
+        return InputPipeline(
+            data,
+            image_size=settings.image_size or _default_image_size(settings, self.train),
+            batch_size=settings.batch_size,
+            augmentation=Augmentation.of(settings),
+            augmentation_layers=settings.augmentation_layers,
+            crop_ratio=settings.crop_ratio,
+            seed=settings.seed,
+            steps_per_epoch=settings.steps_per_epoch,
+            pipeline=settings.pipeline,
+            num_workers=settings.num_workers,
+        )
+
+
+def load_run_data(settings):
+    """Loads the images of a run and checks that batches can be made of them.
+
+    Args:
+        settings: `Settings`.
+
+    Returns:
+        A `RunData`.
+
+    Raises:
+        ValueError: If the settings do not fit the images, or too many images are unusable.
+    """
+    loaded = {split: load_images(settings, split) for split in ("train", "test")}
+    train, test = loaded["train"].data, loaded["test"].data
+    if settings.crop_scale is None:  # images in memory that are only resized: once, not in every epoch
+        size = settings.image_size or _default_image_size(settings, train)
+        train, test = train.resized(size), test.resized(size)
+    data = RunData(settings, train, test, {split: images.skipped for split, images in loaded.items()})
+    plan = data.plan.with_crops_alone() if settings.augmentation_layers else data.plan
+    plan.check()
+    if settings.augmentation_layers:
+        data.first_batch()  # fails early if the layers cannot augment a batch
+    if settings.distillation == "none" or settings.compare:
+        _check_labelled(loaded["train"].num_unlabelled)
+    return data
+
+
+def _default_image_size(settings, data):
+    if data.image_size:
+        return data.image_size
+    return get_variant(settings.variant).arguments.get("image_size", DEFAULT_SIZE)
+
+
+def _check_labelled(num_unlabelled):
+    """Raises an error if images are known to be unlabelled; without a check of the images, nothing is known of records."""
+    if num_unlabelled:
+        raise ValueError(
+            f"{num_unlabelled} training images have no label, and only a teacher can train the student on them. Pass "
+            "--teacher without --compare, or leave the images out."
+        )

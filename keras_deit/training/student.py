@@ -1,0 +1,74 @@
+"""The student of a run, from its settings."""
+
+import warnings
+
+from keras_deit.models import DeiT, get_variant
+from keras_deit.models.pretrained import find_keras_file, pretrained
+from keras_deit.training.settings import PRECISIONS
+from keras_deit.weights.write import as_checkpoint
+
+MAX_PATCHES = 8  # along a side of small images
+
+
+def make_student(settings, data):
+    """Builds the student, with fresh weights or those that the settings name.
+
+    Args:
+        settings: `Settings`.
+        data: `RunData`.
+
+    Returns:
+        A `keras_deit.DeiT`.
+
+    Raises:
+        ValueError: If the weights do not fit the settings.
+    """
+    arguments = get_variant(settings.variant).arguments
+    options = dict(
+        num_classes=data.train.num_classes,
+        class_names=data.train.class_names,
+        image_size=data.image_size,
+        drop_path_rate=settings.drop_path_rate,
+        dtype=PRECISIONS[settings.precision],
+        distilled=arguments["distilled"] and settings.distillation != "none",
+    )
+    if settings.weights:
+        return _with_weights(settings, options)
+    patch_size = settings.patch_size or suitable_patch_size(data.image_size[0], arguments["patch_size"])
+    return DeiT.from_variant(settings.variant, patch_size=patch_size, **options)
+
+
+def suitable_patch_size(image_size, published):
+    """Chooses a patch size: the published one if it gives enough patches, otherwise a smaller one.
+
+    Args:
+        image_size: Side of the image in pixels.
+        published: Patch size of the variant in pixels.
+
+    Returns:
+        Side of a patch in pixels, a divisor of the image size.
+
+    Example:
+
+    >>> [suitable_patch_size(size, published=16) for size in (8, 28, 32, 224)]
+    [4, 4, 4, 16]
+    """
+    if image_size % published == 0 and image_size >= MAX_PATCHES * published:
+        return published
+    largest = max(4, image_size // MAX_PATCHES)
+    return max(side for side in range(1, largest + 1) if image_size % side == 0)
+
+
+def _with_weights(settings, options):
+    if settings.patch_size:
+        raise ValueError(
+            f"The weights determine the patch size. Received: patch_size={settings.patch_size}. Leave --patch-size out."
+        )
+    if find_keras_file(settings.weights) is None:
+        return DeiT.from_preset(settings.weights, variant=settings.variant, **options)
+    # The weights of a saved model are loaded like those of any checkpoint: by timm's names.
+    checkpoint = as_checkpoint(pretrained(settings.weights), f"the model {settings.weights!r}")
+    student, notes = DeiT.from_checkpoint(checkpoint, **options)
+    if notes:
+        warnings.warn(f"{settings.weights}: {' '.join(notes)}", stacklevel=2)
+    return student

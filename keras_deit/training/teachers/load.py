@@ -1,0 +1,57 @@
+"""Loading the teacher that the settings of a run name."""
+
+import pathlib
+
+from keras_deit.imaging import imagenet
+from keras_deit.models import find_preset, is_weights
+from keras_deit.models.pretrained import find_keras_file, pretrained
+from keras_deit.teacher import Teacher
+
+
+def load_teacher(settings, num_classes):
+    """Loads the teacher that the settings name.
+
+    Args:
+        settings: `Settings` with a `teacher`.
+        num_classes: Number of classes of the student.
+
+    Returns:
+        A `keras_deit.Teacher`.
+
+    Raises:
+        ValueError: If there is no such teacher, or it has other classes.
+    """
+    preset_classes = len(imagenet.class_names())
+    if find_preset(settings.teacher) and num_classes != preset_classes:  # found out before the download
+        raise ValueError(
+            f"The preset {settings.teacher!r} has the {preset_classes:,} classes of ImageNet, and the dataset "
+            f"{settings.dataset!r} has {num_classes}. Fine-tune the preset on the dataset first, and pass "
+            "the saved `.keras` file as --teacher."
+        )
+    model = settings.teacher
+    options = {"image_size": settings.teacher_image_size, "outputs": settings.teacher_outputs or "logits"}
+    is_run = find_keras_file(model) not in (None, pathlib.Path(model).expanduser())
+    # A name that is no path goes to `pretrained` too, which names the nearest presets in its error.
+    if is_weights(model) or is_run or not pathlib.Path(model).exists():
+        model = pretrained(model, fused=True)
+        options["image_size"] = options["image_size"] or getattr(model, "image_size", None)
+    normalisation = {
+        "value_range": settings.teacher_value_range,
+        "mean": settings.teacher_mean,
+        "std": settings.teacher_std,
+    }
+    normalisation = {name: value for name, value in normalisation.items() if value is not None}
+    return Teacher(model, **normalisation, **options) if normalisation else teacher_of_student_images(model, **options)
+
+
+def teacher_of_student_images(model, **options):
+    """Makes a teacher that takes images with the student's normalisation, that of ImageNet.
+
+    Args:
+        model: Keras model.
+        **options: Further arguments of `keras_deit.Teacher`.
+
+    Returns:
+        A `keras_deit.Teacher`.
+    """
+    return Teacher(model, mean=imagenet.IMAGENET_MEAN, std=imagenet.IMAGENET_STD, **options)

@@ -1,0 +1,144 @@
+"""Training on stored teacher outputs: the key of a cache, and computing the outputs that are missing."""
+
+import dataclasses
+import hashlib
+import json
+import time
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_deit.data.pipeline.sampling_plan import SAMPLING_VERSION
+from keras_deit.data.pipeline.teacher_cache import TeacherCache
+from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.runtime.optional import require
+from keras_deit.training.usable_images import explain_unreadable_images
+
+PROCESS_DEPENDENT = (
+    "name",
+    "inbound_nodes",
+    "input_layers",
+    "output_layers",
+    "seed",
+)  # entries of a model's configuration
+WAIT_SECONDS = 2.0  # between two checks of the outputs that other processes store
+
+
+class TeacherPredictor(keras.Model):
+    """Predicts a teacher's logits for the student's images, compiled as Keras compiles `predict`."""
+
+    def __init__(self, teacher):
+        super().__init__(name="teacher_predictor")
+        self.teacher_model = teacher.model  # tracked by Keras, so that its variables are the state of the compiled step
+        self._teacher = (teacher,)  # in a tuple, which Keras does not track
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        self.compile(loss=loss, weighted_metrics=["categorical_accuracy"])
+
+    def call(self, images):
+        """Returns the logits `(batch, classes)` for normalised images `(batch, height, width, 3)` of the student."""
+        return self._teacher[0](images, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def open_cache(settings, data, teacher, num_replicas):
+    """Opens the teacher cache of a run and stores the outputs that are missing.
+
+    Args:
+        settings: `Settings` with a `teacher_cache`.
+        data: `RunData`.
+        teacher: `keras_deit.Teacher`.
+        num_replicas: Number of devices that share a batch.
+
+    Returns:
+        `TeacherCache`, and the teacher's accuracy on the test split.
+
+    Raises:
+        ValueError: If the directory holds outputs of another teacher or for other samples, or the teacher has no weights
+            that identify it.
+    """
+    top = settings.teacher_cache_top if settings.distillation == "soft" else None
+    size = (settings.epochs, data.plan.num_batches, data.plan.batch_size, data.train.num_classes)
+    cache = TeacherCache(settings.teacher_cache, _key(settings, data, teacher), *size, top)
+    metadata, test = cache.metadata(), data.test.content_digest()
+    if not cache.is_complete() or metadata.get("test") != test:
+        predictor = TeacherPredictor(teacher)
+        _fill(cache, data, predictor)
+        accuracy = data.evaluate(predictor, num_replicas)["categorical_accuracy"]
+        metadata = {"accuracy": accuracy, "test": test}
+        cache.write_metadata(**metadata)
+    return cache, metadata["accuracy"]
+
+
+def _key(settings, data, teacher):
+    """Everything that determines the stored outputs. The names are those of the file `key.json`."""
+    plan = data.plan
+    described = {
+        "views_version": SAMPLING_VERSION,
+        "teacher": _digest_of_model(teacher.model),
+        "teacher_takes": [teacher.image_size, teacher.value_range, _to_list(teacher.mean), _to_list(teacher.std)],
+        "teacher_outputs": teacher.outputs,
+        "teacher_precision": getattr(getattr(teacher.model, "dtype_policy", None), "name", None),
+        "images": data.train.content_digest(),
+        "pipeline": data.training.training_pipeline,
+        "crop_ratio": settings.crop_ratio,
+        "steps_per_epoch": plan.num_batches,
+    }
+    sampling = {
+        name: getattr(plan, name) for name in ("num_examples", "batch_size", "image_size", "seed", "num_shards")
+    }
+    return {**described, **sampling, **dataclasses.asdict(plan.augmentation)}
+
+
+def _fill(cache, data, predictor):
+    tqdm = require("tqdm", extra="run", purpose="The progress bar")
+    open_batches = {}  # iterators of training batches, by the position of their next batch
+
+    def predict(epoch, first, count):
+        position = epoch * cache.num_batches + first
+        batches = open_batches.pop(position, None) or iter(data.training.training_batches(epoch, first))
+        for batch in range(first, first + count):
+            with explain_unreadable_images(lambda batch=batch: [(data.train, data.plan.samples(epoch, batch)[0])]):
+                images = np.asarray(next(batches)[0])
+            yield predictor.predict(images, batch_size=len(images), verbose=0)
+        open_batches.clear()
+        open_batches[position + count] = batches
+
+    with tqdm.tqdm(total=cache.num_epochs * cache.num_batches, desc="teacher outputs", unit="batch") as bar:
+        while not cache.fill(predict, bar.update):
+            bar.reset()
+            time.sleep(WAIT_SECONDS)
+
+
+def _digest_of_model(model):
+    """Digest of what a teacher computes: its architecture and weights, without names and random generators."""
+    weights = model.weights if isinstance(model, keras.layers.Layer) else []
+    if not weights:
+        raise ValueError(
+            "A teacher cache needs a teacher with weights, which identify it. Received: a teacher without weights. Leave "
+            "--teacher-cache out."
+        )
+    config = _without_process_dependent(_config_of(model))
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+    for variable in weights:
+        values = ops.convert_to_numpy(ops.cast(variable, "float32"))
+        digest.update(repr(values.shape).encode() + values.tobytes())
+    return digest.hexdigest()
+
+
+def _config_of(model):
+    try:
+        return model.get_config()
+    except NotImplementedError:  # a custom model without a configuration is identified by its weights alone
+        return {}
+
+
+def _without_process_dependent(config):
+    """A configuration without the entries that Keras counts up within a process."""
+    if isinstance(config, dict):
+        kept = {key: value for key, value in config.items() if key not in PROCESS_DEPENDENT}
+        return {key: _without_process_dependent(value) for key, value in kept.items()}
+    return [_without_process_dependent(value) for value in config] if isinstance(config, (list, tuple)) else config
+
+
+def _to_list(values):
+    return None if values is None else np.ravel(values).tolist()

@@ -1,0 +1,131 @@
+"""A run from Python: `keras_deit.train`."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+from typing import NamedTuple
+
+from keras_deit.models import DeiT
+from keras_deit.recipes.fields import NONE
+from keras_deit.training import loop, run_directory
+from keras_deit.training.closing_summary import describe
+from keras_deit.training.device_strategy import setup_strategy
+from keras_deit.training.run import build_run
+from keras_deit.training.settings import resolve
+
+
+class TrainingResult(NamedTuple):
+    """The result of `train`.
+
+    Attributes:
+        summary: Dictionary as in `summary.json`: accuracies, speed, settings, versions.
+        student: The trained `keras_deit.DeiT`.
+        directory: Output directory of the run.
+    """
+
+    summary: dict
+    student: DeiT
+    directory: pathlib.Path
+
+
+def train(*, output_dir=None, resume=False, config=None, **settings):
+    """Trains a student as `keras-deit train` does, and writes the same output directory.
+
+    Args:
+        output_dir: Output directory; None chooses an unused directory under `runs/`.
+        resume: Whether to continue the interrupted run in `output_dir` after its last whole epoch.
+        config: Path of a TOML file with settings, such as the `config.toml` of an earlier run, or None.
+        **settings: Settings by name, such as `variant="deit_s", dataset="images/", recipe="transfer", epochs=30`. They take
+            precedence over `config`, and `config` over the recipe. None switches a setting off where the recipe has a
+            value, such as `auto_augment=None`. `docs/settings.md` lists all settings.
+
+    Returns:
+        A `TrainingResult` `(summary, student, directory)`.
+
+    Raises:
+        ImportError: If a package is missing; the message names the extra.
+        ValueError: If the settings do not fit together, or the images or the teacher cannot be used.
+
+    Example:
+
+    ```python
+    summary, student, directory = kd.train(variant="deit_ti", epochs=20)
+    print(summary["student"]["accuracy"])
+    classifier = kd.DeiTClassifier(student)
+    ```
+    """
+    settings = {name: _as_option(value) for name, value in settings.items()}
+    with prepared_run(settings, output_dir, resume, config) as run:
+        loop.announce(run)
+        summary = start_or_resume(run, resume)
+        print(describe(summary, run.directory))
+    return TrainingResult(summary, run.student, run.directory)
+
+
+@contextlib.contextmanager
+def prepared_run(settings, output_dir=None, resume=False, config=None, dry_run=False):
+    """Resolves the settings, sets up the devices, locks the output directory and builds the run.
+
+    Args:
+        settings: Dictionary of settings; None means not given.
+        output_dir, resume, config: See `train`.
+        dry_run: Whether the run is only tried: it locks no directory, and stores no teacher outputs.
+
+    Yields:
+        A `Run`.
+
+    Raises:
+        ImportError: If a package is missing; the message names the extra.
+        ValueError: If the settings do not fit together, or the images or the teacher cannot be used.
+    """
+    resolved, directory = _settings_and_directory(settings, output_dir, resume, config)
+    loop.check_ready(resolved)
+    strategy = setup_strategy(resolved.strategy)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(strategy.scope())
+        if dry_run:
+            resolved = dataclasses.replace(resolved, teacher_cache=None)
+        else:
+            stack.enter_context(run_directory.locked(directory))
+        if not resume:
+            run_directory.check_free(directory)
+        yield build_run(resolved, directory, strategy.num_replicas)
+
+
+def start_or_resume(run, resume):
+    """Trains a run; a new run first writes its settings, which mark the output directory as its own.
+
+    Args:
+        run: `Run`.
+        resume: Whether to continue after the last whole epoch.
+
+    Returns:
+        The summary, a dictionary as in `summary.json`.
+    """
+    if not resume:
+        run_directory.write_settings(run.settings, run.directory)
+    return loop.train_run(run, resume)
+
+
+def _as_option(value):
+    """A value as the command line would give it: there, None is a word, and a path is a string."""
+    if value is None:
+        return NONE
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _settings_and_directory(settings, output_dir, resume, config):
+    directory = pathlib.Path(output_dir) if output_dir else None
+    if not resume:
+        resolved = resolve(settings, config)
+        return resolved, directory or run_directory.default_directory(resolved)
+    if directory is None:
+        raise ValueError(
+            "`resume` (--resume) continues the run in an output directory. Pass `output_dir` (--output-dir) too."
+        )
+    if config:
+        raise ValueError(
+            f"--resume continues with the settings of {directory / run_directory.CONFIG}. Leave --config out."
+        )
+    return run_directory.settings_to_resume(directory, settings), directory

@@ -1,0 +1,180 @@
+"""The images of a run: loaded, without those that cannot be read."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from keras_deit.data import LabelledImages, load, validate
+from keras_deit.data.sources.image_issues import FATAL_ISSUES, ValidationReport, example_key, read_report
+from keras_deit.runtime.files import cache_directory
+
+MAX_NAMED, MAX_CHARACTERS = 5, 200
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedImages:
+    """A split of a dataset without its unusable images.
+
+    Attributes:
+        data: `LabelledImages`.
+        skipped: Dictionary of the number of images that were left out: `images`, and the number for each of
+            `keras_deit.data.sources.image_issues.IMAGE_ISSUES`.
+        num_unlabelled: Number of images without a label; None if the labels are not known without reading the images.
+    """
+
+    data: LabelledImages
+    skipped: dict
+    num_unlabelled: int | None
+
+
+def load_images(settings, split):
+    """Loads a split of a dataset and leaves out the unusable images.
+
+    Args:
+        settings: `Settings`.
+        split: `"train"` or `"test"`.
+
+    Returns:
+        `LoadedImages`.
+
+    Raises:
+        ValueError: If a larger fraction of the images is unusable than the settings allow.
+    """
+    data = load(settings.dataset, split, settings.data_dir, settings.class_names)
+    if settings.validated and data.paths is None:  # a report names files; indices would not tell the splits apart
+        raise ValueError(f"`validated` is for datasets of image files. Received: the dataset {data.name!r}")
+    if data.in_memory:
+        return LoadedImages(data, {"images": 0}, _num_unlabelled(data))
+    report = _report(settings, data, split)
+    bad = report.having({*FATAL_ISSUES, *settings.skip_images})
+    skipped = [index for index in range(len(data)) if example_key(data, index) in bad] if bad else []
+    if skipped:
+        _say_or_refuse(settings, split, data, report, skipped)
+    issues = {index: report.problems[example_key(data, index)] for index in skipped}
+    counts = {"images": len(skipped), **ValidationReport(data.name, len(data), issues).counts()}
+    usable = data.select(np.delete(np.arange(len(data)), skipped)) if skipped else data
+    if data.labels is not None:
+        return LoadedImages(usable, counts, _num_unlabelled(usable))
+    return LoadedImages(usable, counts, len(set(report.unlabelled) - bad) if settings.check_images else None)
+
+
+class UnreadableError(ValueError):
+    """Images cannot be read during a run, although they could be read before or were not checked."""
+
+
+@contextlib.contextmanager
+def explain_unreadable_images(suspects):
+    """Turns an exception into an error that names the unreadable images, if there are any: no pipeline names them itself.
+
+    Args:
+        suspects: Function that returns pairs `(data, indices)`: `LabelledImages`, and the indices of the images that may
+            have caused the exception; None means all.
+
+    Raises:
+        UnreadableError: Instead of the exception, if one of the images cannot be read.
+    """
+    try:
+        yield
+    except Exception as error:
+        name, unreadable = _find_unreadable(suspects)
+        if not unreadable:
+            raise
+        raise UnreadableError(
+            f"Images of {name!r} cannot be read: {', '.join(unreadable[:MAX_NAMED])}. Replace them; a run that had begun "
+            "continues with --resume. `keras-deit validate-data` lists all unreadable images. (The run ended with "
+            f"{type(error).__name__}: {str(error)[:MAX_CHARACTERS]})"
+        ) from error
+
+
+def _find_unreadable(suspects):
+    """Name of the first dataset with unreadable images, and the sorted descriptions of those images."""
+    try:
+        for data, indices in suspects():
+            unreadable = _unreadable(data, indices)
+            if unreadable:
+                return data.name, unreadable
+    except Exception:  # an error of this search must not hide the exception that is explained
+        return None, []
+    return None, []
+
+
+def _unreadable(data, indices):
+    if data.in_memory:
+        return []
+    chosen = data if indices is None else data.select(np.unique(indices))
+    bad = validate(chosen, progress=indices is None).having(FATAL_ISSUES)
+    return sorted(chosen.describe(index) for index in range(len(chosen)) if example_key(chosen, index) in bad)
+
+
+def _num_unlabelled(data):
+    return int((np.asarray(data.labels) < 0).sum())
+
+
+def _say_or_refuse(settings, split, data, report, skipped):
+    """Prints the images that are left out, or raises an error if they are too many."""
+    lines = sorted(
+        f"{data.describe(index)}: {', '.join(report.problems[example_key(data, index)])}" for index in skipped
+    )
+    named = "\n".join(f"  {line}" for line in lines[:MAX_NAMED])
+    if len(skipped) / len(data) > settings.max_skipped:
+        raise ValueError(
+            f"{len(skipped)} of the {len(data)} images of {data.name!r} ({split}) cannot be used, a larger fraction than "
+            f"--max-skipped {settings.max_skipped:g}:\n{named}\n`keras-deit validate-data {settings.dataset}` lists all of "
+            "them."
+        )
+    more = f"\n  and {len(skipped) - MAX_NAMED} more" if len(skipped) > MAX_NAMED else ""
+    print(f"{len(skipped)} of the {len(data)} images of {data.name!r} ({split}) are left out:\n{named}{more}")
+
+
+def _report(settings, data, split):
+    """The report that the settings name, the report of an earlier run on the same images, or a new one."""
+    if settings.validated:
+        return _given_report(settings, data)
+    if not settings.check_images:
+        return ValidationReport(data.name, 0, {})
+    fingerprint = _fingerprint(data)
+    if fingerprint is None:
+        return validate(data)
+    kept = cache_directory("validated") / f"{fingerprint}.json"
+    with contextlib.suppress(OSError, ValueError):  # a missing or damaged report is made again
+        return read_report(kept)
+    report = validate(data)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        report.write(kept)
+    except OSError:
+        pass  # without a writable home, the next run reads the images again
+    return report
+
+
+def _given_report(settings, data):
+    report = read_report(settings.validated)
+    if report.dataset != data.name:
+        raise ValueError(
+            f"The report {settings.validated!r} is about the dataset {report.dataset!r}. Received: the dataset {data.name!r}"
+        )
+    if report.problems and not any(map(os.path.exists, report.problems)):
+        raise ValueError(
+            f"The report {settings.validated!r} names image files that do not exist. Run `keras-deit validate-data` again."
+        )
+    return report
+
+
+def _fingerprint(data):
+    """Digest that changes with the images: of paths, sizes and times of files, or of the identity of records; or None."""
+    if data.paths is None:
+        return data.identity and hashlib.sha256(data.identity.encode()).hexdigest()[:32]
+    digest = hashlib.sha256()
+    for path in data.paths:
+        try:
+            status = pathlib.Path(path).stat()
+        except OSError:
+            status = None
+        facts = [str(pathlib.Path(path).absolute()), status and status.st_size, status and status.st_mtime_ns]
+        digest.update(json.dumps(facts).encode())
+    return digest.hexdigest()[:32]

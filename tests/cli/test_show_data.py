@@ -1,0 +1,58 @@
+"""The command that draws training images."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_deit.cli import main, show_data
+from tests.image_folders import ON_FOLDER
+from tests.runs import need_run_packages
+
+need_run_packages()
+pillow = pytest.importorskip("PIL.Image", reason="images are read by Pillow")
+pytestmark = pytest.mark.usefixtures("short_runs")
+
+
+def test_a_grid_of_training_images_is_drawn(issues_folder, tmp_path, capsys):
+    folder, _ = issues_folder
+    options = ["--dataset", folder, *ON_FOLDER, "--output", tmp_path / "grid.png"]
+    assert main(["show-data", *map(str, options)]) == 0
+    assert "16 of 159 images of light, recipe deit, epoch 1" in capsys.readouterr().out
+    assert min(pillow.open(tmp_path / "grid.png").size) > 300
+
+
+def test_the_grid_follows_the_configuration_of_a_run(whole_run, tmp_path, capsys):
+    options = ["--config", whole_run.directory / "config.toml", "--output", tmp_path / "grid.png"]
+    assert main(["show-data", *map(str, options)]) == 0
+    assert "8 of 1,433 images of digits, recipe small_data" in capsys.readouterr().out
+    published = ["--recipe", "deit3_1k", "--batch-size", "8", "--image-size", "16", "--output", tmp_path / "grid.png"]
+    assert main(["show-data", *map(str, published)]) == 0
+
+
+def test_every_title_has_the_label_and_the_prediction_of_a_given_teacher(tmp_path, monkeypatch):
+    teacher = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    teacher.set_weights([np.zeros((192, 10)), 10.0 * np.eye(10)[3]])
+    teacher.save(tmp_path / "teacher.keras")
+    drawn = {}
+    monkeypatch.setattr(show_data, "draw_grid", lambda images, titles, *_: drawn.update(images=images, titles=titles))
+    options = ["--teacher", tmp_path / "teacher.keras", "--mixup", "0.8", "--batch-size", "6", "--epoch", "2"]
+    assert main(["show-data", *map(str, options)]) == 0
+    assert drawn["images"].shape == (6, 8, 8, 3)
+    labels, predictions = zip(*(title.split("\n") for title in drawn["titles"]), strict=True)
+    assert set(predictions) == {"teacher: 3 100%"}
+    for label in labels:
+        shares = [float(part.split()[1].rstrip("%")) for part in label.split(" + ") if " " in part]
+        assert not shares or sum(shares) == pytest.approx(100, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("row", "title"),
+    [
+        ([0, 0, 0], "no label"),
+        ([0, 1, 0], "dog"),
+        ([0.3, 0.7, 0], "dog 70% + cat 30%"),
+        ([0.001, 0.999, 0], "dog"),
+    ],
+)
+def test_labels_are_described(row, title):
+    assert show_data._describe_label(np.array(row, "float32"), ("cat", "dog", "cow")) == title

@@ -1,0 +1,54 @@
+"""Teachers that are passed to `keras-deit train`."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.models import variants
+from keras_deit.training import usable_images
+from tests.loopback import pretend_hub, serving
+from tests.runs import SHORTEST, need_run_packages, summary_of, train
+
+need_run_packages()
+pytestmark = pytest.mark.usefixtures("short_runs")
+
+SHALLOW = dict(widths=(24, 56, 152, 368), depths=(1, 1, 1, 1), group_width=8)  # a RegNetY-200MF of one block a stage
+
+
+def test_a_published_convnet_teaches(tmp_path, monkeypatch):
+    pytest.importorskip("huggingface_hub", reason="it is downloaded")
+    shallow = dataclasses.replace(variants.VARIANTS["regnety_002"], arguments=SHALLOW)
+    monkeypatch.setitem(variants.VARIANTS, "regnety_002", shallow)
+    convnet = kd.RegNetY.from_variant("regnety_002")
+    file = kd.weights.to_timm(convnet, tmp_path / "model.safetensors")
+    digits = dataclasses.replace(kd.data.load("digits", "test"), class_names=tuple(map(str, range(1000))))
+    monkeypatch.setattr(usable_images, "load", lambda *_: digits)
+    with serving() as server:
+        pretend_hub(monkeypatch, server.url)
+        server.add_to_hub("timm/regnety_002.pycls_in1k", file.read_bytes())
+        options = ["--dataset", "thousand", "--teacher", "regnety_002", "--output-dir", tmp_path / "run"]
+        assert train(*SHORTEST, *options) == 0
+    images = ((digits.images / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD).astype("float32")
+    predictions = convnet.predict(images, verbose=0).argmax(axis=-1)
+    np.testing.assert_allclose(
+        summary_of(tmp_path / "run")["teacher"]["accuracy"], (predictions == digits.labels).mean(), atol=1e-6
+    )
+
+
+def test_a_given_teacher_receives_the_images_that_it_was_trained_on(tmp_path, capsys):
+    teacher = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    )
+    teacher.save(tmp_path / "teacher.keras")
+    test, (kernel, bias) = kd.data.load("digits", "test"), teacher.get_weights()
+    images = (test.images.astype("float64") - 100).reshape(len(test.images), -1)
+    predictions = (images @ kernel + bias).argmax(-1)
+    options = ["--teacher", tmp_path / "teacher.keras", "--teacher-outputs", "probabilities"]
+    options += ["--teacher-value-range", "0,255", "--teacher-mean", "100"]
+    assert train(*SHORTEST, *options, "--output-dir", tmp_path / "run") == 0
+    summary = summary_of(tmp_path / "run")
+    np.testing.assert_allclose(summary["teacher"]["accuracy"], (predictions == test.labels).mean(), atol=1e-6)
+    assert f"{summary['teacher']['accuracy']:.1%} on the test split" in capsys.readouterr().out

@@ -1,0 +1,35 @@
+"""Batches that the worker processes of Grain make."""
+
+import os
+
+import pytest
+
+from keras_deit.data import ImageRecords
+from keras_deit.data.pipeline.grain_pipeline import training_stream
+from keras_deit.data.pipeline.sampling_plan import SamplingPlan
+from tests.data.pipeline.first_batches import assert_equal, input_pipeline, skip_without, take
+
+grain = pytest.importorskip("grain", reason="Grain makes the batches")
+
+
+def test_worker_processes_change_no_batch(image_files, first_batches):
+    skip_without("grain")
+    batches = input_pipeline(image_files, "grain", num_workers=2).training_batches(batch=1)
+    assert_equal(take(batches, 5), first_batches("python")[1:6])
+
+
+def test_without_workers_the_batches_are_made_in_this_process():
+    class Positions:
+        plan = SamplingPlan(10, 4, (8, 8))
+
+        def batch(self, epoch, index):
+            return os.getpid(), epoch, index
+
+    received = take(training_stream(Positions(), epoch=1, batch=1, num_workers=0), 3)
+    assert received == [(os.getpid(), 1, 1), (os.getpid(), 2, 0), (os.getpid(), 2, 1)]
+
+
+def test_a_dataset_of_grain_serves_as_records(image_files, first_batches):
+    dataset = grain.MapDataset.source(list(range(24))).map(lambda index: image_files[index])
+    records = ImageRecords("mine", dataset, image_files.class_names)
+    assert_equal(take(input_pipeline(records, "python").training_batches(), 3), first_batches("python")[:3])

@@ -1,0 +1,138 @@
+"""The protocol of labelled images, with a dataset that defines only what it must."""
+
+import itertools
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from keras_deit.data import Augmentation, ImageData, InputPipeline, LabelledImages, validate
+from keras_deit.data.sources.labelled_images import check_labels
+from tests.data.images import encode, noise
+
+CLASSES = ("a", "b", "c")
+backend_independent = pytest.mark.backend_independent
+
+
+class Noise(LabelledImages):
+    """Ten images that are computed when they are needed."""
+
+    name, class_names = "noise", CLASSES
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        return noise(12, 10, 3, seed=int(index)), int(index) % 4 - 1
+
+
+class Files(LabelledImages):
+    """Image files whose labels are only known by reading the examples."""
+
+    name, class_names = "files", CLASSES
+
+    def __init__(self, folder):
+        self.paths = tuple(str(folder / f"{index}.png") for index in range(10))
+        for index, path in enumerate(self.paths):
+            pathlib.Path(path).write_bytes(encode(noise(12, 10, 3, seed=index)))
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        return pathlib.Path(self.paths[index]).read_bytes(), index % 4 - 1
+
+
+def in_memory():
+    images = np.stack([noise(12, 10, 3, seed=index) for index in range(10)])
+    return ImageData("arrays", images, np.arange(10) % 4 - 1, CLASSES)
+
+
+def first_batches(data, pipeline):
+    augmentation = Augmentation(crop_scale=(0.5, 1.0), flip=0.5, erasing=0.5, mixup=0.8)
+    options = dict(image_size=(8, 6), batch_size=4, augmentation=augmentation, pipeline=pipeline, num_workers=0)
+    batches = InputPipeline(data, **options).training_batches()
+    return [keras.tree.map_structure(np.asarray, batch) for batch in itertools.islice(iter(batches), 3)]
+
+
+@backend_independent
+def test_the_rest_of_the_protocol_has_defaults():
+    data = Noise()
+    assert [label for _, label in data] == [-1, 0, 1, 2, -1, 0, 1, 2, -1, 0]  # iteration ends after the last example
+    assert data.num_classes == 3
+    assert (data.labels, data.paths, data.in_memory, data.image_size, data.identity) == (None, None, False, None, None)
+    assert data.num_ignored == 0
+    assert data.describe(7) == "image 7 of 'noise'"
+    assert data.resized(8) is data
+    assert data.content_digest() == Noise().content_digest()
+    selected = data.select([7, 2])
+    np.testing.assert_array_equal(selected[0][0], data[7][0])
+    assert [selected.describe(index) for index in (0, 1)] == ["image 7 of 'noise'", "image 2 of 'noise'"]
+    assert (len(selected), selected.name, selected.num_classes) == (2, "noise", 3)
+
+
+@backend_independent
+def test_a_class_without_examples_cannot_be_instantiated():
+    class Empty(LabelledImages):
+        name, class_names = "empty", CLASSES
+
+    with pytest.raises(TypeError, match="abstract"):
+        Empty()
+
+
+@backend_independent
+def test_a_selection_keeps_labels_and_paths(tmp_path):
+    data = Files(tmp_path)
+    data.labels = np.arange(10) % 4 - 1
+    selected = data.select([9, 3])
+    assert (selected.paths, selected.labels.tolist()) == ((data.paths[9], data.paths[3]), [0, 2])
+    assert selected.describe(1) == data.paths[3]
+
+
+@backend_independent
+def test_it_is_validated(tmp_path):
+    pytest.importorskip("tqdm", reason="the progress bar is tqdm's")
+    report = validate(Noise(), progress=False)
+    assert report.problems == {str(index): ["tiny"] for index in range(10)}
+    assert (report.dataset, report.checked, report.unlabelled) == ("noise", 10, ["0", "4", "8"])
+    files = Files(tmp_path)
+    pathlib.Path(files.paths[4]).write_bytes(b"not an image")
+    problems = validate(files, progress=False).problems
+    assert problems[files.paths[4]] == ["unreadable"]
+    assert set(problems) == set(files.paths)  # the others are tiny
+
+
+@pytest.mark.parametrize("pipeline", ["python", "grain", "tf.data"])
+def test_it_goes_through_every_pipeline(pipeline, tmp_path):
+    pytest.importorskip("PIL.Image", reason="Pillow writes the image files")
+    if pipeline != "python":
+        name = {"tf.data": "tensorflow", "grain": "grain"}[pipeline]
+        pytest.importorskip(name, reason=f"{name} makes the batches")
+    if pipeline == "grain" and keras.backend.backend() == "tensorflow":
+        pytest.skip("with TensorFlow the pipeline is tf.data")
+    expected = first_batches(in_memory(), pipeline)
+    for data in (Noise(), Files(tmp_path), Noise().select(range(10))):
+        keras.tree.map_structure(np.testing.assert_array_equal, first_batches(data, pipeline), expected)
+
+
+@pytest.mark.parametrize("pipeline", ["python", "tf.data"])
+def test_it_is_evaluated_on(pipeline):
+    if pipeline == "tf.data":
+        pytest.importorskip("tensorflow", reason="TensorFlow makes the batches")
+    batches = InputPipeline(Noise(), image_size=(12, 10), pipeline=pipeline).evaluation_batches(10)
+    batch = batches[0] if pipeline == "python" else next(iter(batches))
+    images, labels, weights = map(np.asarray, batch)
+    expected = (in_memory().images / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(images, expected, atol=1e-5)
+    np.testing.assert_array_equal(labels.argmax(-1)[labels.any(-1)], [0, 1, 2, 0, 1, 2, 0])
+    assert weights.tolist() == [1.0] * 10
+
+
+@backend_independent
+@pytest.mark.parametrize("label", [-2, 3])
+def test_labels_are_class_indices_or_minus_one(label):
+    check_labels("mine", [-1, 0, 2], 3)
+    check_labels("mine", [], 3)
+    with pytest.raises(ValueError, match=f"'mine' must be from 0 to 2 for its 3 classes, or -1 .* Received: {label}"):
+        check_labels("mine", [0, label], 3)

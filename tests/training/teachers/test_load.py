@@ -1,0 +1,65 @@
+"""Loading the teacher of a run."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.training.settings import resolve
+from keras_deit.training.teachers.load import load_teacher
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype("float32")
+IMAGES = ((PIXELS / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD).astype("float32")  # as the student receives them
+
+
+def settings_of(teacher, **settings):
+    return resolve({"variant": "deit_ti", "teacher": str(teacher), **settings})
+
+
+@pytest.fixture
+def linear(tmp_path):
+    """A linear teacher: its path, and the function of its own input in NumPy."""
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.save(tmp_path / "teacher.keras")
+    kernel, bias = model.get_weights()
+    return tmp_path / "teacher.keras", lambda inputs: inputs.reshape(len(inputs), -1) @ kernel + bias
+
+
+@pytest.mark.parametrize(
+    ("settings", "inputs"),
+    [
+        ({}, IMAGES),
+        ({"teacher_value_range": (0.0, 255.0), "teacher_mean": (100.0,)}, PIXELS - 100),
+        ({"teacher_value_range": (-1.0, 1.0)}, PIXELS / 127.5 - 1),
+        ({"teacher_mean": (0.5,), "teacher_std": (0.25,)}, (PIXELS / 255 - 0.5) / 0.25),
+    ],
+    ids=["the student's", "pixels less 100", "from -1 to 1", "mean and std"],
+)
+def test_a_saved_model_receives_images_with_its_own_normalisation(linear, settings, inputs):
+    path, logits = linear
+    teacher = load_teacher(settings_of(path, **settings), num_classes=10)
+    outputs = keras.ops.convert_to_numpy(teacher(IMAGES, kd.IMAGENET_MEAN, kd.IMAGENET_STD))
+    np.testing.assert_allclose(outputs, logits(inputs), rtol=1e-3, atol=1e-3)
+
+
+def test_weights_receive_images_of_their_own_size(tmp_path):
+    pytest.importorskip("safetensors", reason="the weights are in its format")
+    model = kd.DeiT.from_variant("deit_ti", num_classes=10, num_layers=1, image_size=32)
+    file = kd.weights.to_timm(model, tmp_path / "model.safetensors")
+    teacher = load_teacher(settings_of(file), num_classes=10)
+    assert teacher.image_size == (32, 32)
+    assert load_teacher(settings_of(file, teacher_image_size=64), num_classes=10).image_size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ("regnety_160", "has the 1,000 classes of ImageNet, and the dataset 'digits' has 10"),
+        ("regnety_16", "Similar presets: regnety_160"),
+        ("no/such.keras", "There is no file 'no/such.keras'"),
+        ("no/such.safetensors", "There is no file"),
+    ],
+)
+def test_a_teacher_that_does_not_exist_or_fit_is_refused(teacher, message):
+    with pytest.raises(ValueError, match=message):
+        load_teacher(settings_of(teacher), num_classes=10)

@@ -1,0 +1,52 @@
+"""The closing summary of a run, as text."""
+
+import pathlib
+
+import keras
+
+from keras_deit.training.closing_summary import describe, how_to_resume
+
+SUMMARY = {
+    "complete": True,
+    "epochs": 20,
+    "seconds": 75,
+    "parameters": 5_000_000,
+    "images_per_second": 1234.5,
+    "waiting_for_data": 0.25,
+    "peak_memory_bytes": 3 * 2**29,
+    "skipped": {"train": {"images": 3, "unreadable": 2, "tiny": 1}, "test": {"images": 0}},
+    "student": {"accuracy": 0.9, "class_accuracy": 0.8, "teacher_accuracy": 0.99, "loss": 1.0},
+}
+
+
+def test_the_results_stand_in_a_table():
+    summary = SUMMARY | {"student_average": {"accuracy": 0.91}, "without_teacher": {"accuracy": 0.7}}
+    lines = describe(summary, pathlib.Path("runs/1")).splitlines()
+    assert lines[1] == "Done."
+    assert lines[3].split() == ["On", "the", "test", "split", "student", "average", "no", "teacher"]
+    assert [line.split() for line in lines[4:7]] == [
+        ["fused", "90.00%", "91.00%", "70.00%"],
+        ["class", "head", "80.00%"],
+        ["teacher", "99.00%"],
+    ]
+    assert "3 images of the train split were left out (2 unreadable, 1 tiny)" in lines
+    assert not any("test split were" in line for line in lines)
+    assert "5,000,000 parameters, 20 epochs in 1 min 15 s" in lines
+    assert "1,234 images a second, 25% of the time waiting for data, 1.50 GiB of memory at most" in lines
+    assert any(str(pathlib.Path("runs/1/student.keras")) in line for line in lines)
+    assert not any("--resume" in line for line in lines)
+
+
+def test_unknown_measurements_are_left_out():
+    unknown = {"images_per_second": None, "waiting_for_data": None, "peak_memory_bytes": None}
+    assert "\nan unknown amount of memory at most\n" in describe(SUMMARY | unknown, pathlib.Path("runs/1"))
+
+
+def test_an_interrupted_run_ends_with_the_command_that_resumes_it():
+    directory = pathlib.Path("my runs/1")
+    lines = describe(SUMMARY | {"complete": False}, directory).splitlines()
+    assert lines[1] == "Interrupted: the student so far was saved."
+    assert lines[-1] == how_to_resume(directory)
+    backend = keras.backend.backend()
+    expected = f"Resume with:  KERAS_BACKEND={backend} keras-deit train --output-dir 'my runs/1' --resume"
+    assert how_to_resume(directory) == expected

@@ -1,0 +1,132 @@
+"""The images of a run and the pipelines that make its batches."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.data import ImageData, ImageRecords
+from keras_deit.training import usable_images
+from keras_deit.training.run_data import load_run_data
+from keras_deit.training.settings import resolve
+from keras_deit.training.usable_images import UnreadableError
+
+RNG = np.random.default_rng(0)
+NOISE = ImageData("noise", RNG.integers(0, 256, (20, 8, 8, 3), dtype="uint8"), np.arange(20) % 2, ("a", "b"))
+PHOTOGRAPHS = ImageRecords("photographs", [(RNG.integers(0, 256, (40, 50, 3), "uint8"), 0)] * 8, ("a",))
+
+
+def load_with(monkeypatch, data, **settings):
+    """Loads the images of a run whose splits are both the given dataset, without a teacher if none is given."""
+    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    given = {"variant": "deit_ti", "dataset": "mine", "distillation": "none", "batch_size": 4, **settings}
+    return load_run_data(resolve(given))
+
+
+def test_batches_hold_the_images_of_the_plan(monkeypatch):
+    data = load_with(monkeypatch, NOISE, batch_size=6)
+    assert data.image_size == (8, 8)
+    assert data.plan.num_batches == 3
+    assert data.skipped == {"train": {"images": 0}, "test": {"images": 0}}
+    for epoch in (0, 1):
+        images, labels = data.first_batch(epoch)
+        indices, _ = data.plan.samples(epoch, 0)
+        expected = (NOISE.images[indices] / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD
+        np.testing.assert_allclose(images, expected, atol=1e-5)
+        np.testing.assert_array_equal(labels, np.eye(2)[NOISE.labels[indices]])
+    weights = [np.asarray(batch[2]) for batch in data.test_batches()]
+    np.testing.assert_array_equal(np.concatenate(weights), np.ones(20))
+    assert sum(map(len, map(np.asarray, (batch[2] for batch in data.test_batches(num_replicas=8))))) == 24
+
+
+def test_the_metrics_of_a_model_are_those_of_the_test_split(monkeypatch):
+    data = load_with(monkeypatch, NOISE)
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), weighted_metrics=["accuracy"])
+    images = ((NOISE.images / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD).astype("float32")
+    expected = (model.predict(images, verbose=0).argmax(-1) == NOISE.labels).mean()
+    results = data.evaluate(model)
+    assert set(results) == {"loss", "accuracy"}
+    assert results["accuracy"] == pytest.approx(expected)
+
+
+def test_a_run_data_cannot_be_changed(monkeypatch):
+    data = load_with(monkeypatch, NOISE)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        data.train = data.test
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        data.training.batch_size = 2
+    assert data.training is data.training  # the pipelines are made once
+    assert data.plan is data.training.plan
+
+
+def test_arrays_keep_their_shape(monkeypatch):
+    images = RNG.integers(0, 256, (20, 8, 12, 3), dtype="uint8")
+    data = load_with(monkeypatch, ImageData("wide", images, np.arange(20) % 2, ("a", "b")))
+    assert data.image_size == (8, 12)
+    assert data.first_batch()[0].shape == (4, 8, 12, 3)
+    assert data.train.images is images
+
+
+def test_arrays_without_random_crops_are_resized_once(monkeypatch):
+    data = load_with(monkeypatch, NOISE, image_size=16, crop_scale="none")
+    assert data.train.image_size == data.test.image_size == data.image_size == (16, 16)
+    assert data.training.training_pipeline == "python"
+    cropped = load_with(monkeypatch, NOISE, image_size=16, crop_scale=(0.5, 1.0))
+    assert cropped.train.image_size == (8, 8)
+    assert cropped.first_batch()[0].shape == (4, 16, 16, 3)
+
+
+@pytest.mark.parametrize(("variant", "size"), [("deit_ti", 224), ("deit_b_384", 384)])
+def test_images_of_several_sizes_get_the_size_of_the_variant(variant, size, monkeypatch):
+    settings = dict(variant=variant, check_images=False, recipe="deit", drop_path_rate=0.0)
+    assert load_with(monkeypatch, PHOTOGRAPHS, **settings).image_size == (size, size)
+    assert load_with(monkeypatch, PHOTOGRAPHS, **settings, image_size=32).image_size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 21}, "cannot be drawn from the 20 images"),
+        ({"batch_size": 5, "mixup": 0.8}, "the batch size must be even"),
+    ],
+)
+def test_batches_that_cannot_be_made_are_refused(settings, message, monkeypatch):
+    with pytest.raises(ValueError, match=message):
+        load_with(monkeypatch, NOISE, **settings)
+
+
+def test_records_are_checked_like_files(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("PIL.Image", reason="images are read by Pillow")
+    pytest.importorskip("tqdm", reason="it shows a progress bar")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    records = [(RNG.integers(0, 256, (40, 50, 3), "uint8"), index % 2) for index in range(20)]
+    records[3] = (b"not an image", 1)  # damaged
+    records[5] = (RNG.integers(0, 256, (9, 9, 3), "uint8"), 1)  # tiny
+    labelled = ImageRecords("mine", list(records), ("a", "b"), identity="labelled")
+    options = dict(image_size=32, max_skipped=0.1, skip_images=("tiny",))
+    data = load_with(monkeypatch, labelled, **options)
+    assert data.skipped["train"] == data.skipped["test"] == {"images": 2, "unreadable": 1, "tiny": 1}
+    printed = capsys.readouterr().out
+    assert "2 of the 20 images of 'mine' (train) are left out:\n  image 3 of 'mine': unreadable\n" in printed
+    assert (len(data.train), data.plan.num_examples) == (18, 18)
+    assert data.first_batch()[0].shape == (4, 32, 32, 3)
+
+    records[7] = (records[7][0], -1)  # without a label
+    unlabelled = ImageRecords("mine", records, ("a", "b"), identity="unlabelled")
+    with pytest.raises(ValueError, match=r"1 training images have no label.* Pass --teacher"):
+        load_with(monkeypatch, unlabelled, **options)
+    assert len(load_with(monkeypatch, unlabelled, **options, distillation="hard").train) == 18
+    with pytest.raises(ValueError, match="1 training images have no label.* without --compare"):
+        load_with(monkeypatch, unlabelled, **options, distillation="hard", compare=True)
+
+
+def test_the_unreadable_image_of_a_batch_is_named(monkeypatch):
+    pytest.importorskip("PIL.Image", reason="images are read by Pillow")
+    pytest.importorskip("tqdm", reason="it shows a progress bar")
+    damaged = ImageRecords("mine", [*PHOTOGRAPHS.records, (b"not an image", 0)], ("a",))
+    data = load_with(monkeypatch, damaged, image_size=32, batch_size=9, check_images=False, pipeline="python")
+    with pytest.raises(UnreadableError, match="Images of 'mine' cannot be read: image 8 of 'mine'"):
+        data.first_batch()

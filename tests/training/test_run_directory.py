@@ -1,0 +1,89 @@
+"""The output directory of a run."""
+
+import json
+
+import pytest
+
+from keras_deit.training import run_directory
+from keras_deit.training.settings import resolve
+
+pytest.importorskip("tomli_w", reason="config.toml is written with tomli-w")
+
+
+@pytest.fixture
+def settings():
+    return resolve({"variant": "deit_ti", "epochs": 4})
+
+
+def make_run(directory, settings):
+    directory.mkdir()
+    run_directory.write_settings(settings, directory)
+
+
+def test_a_new_directory_receives_the_settings_of_the_run(tmp_path, settings):
+    run_directory.check_free(tmp_path / "new")
+    make_run(tmp_path / "new", settings)
+    assert resolve({}, tmp_path / "new" / "config.toml") == settings
+
+
+def test_a_directory_in_use_is_refused(tmp_path, settings):
+    make_run(tmp_path / "run", settings)
+    with pytest.raises(ValueError, match=r"holds another run\. Add --resume"):
+        run_directory.check_free(tmp_path / "run")
+    with pytest.raises(ValueError, match="is not empty"):
+        run_directory.check_free(tmp_path)
+    with pytest.raises(ValueError, match="is a file"):
+        run_directory.check_free(tmp_path / "run" / "config.toml")
+
+
+def test_a_run_is_resumed_with_its_own_settings_alone(tmp_path, settings):
+    make_run(tmp_path / "run", settings)
+    assert run_directory.settings_to_resume(tmp_path / "run", {"epochs": 4, "seed": None}) == settings
+    with pytest.raises(ValueError, match="epochs=4. Received: epochs=5"):
+        run_directory.settings_to_resume(tmp_path / "run", {"epochs": 5})
+    with pytest.raises(ValueError, match="no run to resume"):
+        run_directory.settings_to_resume(tmp_path, {})
+    (tmp_path / "run" / "summary.json").write_text(json.dumps({"complete": True}))
+    with pytest.raises(ValueError, match="is complete"):
+        run_directory.settings_to_resume(tmp_path / "run", {})
+
+
+def test_a_run_is_resumed_on_its_own_backend(tmp_path, settings):
+    make_run(tmp_path / "run", settings)
+    state = {"epoch": 1, "folder": "epoch-00001", "backend": "mxnet", "seconds": 1.0, "history": []}
+    (tmp_path / "run" / "checkpoint.json").write_text(json.dumps(state))
+    with pytest.raises(ValueError, match="KERAS_BACKEND=mxnet"):
+        run_directory.settings_to_resume(tmp_path / "run", {})
+
+
+def test_a_locked_directory_is_refused_and_left_unchanged(tmp_path):
+    directory = tmp_path / "run"
+    with run_directory.locked(directory):
+        with pytest.raises(ValueError, match="Another process trains"), run_directory.locked(directory):
+            pass
+        (directory / "file").touch()
+    assert [path.name for path in directory.iterdir()] == ["file"]
+    with run_directory.locked(tmp_path / "empty"):
+        run_directory.check_free(tmp_path / "empty")
+    assert not (tmp_path / "empty").exists()
+
+
+def test_default_directories_are_never_the_same(tmp_path, settings, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = run_directory.default_directory(settings)
+    first.mkdir(parents=True)
+    assert run_directory.default_directory(settings) != first
+
+
+def test_the_summary_is_valid_json_with_infinite_values_and_nan(tmp_path):
+    run_directory.write_summary(
+        {"loss": float("nan"), "exports": [{"difference": float("inf")}], "none": None}, tmp_path
+    )
+    written = json.loads((tmp_path / "summary.json").read_text())
+    assert written == {"loss": None, "exports": [{"difference": None}], "none": None}
+
+
+def test_versions_name_the_backend():
+    versions = run_directory.versions()
+    assert versions["backend"] in versions
+    assert versions["keras"].startswith("3.")

@@ -1,0 +1,65 @@
+"""The student of a run."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.data import ImageData
+from keras_deit.training.run_data import RunData
+from keras_deit.training.settings import resolve
+from keras_deit.training.student import make_student, suitable_patch_size
+
+NOISE = ImageData("noise", np.zeros((4, 16, 16, 3), "uint8"), np.arange(4) % 3, ("a", "b", "c"))
+
+
+def student_of(**given):
+    settings = resolve({"variant": "deit_short", **given})
+    return make_student(settings, RunData(settings, NOISE, NOISE, {}))
+
+
+pytestmark = pytest.mark.usefixtures("short_runs")  # which have the variant
+
+
+def test_the_student_fits_the_images_and_the_settings():
+    student = student_of(drop_path_rate=0.2, precision="bfloat16")
+    assert student.image_size == (16, 16)
+    assert student.class_names == ("a", "b", "c")
+    assert student.backbone.patch_size == 4
+    assert {name: output.shape for name, output in student.output.items()} == {
+        "class": (None, 3),
+        "distillation": (None, 3),
+    }
+    assert student.dtype_policy.name == "mixed_bfloat16"
+    assert student.backbone.get_config()["drop_path_rate"] == 0.2
+
+
+def test_settings_take_precedence_over_the_images():
+    student = student_of(image_size=32, patch_size=16, distillation="none")
+    assert (student.image_size, student.backbone.patch_size) == ((32, 32), 16)
+    assert set(student.output) == {"class"}
+
+
+@pytest.mark.parametrize(("size", "patch"), [(8, 4), (24, 4), (30, 3), (96, 12), (127, 1), (128, 16), (384, 16)])
+def test_the_patch_size_divides_the_image_size(size, patch):
+    assert suitable_patch_size(size, published=16) == patch
+
+
+def test_a_student_starts_from_saved_weights(tmp_path):
+    pytest.importorskip("safetensors", reason="the weights go through its format")
+    saved = kd.DeiT.from_variant("deit_short", num_classes=5, image_size=8, patch_size=4)
+    saved.save(tmp_path / "student.keras")
+    student = student_of(weights=str(tmp_path / "student.keras"))
+    assert student.image_size == (16, 16)
+    assert student.class_names == ("a", "b", "c")
+    same = 0
+    for ours, theirs in zip(student.backbone.weights, saved.backbone.weights, strict=True):
+        if ours.shape == theirs.shape:  # all but the positions of the patches
+            np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs))
+            same += 1
+    assert same >= len(student.backbone.weights) - 1
+
+
+def test_weights_determine_the_patch_size(tmp_path):
+    with pytest.raises(ValueError, match="weights determine the patch size.*patch_size=4.*Leave --patch-size out"):
+        student_of(weights=str(tmp_path / "student.keras"), patch_size=4)

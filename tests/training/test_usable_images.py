@@ -1,0 +1,183 @@
+"""Loading the images of a run without the unusable images."""
+
+import io
+
+import numpy as np
+import pytest
+
+from keras_deit.cli import main
+from keras_deit.data import ImageData, ImageRecords
+from keras_deit.data.sources.image_issues import FATAL_ISSUES, ValidationReport
+from keras_deit.training import usable_images
+from keras_deit.training.settings import resolve
+from keras_deit.training.usable_images import UnreadableError, explain_unreadable_images, load_images
+from tests.image_folders import write_images
+
+pillow = pytest.importorskip("PIL.Image", reason="images are read by Pillow")
+pytest.importorskip("tqdm", reason="it shows a progress bar")
+pytestmark = pytest.mark.backend_independent
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A directory of its own for the reports that are kept between runs."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def settings_of(dataset, **settings):
+    return resolve({"variant": "deit_ti", "dataset": str(dataset), **settings})
+
+
+def jpeg(side=48, value=0):
+    content = io.BytesIO()
+    pillow.fromarray(np.full((side, side, 3), value, "uint8")).save(content, "JPEG")
+    return content.getvalue()
+
+
+@pytest.fixture
+def records(monkeypatch):
+    """Twenty records, of which the fourth is damaged, the sixth is tiny and the eighth has no label."""
+    examples = [{"image": jpeg(value=10 * index), "label": index % 2} for index in range(20)]
+    examples[3]["image"] = b"not an image"
+    examples[5]["image"] = jpeg(side=9)
+    examples[7]["label"] = -1
+    data = ImageRecords("mine:1.0.0", examples, ("cat", "dog"), identity="mine:1.0.0 train")
+    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    return data
+
+
+def test_damaged_records_are_left_out_named_and_counted(records, capsys):
+    loaded = load_images(settings_of("mine", max_skipped=0.1), "train")
+    assert loaded.skipped == {"images": 1, "unreadable": 1}
+    assert loaded.num_unlabelled == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "1 of the 20 images of 'mine:1.0.0' (train) are left out:",
+        "  image 3 of 'mine:1.0.0': unreadable",
+    ]
+    assert len(loaded.data) == 19
+    assert loaded.data[3] == records[4]
+    assert loaded.data.describe(3) == "image 4 of 'mine:1.0.0'"
+
+
+def test_records_with_other_issues_are_left_out_on_request(records, capsys):
+    loaded = load_images(settings_of("mine", max_skipped=0.1, skip_images=("tiny",)), "train")
+    assert loaded.skipped == {"images": 2, "unreadable": 1, "tiny": 1}
+    assert "  image 5 of 'mine:1.0.0': tiny" in capsys.readouterr().out.splitlines()
+    assert [loaded.data[index] for index in range(18)] == [records[index] for index in range(20) if index not in (3, 5)]
+
+
+def test_too_many_damaged_records_are_refused(records):
+    with pytest.raises(ValueError, match=r"1 of the 20 images of 'mine:1\.0\.0' \(train\) cannot be used.*0\.01:"):
+        load_images(settings_of("mine", max_skipped=0.01), "train")
+
+
+def test_records_are_read_once_if_their_identity_is_known(records, home, monkeypatch):
+    first = load_images(settings_of("mine"), "train")
+    assert len(list((home / "keras_deit" / "validated").iterdir())) == 1
+    monkeypatch.setattr(usable_images, "validate", None)  # nothing may be read again
+    again = load_images(settings_of("mine"), "train")
+    assert (again.skipped, again.num_unlabelled) == (first.skipped, first.num_unlabelled)
+
+
+def test_a_damaged_kept_report_is_made_again(records, home):
+    first = load_images(settings_of("mine"), "train")
+    (kept,) = (home / "keras_deit" / "validated").iterdir()
+    kept.write_text('{"dataset": "mine", "checked": 20, "problems": {"3": ["odd"]}}')
+    again = load_images(settings_of("mine"), "train")
+    assert (again.skipped, again.num_unlabelled) == (first.skipped, first.num_unlabelled)
+
+
+def test_a_record_that_is_left_out_does_not_count_as_unlabelled(monkeypatch, home):
+    data = ImageRecords("mine", [(jpeg(), 0), (b"", -1), (jpeg(), 1), (jpeg(), -1)], ("cat", "dog"))
+    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    loaded = load_images(settings_of("mine", max_skipped=0.5), "train")
+    assert (len(loaded.data), loaded.num_unlabelled) == (3, 1)
+
+
+def test_records_of_unknown_identity_are_read_by_every_run(monkeypatch, home):
+    data = ImageRecords("mine", [(jpeg(), 0), (jpeg(), 1)], ("cat", "dog"))
+    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    assert load_images(settings_of("mine"), "train").skipped == {"images": 0}
+    assert not home.exists()
+
+
+def test_unchecked_records_are_not_read(records, monkeypatch):
+    monkeypatch.setattr(usable_images, "validate", None)
+    loaded = load_images(settings_of("mine", check_images=False), "train")
+    assert (len(loaded.data), loaded.skipped, loaded.num_unlabelled) == (20, {"images": 0}, None)
+
+
+def test_a_label_that_is_no_class_is_refused(monkeypatch):
+    data = ImageRecords("mine", [(jpeg(), 0), (jpeg(), 2)], ("cat", "dog"))
+    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    with pytest.raises(ValueError, match="labels of 'mine' must be from 0 to 1"):
+        load_images(settings_of("mine"), "train")
+
+
+def test_arrays_are_not_checked_and_their_unlabelled_images_are_counted(monkeypatch):
+    data = ImageData("noise", np.zeros((3, 8, 8, 3), "uint8"), np.array([0, -1, -1]), ("a",))
+    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    loaded = load_images(settings_of("noise"), "train")
+    assert (loaded.data, loaded.skipped, loaded.num_unlabelled) == (data, {"images": 0}, 2)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "records"])
+def test_a_report_is_for_image_files(kind, monkeypatch):
+    data = {
+        "arrays": ImageData("mine", np.zeros((1, 8, 8, 3), "uint8"), np.array([0]), ("a",)),
+        "records": ImageRecords("mine", [(jpeg(), 0)], ("a",)),  # the records of all splits have the same numbers
+    }[kind]
+    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    with pytest.raises(ValueError, match="`validated` is for datasets of image files.*'mine'"):
+        load_images(settings_of("mine", validated="report.json"), "train")
+
+
+def test_a_report_serves_by_another_spelling_of_the_folder(issues_folder, tmp_path, monkeypatch):
+    folder, bad = issues_folder
+    monkeypatch.chdir(folder.parent)
+    assert main(["validate-data", folder.name, "--output", str(tmp_path / "report.json")]) == 1
+    settings = settings_of(folder, validated=str(tmp_path / "report.json"))
+    skipped = [load_images(settings, split).skipped["images"] for split in ("train", "test")]
+    assert sum(skipped) == len(FATAL_ISSUES)
+    for path in bad.values():
+        assert path.exists()
+    (tmp_path / "report.json").write_text('{"dataset": "light", "checked": 1, "problems": {"/gone/1.jpg": ["tiny"]}}')
+    with pytest.raises(ValueError, match="names image files that do not exist"):
+        load_images(settings, "train")
+    ValidationReport("dark", 1, {}).write(tmp_path / "report.json")
+    with pytest.raises(ValueError, match="is about the dataset 'dark'.*'light'"):
+        load_images(settings, "train")
+
+
+def test_image_files_are_read_again_only_if_they_have_changed(tmp_path, monkeypatch):
+    paths, settings = write_images(tmp_path / "light", 10), settings_of(tmp_path / "light", max_skipped=0.5)
+    assert load_images(settings, "train").skipped == {"images": 0}
+    with monkeypatch.context() as patch:
+        patch.setattr(usable_images, "validate", None)
+        assert load_images(settings, "train").skipped == {"images": 0}
+    paths[2].write_bytes(b"not an image")
+    assert load_images(settings, "train").skipped == {"images": 1, "unreadable": 1}
+
+
+def test_a_home_that_is_not_writable_does_not_stop_a_run(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))  # no directory can be made in a file
+    write_images(tmp_path / "light", 10)
+    assert load_images(settings_of(tmp_path / "light"), "train").skipped == {"images": 0}
+
+
+def test_an_error_names_the_unreadable_images(records):
+    suspects = [(records, [4]), (records.select([4, 3]), None)]
+    message = r"'mine:1\.0\.0' cannot be read: image 3 of .*RuntimeError: step 7"
+    with pytest.raises(UnreadableError, match=message), explain_unreadable_images(lambda: suspects):
+        raise RuntimeError("step 7")
+
+
+def test_an_error_that_no_image_caused_is_raised_unchanged(records):
+    def fail():
+        raise OSError("in the search")
+
+    for suspects in (lambda: [(records, [4, 5])], fail):
+        with pytest.raises(RuntimeError, match="step 7"), explain_unreadable_images(suspects):
+            raise RuntimeError("step 7")
