@@ -36,8 +36,8 @@ crop_scale = [0.5, 1.0]
 ```
 
 On the command line the items of a list are separated by commas. If the column "values" lists `{NONE}`, the setting may have
-no value: pass `--clip-norm {NONE}` on the command line, write `clip_norm = "{NONE}"` in the file, or pass `clip_norm=None` to
-`kd.train`. The default "recipe" is the value of the chosen [recipe](#recipes).
+no value: pass `--clip-norm {NONE}` on the command line, write `clip_norm = "{NONE}"` in the file, or pass
+`clip_norm=None` to `kd.train`. The default "recipe" is the value of the chosen [recipe](#recipes).
 """
 NOTES = {
     MODEL: """\

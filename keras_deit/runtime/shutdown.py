@@ -10,7 +10,7 @@ import functools
 import threading
 import time
 
-QUIET_SECONDS = 0.2  # after so long without a call, no further calls are expected
+QUIET_SECONDS = 1.0  # after so long without a call, no further calls are expected
 MAX_WAIT_SECONDS = 10.0
 
 _is_exiting = threading.Event()

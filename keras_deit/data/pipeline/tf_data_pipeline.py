@@ -148,7 +148,9 @@ def timed(dataset, timer):
     def calls_of(function):
         """A dataset that calls a function of the timer whenever its next element is requested."""
         counter = tf.data.Dataset.counter()
-        return counter.map(lambda count: tf.ensure_shape(tf.numpy_function(function, [count], tf.int64), ()))
+        return counter.map(
+            lambda count: tf.ensure_shape(tf.numpy_function(unless_exiting(function), [count], tf.int64), ())
+        )
 
     options = tf.data.Options()
     options.autotune.enabled = False  # autotuning would prefetch, and the timer would measure the prefetching
