@@ -6,6 +6,7 @@ nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "tests", "together"]
 
+BACKENDS = ("tensorflow", "jax", "torch")
 TORCH = "torch==2.13.0"  # a range would bring gigabytes of CUDA packages along
 TEST_PACKAGES = ("pytest", "pytest-xdist")
 TWO_WORKERS = ("-n", "2", "--dist", "worksteal")
@@ -51,28 +52,35 @@ def lint(session):
     session.run("ruff", "format", "--check", ".")
 
 
+def install(session, backend):
+    """Installs the package with what its tests on one backend need."""
+    if backend == "torch":
+        session.install(TORCH)
+    session.install(f".[{backend},run,weights]", *TEST_PACKAGES)
+
+
+def run_pytest(session, backend, *arguments):
+    """Runs tests on two workers; those that need no backend run with TensorFlow alone."""
+    variables = environment(session, backend, skip_backend_independent=backend != "tensorflow")
+    session.run("pytest", *TWO_WORKERS, *arguments, env=variables)
+
+
 @nox.session
-@nox.parametrize("backend", ["tensorflow", "jax", "torch"])
+@nox.parametrize("backend", BACKENDS)
 def tests(session, backend):
     """The tests on one backend, with no other installed."""
-    if backend == "torch":
-        session.install(TORCH)
-    session.install(f".[{backend},run,weights]", *TEST_PACKAGES)
-    variables = environment(session, backend, skip_backend_independent=backend != "tensorflow")
-    session.run("pytest", *TWO_WORKERS, *session.posargs, env=variables)
+    install(session, backend)
+    run_pytest(session, backend, *session.posargs)
 
 
 @nox.session
-@nox.parametrize("backend", ["tensorflow", "jax", "torch"])
+@nox.parametrize("backend", BACKENDS)
 def nightly(session, backend):
     """The tests with Keras's nightly build; on request only: `nox -s nightly`, or `nox -s "nightly(backend='torch')"`."""
-    if backend == "torch":
-        session.install(TORCH)
-    session.install(f".[{backend},run,weights]", *TEST_PACKAGES)
+    install(session, backend)
     session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", "keras", "keras-nightly")
     session.install("keras-nightly")
-    variables = environment(session, backend, skip_backend_independent=backend != "tensorflow")
-    session.run("pytest", *TWO_WORKERS, *session.posargs, env=variables)
+    run_pytest(session, backend, *session.posargs)
 
 
 @nox.session
@@ -80,6 +88,5 @@ def together(session):
     """Exports, PyTorch's files, transformers as the reference, TFDS and Grain, the benchmark's peers."""
     session.install(TORCH)
     session.install(".[dev]")
-    for backend in ("tensorflow", "jax", "torch"):
-        variables = environment(session, backend, skip_backend_independent=backend != "tensorflow")
-        session.run("pytest", *TWO_WORKERS, *TOGETHER, env=variables)
+    for backend in BACKENDS:
+        run_pytest(session, backend, *TOGETHER)
