@@ -36,7 +36,7 @@ def environment(session, backend, skip_backend_independent):
     variables = {
         "KERAS_BACKEND": backend,
         "OMP_NUM_THREADS": "1",  # PyTorch slows down many times over when threads outnumber the cores
-        "JAX_COMPILATION_CACHE_DIR": session.create_tmp(),  # many tests compile the same
+        "JAX_COMPILATION_CACHE_DIR": str(session.cache_dir / "jax"),  # many tests, in both sessions, compile the same
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
     }
     if skip_backend_independent:
