@@ -4,6 +4,7 @@ import pathlib
 import sys
 
 import keras
+import numpy as np
 
 from keras_deit.cli.common import make_parser, reporting
 from keras_deit.imaging import imagenet
@@ -77,6 +78,11 @@ def _find_images(paths):
 def _print_predictions(model, images, names, top):
     logits = model.predict_on_batch(keras.ops.stack(list(images.values())))
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(keras.ops.convert_to_tensor(logits)))
+    if not np.all(np.isfinite(probabilities)):
+        raise ValueError(
+            "The model's predictions must be finite. Received: NaN among them. Its weights are damaged, or its training "
+            "diverged; pass other --weights."
+        )
     for path, row in zip(images, probabilities, strict=True):
         print("\n".join([str(path), *_lines(row, names, top)]))
 

@@ -7,7 +7,9 @@ from keras_deit.cli.common import INTERRUPTED, make_parser
 from keras_deit.cli.options import add_setting_options
 from keras_deit.recipes.fields import RUN
 from keras_deit.training.closing_summary import describe, how_to_resume
+from keras_deit.training.divergence import DivergedError
 from keras_deit.training.loop import announce, dry_run
+from keras_deit.training.run_directory import STUDENT
 from keras_deit.training.train import prepared_run, start_or_resume
 from keras_deit.training.usable_images import UnreadableError
 
@@ -38,7 +40,8 @@ def main(arguments=None):
         arguments: List of strings; None means the arguments of the process.
 
     Returns:
-        The exit status: 0; 1 if an export differs from the student; 2 for bad input; 130 after Ctrl-C.
+        The exit status: 0; 1 if an export differs from the student, or the loss is no longer finite; 2 for bad input; 130
+        after Ctrl-C.
     """
     parser = make_parser("train", DESCRIPTION)
     add_options(parser)
@@ -62,6 +65,14 @@ def main(arguments=None):
         except UnreadableError as error:
             print(f"keras-deit train: error: {error}", file=sys.stderr)
             return 2
+        except DivergedError as error:
+            print(f"keras-deit train: error: {error}{_student_so_far(run)}", file=sys.stderr)
+            return 1
+
+
+def _student_so_far(run):
+    student = run.directory / STUDENT
+    return f" The student of the last finite epoch: {student}" if student.exists() else " No student was saved."
 
 
 def _train(run, resume):

@@ -62,17 +62,32 @@ def restore(model, directory, log):
     Returns:
         Number of whole epochs so far; 0 without a checkpoint.
     """
-    state = _read(directory)
+    state = restore_model(model, directory)
     if state is None:
         return 0
+    log.restore(state["history"], state["seconds"])
+    return state["epoch"]
+
+
+def restore_model(model, directory):
+    """Restores a compiled model alone.
+
+    Args:
+        model, directory: See `restore`.
+
+    Returns:
+        Dictionary of the checkpoint's other entries; None without a checkpoint, and the model keeps its weights.
+    """
+    state = _read(directory)
+    if state is None:
+        return None
     folder = pathlib.Path(directory) / "checkpoint" / state["folder"]
     model.optimizer.build(model.trainable_variables)
     model.load_weights(folder / "state.weights.h5")
     with np.load(folder / "seeds.npz") as seeds:
         for variable, value in zip(_seed_states(model), seeds.values(), strict=True):
             variable.assign(value)
-    log.restore(state["history"], state["seconds"])
-    return state["epoch"]
+    return state
 
 
 def epochs_done(directory):

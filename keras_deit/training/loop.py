@@ -1,5 +1,6 @@
 """Training a run, from its first step to its summary."""
 
+import contextlib
 import dataclasses
 import time
 
@@ -12,6 +13,7 @@ from keras_deit.runtime.devices import peak_memory
 from keras_deit.runtime.optional import require
 from keras_deit.training import checkpoint, run_directory
 from keras_deit.training.closing_summary import format_memory
+from keras_deit.training.divergence import DivergedError, DivergenceStop, check_finite_loss
 from keras_deit.training.graceful_stop import GracefulStop
 from keras_deit.training.log import TrainingLog
 from keras_deit.training.progress import Progress, format_duration
@@ -56,15 +58,19 @@ def dry_run(run):
 
     Args:
         run: `Run`.
+
+    Raises:
+        DivergedError: If the loss is not finite.
     """
     data = run.data
-    loss = run.model.train_on_batch(*data.first_batch(), return_dict=True)["loss"]
+    loss = float(run.model.train_on_batch(*data.first_batch(), return_dict=True)["loss"])
+    check_finite_loss(loss, run.settings)
     steps = data.plan.num_batches
     print(f"Parameters: {run.student.count_params():,}")
     print(f"Images:     {len(data.train):,} to train, {len(data.test):,} to test")
     print(f"Steps:      {steps:,} an epoch, {steps * run.settings.epochs:,} in all")
     print(f"Memory:     {format_memory(peak_memory())} at most so far")
-    print(f"Loss:       {float(loss):.4f} on the first batch")
+    print(f"Loss:       {loss:.4f} on the first batch")
     print(
         "Dry run: everything was built and one batch was trained on. Nothing was kept, except a teacher trained for the run."
     )
@@ -79,22 +85,27 @@ def train_run(run, resume=False):
 
     Returns:
         The summary, a dictionary as in `summary.json`.
+
+    Raises:
+        DivergedError: If the loss or the weights are no longer finite. The directory then holds the student of the last
+            whole epoch, if there is one, and a summary with `diverged`.
     """
     with GracefulStop() as stop:
-        log = _fit(run, "student", stop, resume)
-        run_directory.save_student(run.student, run.directory)
-        summary = {"complete": False, "epochs": log.last_epoch, "student": run.evaluate()}
-        if run.settings.ema_decay is not None:
-            with averaged(run.model):
-                summary["student_average"] = run.evaluate()
-                run_directory.save_average(run.student, run.directory)
+        log, diverged = _fit(run, "student", stop, resume)
+        summary = {"complete": False, "epochs": log.last_epoch, "student": None}
+        if log.last_epoch or not diverged:
+            summary |= _save_and_evaluate(run)
         curves = {"with a teacher" if run.settings.compare else "": log.rows}
-        if run.settings.compare and not stop.interrupted:
+        if run.settings.compare and not stop.interrupted and not diverged:
             plain = without_teacher(run)
-            curves["without a teacher"] = _fit(plain, "without a teacher", stop, resume).rows
-            summary["without_teacher"] = plain.evaluate()
+            plain_log, diverged = _fit(plain, "without a teacher", stop, resume)
+            curves["without a teacher"] = plain_log.rows
+            if not diverged:
+                summary["without_teacher"] = plain.evaluate()
+    if diverged:
+        summary["diverged"] = diverged.details
     summary |= {
-        "complete": not stop.interrupted,
+        "complete": not stop.interrupted and not diverged,
         "teacher": {"accuracy": run.teacher_accuracy},
         "settings": _resolved_settings(run),
         "parameters": run.student.count_params(),
@@ -106,7 +117,10 @@ def train_run(run, resume=False):
         "versions": run_directory.versions(),
     }
     run_directory.write_summary(summary, run.directory)  # before the steps below, any of which may fail
-    draw_curves({name: rows for name, rows in curves.items() if rows}, run.directory / "curves.png")
+    if log.rows or not diverged:
+        draw_curves({name: rows for name, rows in curves.items() if rows}, run.directory / "curves.png")
+    if diverged:
+        raise diverged
     if summary["complete"]:
         checkpoint.discard(run.directory)
         checkpoint.discard(run.directory / "without_teacher")
@@ -114,6 +128,17 @@ def train_run(run, resume=False):
             summary["exports"] = _export(run)
             run_directory.write_summary(summary, run.directory)
     return summary
+
+
+def _save_and_evaluate(run):
+    """Saves the student and its moving average; returns the entries of the summary that describe them."""
+    run_directory.save_student(run.student, run.directory)
+    results = {"student": run.evaluate()}
+    if run.settings.ema_decay is not None:
+        with averaged(run.model):
+            results["student_average"] = run.evaluate()
+            run_directory.save_average(run.student, run.directory)
+    return results
 
 
 def _resolved_settings(run):
@@ -126,22 +151,32 @@ def _resolved_settings(run):
 
 
 def _fit(run, title, stop, resume):
+    """Trains a run; returns its log, and the `DivergedError` that ended the training or None.
+
+    After such an error, the model and the log are those of the last whole epoch, if there is one.
+    """
     epochs, validation = run.settings.epochs, run.test_batches()
     log = TrainingLog(run.directory / "history.csv", run.settings.batch_size, run.timer)
     done = checkpoint.restore(run.model, run.directory, log) if resume else 0
     if done:
         print(f"{title}: resumed after epoch {done} of {epochs}.")
-    if done < epochs:
-        steps = run.data.plan.num_batches
-        progress = Progress(title, epochs, steps, first_epoch=done)
-        callbacks = [stop, log, progress, checkpoint.EpochCheckpoint(run.directory, log)]
-        if run.settings.ema_decay is not None:
-            callbacks.append(KeepWeights())
-        options = dict(epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False, verbose=0)
-        batches = run.training_batches(epoch=done)
-        with explain_unreadable_images(lambda: _images_in_use(run, log)):
+    if done == epochs:
+        return log, None
+    steps = run.data.plan.num_batches
+    progress = Progress(title, epochs, steps, first_epoch=done)
+    divergence = DivergenceStop(title, run.settings)
+    callbacks = [stop, divergence, log, progress, checkpoint.EpochCheckpoint(run.directory, log)]
+    if run.settings.ema_decay is not None:
+        callbacks.append(KeepWeights())
+    options = dict(epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False, verbose=0)
+    batches = run.training_batches(epoch=done)
+    try:
+        with contextlib.closing(progress), explain_unreadable_images(lambda: _images_in_use(run, log)):
             run.model.fit(batches, validation_data=validation, callbacks=callbacks, **options)
-    return log
+    except DivergedError as error:
+        checkpoint.restore_model(run.model, run.directory)
+        return log, error
+    return log, None
 
 
 def _images_in_use(run, log):

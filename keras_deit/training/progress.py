@@ -62,8 +62,13 @@ class Progress(keras.callbacks.Callback):
         self.bar.write(line, file=sys.stdout)
 
     def on_train_end(self, logs=None):
-        self.bar.leave = self.bar.n >= self.bar.total  # another call of `fit` shows the bar again
-        self.bar.close()
+        self.close()
+
+    def close(self):
+        """Ends the bar, also after an exception in `fit`."""
+        if self.bar is not None:
+            self.bar.leave = self.bar.n >= self.bar.total  # another call of `fit` shows the bar again
+            self.bar.close()
 
 
 def format_duration(seconds):

@@ -16,7 +16,7 @@ from keras_deit.runtime.version import __version__
 from keras_deit.training import checkpoint
 from keras_deit.training.settings import check_names, decode_value, resolve, write_config
 
-CONFIG, SUMMARY, LOCK = "config.toml", "summary.json", ".lock"
+CONFIG, SUMMARY, LOCK, STUDENT = "config.toml", "summary.json", ".lock", "student.keras"
 
 
 def default_directory(settings):
@@ -124,7 +124,7 @@ def settings_to_resume(directory, command_line):
 
 def save_student(student, directory):
     """Writes `student.keras` and `student.weights.h5`, each whole or not at all."""
-    with replacing(directory / "student.keras") as temporary:
+    with replacing(directory / STUDENT) as temporary:
         student.save(temporary)
     with replacing(directory / "student.weights.h5") as temporary:
         student.save_weights(temporary)

@@ -46,6 +46,7 @@ def train(*, output_dir=None, resume=False, config=None, **settings):
     Raises:
         ImportError: If a package is missing; the message names the extra.
         ValueError: If the settings do not fit together, or the images or the teacher cannot be used.
+        ArithmeticError: If the loss or the weights are no longer finite; the message names the step and the learning rate.
 
     Example:
 

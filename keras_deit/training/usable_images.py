@@ -12,6 +12,7 @@ import numpy as np
 from keras_deit.data import LabelledImages, load, validate
 from keras_deit.data.sources.image_issues import FATAL_ISSUES, ValidationReport, example_key, read_report
 from keras_deit.runtime.files import cache_directory
+from keras_deit.training.divergence import DivergedError
 
 MAX_NAMED, MAX_CHARACTERS = 5, 200
 
@@ -80,6 +81,8 @@ def explain_unreadable_images(suspects):
     """
     try:
         yield
+    except DivergedError:
+        raise
     except Exception as error:
         name, unreadable = _find_unreadable(suspects)
         if not unreadable:

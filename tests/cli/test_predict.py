@@ -125,3 +125,11 @@ def test_bad_input_is_an_error(options, message, weights, photographs, tmp_path,
     }
     assert predict(*(paths.get(option, option) for option in options)) == 2
     assert message in capsys.readouterr().err
+
+
+def test_weights_that_are_not_finite_are_an_error(photographs, tmp_path, capsys):
+    model = kd.DeiT.from_variant("deit_ti", num_layers=1, num_classes=3, image_size=32, patch_size=16)
+    model.get_layer("class_head").set_weights([np.full((192, 3), np.nan), np.zeros(3)])
+    model.save(tmp_path / "student.keras")
+    assert predict(photographs[0], "--weights", tmp_path / "student.keras") == 2
+    assert "predictions must be finite" in capsys.readouterr().err

@@ -188,3 +188,29 @@ def test_bad_input_gets_one_line_that_says_what_to_do(tmp_path, capsys, argument
     assert "keras-deit train: error:" in error
     assert message in error
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_diverges_stops_with_the_student_of_the_last_finite_epoch(tmp_path, capsys):
+    options = ["--distillation", "none", "--schedule", "epochs", "--epochs", "3"]  # the first epoch is one of warm-up
+    assert train(*SHORT, *options, "--learning-rate", "1e30", "--output-dir", tmp_path / "run") == 1
+    printed = capsys.readouterr()
+    assert "of epoch 2, at a learning rate of " in printed.err
+    assert "Received: --learning-rate 1e+30. Begin a new run with a lower learning rate" in printed.err
+    assert str(tmp_path / "run" / "student.keras") in printed.err
+    assert "Done." not in printed.out
+    summary = summary_of(tmp_path / "run")
+    assert (summary["complete"], summary["epochs"], summary["diverged"]["epoch"]) == (False, 1, 2)
+    with open(tmp_path / "run" / "history.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["val_accuracy"]) == pytest.approx(summary["student"]["accuracy"])
+    student, test = student_of(tmp_path / "run"), kd.data.load("digits", "test")
+    logits = student.predict((test.images / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD, verbose=0)["class"]
+    np.testing.assert_allclose((logits.argmax(-1) == test.labels).mean(), summary["student"]["accuracy"], atol=1e-6)
+
+
+def test_a_run_that_diverges_in_its_first_epoch_saves_no_student(tmp_path, capsys):
+    options = ["--distillation", "none", "--epochs", "1", "--learning-rate", "1e30", "--warmup-epochs", "0"]
+    assert train(*SHORT, *options, "--output-dir", tmp_path / "run") == 1
+    assert "No student was saved." in capsys.readouterr().err
+    assert not list((tmp_path / "run").glob("student*"))
+    assert summary_of(tmp_path / "run")["student"] is None

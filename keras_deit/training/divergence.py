@@ -1,0 +1,112 @@
+"""Stopping a run whose loss or weights are no longer finite."""
+
+import math
+
+import keras
+from keras import ops
+
+VALUES = LOSS, TEST_LOSS, WEIGHTS = "loss", "loss on the test split", "weights"
+LOWER = 10  # factor between the learning rate of the run and the one that the error suggests
+
+
+class DivergedError(ArithmeticError):
+    """The loss or the weights of a run are NaN or infinite.
+
+    Attributes:
+        details: Dictionary for `summary.json`: `value` (one of `VALUES`), `epoch` and `step` (both from 1), `learning_rate`
+            and `model` (the title of the model in the output of the run).
+    """
+
+    def __init__(self, message, details):
+        super().__init__(message)
+        self.details = details
+
+
+class DivergenceStop(keras.callbacks.Callback):
+    """Ends training at the first loss that is not finite, and after an epoch that leaves weights that are not finite.
+
+    Keras has the loss of every step on the host already, so the check costs no time. The error is raised when the model
+    holds its variables again: on JAX it does not between two steps. Callbacks that write files must come after this one.
+
+    Args:
+        title: Title of the model.
+        settings: `Settings` of the run.
+
+    Raises:
+        DivergedError: From `fit`, before any callback saves the epoch.
+    """
+
+    def __init__(self, title, settings):
+        super().__init__()
+        self.title = title
+        self.settings = settings
+        self.epoch = 0
+        self.step = 0
+        self.has_diverged = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch, self.step = epoch + 1, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        if not math.isfinite(logs["loss"]):
+            self.has_diverged = self.model.stop_training = True
+
+    def on_test_begin(self, logs=None):
+        self._check()  # before an evaluation that would be in vain
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check()
+        if not math.isfinite(logs.get("val_loss", 0.0)):
+            raise self._error(TEST_LOSS)
+
+    def _check(self):
+        if self.has_diverged:
+            raise self._error(LOSS)
+        if not has_finite_weights(self.model):
+            raise self._error(WEIGHTS)
+
+    def _error(self, value):
+        details = {
+            "value": value,
+            "epoch": self.epoch,
+            "step": self.step,
+            "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "model": self.title,
+        }
+        return DivergedError(_describe(details, self.settings), details)
+
+
+def check_finite_loss(loss, settings):
+    """Checks the loss of the first batch.
+
+    Args:
+        loss: Float.
+        settings: `Settings` of the run.
+
+    Raises:
+        DivergedError: If the loss is not finite.
+    """
+    if not math.isfinite(loss):
+        details = {"value": LOSS, "epoch": 1, "step": 1, "learning_rate": settings.learning_rate, "model": "student"}
+        raise DivergedError(_describe(details, settings), details)
+
+
+def has_finite_weights(model):
+    """Returns whether the weights of a model, or of the student of a `Distiller`, are finite."""
+    floats = [weight for weight in getattr(model, "student", model).weights if "float" in str(weight.dtype)]
+    return all(bool(ops.convert_to_numpy(ops.all(ops.isfinite(ops.convert_to_tensor(weight))))) for weight in floats)
+
+
+def _describe(details, settings):
+    is_or_are = "are" if details["value"] == WEIGHTS else "is"
+    remedies = [f"a lower learning rate, such as --learning-rate {settings.learning_rate / LOWER:g}"]
+    if settings.clip_norm is None:
+        remedies.append("--clip-norm 1")
+    if settings.precision == "float16":
+        remedies.append("--precision bfloat16")
+    return (
+        f"Training of the {details['model']!r} model stopped: the {details['value']} {is_or_are} not finite at step "
+        f"{details['step']} of epoch {details['epoch']}, at a learning rate of {details['learning_rate']:.3g}. Received: "
+        f"--learning-rate {settings.learning_rate:g}. Begin a new run with {' or with '.join(remedies)}."
+    )
