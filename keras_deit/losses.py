@@ -10,12 +10,14 @@ from keras import ops
 _TINY = 1e-30  # lower bound before the logarithm, since a float32 softmax can round to zero
 
 
-def hard_distillation(teacher_logits, student_logits):
-    """Cross-entropy of the student's logits with the class that the teacher predicts.
+def hard_distillation(teacher_logits, student_logits, multi_label=False):
+    """Cross-entropy of the student's logits with the class, or the classes, that the teacher predicts.
 
     Args:
         teacher_logits: Tensor of shape `(batch, classes)`. Only the argmax counts; among equal logits, the first.
         student_logits: Tensor of shape `(batch, classes)`.
+        multi_label: Whether an image may have any number of classes. The teacher then predicts each class whose logit is
+            positive, and the result is the mean over the classes of the binary cross-entropies.
 
     Returns:
         Tensor of shape `(batch,)`, in nats.
@@ -34,12 +36,15 @@ def hard_distillation(teacher_logits, student_logits):
         Touvron et al., 2020 (arXiv 2012.12877), equation 3, the second cross-entropy.
     """
     teacher_logits, student_logits = _as_logits(teacher_logits, student_logits)
+    if multi_label:
+        decisions = ops.cast(teacher_logits > 0, student_logits.dtype)
+        return ops.mean(-_binary_log_likelihood(decisions, student_logits), axis=-1)
     decision = ops.argmax(teacher_logits, axis=-1)
     log_probabilities = ops.log_softmax(student_logits, axis=-1)
     return -ops.squeeze(ops.take_along_axis(log_probabilities, ops.expand_dims(decision, -1), axis=-1), -1)
 
 
-def soft_distillation(teacher_logits, student_logits, temperature=3.0):
+def soft_distillation(teacher_logits, student_logits, temperature=3.0, multi_label=False):
     """Kullback-Leibler divergence KL(teacher ‖ student) of the softened distributions, times the temperature².
 
     The divergence is summed over the classes. The official code divides the sum over batch and classes by the number of
@@ -49,6 +54,8 @@ def soft_distillation(teacher_logits, student_logits, temperature=3.0):
         teacher_logits: Tensor of shape `(batch, classes)`.
         student_logits: Tensor of shape `(batch, classes)`.
         temperature: Positive float by which both logits are divided.
+        multi_label: Whether an image may have any number of classes. Each class then has a distribution of its own, present
+            or absent with the sigmoid of its logit, and the divergence is averaged over the classes.
 
     Returns:
         Tensor of shape `(batch,)`, in nats.
@@ -69,7 +76,8 @@ def soft_distillation(teacher_logits, student_logits, temperature=3.0):
     if not temperature > 0:
         raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
     teacher_logits, student_logits = _as_logits(teacher_logits, student_logits)
-    return _divergence(teacher_logits / temperature, student_logits / temperature) * temperature**2
+    divergence = _binary_divergence if multi_label else _divergence
+    return divergence(teacher_logits / temperature, student_logits / temperature) * temperature**2
 
 
 def attention_distillation(teacher_attention, student_attention):
@@ -130,6 +138,17 @@ def _divergence(teacher_logits, student_logits):
     teacher = ops.log_softmax(teacher_logits, axis=-1)
     student = ops.log_softmax(student_logits, axis=-1)
     return ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
+
+
+def _binary_divergence(teacher_logits, student_logits):
+    present = ops.sigmoid(teacher_logits)
+    entropies = -_binary_log_likelihood(present, teacher_logits)
+    return ops.mean(-_binary_log_likelihood(present, student_logits) - entropies, axis=-1)
+
+
+def _binary_log_likelihood(present, logits):
+    """Logarithm of the probability of each class: present with the probability `present`, predicted by its logit."""
+    return present * ops.log_sigmoid(logits) + (1 - present) * ops.log_sigmoid(-logits)
 
 
 def _as_logits(teacher_logits, student_logits):

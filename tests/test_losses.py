@@ -57,6 +57,36 @@ def test_hard_distillation_is_the_cross_entropy_with_the_teachers_argmax():
     np.testing.assert_allclose(ops.convert_to_numpy(values), expected, rtol=RTOL)
 
 
+def log_sigmoid(logits):
+    return -np.logaddexp(0, -logits)
+
+
+def test_hard_distillation_of_several_labels_is_the_binary_cross_entropy_with_the_teachers_decisions():
+    teacher, student = random_logits(0), random_logits(1)
+    expected = np.mean(np.where(teacher > 0, -log_sigmoid(student), -log_sigmoid(-student)), axis=-1)
+    arguments = teacher.astype("float32"), student.astype("float32")
+    values = losses.hard_distillation(*arguments, multi_label=True)
+    np.testing.assert_allclose(ops.convert_to_numpy(values), expected, rtol=RTOL)
+    slope = gradient(lambda logits: losses.hard_distillation(arguments[0], logits, multi_label=True), student)
+    np.testing.assert_allclose(slope, (np.exp(log_sigmoid(student)) - (teacher > 0)) / CLASSES, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_soft_distillation_of_several_labels_is_the_mean_divergence_of_each_class(temperature):
+    teacher, student = random_logits(0), random_logits(1)
+    wanted, given = (1 / (1 + np.exp(-logits / temperature)) for logits in (teacher, student))
+    expected = np.mean(wanted * np.log(wanted / given) + (1 - wanted) * np.log((1 - wanted) / (1 - given)), axis=-1)
+    arguments = teacher.astype("float32"), student.astype("float32")
+    values = losses.soft_distillation(*arguments, temperature, multi_label=True)
+    np.testing.assert_allclose(ops.convert_to_numpy(values), expected * temperature**2, rtol=1e-4)
+    slope = gradient(
+        lambda logits: losses.soft_distillation(arguments[0], logits, temperature, multi_label=True), student
+    )
+    np.testing.assert_allclose(slope, (given - wanted) * temperature / CLASSES, rtol=1e-4, atol=1e-6)
+    extreme = losses.soft_distillation(np.array([[1e4, -1e4]]), np.array([[-1e2, 1e2]]), multi_label=True)
+    np.testing.assert_allclose(ops.convert_to_numpy(extreme), [900 / 3 * 1.0], rtol=1e-5)
+
+
 def test_hard_distillation_has_the_gradient_of_cross_entropy():
     teacher, student = random_logits(0), random_logits(1)
     expected = np.exp(log_softmax(student)) - np.eye(CLASSES)[teacher.argmax(axis=-1)]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_deit.distiller.labels import check_decisions, check_labels, expects_probabilities
+from keras_deit.distiller.labels import check_decisions, check_labels, expects_probabilities, is_sparse
 from keras_deit.teacher import check_output_kind
 
 DISTILLATIONS = ("hard", "soft")
@@ -134,6 +134,48 @@ def check_criterion(loss):
         )
 
 
+def check_multi_label(loss, fusion, teacher):
+    """Checks that loss, fusion and teacher decide about each class on its own.
+
+    Args:
+        loss: The `loss` given to `compile`.
+        fusion: See `Distiller`.
+        teacher: A `Teacher`, or None.
+
+    Raises:
+        ValueError: If one of them takes the classes of an image as exclusive.
+    """
+    if is_sparse(loss):
+        raise ValueError(
+            "`multi_label=True` needs a loss that decides about each class, such as "
+            f"keras.losses.BinaryCrossentropy(from_logits=True). Received: loss={loss!r}, for which an image has one class"
+        )
+    if fusion == "mean_probabilities":
+        raise ValueError(
+            "With multi-label classes there is no softmax over the classes, whose mean `fusion='mean_probabilities'` takes. "
+            "Choose `fusion='mean_logits'`."
+        )
+    if teacher is not None and teacher.outputs == "probabilities":
+        raise ValueError(
+            "A multi-label student needs a teacher that decides about each class: `outputs='logits'`, or "
+            "`outputs='sigmoid'` for probabilities of each class. Received: a teacher with `outputs='probabilities'`, a "
+            "softmax over the classes"
+        )
+
+
+def check_class_weight(class_weight, multi_label):
+    """Checks that class weights can be sample weights.
+
+    Raises:
+        ValueError: If an example may have several classes.
+    """
+    if class_weight is not None and multi_label:
+        raise ValueError(
+            "Keras weights an example by its one class, and with multi-label rows it has none. Pass `sample_weight` instead "
+            "of `class_weight`."
+        )
+
+
 def check_metric_names(metrics, reserved):
     """Checks that no metric has the name of a log that a Distiller always reports.
 
@@ -164,7 +206,7 @@ def check_distillation_values(values):
         )
 
 
-def check_arrays(x, y, sample_weight, num_classes, distillation, image_mean, image_std):
+def check_arrays(x, y, sample_weight, num_classes, distillation, multi_label, image_mean, image_std):
     """Checks arrays given to `fit` or `evaluate`. Datasets are not checked.
 
     Raises:
@@ -181,13 +223,13 @@ def check_arrays(x, y, sample_weight, num_classes, distillation, image_mean, ima
         raise ValueError("There are no images. Received: arrays of length 0")
     _check_pixels(x["image"] if isinstance(x, dict) else x, image_mean, image_std)
     if hasattr(y, "shape"):
-        check_labels(_to_numpy(y), num_classes)
+        check_labels(_to_numpy(y), num_classes, multi_label)
     stored = x.get("teacher") if isinstance(x, dict) else None
     if hasattr(stored, "shape"):
         stored = _to_numpy(stored)
         if stored.ndim == 1:
             check_decisions(stored, num_classes)
-        elif distillation == "soft":
+        elif distillation == "soft" or multi_label:
             check_output_kind(stored, "logits")
 
 

@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_deit import losses
 from keras_deit.distiller import checks
-from keras_deit.distiller.labels import are_rows, is_sparse, read_classes, read_labels
+from keras_deit.distiller.labels import are_rows, is_multi_label, is_sparse, read_classes, read_labels
 from keras_deit.distiller.metrics import LabelledOnly
 from keras_deit.fusion import fuse
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
@@ -50,8 +50,11 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         temperature: Positive float, used by `"soft"` only.
         attention_weight: Weight of attention distillation, not negative. Above 0, teacher and student must be transformers
             with the same number of patches.
-        soft_reduction: Used by `"soft"` only. `"batch_mean"` sums over the classes and averages over the batch;
-            `"official"` also divides by the number of classes, as the official code does.
+        soft_reduction: Used by `"soft"` only, and not with multi-label classes. `"batch_mean"` sums over the classes and
+            averages over the batch; `"official"` also divides by the number of classes, as the official code does.
+        multi_label: Whether an image may have any number of classes, each decided on its own. None means: if `compile` gets
+            a `keras.losses.BinaryCrossentropy` or `BinaryFocalCrossentropy`. False trains with such a loss on images of one
+            class each.
         fusion: How the heads are fused for `accuracy` and for the metrics given to `compile`, see `keras_deit.fusion.fuse`.
         image_mean, image_std: Normalisation of the images that `fit` receives, of pixels in 0..1. A `Teacher` undoes it
             before it applies its own.
@@ -64,6 +67,11 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
 
     Labels (`y`): integers, one-hot rows or mixed rows. Unlabelled: no `y` for a whole dataset, -1 or an all-zero row for
     single examples.
+
+    Multi-label: `y` has rows `(batch, classes)` with a value in 0..1 for each class. A row of zeros is an image without any
+    class, and a row of -1 an unlabelled image. `"hard"` and `"soft"` act on each class, see
+    `keras_deit.losses.hard_distillation`, and average over the classes. Accuracies and the agreement are fractions of the
+    decisions about a class.
 
     Logs: `loss`, `class_loss`, `distillation_loss`, `attention_loss`, `accuracy` (of the fused heads), `class_accuracy`,
     `distillation_accuracy`, `teacher_accuracy` and `teacher_agreement` (of the fused heads with the teacher), as far as data
@@ -104,6 +112,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         temperature=3.0,
         attention_weight=0.0,
         soft_reduction="batch_mean",
+        multi_label=None,
         fusion="mean_logits",
         image_mean=IMAGENET_MEAN,
         image_std=IMAGENET_STD,
@@ -118,6 +127,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         self.temperature = temperature
         self.attention_weight = attention_weight
         self.soft_reduction = soft_reduction
+        self.multi_label = multi_label
         self.fusion = fusion
         self.image_mean = np.ravel(image_mean).tolist()
         self.image_std = np.ravel(image_std).tolist()
@@ -130,6 +140,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         self._means = {name: keras.metrics.Mean(name=name) for name in self._log_names()}
         self._num_invalid = keras.metrics.Sum(name="invalid_labels")
         self._sparse = False
+        self._is_multi_label = bool(multi_label)
         self._is_fitting = False
         self._teacher = None
         self.teacher = teacher
@@ -169,6 +180,9 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
                 an option does not work on this backend.
         """
         checks.check_criterion(loss)
+        self._is_multi_label = is_multi_label(loss) if self.multi_label is None else self.multi_label
+        if self._is_multi_label:
+            checks.check_multi_label(loss, self.fusion, self.teacher)
         self.check_compile_options(**kwargs)
         counted = [metric for metric in metrics or () if metric not in ("accuracy", "acc")]
         weighted = list(kwargs.pop("weighted_metrics", None) or ())
@@ -198,6 +212,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             ValueError: If a label is out of range, or the replicas do not divide a batch.
         """
         validation_data = kwargs.get("validation_data")
+        checks.check_class_weight(kwargs.get("class_weight"), self._is_multi_label)
         self._check_data(x, y, kwargs.get("sample_weight"))
         split = 0 if validation_data is not None else kwargs.get("validation_split", 0)
         self._check_batches(x, batch_size, split)
@@ -281,7 +296,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         weights = None if sample_weight is None else ops.reshape(sample_weight, (-1,))
         terms = {}
         if y is not None:
-            labels = read_labels(y, self.num_classes, self._sparse)
+            labels = read_labels(y, self.num_classes, self._sparse, self._is_multi_label)
             label_weights = labels.labelled if weights is None else labels.labelled * ops.cast(weights, "float32")
             terms["class_loss"] = compiled_loss(self, labels.targets, class_logits, label_weights)
             self._num_invalid.update_state(labels.invalid)
@@ -310,10 +325,10 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             weights = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         counted = ops.cast(weights > 0, "float32")
         if teacher is not None:
-            predicted = ops.argmax(teacher.logits, axis=-1)
+            predicted = self._decisions(teacher.logits)
             self._update_accuracy("teacher_agreement", fused, predicted, counted * teacher.available)
         if y is not None:
-            labels = read_labels(y, self.num_classes, sparse=False)
+            labels = read_labels(y, self.num_classes, sparse=False, multi_label=self._is_multi_label)
             counted = counted * labels.labelled
             predictions = {"accuracy": fused, "class_accuracy": class_logits}
             if distillation_logits is not None:
@@ -321,8 +336,9 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             if teacher is not None:
                 predictions["teacher_accuracy"] = teacher.logits
             for name, logits in predictions.items():
-                self._update_accuracy(name, logits, labels.classes, counted)
-            known = labels.targets if are_rows(y.shape, self.num_classes) else labels.classes
+                self._update_accuracy(name, logits, labels.decisions, counted)
+            has_rows = self._is_multi_label or are_rows(y.shape, self.num_classes)
+            known = labels.targets if has_rows else labels.decisions
             results = super().compute_metrics(x, known, fused, weights * labels.labelled)
         else:
             results = {
@@ -349,9 +365,8 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         num_invalid = int(self._num_invalid.result())
         if num_invalid:
             raise ValueError(
-                f"{num_invalid} labels or stored decisions of this epoch were out of range: expected integers from 0 to "
-                f"{self.num_classes - 1}, or -1 for none. They were left out of the loss. Build the student with the number "
-                "of classes of your data, or number your classes from 0."
+                f"{num_invalid} labels or stored decisions of this epoch were out of range. They were left out of the loss. "
+                f"{self._expected_labels()}"
             )
         return {name: value for name, value in self.get_metrics_result().items() if name in logs}
 
@@ -363,6 +378,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             "temperature": self.temperature,
             "attention_weight": self.attention_weight,
             "soft_reduction": self.soft_reduction,
+            "multi_label": self.multi_label,
             "fusion": self.fusion,
             "image_mean": self.image_mean,
             "image_std": self.image_std,
@@ -389,9 +405,10 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         if len(outputs.shape) == 2:
             available = ops.ones_like(outputs[:, 0], dtype="float32")
             return _TeacherOutputs(outputs, available, invalid=ops.zeros_like(available))
-        if self.distillation != "hard":
+        if self.distillation != "hard" or self._is_multi_label:
             raise ValueError(
-                "Soft distillation, or a function of logits, needs the teacher's logits (batch, classes) as stored outputs. "
+                "Soft distillation, a function of logits, or multi-label classes need the teacher's logits (batch, classes) "
+                "as stored outputs. "
                 f"Received: decisions of shape {tuple(outputs.shape)}"
             )
         decisions, available, invalid = read_classes(outputs, self.num_classes)
@@ -403,10 +420,12 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             values = self.distillation(ops.cast(teacher_logits, "float32"), ops.cast(student_logits, "float32"))
             checks.check_distillation_values(values)
             return values
+        multi_label = self._is_multi_label
         if self.distillation == "hard":
-            return losses.hard_distillation(teacher_logits, student_logits)
-        divergence = losses.soft_distillation(teacher_logits, student_logits, self.temperature)
-        return divergence / self.num_classes if self.soft_reduction == "official" else divergence
+            return losses.hard_distillation(teacher_logits, student_logits, multi_label)
+        divergence = losses.soft_distillation(teacher_logits, student_logits, self.temperature, multi_label)
+        divides = self.soft_reduction == "official" and not multi_label  # which is an average over the classes already
+        return divergence / self.num_classes if divides else divergence
 
     def _weighted_sum(self, terms):
         if "distillation_loss" not in terms:  # evaluation without the teacher
@@ -428,9 +447,25 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
     def _reduce(self, values, weights):
         return self._batch_mean(values, values, sample_weight=weights)
 
-    def _update_accuracy(self, name, logits, classes, counted):
-        hits = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), ops.cast(classes, "int32"))
-        self._means[name].update_state(ops.cast(hits, "float32"), sample_weight=counted)
+    def label_shape(self):
+        """Shape of the label of one example in the form that says "unlabelled" by -1."""
+        return (self.num_classes,) if self._is_multi_label else ()
+
+    def _decisions(self, logits):
+        return logits > 0 if self._is_multi_label else ops.argmax(logits, axis=-1)
+
+    def _update_accuracy(self, name, logits, decisions, counted):
+        hits = ops.equal(ops.cast(self._decisions(logits), "int32"), ops.cast(decisions, "int32"))
+        hits = ops.reshape(ops.cast(hits, "float32"), (-1, self.num_classes if self._is_multi_label else 1))
+        self._means[name].update_state(ops.mean(hits, axis=-1), sample_weight=counted)
+
+    def _expected_labels(self):
+        if self._is_multi_label:
+            return "Expected rows with a value in 0..1 for each class, or -1 throughout for an unlabelled example."
+        return (
+            f"Expected integers from 0 to {self.num_classes - 1}, or -1 for none; or rows that sum to at most 1. Build the "
+            "student with the number of classes of your data, or number your classes from 0."
+        )
 
     def _log_names(self):
         names = ["class_loss", "distillation_loss", "accuracy", "class_accuracy"]
@@ -454,12 +489,15 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         image_shape = self.student.input_shape[1:]
         normalisation = self.image_mean, self.image_std
         patches = teacher.check(image_shape, self.num_classes, *normalisation, attention, run=self.run_inference)
+        if self.compiled and self._is_multi_label:
+            checks.check_multi_label(self.loss, self.fusion, teacher)
         if attention:
             checks.check_patches(self.student, patches, self.run_inference)
 
     def _check_data(self, x, y=None, sample_weight=None):
         normalisation = self.image_mean, self.image_std
-        checks.check_arrays(x, y, sample_weight, self.num_classes, self.distillation, *normalisation)
+        kind = self.num_classes, self.distillation, self._is_multi_label
+        checks.check_arrays(x, y, sample_weight, *kind, *normalisation)
 
     def _check_batches(self, x, batch_size=None, validation_split=0):
         divisor = self.batch_divisor()

@@ -1,4 +1,4 @@
-"""Labels as integers, as one-hot or mixed rows, or missing."""
+"""Labels as integers, as one-hot, mixed or multi-label rows, or missing."""
 
 import dataclasses
 from typing import Any
@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+ROW_TOLERANCE = 1e-2  # by which the sum of a row may exceed 1, for rows in half precision
+
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
@@ -14,25 +16,27 @@ class Labels:
 
     Attributes:
         targets: Input of the criterion: integers `(batch,)` for a sparse one, else rows `(batch, classes)`.
-        classes: Integers `(batch,)`: the label, or the most probable class of its row; 0 where there is no label.
+        decisions: What accuracies compare with. Integers `(batch,)`: the label, or the most probable class of its row, 0
+            where there is no label. With multi-label rows, booleans `(batch, classes)`.
         labelled: Float32 `(batch,)`: 1 where there is a valid label, else 0.
-        invalid: Float32 `(batch,)`: 1 where the label is out of range, else 0.
+        invalid: Float32 `(batch,)`: 1 where the label is out of range, else 0. An invalid label is not used.
     """
 
     targets: Any
-    classes: Any
+    decisions: Any
     labelled: Any
     invalid: Any
 
 
-def read_labels(y, num_classes, sparse):
+def read_labels(y, num_classes, sparse, multi_label=False):
     """Reads the labels of a batch.
 
     Args:
-        y: Integers `(batch,)` or `(batch, 1)`, -1 meaning unlabelled; or rows `(batch, classes)`, all zeros meaning
-            unlabelled.
+        y: Integers `(batch,)` or `(batch, 1)`, -1 meaning unlabelled; or rows `(batch, classes)` that sum to at most 1,
+            all zeros or all -1 meaning unlabelled. With `multi_label`, rows in 0..1, all -1 meaning unlabelled.
         num_classes: Number of classes.
         sparse: Whether the criterion takes integers.
+        multi_label: Whether each class of a row is a label of its own.
 
     Returns:
         `Labels`.
@@ -41,17 +45,29 @@ def read_labels(y, num_classes, sparse):
         ValueError: If `y` has another shape, or if it has rows and the criterion is sparse.
     """
     y = ops.convert_to_tensor(y)
+    if multi_label:
+        check_multi_label_shape(y.shape, num_classes)
+        return _read_rows(ops.reshape(y, (-1, num_classes)), multi_label)
     if are_rows(y.shape, num_classes):
         if sparse:
             raise ValueError(
                 "The labels are rows over the classes, and the loss is a sparse one. Compile with "
                 "`keras.losses.CategoricalCrossentropy(from_logits=True)`."
             )
-        rows = ops.cast(y, "float32")
-        labelled = ops.cast(ops.any(rows != 0, axis=-1), "float32")
-        return Labels(rows, ops.argmax(rows, axis=-1), labelled, ops.zeros_like(labelled))
+        return _read_rows(y, multi_label)
     classes, labelled, invalid = read_classes(y, num_classes)
     return Labels(classes if sparse else ops.one_hot(classes, num_classes), classes, labelled, invalid)
+
+
+def _read_rows(y, multi_label):
+    rows = ops.cast(y, "float32")
+    highest, limit = (ops.max(rows, axis=-1), 1) if multi_label else (ops.sum(rows, axis=-1), 1 + ROW_TOLERANCE)
+    valid = ops.logical_and(ops.all(rows >= 0, axis=-1), highest <= limit)
+    invalid = ops.logical_not(ops.logical_or(valid, ops.all(rows == -1, axis=-1)))
+    rows = ops.where(ops.expand_dims(valid, -1), rows, 0.0)
+    labelled = valid if multi_label else ops.any(rows > 0, axis=-1)
+    decisions = rows > 0.5 if multi_label else ops.argmax(rows, axis=-1)
+    return Labels(rows, decisions, ops.cast(labelled, "float32"), ops.cast(invalid, "float32"))
 
 
 def read_classes(y, num_classes):
@@ -71,20 +87,51 @@ def read_classes(y, num_classes):
     return ops.where(valid, classes, 0), ops.cast(valid, "float32"), ops.cast(invalid, "float32")
 
 
-def check_labels(y, num_classes):
+def check_labels(y, num_classes, multi_label=False):
     """Checks an array of labels before training starts.
 
     Args:
         y: NumPy array, see `read_labels`.
         num_classes: Number of classes.
+        multi_label: See `read_labels`.
 
     Raises:
-        ValueError: If the shape is wrong or a class is out of range.
+        ValueError: If the shape is wrong, a class is out of range, or rows do not fit `multi_label`.
     """
-    if are_rows(y.shape, num_classes) or y.size == 0:
-        return
-    if not np.issubdtype(y.dtype, np.number):
+    if y.dtype != bool and not np.issubdtype(y.dtype, np.number):
         raise ValueError(f"Expected class labels as integers. Received: labels of dtype {y.dtype}")
+    if multi_label:
+        check_multi_label_shape(y.shape, num_classes)
+        _check_multi_label_rows(y.reshape(-1, num_classes))
+    elif are_rows(y.shape, num_classes):
+        _check_rows(y)
+    elif y.size:
+        _check_integers(y, num_classes)
+
+
+def _check_multi_label_rows(rows):
+    fine = np.all((rows >= 0) & (rows <= 1), axis=-1) | np.all(rows == -1, axis=-1)
+    if not np.all(fine):
+        raise ValueError(
+            "Expected multi-label rows with a value in 0..1 for each class, or -1 throughout for an unlabelled example. "
+            f"Received: {np.sum(~fine)} other rows, the first of them {rows[~fine][0].tolist()}. Set the values of classes "
+            "that are not known to 0 or 1, or label such an example with -1 throughout."
+        )
+
+
+def _check_rows(rows):
+    sums = rows.sum(axis=-1, dtype="float64")
+    fine = (np.all(rows >= 0, axis=-1) & (sums <= 1 + ROW_TOLERANCE)) | np.all(rows == -1, axis=-1)
+    if not np.all(fine):
+        raise ValueError(
+            "Expected rows that give each image one class, or shares of several classes that sum to 1. Received: "
+            f"{np.sum(~fine)} other rows, the first of them {rows[~fine][0].tolist()}. If an image may have several classes "
+            "at once, compile with `keras.losses.BinaryCrossentropy(from_logits=True)`, or with another loss that decides "
+            "about each class, and build the Distiller with `multi_label=True`."
+        )
+
+
+def _check_integers(y, num_classes):
     if not np.all(y == np.round(y)) or y.min() < -1 or y.max() >= num_classes:
         raise ValueError(
             f"Expected class labels as integers from 0 to {num_classes - 1} (-1 for an unlabelled example). Received: "
@@ -131,6 +178,30 @@ def are_rows(shape, num_classes):
         f"Expected labels as integers of shape (batch,), or as rows of shape (batch, {num_classes}). "
         f"Received: shape={tuple(shape)}"
     )
+
+
+def check_multi_label_shape(shape, num_classes):
+    """Checks that labels of a shape have a value for each class.
+
+    Args:
+        shape: Shape of the labels.
+        num_classes: Number of classes.
+
+    Raises:
+        ValueError: If they have not. With a single class, `(batch,)` is accepted too.
+    """
+    if tuple(shape[1:]) == (num_classes,) or (num_classes == 1 and len(shape) == 1):
+        return
+    raise ValueError(
+        f"The loss is a multi-label one, so labels must be rows of shape (batch, {num_classes}) with a value in 0..1 for "
+        f"each class. Received: shape={tuple(shape)}. If each image has one class and the loss is still meant, build the "
+        "Distiller with `multi_label=False`, which also takes integers."
+    )
+
+
+def is_multi_label(criterion):
+    """Whether a loss given to `compile` decides about each class on its own, as far as its type tells."""
+    return isinstance(criterion, (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy))
 
 
 def is_sparse(criterion):

@@ -48,7 +48,7 @@ class DistillationSteps:
     def pad_batches(self, data):
         """Pads the short batches of a `tf.data.Dataset` with examples of weight 0, so that the replicas can share them.
 
-        The mean loss of a batch remains that of its own examples. Unlabelled images get the label -1.
+        The mean loss of a batch remains that of its own examples. Unlabelled images get the label -1, or a row of -1.
 
         Args:
             data: Data as `fit` takes them.
@@ -61,7 +61,7 @@ class DistillationSteps:
             return data
         if keras.tree.flatten(data.element_spec)[0].shape[0] is not None:
             return data
-        return data.map(lambda *batch: _pad_batch(batch, replicas))
+        return data.map(lambda *batch: _pad_batch(batch, replicas, self.label_shape()))
 
     def check_compile_options(self, jit_compile=None, **_):
         """Raises a ValueError where TensorFlow or Keras would fail later, or silently train something else."""
@@ -90,7 +90,7 @@ class DistillationSteps:
                 )
 
 
-def _pad_batch(batch, replicas):
+def _pad_batch(batch, replicas, label_shape):
     import tensorflow as tf
 
     x, y, sample_weight = batch[0], *(*batch[1:], None, None)[:2]
@@ -102,5 +102,7 @@ def _pad_batch(batch, replicas):
 
     weights = tf.ones([size]) if sample_weight is None else tf.cast(tf.reshape(sample_weight, [-1]), tf.float32)
     weights = tf.pad(weights * tf.cast((size + missing) / size, tf.float32), [[0, missing]])
-    labels = tf.fill([size + missing], -1) if y is None else pad(y)  # a batch for replicas cannot contain None
+    labels = (
+        tf.fill([size + missing, *label_shape], -1) if y is None else pad(y)
+    )  # a batch for replicas cannot contain None
     return tf.nest.map_structure(pad, x), labels, weights

@@ -137,6 +137,7 @@ def _distiller(settings, data, student, teacher):
         alpha=settings.alpha,
         temperature=settings.temperature,
         attention_weight=settings.attention_weight,
+        multi_label=False,  # the binary loss of DeiT III is one on images of one class
     )
     distiller.compile(_optimizer(settings, data, student), loss=make_criterion(settings))
     return distiller

@@ -65,7 +65,9 @@ def test_a_function_as_distillation_that_does_not_return_one_value_an_example_ra
 
 def test_a_function_as_distillation_needs_stored_logits_rather_than_decisions():
     distiller = compiled(teacher=None, distillation=keras.losses.mean_squared_error)
-    with pytest.raises(ValueError, match=r"a function of logits, needs the teacher's logits.*decisions of shape"):
+    with pytest.raises(
+        ValueError, match=r"a function of logits, or multi-label classes need the teacher's logits.*decisions of shape"
+    ):
         fit(distiller, {"image": script(*random_logits()), "teacher": INTEGERS}, INTEGERS)
 
 
@@ -175,6 +177,50 @@ def test_a_criterion_of_probabilities_raises(loss):
         compiled(options={"loss": loss})
 
 
+BINARY = keras.losses.BinaryCrossentropy(from_logits=True)
+
+
+@pytest.mark.parametrize(
+    ("loss", "arguments", "message"),
+    [
+        (keras.losses.SparseCategoricalCrossentropy(from_logits=True), {"multi_label": True}, "an image has one class"),
+        (BINARY, {"fusion": "mean_probabilities"}, "no softmax over the classes.*Choose `fusion='mean_logits'`"),
+    ],
+)
+def test_what_takes_classes_as_exclusive_raises_with_several_labels(loss, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        compiled(options={"loss": loss}, **arguments)
+
+
+def test_a_teacher_of_softmax_probabilities_raises_with_several_labels():
+    teacher = kd.Teacher(conv_teacher(activation="softmax"), outputs="probabilities")
+    with pytest.raises(ValueError, match="needs a teacher that decides about each class.*a softmax over the classes"):
+        compiled(teacher=teacher, options={"loss": BINARY})
+    distiller = compiled(options={"loss": BINARY})
+    with pytest.raises(ValueError, match="needs a teacher that decides about each class"):
+        distiller.teacher = teacher
+
+
+def test_labels_that_do_not_fit_a_multi_label_loss_raise():
+    distiller, images = compiled(options={"loss": BINARY}), script(*random_logits())
+    with pytest.raises(ValueError, match=r"rows of shape \(batch, 4\).*Received: shape=\(6,\).*`multi_label=False`"):
+        distiller.fit(images, INTEGERS)
+    with pytest.raises(ValueError, match="Pass `sample_weight` instead of `class_weight`"):
+        distiller.fit(images, ONE_HOT, class_weight={0: 2.0})
+    with pytest.raises(ValueError, match="a value in 0..1 for each class"):
+        distiller.fit(images, ONE_HOT - 0.5)
+    with pytest.raises(ValueError, match="rows that give each image one class.*BinaryCrossentropy"):
+        compiled().fit(images, ONE_HOT + ONE_HOT[::-1])
+    with pytest.raises(ValueError, match="multi-label classes need the teacher's logits.*decisions of shape"):
+        fit(compiled(teacher=None, options={"loss": BINARY}), {"image": images, "teacher": INTEGERS}, ONE_HOT)
+
+
+def test_several_labels_in_a_dataset_that_are_out_of_range_raise_at_the_end_of_the_epoch():
+    images = script(*random_logits())
+    with pytest.raises(ValueError, match="6 labels .* out of range.*Expected rows with a value in 0..1 for each class"):
+        compiled(options={"loss": BINARY}).fit(OneBatch(images, ONE_HOT - 0.5), verbose=0)
+
+
 def test_a_metric_with_the_name_of_a_log_raises():
     with pytest.raises(ValueError, match=r"must not have the name of a log.*Received: 'accuracy'"):
         compiled(options={"weighted_metrics": ["accuracy"]})
@@ -230,7 +276,7 @@ def test_labels_out_of_range_in_a_dataset_are_left_out_and_raise_at_the_end_of_t
     distiller = compiled()
     for method in (distiller.fit, distiller.evaluate):
         with pytest.raises(
-            ValueError, match="2 labels or stored decisions of this epoch were out of range.*from 0 to 3"
+            ValueError, match="2 labels or stored decisions of this epoch were out of range.*integers from 0 to 3"
         ):
             method(OneBatch(images, labels), verbose=0)
         assert_same_weights(weights_of(distiller.student), weights_of(expected.student))
@@ -309,7 +355,7 @@ def test_images_that_are_not_normalised_raise(dtype):
 def test_stored_outputs_that_do_not_fit_raise():
     images = script(*random_logits())
     with pytest.raises(
-        ValueError, match=r"Soft distillation, or a function of logits, needs the teacher's logits.*decisions of shape"
+        ValueError, match=r"a function of logits, or multi-label classes need the teacher's logits.*decisions of shape"
     ):
         fit(compiled(teacher=None, distillation="soft"), {"image": images, "teacher": INTEGERS}, INTEGERS)
     with pytest.raises(ValueError, match="same classes"):

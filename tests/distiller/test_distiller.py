@@ -387,6 +387,121 @@ def test_batch_methods_report_the_same():
         np.testing.assert_allclose(logs["loss"], expected["loss"], rtol=1e-6)
 
 
+# Multi-label.
+
+MULTI_LABEL = np.array(
+    [[1, 0, 1, 0], [0, 0, 0, 0], [-1, -1, -1, -1], [1, 1, 1, 1], [0, 0, 0, 0], [0, 0.7, 0, 0.2]], "float32"
+)
+LABELLED = MULTI_LABEL[:, 0] >= 0
+
+
+def log_sigmoid(logits):
+    return -np.logaddexp(0, -logits)
+
+
+def binary_crossentropies(targets, logits):
+    """The mean over the classes for each example."""
+    return np.mean(-targets * log_sigmoid(logits) - (1 - targets) * log_sigmoid(-logits), axis=-1)
+
+
+def binary_divergences(teacher, student):
+    wanted, given = 1 / (1 + np.exp(-teacher)), 1 / (1 + np.exp(-student))
+    return np.mean(wanted * np.log(wanted / given) + (1 - wanted) * np.log((1 - wanted) / (1 - given)), axis=-1)
+
+
+MULTI_LABEL_CASES = {
+    "hard": {},
+    "hard, weights": {"weights": WEIGHTS},
+    "labels alone": {"alpha": 0.0},
+    "soft": {"distillation": "soft", "alpha": 0.4},
+    "soft, official reduction": {"distillation": "soft", "soft_reduction": "official"},
+    "own criterion, declared": {
+        "multi_label": True,
+        "loss": lambda y, logits: keras.losses.binary_crossentropy(y, logits, True),
+    },
+    "focal": {"loss": keras.losses.BinaryFocalCrossentropy(gamma=0.0, from_logits=True)},
+}
+
+
+@pytest.mark.parametrize("case", MULTI_LABEL_CASES.values(), ids=MULTI_LABEL_CASES.keys())
+def test_a_multi_label_step_decides_about_each_class(case):
+    arguments = dict(case)
+    loss = arguments.pop("loss", keras.losses.BinaryCrossentropy(from_logits=True))
+    weights = arguments.pop("weights", None)
+    weighting = np.ones(EXAMPLES) if weights is None else weights.astype("float64")
+    logits = random_logits()
+    student, distillation_head, teacher = logits
+    fused, counted = (student + distillation_head) / 2, weighting > 0
+
+    def accuracy(reference, logits, counted):
+        return np.mean(((reference > 0.5) == (logits > 0))[counted])
+
+    expected = {
+        "class_loss": np.mean(weighting * LABELLED * binary_crossentropies(MULTI_LABEL.clip(0), student)),
+        "accuracy": accuracy(MULTI_LABEL, fused, counted & LABELLED),
+        "class_accuracy": accuracy(MULTI_LABEL, student, counted & LABELLED),
+        "distillation_accuracy": accuracy(MULTI_LABEL, distillation_head, counted & LABELLED),
+        "teacher_accuracy": accuracy(MULTI_LABEL, teacher, counted & LABELLED),
+        "teacher_agreement": accuracy(teacher > 0, fused, counted),
+    }
+    alpha = arguments.get("alpha", 0.5)
+    if arguments.get("distillation") == "soft":
+        alpha = arguments.get("alpha", 0.1)
+        values = 9 * binary_divergences(teacher / 3, distillation_head / 3)
+    else:
+        values = binary_crossentropies((teacher > 0).astype("float64"), distillation_head)
+    expected["distillation_loss"] = np.mean(weighting * values)
+    expected["loss"] = alpha * expected["distillation_loss"] + (1 - alpha) * expected["class_loss"]
+    distiller = compiled(options={"loss": loss}, **arguments)
+    for method in (evaluate, fit):
+        logs = method(distiller, script(*logits), MULTI_LABEL, sample_weight=weights)
+        assert set(logs) == FIT_LOGS
+        for name, value in expected.items():
+            np.testing.assert_allclose(logs[name], value, rtol=1e-5, err_msg=name)
+
+
+def test_multi_label_metrics_see_rows_of_zeros_and_leave_unlabelled_ones_out():
+    from sklearn.metrics import roc_auc_score
+
+    logits = random_logits()
+    fused, rows = (logits[0] + logits[1]) / 2, (MULTI_LABEL > 0.5).astype("float32")
+    expected = roc_auc_score(rows[LABELLED], 1 / (1 + np.exp(-fused[LABELLED])), average="macro")
+    areas = keras.metrics.AUC(multi_label=True, num_labels=CLASSES, from_logits=True, num_thresholds=2000, name="areas")
+    hits = keras.metrics.BinaryAccuracy(threshold=0.0, name="hits")
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    distiller = compiled(options={"loss": loss, "metrics": [areas], "weighted_metrics": [hits]})
+    logs = evaluate(distiller, script(*logits), np.where(LABELLED[:, None], rows, -1))
+    np.testing.assert_allclose(logs["areas"], expected, atol=2e-3)
+    np.testing.assert_allclose(logs["hits"], logs["accuracy"], rtol=1e-6)
+
+
+def test_a_binary_loss_on_images_of_one_class_is_declared():
+    images, loss = script(*random_logits()), keras.losses.BinaryCrossentropy(from_logits=True)
+    distiller = compiled(multi_label=False, options={"loss": loss})
+    logs = evaluate(distiller, images, np.where(SOME_UNLABELLED, INTEGERS, -1))
+    student = random_logits()[0]
+    expected = np.mean(SOME_UNLABELLED * binary_crossentropies(ONE_HOT.astype("float64"), student))
+    np.testing.assert_allclose(logs["class_loss"], expected, rtol=1e-5)
+    hits = student.argmax(-1) == INTEGERS
+    np.testing.assert_allclose(logs["class_accuracy"], hits[SOME_UNLABELLED == 1].mean(), rtol=1e-6)
+
+
+def test_stored_multi_label_logits_are_the_teachers():
+    images, loss = script(*random_logits()), keras.losses.BinaryCrossentropy(from_logits=True)
+    stored = {"image": images, "teacher": random_logits()[2].astype("float32")}
+    live = evaluate(compiled(options={"loss": loss}), images, MULTI_LABEL)
+    logs = evaluate(compiled(teacher=None, options={"loss": loss}), stored, MULTI_LABEL)
+    assert logs == pytest.approx(live, rel=1e-6)
+
+
+def test_unlabelled_images_learn_each_class_from_the_teacher():
+    logits = random_logits()
+    distiller = compiled(options={"loss": keras.losses.BinaryCrossentropy(from_logits=True)})
+    logs = evaluate(distiller, script(*logits))
+    expected = np.mean(binary_crossentropies((logits[2] > 0).astype("float64"), logits[1]))
+    np.testing.assert_allclose(logs["distillation_loss"], expected, rtol=1e-5)
+
+
 # The teacher.
 
 

@@ -9,6 +9,7 @@ from keras_deit.distiller.labels import (
     check_decisions,
     check_labels,
     expects_probabilities,
+    is_multi_label,
     is_sparse,
     read_labels,
 )
@@ -21,7 +22,7 @@ ROWS = np.array([[0.0, 1.0, 0.0], [0.25, 0.0, 0.75], [0.0, 0.0, 0.0]], "float32"
 def test_integers_become_one_hot(dtype, shape):
     labels = read_labels(np.array([2, 0, 1], dtype).reshape(shape), num_classes=3, sparse=False)
     np.testing.assert_array_equal(ops.convert_to_numpy(labels.targets), np.eye(3)[[2, 0, 1]])
-    np.testing.assert_array_equal(ops.convert_to_numpy(labels.classes), [2, 0, 1])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.decisions), [2, 0, 1])
     np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [1, 1, 1])
 
 
@@ -34,8 +35,73 @@ def test_a_sparse_criterion_gets_integers():
 def test_rows_stay_as_they_are_and_all_zeros_mean_unlabelled():
     labels = read_labels(ROWS, num_classes=3, sparse=False)
     np.testing.assert_array_equal(ops.convert_to_numpy(labels.targets), ROWS)
-    np.testing.assert_array_equal(ops.convert_to_numpy(labels.classes), [1, 2, 0])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.decisions), [1, 2, 0])
     np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [1, 1, 0])
+
+
+def test_rows_of_minus_one_mean_unlabelled_and_rows_that_give_an_image_several_classes_are_marked():
+    rows = np.array([[-1, -1, -1], [1, 1, 0], [0.5, 0.5, 0], [1.5, -0.5, 0], [np.nan, 0, 0]], "float32")
+    labels = read_labels(rows, num_classes=3, sparse=False)
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [0, 0, 1, 0, 0])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.invalid), [0, 1, 0, 1, 1])
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(labels.targets), [[0] * 3, [0] * 3, [0.5, 0.5, 0], [0] * 3, [0] * 3]
+    )
+
+
+def test_multi_label_rows_of_zeros_are_labels_and_rows_of_minus_one_are_none():
+    rows = np.array([[1, 1, 0], [0, 0, 0], [-1, -1, -1], [0.7, 0.2, 1], [1, -1, 0], [2, 0, 0], [np.nan, 0, 0]])
+    labels = read_labels(rows, num_classes=3, sparse=False, multi_label=True)
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [1, 1, 0, 1, 0, 0, 0])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.invalid), [0, 0, 0, 0, 1, 1, 1])
+    expected = rows.astype("float32") * [[1], [1], [0], [1], [0], [0], [0]]
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.targets), np.nan_to_num(expected))
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.decisions), np.nan_to_num(expected) > 0.5)
+
+
+@pytest.mark.parametrize("labels", [[1, 0, 1, -1], [[1], [0], [1], [-1]]])
+def test_multi_label_classes_may_be_a_single_one(labels):
+    labels = read_labels(np.array(labels), num_classes=1, sparse=False, multi_label=True)
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.targets), [[1], [0], [1], [0]])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [1, 1, 1, 0])
+
+
+def test_integers_raise_with_a_multi_label_criterion():
+    for function in (check_labels, lambda *arguments, **options: read_labels(*arguments, sparse=False, **options)):
+        with pytest.raises(
+            ValueError, match=r"rows of shape \(batch, 3\).*Received: shape=\(4,\).*`multi_label=False`"
+        ):
+            function(np.zeros(4, "int32"), num_classes=3, multi_label=True)
+
+
+def test_multi_label_rows_out_of_range_raise():
+    check_labels(np.array([[True, True], [False, False]]), num_classes=2, multi_label=True)
+    check_labels(np.array([[0.5, 1], [-1, -1]]), num_classes=2, multi_label=True)
+    rows = np.array([[1, 0], [1, -1], [0, 2]])
+    with pytest.raises(
+        ValueError, match=r"a value in 0..1 for each class.*Received: 2 other rows.*\[1, -1\].*-1 throughout"
+    ):
+        check_labels(rows, num_classes=2, multi_label=True)
+
+
+def test_rows_that_give_an_image_several_classes_raise_unless_declared():
+    with pytest.raises(
+        ValueError, match=r"one class.*Received: 1 other rows.*\[1.0, 1.0, 0.0\].*BinaryCrossentropy.*multi_label"
+    ):
+        check_labels(np.array([[1.0, 1, 0], [0, 1, 0]]), num_classes=3)
+    check_labels(np.array([[-1, -1, -1], [0, 0, 0], [0, 1, 0]]), num_classes=3)
+    check_labels(np.full((2, 1000), 0.001, "float16"), num_classes=1000)
+
+
+def own_binary_crossentropy(y_true, y_pred):
+    return keras.losses.binary_crossentropy(y_true, y_pred, from_logits=True)
+
+
+def test_multi_label_criteria_are_known():
+    assert is_multi_label(keras.losses.BinaryCrossentropy(from_logits=True))
+    assert is_multi_label(keras.losses.BinaryFocalCrossentropy(from_logits=True))
+    assert not is_multi_label(keras.losses.CategoricalCrossentropy(from_logits=True))
+    assert not is_multi_label(own_binary_crossentropy)  # which `multi_label=True` declares
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -43,7 +109,7 @@ def test_classes_out_of_range_are_left_out_and_marked(sparse):
     labels = read_labels(np.array([-2, -1, 0, 2, 3]), num_classes=3, sparse=sparse)
     np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [0, 0, 1, 1, 0])
     np.testing.assert_array_equal(ops.convert_to_numpy(labels.invalid), [1, 0, 0, 0, 1])
-    np.testing.assert_array_equal(ops.convert_to_numpy(labels.classes), [0, 0, 0, 2, 0])
+    np.testing.assert_array_equal(ops.convert_to_numpy(labels.decisions), [0, 0, 0, 2, 0])
 
 
 def test_rows_raise_with_a_sparse_criterion():

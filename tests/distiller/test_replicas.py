@@ -210,8 +210,8 @@ def test_other_data_that_the_replicas_do_not_divide_raise_before_training():
 
 if BACKEND == "tensorflow":
 
-    @pytest.mark.parametrize("labels", ["integers", None])
-    def test_a_short_last_batch_of_a_dataset_is_filled_up_with_weight_zero(labels):
+    @pytest.mark.parametrize(("labels", "multi_label"), [("integers", None), (None, None), (None, True)])
+    def test_a_short_last_batch_of_a_dataset_is_filled_up_with_weight_zero(labels, multi_label):
         import tensorflow as tf
 
         images, y, weights = data("integers")
@@ -219,7 +219,7 @@ if BACKEND == "tensorflow":
         for count in (1, 2):
             arrays = (images[:11],) if labels is None else (images[:11], y[:11], weights[:11] + 0.1)
             with replicas(count):
-                distiller = build_distiller(convnet)
+                distiller = build_distiller(convnet, multi_label=multi_label)
                 dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(8)
                 logs = distiller.fit(dataset, epochs=3, verbose=0, validation_data=dataset).history
                 trained[count] = weights_of(distiller.student), logs

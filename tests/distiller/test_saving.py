@@ -38,6 +38,7 @@ def test_training_on_after_saving_and_loading_ends_with_the_weights_of_one_run(t
         "alpha": 0.3,
         "temperature": 2.0,
         "soft_reduction": "official",
+        "multi_label": False,
         "fusion": "class",
     }
     through = compiled(options=options, **settings)
