@@ -1,6 +1,7 @@
 """The parser and the error handling that all commands share."""
 
 import argparse
+import contextlib
 import functools
 import sys
 import warnings
@@ -26,6 +27,15 @@ def make_parser(name, description):
     )
 
 
+@contextlib.contextmanager
+def plain_warnings():
+    """Prints each warning of this package once, without the line of code that caused it, while the block runs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("default", category=UserWarning, module="keras_deit")
+        warnings.showwarning = lambda message, *_, **__: print(message, file=sys.stderr)
+        yield
+
+
 def reporting(name):
     """Makes a command print errors that its user can correct, instead of raising them.
 
@@ -43,9 +53,7 @@ def reporting(name):
         @functools.wraps(command)
         def main(arguments=None):
             try:
-                with warnings.catch_warnings():
-                    warnings.filterwarnings("always", category=UserWarning, module="keras_deit")
-                    warnings.showwarning = lambda message, *_, **__: print(message, file=sys.stderr)
+                with plain_warnings():
                     return command(arguments) or 0
             except (ValueError, ImportError, OSError) as error:
                 print(f"keras-deit {name}: error: {error}", file=sys.stderr)

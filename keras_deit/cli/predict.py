@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from keras_deit.cli.common import make_parser, reporting
+from keras_deit.data.sources.image_tree import describe_ignored, find_images
 from keras_deit.imaging import imagenet
-from keras_deit.imaging.image_files import IMAGE_EXTENSIONS
 from keras_deit.imaging.processor import ImageProcessor
 from keras_deit.models import find_preset, pretrained
 from keras_deit.models.pretrained import SOURCES
@@ -68,7 +68,12 @@ def _find_images(paths):
     """Yields the given files, and the image files in the given directories."""
     for path in map(pathlib.Path, paths):
         if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_EXTENSIONS)
+            found = find_images(path)
+            if found.ignored:
+                print(f"Files of {path} that are no images: {describe_ignored(found.ignored)}.", file=sys.stderr)
+            if not found.images:
+                raise ValueError(f"There is no image file below {str(path)!r}.")
+            yield from found.images
         elif path.exists():
             yield path
         else:
@@ -93,7 +98,7 @@ def _parser():
         "images",
         nargs="+",
         metavar="IMAGE",
-        help=f"an image file, or a directory whose files with the extensions {' '.join(IMAGE_EXTENSIONS)} are read",
+        help="an image file, or a directory whose images are read at any depth, without hidden files",
     )
     group = parser.add_argument_group("model")
     group.add_argument("--weights", required=True, metavar="NAME", help=SOURCES)

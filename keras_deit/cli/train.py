@@ -3,7 +3,7 @@
 import contextlib
 import sys
 
-from keras_deit.cli.common import INTERRUPTED, make_parser
+from keras_deit.cli.common import INTERRUPTED, make_parser, plain_warnings
 from keras_deit.cli.options import add_setting_options
 from keras_deit.recipes.fields import RUN
 from keras_deit.training.closing_summary import describe, how_to_resume
@@ -49,6 +49,7 @@ def main(arguments=None):
     output_dir, resume, config, is_dry = (options.pop(name) for name in NOT_SETTINGS)
     with contextlib.ExitStack() as stack:
         try:
+            stack.enter_context(plain_warnings())
             run = stack.enter_context(prepared_run(options, output_dir, resume, config, is_dry))
         except (ValueError, ImportError, OSError) as error:
             print(f"keras-deit train: error: {error}", file=sys.stderr)

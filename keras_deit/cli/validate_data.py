@@ -1,9 +1,18 @@
 """`keras-deit validate-data`: lists the images of a dataset that cannot be read, or are not what they seem."""
 
+import dataclasses
+
 from keras_deit.cli.common import make_parser, reporting
+from keras_deit.data.sources.classes import describe_classes
+from keras_deit.data.sources.equal_images import (
+    describe_equal_images,
+    describe_example,
+    find_equal_images,
+    keys_of_groups,
+)
 from keras_deit.data.sources.image_issues import FATAL_ISSUES, IMAGE_ISSUES, validate
 from keras_deit.data.sources.load import load
-from keras_deit.data.sources.splits import SPLITS
+from keras_deit.data.sources.splits import SPLITS, TEST_SPLITS
 
 DESCRIPTION = "Read every image of a dataset and list those with one of these issues:\n\n" + "\n".join(
     f"  {issue:<13} {meaning}" for issue, meaning in IMAGE_ISSUES.items()
@@ -22,24 +31,44 @@ def main(arguments=None):
     """
     options = _parser().parse_args(arguments)
     splits = SPLITS if options.split == "both" else [options.split]
-    reports = [_validate_split(options, split) for split in splits]
-    report = reports[0].joined(reports[1:])
+    data = {split: _load(options, split) for split in splits}
+    print(describe_classes(data))
+    reports = [_validate_split(options, split, data[split]) for split in splits]
+    report = dataclasses.replace(reports[0].joined(reports[1:]), equal=_list_equal_images(data))
     if options.output:
         report.write(options.output)
         print(f"Report: {options.output} (for keras-deit train --validated)")
     return 1 if any(of_split.having(FATAL_ISSUES) for of_split in reports) else 0
 
 
-def _validate_split(options, split):
-    data = load(options.dataset, split, options.data_dir)
+def _load(options, split):
+    return load(
+        options.dataset,
+        split,
+        options.data_dir,
+        train_folder=options.train_folder,
+        test_folder=options.test_folder,
+        test_split=options.test_split,
+    )
+
+
+def _validate_split(options, split, data):
     report = validate(data, options.num_workers)
     for key, issues in sorted(report.problems.items()):
         print(f"{', '.join(issues)}: {key}")
     counts = ", ".join(f"{number} {issue}" for issue, number in report.counts().items()) or "no issues"
     print(f"{data.name} ({split}): {report.checked:,} images of {data.num_classes} classes; {counts}")
-    if data.num_ignored:
-        print(f"{data.name} ({split}): {data.num_ignored} other files were ignored because of their extensions")
     return report
+
+
+def _list_equal_images(splits):
+    """Prints groups of equal images; returns their keys."""
+    groups = find_equal_images(splits)
+    for group in groups:
+        print(f"equal: {', '.join(describe_example(splits[split], split, index) for split, index in group)}")
+    for line in describe_equal_images(groups, splits):
+        print(line)
+    return keys_of_groups(groups, splits)
 
 
 def _parser():
@@ -48,6 +77,11 @@ def _parser():
         "dataset", help="a folder of class folders, a .csv file, an .npz file or the name of a dataset of TFDS"
     )
     parser.add_argument("--split", choices=(*SPLITS, "both"), default="both", help="default: both")
+    parser.add_argument("--train-folder", metavar="FOLDER", help="folder of the training split; default: recognised")
+    parser.add_argument("--test-folder", metavar="FOLDER", help="folder of the test split; default: recognised")
+    parser.add_argument(
+        "--test-split", choices=TEST_SPLITS, help="which split is the test split, if there are both; default: val"
+    )
     parser.add_argument("--data-dir", metavar="DIR", help="directory where TFDS keeps its datasets")
     parser.add_argument("--num-workers", type=int, metavar="N", help="number of threads; default: one for every core")
     parser.add_argument("--output", metavar="FILE.json", help="write a report there")

@@ -2,17 +2,46 @@
 
 import io
 import pathlib
+import warnings
 
 import numpy as np
 
 from keras_deit.runtime.optional import require
 
+# Extensions of the raster formats that Pillow reads by itself.
 IMAGE_EXTENSIONS = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
-    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".avifs", ".gif", ".bmp", ".dib"),
+    *(".tif", ".tiff", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+    *(".icb", ".vda", ".vst", ".ico", ".pcx", ".psd", ".qoi", ".sgi", ".rgb", ".rgba", ".bw", ".dds", ".ras"),
 )
+# Formats with a signature at the beginning of the file, by which an image is recognised whatever its name.
+SIGNED_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "QOI", "PSD")
 ORIENTATION_TAG, UPRIGHT = 0x0112, 1  # EXIF's tag for the rotation, and its value for no rotation
 _PURPOSE = "Reading an image file"
+
+
+def is_image_file(path):
+    """Tells whether a file is an image: by its extension, or by its content if the extension is no image format's.
+
+    Args:
+        path: `pathlib.Path` of the file.
+
+    Returns:
+        A boolean. A damaged file with the extension of an image format counts as an image.
+    """
+    return path.suffix.lower() in IMAGE_EXTENSIONS or _has_signature(path)
+
+
+def _has_signature(path):
+    pillow = require("PIL.Image", extra="weights", purpose="Recognising an image file by its content")
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of oddities that it reads all the same
+            pillow.init()
+            with pillow.open(file, formats=[name for name in SIGNED_FORMATS if name in pillow.OPEN]):
+                return True
+    except Exception:  # of other files Pillow's plugins raise errors of many kinds
+        return False
 
 
 def read_image(source):

@@ -46,6 +46,7 @@ def announce(run):
     """Prints the student, the images, the recipe and the expected time of a run."""
     settings, student, data = run.settings, run.student, run.data
     height, width = student.image_size
+    print(data.describe())
     print(
         f"Student: {settings.variant} with {student.count_params():,} parameters on {len(data.train):,} images of "
         f"{data.train.name} ({height}×{width}, patch {student.backbone.patch_size}), recipe {settings.recipe}, about "

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 
 from keras_deit.data import Augmentation, InputPipeline, LabelledImages
+from keras_deit.data.sources.classes import describe_classes
 from keras_deit.models import get_variant
-from keras_deit.training.usable_images import explain_unreadable_images, load_images
+from keras_deit.training.usable_images import explain_unreadable_images, load_images, warn_of_equal_images
 
 EVALUATION_BATCH = 128
 DEFAULT_SIZE = 224  # pixels, for variants without an image size of their own
@@ -48,6 +49,10 @@ class RunData:
     def image_size(self):
         """`(height, width)` of the student's images in pixels."""
         return self.training.image_size
+
+    def describe(self):
+        """Describes the classes and how many images each has in each split, in several lines."""
+        return describe_classes({"train": self.train, "test": self.test})
 
     def first_batch(self, epoch=0):
         """Makes the first training batch of an epoch.
@@ -122,6 +127,7 @@ def load_run_data(settings):
     """
     loaded = {split: load_images(settings, split) for split in ("train", "test")}
     train, test = loaded["train"].data, loaded["test"].data
+    warn_of_equal_images(settings, {"train": train, "test": test})
     if settings.crop_scale is None:  # images in memory that are only resized: once, not in every epoch
         size = settings.image_size or _default_image_size(settings, train)
         train, test = train.resized(size), test.resized(size)

@@ -10,6 +10,7 @@ from keras_deit import recipes
 from keras_deit.data import Augmentation
 from keras_deit.data.pipeline.input_pipeline import PIPELINES
 from keras_deit.data.sources.image_issues import FATAL_ISSUES, IMAGE_ISSUES
+from keras_deit.data.sources.splits import TEST_SPLITS
 from keras_deit.export.formats import WRITERS
 from keras_deit.models import get_variant, list_variants
 from keras_deit.models.pretrained import SOURCES
@@ -93,6 +94,27 @@ class Settings(RecipeFields):
         default=None,
         metavar="FILE",
         none="the dataset's class names, in the dataset's order",
+    )
+    train_folder: str | None = setting(
+        "folder of the training split, below the folder of the dataset; without test_folder it is divided into both splits",
+        group=DATA,
+        default=None,
+        metavar="FOLDER",
+        none="recognised by its name, such as train, Training or x_train",
+    )
+    test_folder: str | None = setting(
+        "folder of the test split, below the folder of the dataset",
+        group=DATA,
+        default=None,
+        metavar="FOLDER",
+        none="recognised by its name, such as val, Testing or x_test",
+    )
+    test_split: str | None = setting(
+        "which split of the dataset is the test split, if the dataset has both",
+        group=DATA,
+        default=None,
+        choices=TEST_SPLITS,
+        none="val if there is one, otherwise test",
     )
     validated: str | None = setting(
         "report of keras-deit validate-data; with a report, the run does not check the images again before the training",

@@ -6,10 +6,17 @@ import hashlib
 import json
 import os
 import pathlib
+import warnings
 
 import numpy as np
 
 from keras_deit.data import LabelledImages, load, validate
+from keras_deit.data.sources.equal_images import (
+    describe_equal_images,
+    find_equal_images,
+    groups_of_keys,
+    keys_of_groups,
+)
 from keras_deit.data.sources.image_issues import FATAL_ISSUES, ValidationReport, example_key, read_report
 from keras_deit.runtime.files import cache_directory
 from keras_deit.training.divergence import DivergedError
@@ -46,7 +53,15 @@ def load_images(settings, split):
     Raises:
         ValueError: If a larger fraction of the images is unusable than the settings allow.
     """
-    data = load(settings.dataset, split, settings.data_dir, settings.class_names)
+    data = load(
+        settings.dataset,
+        split,
+        settings.data_dir,
+        settings.class_names,
+        train_folder=settings.train_folder,
+        test_folder=settings.test_folder,
+        test_split=settings.test_split,
+    )
     if settings.validated and data.paths is None:  # a report names files; indices would not tell the splits apart
         raise ValueError(f"`validated` is for datasets of image files. Received: the dataset {data.name!r}")
     if data.in_memory:
@@ -62,6 +77,19 @@ def load_images(settings, split):
     if data.labels is not None:
         return LoadedImages(usable, counts, _num_unlabelled(usable))
     return LoadedImages(usable, counts, len(set(report.unlabelled) - bad) if settings.check_images else None)
+
+
+def warn_of_equal_images(settings, splits):
+    """Warns of equal images in both splits or with several labels.
+
+    Args:
+        settings: `Settings`.
+        splits: Dictionary from the names of the splits to their `LabelledImages`.
+    """
+    if not settings.check_images:
+        return
+    for line in describe_equal_images(_equal_images(settings, splits), splits):
+        warnings.warn(f"{line} `keras-deit validate-data {settings.dataset}` lists them.", stacklevel=2)
 
 
 class UnreadableError(ValueError):
@@ -140,19 +168,40 @@ def _report(settings, data, split):
         return _given_report(settings, data)
     if not settings.check_images:
         return ValidationReport(data.name, 0, {})
-    fingerprint = _fingerprint(data)
+    return _kept_report(_fingerprint(data), lambda: validate(data))
+
+
+def _kept_report(fingerprint, make):
+    """The report of an earlier run on images of the same fingerprint, or a new one, which is kept."""
     if fingerprint is None:
-        return validate(data)
+        return make()
     kept = cache_directory("validated") / f"{fingerprint}.json"
     with contextlib.suppress(OSError, ValueError):  # a missing or damaged report is made again
         return read_report(kept)
-    report = validate(data)
+    report = make()
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         report.write(kept)
     except OSError:
         pass  # without a writable home, the next run reads the images again
     return report
+
+
+def _equal_images(settings, splits):
+    """Groups of equal images as `find_equal_images` returns them."""
+    train = splits["train"]
+    if any(data.paths is None or data.labels is None for data in splits.values()):
+        return find_equal_images(splits)
+    if settings.validated:
+        report = _given_report(settings, train)
+    else:
+        fingerprint = "-".join([*map(_fingerprint, splits.values()), train.content_digest()[:8]])
+        report = _kept_report(fingerprint, lambda: _report_of_equal(splits))
+    return groups_of_keys(report.equal, splits)
+
+
+def _report_of_equal(splits):
+    return ValidationReport(splits["train"].name, 0, {}, equal=keys_of_groups(find_equal_images(splits), splits))
 
 
 def _given_report(settings, data):

@@ -97,6 +97,23 @@ def test_the_other_images_of_a_directory_with_a_broken_image_are_classified(weig
     assert "1 of 2 images could not be read" in printed.err
 
 
+def test_hidden_files_of_a_directory_are_skipped_and_the_others_are_named(photographs, tmp_path, capsys):
+    kd.DeiT.from_variant("deit_ti", num_classes=3, image_size=32, patch_size=8, num_layers=1).save(tmp_path / "m.keras")
+    content = photographs[0].read_bytes()
+    for name in ("good", "._1.jpg", "__MACOSX/1.jpg", "a/.ipynb_checkpoints/1.jpg", "a/1.jpg"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(content if name[-1] in "dg" and "._" not in name else b"no image")
+    (tmp_path / "images" / "notes.txt").write_text("not an image")
+    (tmp_path / "empty").mkdir()
+    assert predict(tmp_path / "images", "--weights", tmp_path / "m.keras", "--top", 1) == 0
+    printed = capsys.readouterr()
+    named = [line for line in printed.out.splitlines() if not line.startswith(" ")]
+    assert named == [str(tmp_path / "images" / name) for name in ("a/1.jpg", "good")]
+    assert "that are no images: 1 .txt." in printed.err
+    assert predict(tmp_path / "empty", "--weights", tmp_path / "m.keras") == 2
+    assert "There is no image file below" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -59,6 +59,19 @@ def test_too_many_unusable_images_stop_the_run(issues_folder, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("linear_student")
+def test_what_was_found_is_printed_and_equal_images_are_warned_of(tmp_path, capsys):
+    write_images(tmp_path / "seg_train", 20)
+    write_images(tmp_path / "seg_test", 4)  # the first images of seg_train
+    options = ["--dataset", tmp_path, *ON_FOLDER, "--pipeline", "python", "--dry-run"]
+    assert train_short(*options, "--output-dir", tmp_path / "run") == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    start = lines.index(f"{tmp_path.name}: 2 classes, 20 train, 4 test, from seg_train/ and seg_test/")
+    assert lines[start + 1 : start + 4] == ["  class   train  test", "  bright     10     2", "  dark       10     2"]
+    assert printed.err.count("4 of the 4 test images equal training images") == 1
+
+
+@pytest.mark.usefixtures("linear_student")
 @pytest.mark.parametrize("pipeline", ["auto", "python"])
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_an_unreadable_image_that_was_not_checked_is_named(split, pipeline, tmp_path, capsys):

@@ -25,7 +25,7 @@ def test_a_published_convnet_teaches(tmp_path, monkeypatch):
     convnet = kd.RegNetY.from_variant("regnety_002")
     file = kd.weights.to_timm(convnet, tmp_path / "model.safetensors")
     digits = dataclasses.replace(kd.data.load("digits", "test"), class_names=tuple(map(str, range(1000))))
-    monkeypatch.setattr(usable_images, "load", lambda *_: digits)
+    monkeypatch.setattr(usable_images, "load", lambda *_, **__: digits)
     with serving() as server:
         pretend_hub(monkeypatch, server.url)
         server.add_to_hub("timm/regnety_002.pycls_in1k", file.read_bytes())

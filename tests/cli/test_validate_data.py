@@ -28,9 +28,47 @@ def test_a_sound_dataset_has_no_issues(tmp_path, capsys):
     (tmp_path / "light" / "dark" / "notes.txt").touch()
     assert main(["validate-data", str(tmp_path / "light"), "--split", "train"]) == 0
     assert capsys.readouterr().out.splitlines() == [
+        "light: 2 classes, 8 train",
+        "  class   train",
+        "  bright      4",
+        "  dark        4",
+        f"Files of {tmp_path / 'light'} that are no images: 1 .txt.",
         "light (train): 8 images of 2 classes; no issues",
-        "light (train): 1 other files were ignored because of their extensions",
     ]
+
+
+def test_the_images_of_each_class_are_counted_in_the_splits_that_were_recognised(tmp_path, capsys):
+    write_images(tmp_path / "Training", 12)
+    write_images(tmp_path / "Testing", 6)
+    (tmp_path / "Training" / "none").mkdir()
+    assert main(["validate-data", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[:4] == [
+        f"{tmp_path.name}: 2 classes, 12 train, 6 test, from Training/ and Testing/",
+        "  class   train  test",
+        "  bright      6     3",
+        "  dark        6     3",
+    ]
+    assert printed.err.count(f"Folders of {tmp_path} without images are no classes: none.") == 1
+
+
+def test_equal_images_are_listed_and_reported(tmp_path, capsys):
+    for folder in ("train", "test"):
+        write_images(tmp_path / folder, 4)  # the same images
+    assert main(["validate-data", str(tmp_path), "--output", str(tmp_path / "report.json")]) == 0
+    first = [tmp_path / folder / "bright" / "001.jpg" for folder in ("train", "test")]
+    printed = capsys.readouterr().out
+    assert f"equal: {first[0]} (train, bright), {first[1]} (test, bright)" in printed.splitlines()
+    assert "4 of the 4 test images equal training images" in printed
+    assert list(map(str, first)) in read_report(tmp_path / "report.json").equal
+
+
+def test_the_folders_of_the_splits_may_be_named(tmp_path, capsys):
+    for folder, number in (("one", 6), ("two", 4)):
+        write_images(tmp_path / folder, number)
+    options = ["--train-folder", "one", "--test-folder", "two"]
+    assert main(["validate-data", str(tmp_path), *options]) == 0
+    assert "2 classes, 6 train, 4 test, from one/ and two/" in capsys.readouterr().out
 
 
 def test_arrays_are_checked_too(tmp_path, capsys):

@@ -20,7 +20,7 @@ NOISE = ImageData("noise", RNG.integers(0, 256, (20, 8, 8, 3), dtype="uint8"), n
 
 @pytest.fixture(autouse=True)
 def noise(monkeypatch):
-    monkeypatch.setattr(usable_images, "load", lambda *_: NOISE)
+    monkeypatch.setattr(usable_images, "load", lambda *_, **__: NOISE)
 
 
 def build(directory, num_replicas=1, **given):

@@ -20,7 +20,7 @@ PHOTOGRAPHS = ImageRecords("photographs", [(RNG.integers(0, 256, (40, 50, 3), "u
 
 def load_with(monkeypatch, data, **settings):
     """Loads the images of a run whose splits are both the given dataset, without a teacher if none is given."""
-    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    monkeypatch.setattr(usable_images, "load", lambda *_, **__: data)
     given = {"variant": "deit_ti", "dataset": "mine", "distillation": "none", "batch_size": 4, **settings}
     return load_run_data(resolve(given))
 

@@ -1,6 +1,8 @@
 """Loading the images of a run without the unusable images."""
 
+import dataclasses
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -10,7 +12,12 @@ from keras_deit.data import ImageData, ImageRecords
 from keras_deit.data.sources.image_issues import FATAL_ISSUES, ValidationReport
 from keras_deit.training import usable_images
 from keras_deit.training.settings import resolve
-from keras_deit.training.usable_images import UnreadableError, explain_unreadable_images, load_images
+from keras_deit.training.usable_images import (
+    UnreadableError,
+    explain_unreadable_images,
+    load_images,
+    warn_of_equal_images,
+)
 from tests.image_folders import write_images
 
 pillow = pytest.importorskip("PIL.Image", reason="images are read by Pillow")
@@ -43,7 +50,7 @@ def records(monkeypatch):
     examples[5]["image"] = jpeg(side=9)
     examples[7]["label"] = -1
     data = ImageRecords("mine:1.0.0", examples, ("cat", "dog"), identity="mine:1.0.0 train")
-    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    monkeypatch.setattr(usable_images, "load", lambda *_, **__: data)
     return data
 
 
@@ -90,14 +97,14 @@ def test_a_damaged_kept_report_is_made_again(records, home):
 
 def test_a_record_that_is_left_out_does_not_count_as_unlabelled(monkeypatch, home):
     data = ImageRecords("mine", [(jpeg(), 0), (b"", -1), (jpeg(), 1), (jpeg(), -1)], ("cat", "dog"))
-    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    monkeypatch.setattr(usable_images, "load", lambda *_, **__: data)
     loaded = load_images(settings_of("mine", max_skipped=0.5), "train")
     assert (len(loaded.data), loaded.num_unlabelled) == (3, 1)
 
 
 def test_records_of_unknown_identity_are_read_by_every_run(monkeypatch, home):
     data = ImageRecords("mine", [(jpeg(), 0), (jpeg(), 1)], ("cat", "dog"))
-    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    monkeypatch.setattr(usable_images, "load", lambda *_, **__: data)
     assert load_images(settings_of("mine"), "train").skipped == {"images": 0}
     assert not home.exists()
 
@@ -110,14 +117,14 @@ def test_unchecked_records_are_not_read(records, monkeypatch):
 
 def test_a_label_that_is_no_class_is_refused(monkeypatch):
     data = ImageRecords("mine", [(jpeg(), 0), (jpeg(), 2)], ("cat", "dog"))
-    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    monkeypatch.setattr(usable_images, "load", lambda *_, **__: data)
     with pytest.raises(ValueError, match="labels of 'mine' must be from 0 to 1"):
         load_images(settings_of("mine"), "train")
 
 
 def test_arrays_are_not_checked_and_their_unlabelled_images_are_counted(monkeypatch):
     data = ImageData("noise", np.zeros((3, 8, 8, 3), "uint8"), np.array([0, -1, -1]), ("a",))
-    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    monkeypatch.setattr(usable_images, "load", lambda *_, **__: data)
     loaded = load_images(settings_of("noise"), "train")
     assert (loaded.data, loaded.skipped, loaded.num_unlabelled) == (data, {"images": 0}, 2)
 
@@ -128,7 +135,7 @@ def test_a_report_is_for_image_files(kind, monkeypatch):
         "arrays": ImageData("mine", np.zeros((1, 8, 8, 3), "uint8"), np.array([0]), ("a",)),
         "records": ImageRecords("mine", [(jpeg(), 0)], ("a",)),  # the records of all splits have the same numbers
     }[kind]
-    monkeypatch.setattr(usable_images, "load", lambda *_: data)
+    monkeypatch.setattr(usable_images, "load", lambda *_, **__: data)
     with pytest.raises(ValueError, match="`validated` is for datasets of image files.*'mine'"):
         load_images(settings_of("mine", validated="report.json"), "train")
 
@@ -181,3 +188,49 @@ def test_an_error_that_no_image_caused_is_raised_unchanged(records):
     for suspects in (lambda: [(records, [4, 5])], fail):
         with pytest.raises(RuntimeError, match="step 7"), explain_unreadable_images(suspects):
             raise RuntimeError("step 7")
+
+
+def equal_splits(folder):
+    """Settings and splits of a folder whose test image 0 equals training image 1."""
+    write_images(folder / "train", 8)
+    write_images(folder / "test", 4)
+    for path in (folder / "test").rglob("*.jpg"):
+        path.write_bytes(jpeg(value=int(path.stem)))
+    first = sorted((folder / "train").rglob("*.jpg"))[1]
+    sorted((folder / "test").rglob("*.jpg"))[0].write_bytes(first.read_bytes())
+    settings = settings_of(folder)
+    return settings, {split: load_images(settings, split).data for split in ("train", "test")}
+
+
+EQUAL = "1 of the 4 test images equal training images, such as .*003.jpg .train, bright. and .*001.jpg .test, bright"
+
+
+def test_equal_images_are_warned_of_and_looked_for_once(tmp_path, monkeypatch):
+    settings, splits = equal_splits(tmp_path / "light")
+    with pytest.warns(UserWarning, match=EQUAL):
+        warn_of_equal_images(settings, splits)
+    monkeypatch.setattr(usable_images, "find_equal_images", None)  # the result is kept
+    with pytest.warns(UserWarning, match=EQUAL):
+        warn_of_equal_images(settings, splits)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_equal_images(dataclasses.replace(settings, check_images=False), splits)
+
+
+def test_equal_images_of_a_report_are_warned_of(tmp_path, monkeypatch):
+    settings, splits = equal_splits(tmp_path / "light")
+    keys = [[str(splits["train"].paths[1]), str(splits["test"].paths[0])]]
+    ValidationReport("light", 12, {}, equal=keys).write(tmp_path / "report.json")
+    monkeypatch.setattr(usable_images, "find_equal_images", None)
+    with pytest.warns(UserWarning, match=EQUAL):
+        warn_of_equal_images(dataclasses.replace(settings, validated=str(tmp_path / "report.json")), splits)
+
+
+def test_equal_arrays_are_warned_of():
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype="uint8")
+    splits = {
+        "train": ImageData("noise", images, np.arange(6) % 2, ("a", "b")),
+        "test": ImageData("noise", images[:2], np.arange(2) % 2, ("a", "b")),
+    }
+    with pytest.warns(UserWarning, match="2 of the 2 test images equal training images, such as image 0 of 'noise'"):
+        warn_of_equal_images(settings_of("noise"), splits)

@@ -1,53 +1,174 @@
 """A table of image files and their labels."""
 
 import csv
+import io
+import os
+from typing import NamedTuple
 
+from keras_deit.data.sources.classes import order_classes, order_note
 from keras_deit.data.sources.folder import label_files
-from keras_deit.data.sources.splits import SPLIT_NAMES
+from keras_deit.data.sources.splits import TEST_SPLITS, shorten, split_of_name
 
-COLUMNS = ("path", "label")
+COLUMNS, SPLIT = ("path", "label"), "split"
+NEWLINE = b"\n"
+SEPARATORS = (",", ";", "\t")
+MISSING_VALUES = ("nan", "<na>")  # what pandas writes for a missing value
 
 
-def load_table(path, split, class_names=None):
+class Row(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        line: Number of its last line in the file, from 1.
+        path: Path of the image file.
+        label: Name of the class; empty for an unlabelled image.
+        split: `"train"`, `"val"` or `"test"`; None in a table without splits.
+    """
+
+    line: int
+    path: str
+    label: str
+    split: str | None
+
+
+def load_table(path, split, class_names=None, test_split=None):
     """Loads the image files that a CSV file lists.
 
     Args:
-        path: `pathlib.Path` of a CSV file with the columns `path` (relative to the folder of the CSV file), `label`
-            (empty for an unlabelled image) and, if the dataset has splits, `split` (`train` or `test`).
+        path: `pathlib.Path` of a file of values in UTF-8, separated by commas, semicolons or tabs, with the columns `path`
+            (relative to the folder of the file), `label` (empty for an unlabelled image) and, if the dataset has splits,
+            `split` (`train`, `val` or `test`). Cells are read without the spaces around them.
         split: `"train"` or `"test"`.
-        class_names: Names of the classes in the order of the labels; None means alphabetical order.
+        class_names: Names of the classes in the order of the labels; None means alphabetical order, or the order of the
+            numbers if all names are numbers.
+        test_split: `"val"` or `"test"`: which is the test split if there are both; None means `"val"`.
 
     Returns:
         `ImageFiles`.
 
     Raises:
-        ValueError: If the file cannot be read, a column is missing, a split is unknown or the split has no image.
+        ValueError: If the file cannot be read, a column is missing, a cell is not as expected, an image file does not exist
+            or the split has no image. The message names the line and the column.
     """
     rows = _read(path)
-    has_splits = bool(rows) and rows[0].get("split") is not None
-    unknown = {row["split"] for row in rows} - set(sum(SPLIT_NAMES.values(), ())) if has_splits else ()
-    if unknown:
-        raise ValueError(
-            f"The table {str(path)!r} has the split {sorted(unknown)[0]!r}. Known splits: {', '.join(SPLIT_NAMES)}."
-        )
-    names = class_names or sorted({row["label"] for row in rows if row["label"]})
+    names = class_names or order_classes({row.label for row in rows if row.label})
+    _check_rows(path, rows, names if class_names else ())
+    notes = order_note(names) if class_names is None else []
+    has_splits = bool(rows) and rows[0].split is not None
+    origin = None
     if has_splits:
-        rows = [row for row in rows if row["split"] in SPLIT_NAMES[split]]
+        origin = _test_split(rows, test_split) if split == "test" else "train"
+        unused = {row.split for row in rows} - {"train", _test_split(rows, test_split)}
+        notes += [f"Rows of {path} that are not used: those of the split {one}." for one in sorted(unused)]
+        rows = [row for row in rows if row.split == origin]
+    elif test_split is not None:
+        raise ValueError(f"The table {str(path)!r} has no column {SPLIT!r}. Received: test_split={test_split!r}")
     if not rows:
         raise ValueError(f"The table {str(path)!r} lists no image for the {split} split.")
-    files = [(path.parent / row["path"], row["label"]) for row in rows]
-    return label_files(path, files, None if has_splits else split, names)
+    files = [(row.path, row.label) for row in rows]
+    return label_files(path, files, None if has_splits else split, names, origin, tuple(notes))
+
+
+def _test_split(rows, test_split):
+    """The split of the rows that are the test split."""
+    present = {row.split for row in rows}
+    return test_split or next((split for split in TEST_SPLITS if split in present), "test")
 
 
 def _read(path):
+    """The rows of a table; each is checked by itself."""
+    text = _text(path)
+    header, separator = _header(path, io.StringIO(text, newline="").readline())
+    reader, rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator), []
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
-            if missing:
-                raise ValueError(
-                    f"The table {str(path)!r} has no column {missing[0]!r}. Expected the columns {', '.join(COLUMNS)}."
-                )
-            return [row for row in table if row["path"]]
+        next(reader, None)
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if any(cells):
+                rows.append(_row(path, reader.line_num, header, cells))
+    except csv.Error as error:
+        raise _wrong(path, reader.line_num, None, f"the values cannot be separated: {error}") from error
+    return rows
+
+
+def _text(path):
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise ValueError(f"The table {str(path)!r} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = len(before) - (before.rfind(NEWLINE) + 1) + 1
+        raise ValueError(
+            f"The table {str(path)!r} is not in UTF-8: line {before.count(NEWLINE) + 1}, byte {column} of the line is "
+            f"0x{content[error.start]:02x}. Save the table as UTF-8."
+        ) from error
+
+
+def _header(path, line):
+    """The names of the columns in lower case, and the separator that gives the expected ones."""
+    headers = {}
+    for separator in SEPARATORS:
+        cells = next(csv.reader([line], delimiter=separator), [])
+        headers[separator] = [cell.strip().casefold() for cell in cells]
+        if set(COLUMNS) <= set(headers[separator]):
+            break
+    separator, header = max(headers.items(), key=lambda item: len(set(COLUMNS) & set(item[1])))
+    missing = [column for column in COLUMNS if column not in header]
+    if missing:
+        raise ValueError(
+            f"The table {str(path)!r} has no column {missing[0]!r}. Expected the columns {', '.join(COLUMNS)}. Received: "
+            f"{shorten(header) or 'an empty first line'}"
+        )
+    twice = [column for column in (*COLUMNS, SPLIT) if header.count(column) > 1]
+    if twice:
+        raise ValueError(f"The table {str(path)!r} has two columns {twice[0]!r}. Rename one of them.")
+    return header, separator
+
+
+def _row(path, line, header, cells):
+    if len(cells) < len(header) or any(cells[len(header) :]):
+        raise _wrong(
+            path,
+            line,
+            None,
+            f"expected {len(header)} values, as in the first line. Received: {len(cells)}. Put a value that holds the "
+            'separator in double quotes ("...")',
+        )
+    values = dict(zip(header, cells, strict=False))
+    if not values["path"]:
+        raise _wrong(path, line, "path", "the path is empty. Remove the row or add the path")
+    named_split = None
+    if SPLIT in values:
+        named_split = split_of_name(values[SPLIT])
+        if named_split is None:
+            raise _wrong(path, line, SPLIT, f"expected train, val or test. Received: {values[SPLIT]!r}")
+    file = os.path.join(path.parent, os.path.expanduser(values["path"]))
+    return Row(line, file, values["label"], named_split)
+
+
+def _check_rows(path, rows, class_names):
+    missing = [row for row in rows if not os.path.isfile(row.path)]
+    if missing:
+        raise _wrong(
+            path,
+            missing[0].line,
+            "path",
+            f"there is no file {os.path.abspath(missing[0].path)!r}. Paths are relative to the folder of the table. "
+            f"{len(missing):,} of the {len(rows):,} files do not exist",
+        )
+    for row in rows:
+        if row.label.casefold() in MISSING_VALUES and row.label not in class_names:
+            raise _wrong(
+                path,
+                row.line,
+                "label",
+                f"{row.label!r} stands for a missing value. Leave the cell empty for an unlabelled image. If there is a "
+                "class of this name, pass --class-names (`class_names`)",
+            )
+
+
+def _wrong(path, line, column, problem):
+    where = f"line {line}, column {column!r}" if column else f"line {line}"
+    return ValueError(f"The table {str(path)!r} is wrong in {where}: {problem}.")

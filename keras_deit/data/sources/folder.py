@@ -1,94 +1,163 @@
 """A folder that holds a folder of image files for each class."""
 
-import dataclasses
+import collections
+import warnings
 
 import numpy as np
 
+from keras_deit.data.sources.classes import order_classes, order_note
 from keras_deit.data.sources.image_files import ImageFiles
-from keras_deit.data.sources.splits import SPLIT_NAMES, is_in_split, shorten
-from keras_deit.imaging.image_files import IMAGE_EXTENSIONS
+from keras_deit.data.sources.image_tree import describe_ignored, find_images, has_image, list_folder
+from keras_deit.data.sources.split_folders import find_split_folders
+from keras_deit.data.sources.splits import SPLITS, is_in_split, shorten
 
 
-def load_folder(path, split, class_names=None):
+def load_folder(path, split, class_names=None, train_folder=None, test_folder=None, test_split=None):
     """Loads the image files of a folder.
 
     Args:
-        path: `pathlib.Path` of a folder that holds a folder for each class, or folders named as splits (`train` and
+        path: `pathlib.Path` of a folder that holds a folder for each class, or folders named as splits (such as `train` and
             `val`) that hold those.
         split: `"train"` or `"test"`.
-        class_names: Names of the classes in the order of the labels; None means alphabetical order.
+        class_names: Names of the classes in the order of the labels; None means alphabetical order, or the order of the
+            numbers if all names are numbers.
+        train_folder, test_folder, test_split: See `load`.
 
     Returns:
         `ImageFiles`.
 
     Raises:
-        ValueError: If there are no image files, only one of the two splits, or a class that is not among `class_names`.
+        ValueError: If a folder cannot be read, if it is not clear which folders are splits, if there are fewer than two
+            classes, a class without training images, or a class that is not among `class_names`.
     """
-    splits = {name: _first_folder(path, names) for name, names in SPLIT_NAMES.items()}
-    if any(splits.values()) and not all(splits.values()):
-        missing = next(name for name, folder in splits.items() if folder is None)
-        raise ValueError(
-            f"The folder {str(path)!r} is divided into splits and has no {missing} split: a folder named "
-            f"{', '.join(SPLIT_NAMES[missing])}."
-        )
-    has_splits = all(splits.values())
-    root = splits[split] if has_splits else path
-    # Both splits have the classes of the training split. Images right under `train`, without class folders, are unlabelled.
-    names = (_class_folders(splits["train"]) or _class_folders(splits["test"])) if has_splits else _class_folders(root)
-    rows, num_ignored = _image_files(root, is_unlabelled=has_splits and split == "train" and not _class_folders(root))
+    folders = find_split_folders(path, train_folder, test_folder, test_split)
+    if test_split is not None and folders.test is None:
+        raise ValueError(f"{str(path)!r} has no splits to choose from. Received: test_split={test_split!r}")
+    found = _found_classes(path, folders)
+    names = class_names or _class_names(path, folders, found)
+    is_divided = folders.test is None
+    root = folders.test if split == "test" and not is_divided else folders.train
+    rows, ignored = _image_rows(
+        root, is_unlabelled=not is_divided and root == folders.train and not _class_folders(root)
+    )
     if not rows:
-        raise ValueError(
-            f"The folder {str(root)!r} holds no image files in class folders, such as {str(root / 'cat' / '1.jpg')!r}. "
-            f"Known extensions: {' '.join(IMAGE_EXTENSIONS)}"
+        raise ValueError(f"The folder {str(root)!r} holds no image files of the {split} split.")
+    notes = [f"Files of {root} that are no images: {describe_ignored(ignored)}."] if ignored else []
+    notes += order_note(names) if class_names is None else []
+    if folders.unused:
+        unused = shorten(f"{folder.name}/" for folder in folders.unused)
+        notes.append(
+            f"Folders of {path} that are not used: {unused}. Name others with --train-folder and --test-folder."
         )
-    data = label_files(path, rows, None if has_splits else split, class_names or names)
-    return dataclasses.replace(data, num_ignored=num_ignored)
+    origin = None if is_divided else f"{root.relative_to(path).as_posix()}/"
+    return label_files(path, rows, split if is_divided else None, names, origin, tuple(notes))
 
 
-def label_files(path, rows, split, class_names):
+def label_files(path, rows, split, class_names, origin=None, notes=()):
     """Makes a dataset of image files with the names of their classes.
 
     Args:
         path: `pathlib.Path` of the dataset, for its name and for messages.
         rows: List of pairs `(path of the image file, name of its class)`; the name is empty for an unlabelled image.
-        split: The split to take if the rows are those of a dataset without splits; None takes all rows.
+        split: The split to take if the rows are those of a dataset without splits; None takes all rows. Rows of the same
+            path belong to the same split.
         class_names: Names of the classes in the order of the labels.
+        origin, notes: See `LabelledImages`.
 
     Returns:
         `ImageFiles`.
 
     Raises:
-        ValueError: If a class is not among `class_names`, or no image is left for the split.
+        ValueError: If a class is not among `class_names`, or a class or a split is left without images.
     """
     indices = {name: index for index, name in enumerate(class_names)}
     unknown = sorted({name for _, name in rows if name} - set(indices))
     if unknown:
         raise ValueError(f"{str(path)!r} has the class {unknown[0]!r}, which is not among {shorten(class_names)}.")
     labels = np.array([indices[name] if name else -1 for _, name in rows])
-    chosen = np.ones(len(rows), bool) if split is None else is_in_split(labels, split)
-    if not chosen.any():
-        raise ValueError(
-            f"{str(path)!r} has no image left for the {split} split: a class needs at least two images. Add images, or "
-            "divide the dataset into splits yourself."
-        )
+    chosen = np.ones(len(rows), bool) if split is None else _division(path, rows, labels, class_names)[split]
     files = tuple(str(file) for (file, _), is_chosen in zip(rows, chosen, strict=True) if is_chosen)
-    return ImageFiles(path.name, files, labels[chosen], tuple(class_names))
+    name = path.name or path.resolve().name
+    return ImageFiles(name, files, labels[chosen], tuple(class_names), origin, notes)
 
 
-def _first_folder(path, names):
-    return next((path / name for name in names if (path / name).is_dir()), None)
+def _division(path, rows, labels, class_names):
+    """Masks of the rows of both splits; raises an error if a class or a split is left without images."""
+    masks = {split: is_in_split(labels, split, [str(file) for file, _ in rows]) for split in SPLITS}
+    lost = sorted(set(labels[labels >= 0]) - set(labels[masks["train"]]))
+    if lost:
+        names = [class_names[label] for label in lost]
+        raise ValueError(
+            f"{str(path)!r} has no image left for the train split of the classes {shorten(names)}: a fifth of the images, "
+            "at least one of each class, becomes the test split, so a class needs two images. Add images, leave the "
+            "classes out, or divide the dataset into splits yourself."
+        )
+    for split, mask in masks.items():
+        if not mask.any():
+            raise ValueError(f"{str(path)!r} has no image left for the {split} split. Add images.")
+    return masks
+
+
+def _found_classes(path, folders):
+    """Dictionary from the name of each class folder to whether it has images; raises an error for test images alone."""
+    roots = [folders.train] if folders.test is None else [folders.train, folders.test]
+    has_images = [{folder.name: has_image(folder) for folder in _class_folders(root)} for root in roots]
+    train, test = (
+        has_images[0] or has_images[-1],
+        has_images[-1],
+    )  # images right under the training folder are unlabelled
+    only_tested = sorted(name for name, is_used in train.items() if not is_used and test.get(name))
+    if only_tested:
+        raise ValueError(
+            f"The classes {shorten(only_tested)} of {str(path)!r} have images in {str(folders.test)!r}, and none in "
+            f"{str(folders.train)!r}. Add training images, or remove the folders."
+        )
+    return train
+
+
+def _class_names(path, folders, found):
+    names = order_classes(name for name, is_used in found.items() if is_used)
+    empty = sorted(set(found) - set(names))
+    if len(names) < 2:
+        raise ValueError(_too_few(folders.train, names, empty))
+    if empty:
+        warnings.warn(f"Folders of {path} without images are no classes: {shorten(empty)}.", stacklevel=5)
+    return names
+
+
+def _too_few(root, names, empty):
+    """Text of the error for a folder with fewer than two classes; it names what was found."""
+    found = f"one folder with images, {names[0]!r}" if names else "no folder with images"
+    text = (
+        f"A dataset needs images of at least two classes, in one folder each, such as {str(root / 'cat' / '1.jpg')!r}. "
+    )
+    text += f"{str(root)!r} holds {found}"
+    if empty:
+        text += f", and folders without images: {shorten(empty)}"
+    if has_image(root) and not names:
+        text += ", and images that are in no folder"
+    inner = [folder for folder in _class_folders(root / names[0]) if has_image(folder)] if names else []
+    if len(inner) > 1:
+        listed = shorten(folder.name for folder in inner)
+        return (
+            f"{text}. The next level looks like the dataset: {str(root / names[0])!r} holds {listed}. Pass that folder."
+        )
+    return f"{text}."
 
 
 def _class_folders(root):
-    return [folder.name for folder in sorted(root.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
+    return list_folder(root).folders
 
 
-def _image_files(root, is_unlabelled):
-    """Pairs of file and class name, and the number of other files."""
+def _image_rows(root, is_unlabelled):
+    """Pairs of file and class name, and a counter of the other files."""
     if is_unlabelled:
-        rows = [(file, "") for file in sorted(root.iterdir())]
-    else:
-        rows = [(file, name) for name in _class_folders(root) for file in sorted((root / name).rglob("*"))]
-    files = [(file, name) for file, name in rows if file.is_file() and not file.name.startswith(".")]
-    images = [(file, name) for file, name in files if file.suffix.lower() in IMAGE_EXTENSIONS]
-    return images, len(files) - len(images)
+        found = find_images(root)
+        return [(file, "") for file in found.images], found.ignored
+    rows, ignored = [], collections.Counter()
+    for folder in _class_folders(root):
+        found = find_images(folder)
+        rows += [(file, folder.name) for file in found.images]
+        ignored += found.ignored
+    outside = len(list_folder(root).files)
+    return rows, ignored + collections.Counter({"outside the folders of the classes": outside} if outside else {})

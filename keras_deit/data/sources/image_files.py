@@ -18,7 +18,7 @@ class ImageFiles(LabelledImages):
         paths: Tuple of the paths of the files, strings.
         labels: Integer array `(examples,)`; -1 for an unlabelled image.
         class_names: Tuple of the names of the classes, in the order of the labels.
-        num_ignored: Number of files beside the image files that were ignored because of their extensions.
+        origin, notes: See `LabelledImages`.
 
     Raises:
         ValueError: If a label is not a class index.
@@ -28,7 +28,8 @@ class ImageFiles(LabelledImages):
     paths: tuple = dataclasses.field()
     labels: np.ndarray = dataclasses.field()
     class_names: tuple = dataclasses.field()
-    num_ignored: int = 0
+    origin: str | None = None
+    notes: tuple = ()
 
     def __post_init__(self):
         check_labels(self.name, self.labels, self.num_classes)

@@ -27,6 +27,7 @@ IMAGE_ISSUES = {
     "animated": "several frames; the first one is used",
 }
 FATAL_ISSUES = ("unreadable", "truncated")  # training never uses such images
+SAME_EXTENSION = {"MPO": "JPEG"}  # cameras store several JPEG images in one .jpg file
 TINY = 32  # pixels
 CHUNK = 1024  # examples that are handed to the threads together
 
@@ -40,12 +41,14 @@ class ValidationReport:
         checked: Number of images that were read.
         problems: Dictionary from the key of an image (see `example_key`) to a list of `IMAGE_ISSUES`.
         unlabelled: List of the keys of the images without a label.
+        equal: List of groups of equal images that are in several splits or have several labels; a group is a list of keys.
     """
 
     dataset: str
     checked: int
     problems: dict
     unlabelled: list = dataclasses.field(default_factory=list)
+    equal: list = dataclasses.field(default_factory=list)
 
     def counts(self):
         """Counts the images of each issue that was found."""
@@ -187,9 +190,9 @@ def image_issues(content, extension=None):
 
 
 def _issues_of_opened(pillow, image, extension):
+    named_format = pillow.registered_extensions().get(extension.lower()) if extension else None
     found = {
-        "wrong-extension": extension is not None
-        and pillow.registered_extensions().get(extension.lower()) != image.format,
+        "wrong-extension": named_format not in (None, SAME_EXTENSION.get(image.format, image.format)),
         "tiny": min(image.size) < TINY,
         "cmyk": image.mode in ("CMYK", "YCCK"),
         "16-bit": image.mode.startswith(("I", "F")),

@@ -23,7 +23,8 @@ class LabelledImages(abc.ABC):
         in_memory: Whether the images are arrays of pixels in memory, which need not be checked for damage.
         images: Array `(examples, height, width, 3)` of all images; None if there is no such array.
         image_size: `(height, width)` of the array `images`; None if there is no such array.
-        num_ignored: Number of files that lie beside the image files and were ignored because of their extensions.
+        origin: Where this split comes from, such as `"Training/"`; None if the dataset is divided by this package.
+        notes: Tuple of sentences on how the dataset was understood, such as the files that are no images.
         identity: String that changes whenever the images do, such as a name with a version; None if there is no such string.
 
     Example:
@@ -48,7 +49,8 @@ class LabelledImages(abc.ABC):
     images = None
     image_size = None
     identity = None
-    num_ignored = 0
+    origin = None
+    notes = ()
 
     @abc.abstractmethod
     def __len__(self):
@@ -114,6 +116,7 @@ class Subset(LabelledImages):
         self.labels = None if data.labels is None else data.labels[self.indices]
         self.paths = None if data.paths is None else tuple(data.paths[index] for index in self.indices)
         self.in_memory = data.in_memory
+        self.origin, self.notes = data.origin, data.notes
 
     def __len__(self):
         return len(self.indices)

@@ -2,40 +2,59 @@
 
 import pathlib
 import re
+import warnings
 
+from keras_deit.data.sources.classes import check_classes
 from keras_deit.data.sources.csv_table import load_table
 from keras_deit.data.sources.folder import load_folder
 from keras_deit.data.sources.npz import load_npz
 from keras_deit.data.sources.sklearn_digits import load_digits
-from keras_deit.data.sources.splits import SPLITS, shorten
+from keras_deit.data.sources.splits import SPLITS, TEST_SPLITS, shorten
 from keras_deit.data.sources.tfds import TFDS_NAME, load_tfds
 
+TABLE_EXTENSIONS = (".csv", ".tsv")
 
-def load(name="digits", split="train", data_dir=None, class_names=None):
+
+def load(
+    name="digits",
+    split="train",
+    data_dir=None,
+    class_names=None,
+    *,
+    train_folder=None,
+    test_folder=None,
+    test_split=None,
+):
     """Loads a dataset.
 
     Args:
         name: One of
             - `"digits"`: the 1,797 handwritten digits of 8×8 pixels that scikit-learn ships;
-            - the path of a folder that holds a folder of image files for each class, or such folders under `train` and `val`
-              (image files right under `train` are unlabelled; a teacher can label them);
-            - the path of a `.csv` file with the columns `path` (relative to the folder of the file), `label` (empty for an
-              unlabelled image) and, if the dataset has splits, `split` (`train` or `test`);
+            - the path of a folder that holds a folder of image files for each class, or such folders under `train` and
+              `val`, `Training` and `Testing`, `x_train` and `x_test` or the like (image files right under `train` are
+              unlabelled; a teacher can label them);
+            - the path of a `.csv` or `.tsv` file with the columns `path` (relative to the folder of the file), `label`
+              (empty for an unlabelled image) and, if the dataset has splits, `split` (`train`, `val` or `test`);
             - the path of an `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test`, as in `keras.datasets`;
             - the name of a dataset of TFDS with images and labels, such as `"imagenet2012"`, `"cifar10"` or
               `"oxford_flowers102"`.
         split: `"train"` or `"test"`. In a dataset without splits, the first of every five images of a class, by name,
             belongs to the test split, in every run the same ones.
         data_dir: Directory where TFDS keeps its datasets; None means the default directory of TFDS.
-        class_names: Names of the classes in the order of the labels; None means the order of the dataset, alphabetical for
-            folders and tables.
+        class_names: Names of the classes in the order of the labels; None means the order of the dataset: for folders and
+            tables alphabetical, or that of the numbers if all names are numbers.
+        train_folder, test_folder: Names of the folders of the splits, below the folder `name`; None means that they are
+            recognised. With `train_folder` alone, that folder is divided into both splits.
+        test_split: `"val"` or `"test"`: which of the two is the test split in a folder, a table or a dataset of TFDS that
+            has both; None means `"val"`.
 
     Returns:
         `keras_deit.data.LabelledImages`: `ImageData` for arrays, `ImageFiles` for image files, which are read when they are
         needed, or `ImageRecords` for TFDS.
 
     Raises:
-        ValueError: If there is no such dataset or split, or its classes differ from `class_names`.
+        ValueError: If there is no such dataset or split, if there are fewer than two classes, or if the classes differ from
+            `class_names`.
         ImportError: If a package is missing; the message names the extra.
 
     Example:
@@ -45,23 +64,41 @@ def load(name="digits", split="train", data_dir=None, class_names=None):
     """
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {SPLITS}. Received: split={split!r}")
-    name, path = str(name), pathlib.Path(name)
-    if name == "digits":
-        data = load_digits(split)
-    elif path.is_dir():
-        data = load_folder(path, split, class_names)
-    elif path.suffix == ".csv":
-        data = load_table(path, split, class_names)
-    elif path.suffix == ".npz":
-        data = load_npz(path, split, class_names)
-    elif re.fullmatch(TFDS_NAME, name):
-        data = load_tfds(name, split, data_dir)
-    else:
+    if test_split is not None and (test_split not in TEST_SPLITS or test_folder is not None):
         raise ValueError(
-            f"There is no dataset at {name!r}: neither a folder of class folders, nor a .csv file, nor an .npz file."
+            f"`test_split` must be one of {TEST_SPLITS}, and None if `test_folder` is given. Received: "
+            f"test_split={test_split!r}, test_folder={test_folder!r}"
         )
+    data = _load(name, split, data_dir, class_names, (train_folder, test_folder), test_split)
+    check_classes(data.name, data.class_names)
     if class_names is not None and tuple(class_names) != data.class_names:
         raise ValueError(
             f"The classes of {data.name!r} are {shorten(data.class_names)}. Received: class_names={shorten(class_names)}"
         )
     return data
+
+
+def _load(name, split, data_dir, class_names, folders, test_split):
+    path = pathlib.Path(name).expanduser()
+    is_digits = str(name) == "digits" and (isinstance(name, str) or not path.is_dir())
+    if path.is_dir() and not is_digits:
+        return load_folder(path, split, class_names, *folders, test_split)
+    if any(folders):
+        raise ValueError(f"`train_folder` and `test_folder` are for a folder. Received: {str(name)!r}")
+    if path.suffix.lower() in TABLE_EXTENSIONS:
+        return load_table(path, split, class_names, test_split)
+    if test_split is not None and (is_digits or path.suffix.lower() == ".npz"):
+        raise ValueError(f"{str(name)!r} has no splits to choose from. Received: test_split={test_split!r}")
+    if is_digits:
+        if path.is_dir():
+            warnings.warn(
+                "'digits' is the built-in dataset of scikit-learn. The folder of that name is './digits'.", stacklevel=3
+            )
+        return load_digits(split)
+    if path.suffix.lower() == ".npz":
+        return load_npz(path, split, class_names)
+    if re.fullmatch(TFDS_NAME, str(name)):
+        return load_tfds(str(name), split, data_dir, test_split)
+    raise ValueError(
+        f"There is no dataset at {str(name)!r}: neither a folder of class folders, nor a .csv file, nor an .npz file."
+    )

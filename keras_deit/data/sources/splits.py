@@ -1,25 +1,51 @@
 """Training and test splits: their names, and the division of a dataset that has none."""
 
+import re
+
 import numpy as np
 
 SPLITS = ("train", "test")
-SPLIT_NAMES = {
+# Words for the splits of a dataset, in names of folders, in tables and in TFDS.
+SPLIT_WORDS = {
     "train": ("train", "training"),
-    "test": ("val", "valid", "validation", "test"),
-}  # of folders and in tables
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+TEST_SPLITS = ("val", "test")  # which a run may test on; of a dataset with both, the first
 TEST_EVERY = 5  # a dataset without splits: the first of every five images of a class is a test image
 
 
-def is_in_split(labels, split):
+def split_of_name(name):
+    """Tells which split a name stands for, whatever its case: as a whole, or with something before or after.
+
+    Args:
+        name: Name of a folder, or a cell of a table.
+
+    Returns:
+        `"train"`, `"val"` or `"test"`; None for any other name, and for one that names two splits.
+
+    Example:
+
+    >>> [split_of_name(name) for name in ("TRAIN", "x_test", "seg_train", "ValidationSet", "train2017", "cat")]
+    ['train', 'test', 'train', 'val', 'train', None]
+    """
+    words = re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))
+    stems = {re.sub("(set|data|images|imgs)$", "", word.casefold()) for word in words}
+    named = [split for split, synonyms in SPLIT_WORDS.items() if stems & set(synonyms)]
+    return named[0] if len(named) == 1 else None
+
+
+def is_in_split(labels, split, keys=None):
     """Divides a dataset that has no splits: the first of every five examples of a class belongs to the test split.
 
     Args:
         labels: Integer array `(examples,)`.
         split: `"train"` or `"test"`.
+        keys: Sequence that has equal items for equal examples, which stay together; None means that all differ.
 
     Returns:
-        Boolean array `(examples,)`: which examples belong to the split. The division depends on the labels alone, so it is
-        the same in every run.
+        Boolean array `(examples,)`: which examples belong to the split. The division depends on the arguments alone, so it
+        is the same in every run.
 
     Example:
 
@@ -27,11 +53,19 @@ def is_in_split(labels, split):
     [True, False, True, False]
     """
     labels = np.asarray(labels)
+    first = np.arange(len(labels)) if keys is None else _first_equal(keys)
+    is_first = first == np.arange(len(labels))
     rank_in_class = np.zeros(len(labels), int)
     for label in np.unique(labels):
-        (members,) = np.nonzero(labels == label)
+        (members,) = np.nonzero((labels == label) & is_first)
         rank_in_class[members] = np.arange(len(members))
-    return (rank_in_class % TEST_EVERY == 0) == (split == "test")
+    return (rank_in_class[first] % TEST_EVERY == 0) == (split == "test")
+
+
+def _first_equal(keys):
+    """Index of the first of the examples that each example is equal to, itself included."""
+    first = {}
+    return np.array([first.setdefault(key, index) for index, key in enumerate(keys)], int)
 
 
 def shorten(names):

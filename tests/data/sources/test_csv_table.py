@@ -1,5 +1,8 @@
 """A CSV file of image files and their labels."""
 
+import pathlib
+import re
+
 import numpy as np
 import pytest
 
@@ -20,24 +23,110 @@ def test_a_table_and_a_folder_of_the_same_files_are_divided_alike(tmp_path):
         np.testing.assert_array_equal(received.labels, expected.labels)
 
 
+def write_table(folder, text, name="a.csv"):
+    """Writes a table, and empty files for the names of image files in it."""
+    content = text if isinstance(text, bytes) else text.encode()
+    for file in re.findall(rb"\w+[.]jpg", content):
+        (folder / file.decode()).touch()
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+def names_of(loaded):
+    return [(pathlib.Path(path).name, int(label)) for path, label in zip(loaded.paths, loaded.labels, strict=True)]
+
+
 def test_a_table_may_have_splits_and_empty_labels(tmp_path):
-    (tmp_path / "a.csv").write_text("split,path,label\ntrain,1.jpg,x\ntrain,2.jpg,\nval,3.jpg,y\n")
-    train, test = data.load(tmp_path / "a.csv"), data.load(tmp_path / "a.csv", "test")
+    table = write_table(tmp_path, "split,path,label\ntrain,1.jpg,x\ntrain,2.jpg,\nval,3.jpg,y\n")
+    train, test = data.load(table), data.load(table, "test")
     assert (train.labels.tolist(), test.labels.tolist(), test.class_names) == ([0, -1], [1], ("x", "y"))
-    ordered = data.load(tmp_path / "a.csv", class_names=["y", "x"])
+    assert (train.origin, test.origin, test.notes) == ("train", "val", ())
+    ordered = data.load(table, class_names=["y", "x"])
     assert (ordered.labels.tolist(), ordered.class_names) == ([1, -1], ("y", "x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("path,label\n1.jpg,cat\n2.jpg,dog\n3.jpg,cat\n4.jpg,dog\n", "a.CSV"),
+        ("\ufeffPath;Label\r\n1.jpg;cat\r\n2.jpg;dog\r\n3.jpg;cat\r\n4.jpg;dog\r\n", "a.csv"),
+        ("PATH\tlabel\n1.jpg\tcat\n2.jpg\tdog\n3.jpg\tcat\n4.jpg\tdog\n", "a.tsv"),
+        (" path , label \n1.jpg, cat\n2.jpg, dog \n3.jpg,cat \n\n4.jpg,dog,\n,\n", "a.csv"),
+        ('path,"label"\n"1.jpg","cat"\n"2.jpg","dog"\n3.jpg," cat"\n4.jpg,dog', "a.csv"),
+    ],
+    ids=["upper case ending", "semicolons of Excel", "tabs", "spaces", "quotes"],
+)
+def test_what_is_unmistakable_is_read(text, name, tmp_path):
+    table = write_table(tmp_path, text, name)
+    train, test = data.load(table), data.load(table, "test")
+    assert train.class_names == ("cat", "dog")
+    assert (names_of(train), names_of(test)) == ([("3.jpg", 0), ("4.jpg", 1)], [("1.jpg", 0), ("2.jpg", 1)])
+
+
+def test_the_home_directory_may_be_abbreviated(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_table(tmp_path, "path,label\n~/1.jpg,cat\n~/2.jpg,dog\n~/3.jpg,cat\n~/4.jpg,dog\n")
+    assert data.load("~/a.csv").paths == (str(tmp_path / "3.jpg"), str(tmp_path / "4.jpg"))
+
+
+def test_names_of_splits_are_those_of_folders_and_val_is_the_test_split(tmp_path):
+    rows = "Train,1.jpg,x\nTRAINING,2.jpg,y\nTest,3.jpg,y\nvalid,4.jpg,x\n"
+    table = write_table(tmp_path, "split,path,label\n" + rows)
+    train, test = data.load(table), data.load(table, "test")
+    assert (names_of(train), names_of(test)) == ([("1.jpg", 0), ("2.jpg", 1)], [("4.jpg", 0)])
+    assert train.notes == test.notes == (f"Rows of {table} that are not used: those of the split test.",)
+    assert names_of(data.load(table, "test", test_split="test")) == [("3.jpg", 1)]
+
+
+def test_rows_of_one_file_stay_together(tmp_path):
+    files = [f"{name}{index}.jpg,{name}" for name in ("cat", "dog") for index in range(10)]
+    table = write_table(tmp_path, "path,label\n" + "".join(f"{row}\n{row}\n" for row in files))
+    train, test = data.load(table), data.load(table, "test")
+    assert (len(train), len(test)) == (32, 8)
+    assert not set(train.paths) & set(test.paths)
+    assert {pathlib.Path(path).stem for path in test.paths} == {"cat0", "cat5", "dog0", "dog5"}
+
+
+def test_labels_that_are_numbers_are_sorted_as_numbers(tmp_path):
+    table = write_table(tmp_path, "path,label\n" + "".join(f"{i}a.jpg,{i}\n{i}b.jpg,{i}\n" for i in range(12)))
+    train = data.load(table)
+    assert train.class_names == tuple(map(str, range(12)))
+    assert names_of(train) == [(f"{index}b.jpg", index) for index in range(12)]
+    assert "label 11 is class 11" in train.notes[0]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,class\n1.jpg,x\n", "has no column 'label'. Expected the columns path, label"),
-        ("split,path,label\ndev,1.jpg,x\n", "has the split 'dev'. Known splits: train, test"),
+        ("path,class\n1.jpg,x\n", "has no column 'label'. Expected the columns path, label. Received: path, class"),
+        ("", "has no column 'path'.*an empty first line"),
+        ("path,label,Path\n1.jpg,x,1.jpg\n", "has two columns 'path'"),
+        ("split,path,label\ndev,1.jpg,x\n", "line 2, column 'split': expected train, val or test. Received: 'dev'"),
+        ("split,path,label\ntrain,1.jpg,x\n,2.jpg,x\n", "line 3, column 'split': expected train.*Received: ''"),
+        ("path,label\n1.jpg,x\n,y\n", "line 3, column 'path': the path is empty"),
+        ("path,label\n1.jpg,cat, striped\n", r"line 2: expected 2 values.*Received: 3.*double quotes"),
+        ("path,label\n1.jpg,x\n2.jpg\n", "line 3: expected 2 values, as in the first line. Received: 1"),
+        ("path,label\n1.jpg,x\n2.jpg,nan\n", "line 3, column 'label': 'nan' stands for a missing value"),
+        ("path,label\n1.jpg,x\n9.png,y\n", r"line 3, column 'path': there is no file '.*9\.png'.*1 of the 2 files"),
+        ("path,label\n1.jpg,caf\u00e9\n".encode("latin-1"), "not in UTF-8: line 2, byte 10 of the line is 0xe9"),
+        ("path,label\n1.jpg,x\n".encode("utf-16"), "not in UTF-8: line 1, byte 1 of the line is 0xff"),
         ("split,path,label\nval,1.jpg,x\n", "lists no image for the train split"),
         ("path,label\n", "lists no image for the train split"),
+        ("path,label\n1.jpg,x\n2.jpg,x\n", "needs at least two classes. 'a.csv' has x"),
+        ("path,label\n1.jpg,x\n2.jpg,x\n3.jpg,y\n", "no image left for the train split of the classes y"),
     ],
 )
-def test_other_tables_are_refused(text, message, tmp_path):
-    (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(ValueError, match=message):
-        data.load(tmp_path / "a.csv")
+def test_other_tables_are_refused_and_the_error_names_the_place(text, message, tmp_path):
+    with pytest.raises(ValueError, match=message) as raised:
+        data.load(write_table(tmp_path, text))
+    assert "a.csv" in str(raised.value)
+
+
+def test_a_class_called_nan_is_one_if_it_is_named(tmp_path):
+    table = write_table(tmp_path, "split,path,label\ntrain,1.jpg,nan\ntrain,2.jpg,pita\ntest,3.jpg,nan\n")
+    assert data.load(table, class_names=["nan", "pita"]).labels.tolist() == [0, 1]
+
+
+def test_a_split_is_chosen_only_where_there_are_splits(tmp_path):
+    with pytest.raises(ValueError, match="has no column 'split'. Received: test_split='val'"):
+        data.load(write_table(tmp_path, "path,label\n1.jpg,x\n2.jpg,y\n"), test_split="val")

@@ -19,7 +19,7 @@ def test_examples_and_their_sizes():
     image, label = data[1]
     np.testing.assert_array_equal(image, noise(3, 5, 4, 3)[1])
     assert (label, len(data), data.num_classes, data.image_size) == (-1, 3, 2, (5, 4))
-    assert (data.in_memory, data.paths, data.identity, data.num_ignored) == (True, None, None, 0)
+    assert (data.in_memory, data.paths, data.identity, data.notes) == (True, None, None, ())
     assert data.describe(2) == "image 2 of 'noise'"
     assert [label for _, label in data] == [1, -1, 0]
 

@@ -45,6 +45,17 @@ def test_every_issue_is_found(image):
     }
 
 
+def test_an_extension_that_names_no_format_is_not_wrong(image):
+    for extension in ("", ".2019", ".jfif", ".JPE"):
+        assert image_issues(encode(image, "JPEG"), extension) == []
+    assert image_issues(encode(image, "PNG"), ".jfif") == ["wrong-extension"]
+
+
+def test_several_images_in_one_jpeg_file_of_a_camera_have_the_right_extension(image):
+    several = encode(image, "MPO", save_all=True, append_images=[image.rotate(90)])
+    assert image_issues(several, ".jpg") == ["animated"]
+
+
 def test_an_image_that_is_cut_anywhere_causes_no_crash(image):
     for whole in (encode(image, "JPEG"), encode(image, "PNG")):
         for length in range(0, len(whole), max(1, len(whole) // 60)):

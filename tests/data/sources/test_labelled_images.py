@@ -62,7 +62,7 @@ def test_the_rest_of_the_protocol_has_defaults():
     assert [label for _, label in data] == [-1, 0, 1, 2, -1, 0, 1, 2, -1, 0]  # iteration ends after the last example
     assert data.num_classes == 3
     assert (data.labels, data.paths, data.in_memory, data.image_size, data.identity) == (None, None, False, None, None)
-    assert data.num_ignored == 0
+    assert (data.origin, data.notes) == (None, ())
     assert data.describe(7) == "image 7 of 'noise'"
     assert data.resized(8) is data
     assert data.content_digest() == Noise().content_digest()

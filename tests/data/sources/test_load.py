@@ -1,10 +1,12 @@
 """Datasets by name."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
 from keras_deit import data
-from tests.data.images import noise
+from tests.data.images import noise, write_folder
 
 pytestmark = pytest.mark.backend_independent
 
@@ -24,8 +26,9 @@ def test_unknown_names_are_refused_with_the_possible_ones(name, split, message):
 
 
 def test_the_kind_of_the_dataset_follows_from_its_name(tmp_path):
-    (tmp_path / "a.csv").write_text("path,label\n1.jpg,x\n2.jpg,x\n")
-    np.savez(tmp_path / "a.npz", x_train=noise(2, 4, 4), y_train=np.zeros(2, int))
+    (tmp_path / "a.csv").write_text("path,label,split\n1.jpg,x,train\n1.jpg,y,test\n")
+    (tmp_path / "1.jpg").touch()
+    np.savez(tmp_path / "a.npz", x_train=noise(4, 4, 4), y_train=np.arange(4) % 2)
     assert isinstance(data.load(tmp_path / "a.csv"), data.ImageFiles)
     assert isinstance(data.load(str(tmp_path / "a.npz")), data.ImageData)
 
@@ -36,3 +39,32 @@ def test_the_classes_of_arrays_may_be_named_and_those_of_digits_may_not(tmp_path
     pytest.importorskip("sklearn.datasets", reason="scikit-learn ships the digits")
     with pytest.raises(ValueError, match="The classes of 'digits' are 0, 1, .* Received: class_names=cat, dog"):
         data.load("digits", class_names=["cat", "dog"])
+
+
+def test_fewer_than_two_classes_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=noise(4, 4, 4), y_train=np.zeros(4, int))
+    with pytest.raises(ValueError, match="needs at least two classes. 'a.npz' has 0. Add images of another class"):
+        data.load(tmp_path / "a.npz")
+
+
+def test_a_folder_called_digits_is_not_the_built_in_dataset_and_that_is_said(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn.datasets", reason="scikit-learn ships the digits")
+    write_folder(tmp_path / "digits", 5, cat=50, dog=100)
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="The folder of that name is './digits'"):
+        assert len(data.load("digits")) == 1433
+    assert data.load("./digits").class_names == data.load(pathlib.Path("digits")).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"test_split": "dev"}, "`test_split` must be one of"),
+        ({"test_split": "val", "test_folder": "a"}, "None if `test_folder` is given"),
+        ({"test_split": "test"}, "'digits' has no splits to choose from"),
+        ({"train_folder": "a"}, "are for a folder. Received: 'digits'"),
+    ],
+)
+def test_options_of_splits_are_refused_where_they_mean_nothing(options, message):
+    with pytest.raises(ValueError, match=message):
+        data.load("digits", **options)

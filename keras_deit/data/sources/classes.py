@@ -1,0 +1,138 @@
+"""The classes of a dataset: their order, their number, and how many images each has."""
+
+import math
+
+import numpy as np
+
+from keras_deit.data.sources.splits import shorten
+
+MAX_LISTED = 20  # classes whose numbers of images are listed one by one
+
+
+def order_classes(names):
+    """Sorts the names of classes: as numbers if all are numbers, else as text.
+
+    Args:
+        names: Iterable of strings.
+
+    Returns:
+        Sorted list of the names.
+
+    Example:
+
+    >>> order_classes(["10", "9", "1"]), order_classes(["b10", "b9"])
+    (['1', '9', '10'], ['b10', 'b9'])
+    """
+    names = sorted(names)
+    return sorted(names, key=float) if all(map(_is_number, names)) else names
+
+
+def order_note(names):
+    """Says the order of classes whose names are numbers, unless each name is its label.
+
+    Args:
+        names: Names of the classes in the order of the labels.
+
+    Returns:
+        List of one sentence or none.
+
+    Example:
+
+    >>> order_note(["1", "2", "10"])
+    ['The names of the classes are numbers and in the order of the numbers: label 0 is class 1, label 2 is class 10.']
+    >>> order_note(["0", "1"]), order_note(["cat", "dog"])
+    ([], [])
+    """
+    if not all(map(_is_number, names)) or (list(names) == list(map(str, range(len(names)))) and len(names) <= 10):
+        return []
+    last = len(names) - 1
+    return [
+        "The names of the classes are numbers and in the order of the numbers: label 0 is class "
+        f"{names[0]}, label {last} is class {names[last]}."
+    ]
+
+
+def check_classes(name, class_names):
+    """Checks that a dataset has at least two classes.
+
+    Args:
+        name: Name or path of the dataset.
+        class_names: Names of the classes.
+
+    Raises:
+        ValueError: If there are fewer than two.
+    """
+    if len(class_names) < 2:
+        raise ValueError(
+            f"A dataset needs at least two classes. {str(name)!r} has {shorten(class_names) or 'none'}. Add images of "
+            "another class."
+        )
+
+
+def describe_classes(splits):
+    """Describes how many images each class has in each split.
+
+    Args:
+        splits: Dictionary from the names of the splits to `LabelledImages` of one dataset.
+
+    Returns:
+        Text of several lines. With more than 20 classes it names the classes with the fewest and the most images. Without
+        known labels it has the first line alone.
+
+    Example:
+
+    >>> from keras_deit.data import load
+    >>> print(describe_classes({"test": load("digits", "test")}).splitlines()[0])
+    digits: 10 classes, 364 test
+    """
+    first = next(iter(splits.values()))
+    sizes = ", ".join(f"{len(data):,} {split}" for split, data in splits.items())
+    origins = " and ".join(data.origin for data in splits.values() if data.origin)
+    lines = [f"{first.name}: {first.num_classes} classes, {sizes}{f', from {origins}' if origins else ''}"]
+    counts = {split: _counts(data) for split, data in splits.items() if data.labels is not None}
+    if counts:
+        list_counts = _every_class if first.num_classes <= MAX_LISTED else _fewest_and_most
+        lines += list_counts([*first.class_names, "unlabelled"], counts)
+    notes = dict.fromkeys(note for data in splits.values() for note in data.notes)
+    return "\n".join([*lines, *notes])
+
+
+def _counts(data):
+    """Number of images of each class, and at the end of the unlabelled images."""
+    labels = np.asarray(data.labels)
+    return np.bincount(np.where(labels < 0, data.num_classes, labels), minlength=data.num_classes + 1)
+
+
+def _every_class(names, counts):
+    rows = [("class", *counts)]
+    for index, name in enumerate(names):
+        numbers = [of_split[index] for of_split in counts.values()]
+        if index < len(names) - 1 or any(numbers):
+            rows.append((name, *(f"{number:,}" for number in numbers)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [f"  {_aligned(row, widths)}" for row in rows]
+
+
+def _aligned(row, widths):
+    (name, *cells), (width, *others) = row, widths
+    return "  ".join([name.ljust(width), *(cell.rjust(other) for cell, other in zip(cells, others, strict=True))])
+
+
+def _fewest_and_most(names, counts):
+    lines = []
+    for split, numbers in counts.items():
+        of_classes = numbers[:-1]
+        fewest, most = int(of_classes.argmin()), int(of_classes.argmax())
+        unlabelled = f", {numbers[-1]:,} unlabelled" if numbers[-1] else ""
+        lines.append(
+            f"  {split}: {of_classes[fewest]:,} ({names[fewest]}) to {of_classes[most]:,} ({names[most]}) images of a "
+            f"class{unlabelled}"
+        )
+    return lines
+
+
+def _is_number(name):
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
