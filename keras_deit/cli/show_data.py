@@ -52,7 +52,10 @@ def _titles(settings, images, labels, class_names):
     titles = [_describe_label(row, class_names) for row in labels]
     if not settings.teacher:
         return titles
-    logits = load_teacher(settings, len(class_names))(images, IMAGENET_MEAN, IMAGENET_STD)
+    teacher = load_teacher(settings, len(class_names))
+    attention = bool(settings.attention_weight)
+    teacher.check(images.shape[1:], len(class_names), IMAGENET_MEAN, IMAGENET_STD, attention)  # as a `Distiller` does
+    logits = teacher(images, IMAGENET_MEAN, IMAGENET_STD)
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     predictions = (f"teacher: {class_names[row.argmax()]} {row.max():.0%}" for row in probabilities)
     return [f"{title}\n{prediction}" for title, prediction in zip(titles, predictions, strict=True)]

@@ -5,6 +5,7 @@ import sys
 
 from keras_deit.cli.common import INTERRUPTED, make_parser, plain_warnings
 from keras_deit.cli.options import add_setting_options
+from keras_deit.data.pipeline.teacher_cache import DamagedCacheError
 from keras_deit.recipes.fields import RUN
 from keras_deit.training.closing_summary import describe, how_to_resume
 from keras_deit.training.divergence import DivergedError
@@ -63,7 +64,7 @@ def main(arguments=None):
                 dry_run(run)
                 return 0
             return _train(run, resume)
-        except UnreadableError as error:
+        except (UnreadableError, DamagedCacheError) as error:
             print(f"keras-deit train: error: {error}", file=sys.stderr)
             return 2
         except DivergedError as error:

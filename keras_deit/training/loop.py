@@ -170,9 +170,14 @@ def _fit(run, title, stop, resume):
     if run.settings.ema_decay is not None:
         callbacks.append(KeepWeights())
     options = dict(epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False, verbose=0)
-    batches = run.training_batches(epoch=done)
+    explain_damage = run.cache.explain_damage if run.cache else contextlib.nullcontext
     try:
-        with contextlib.closing(progress), explain_unreadable_images(lambda: _images_in_use(run, log)):
+        with (
+            contextlib.closing(progress),
+            explain_unreadable_images(lambda: _images_in_use(run, log)),
+            explain_damage(),
+        ):
+            batches = run.training_batches(epoch=done)
             run.model.fit(batches, validation_data=validation, callbacks=callbacks, **options)
     except DivergedError as error:
         checkpoint.restore_model(run.model, run.directory)

@@ -16,6 +16,7 @@ from keras_deit.training.recipe_optimizer import make_optimizer
 from keras_deit.training.run_data import RunData, load_run_data
 from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.student import make_student
+from keras_deit.training.teachers.chance import warn_if_at_chance
 from keras_deit.training.teachers.convnet import trained_convnet
 from keras_deit.training.teachers.load import load_teacher, teacher_of_student_images
 from keras_deit.training.teachers.stored_outputs import open_cache
@@ -92,6 +93,7 @@ def build_run(settings, directory, num_replicas=1):
     elif accuracy is None:
         accuracy = data.evaluate(model, num_replicas)["teacher_accuracy"]
         print(f"Teacher: {settings.teacher}, {accuracy:.1%} on the test split.")
+    warn_if_at_chance(accuracy, data.test)
     return Run(settings, directory, num_replicas, data, student, model, accuracy, cache)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import difflib
 import pathlib
+import re
 import tomllib
 
 from keras_deit import recipes
@@ -450,17 +451,24 @@ def _check_teacher(settings):
 
 
 def _check_without_teacher(settings):
+    is_of_recipe = recipes.get(settings.recipe).distillation == "none"
+    reason = f"the recipe {settings.recipe!r} trains without a teacher" if is_of_recipe else "--distillation is none"
+    for name, declared in _SETTINGS.items():
+        if re.match("teacher(_|$)", name) and getattr(settings, name) != declared.default:
+            turn_off = f"pass {declared.option} none" if declared.accepts_none else f"leave {declared.option} out"
+            raise ValueError(
+                f"A teacher is not used, because {reason}. Received: {name}={getattr(settings, name)!r}. To distil from the "
+                f"teacher, pass --distillation hard or soft; to train on labels alone, {turn_off}."
+            )
     turned_off_by = {
         "compare": "--no-compare",
         "attention_weight": "--attention-weight 0",
         "alpha": "--alpha none",
-        "teacher": "--teacher none",
-        "teacher_cache": "--teacher-cache none",
     }
     for name, option in turned_off_by.items():
         if getattr(settings, name):
             raise ValueError(
-                f"`{name}` needs a teacher, and `distillation` is none. Received: {name}={getattr(settings, name)!r}. Pass "
+                f"`{name}` needs a teacher, but {reason}. Received: {name}={getattr(settings, name)!r}. Pass "
                 f"--distillation hard or soft, or {option}."
             )
 

@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 
 from keras_deit.data import LabelledImages, load, validate
+from keras_deit.data.pipeline.teacher_cache import DamagedCacheError
 from keras_deit.data.sources.equal_images import (
     describe_equal_images,
     find_equal_images,
@@ -109,7 +110,7 @@ def explain_unreadable_images(suspects):
     """
     try:
         yield
-    except DivergedError:
+    except (DivergedError, DamagedCacheError):  # which explain themselves
         raise
     except Exception as error:
         name, unreadable = _find_unreadable(suspects)

@@ -46,6 +46,25 @@ def test_every_title_has_the_label_and_the_prediction_of_a_given_teacher(tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("size", "activation", "num_classes", "message"),
+    [
+        (16, None, 10, "teacher takes images of shape (16, 16, 3) and would receive (8, 8, 3)"),
+        (8, "softmax", 10, "outputs look like probabilities"),
+        (8, None, 7, "must cover the student's 10 classes"),
+    ],
+)
+def test_a_given_teacher_is_checked_as_in_training(size, activation, num_classes, message, tmp_path, capsys):
+    layers = [keras.layers.Flatten(), keras.layers.Dense(num_classes, activation=activation)]
+    keras.Sequential([keras.Input((size, size, 3)), *layers]).save(tmp_path / "teacher.keras")
+    shown = ["show-data", "--output", tmp_path / "grid.png"]
+    trained = ["train", "--variant", "deit_short", "--output-dir", tmp_path / "run"]
+    for command in (shown, trained):
+        assert main([*map(str, command), "--teacher", str(tmp_path / "teacher.keras")]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "grid.png").exists()
+
+
+@pytest.mark.parametrize(
     ("row", "title"),
     [
         ([0, 0, 0], "no label"),

@@ -165,7 +165,16 @@ def test_a_dry_run_keeps_nothing(tmp_path, capsys):
         ([*SHORT, "--dataset", "no/such/one", "--distillation", "none"], "There is no dataset at 'no/such/one'"),
         ([*SHORT, "--mixup", "0.8", "--batch-size", "7"], "the batch size must be even"),
         ([*SHORT, "--auto-augment", "rand-m9"], "`auto_augment` must be"),
-        ([*SHORT, "--distillation", "none", "--teacher-cache", "x"], "`teacher_cache` needs a teacher"),
+        (
+            [*SHORT, "--distillation", "none", "--teacher-cache", "x"],
+            "because --distillation is none. Received: teacher_cache='x'. To distil from the teacher, ",
+        ),
+        (
+            [*SHORT, "--recipe", "transfer", "--teacher", "x.keras"],
+            "because the recipe 'transfer' trains without a teacher. Received: teacher='x.keras'. To distil",
+        ),
+        ([*SHORT, "--recipe", "transfer", "--teacher-value-range", "0,255"], "alone, pass --teacher-value-range none"),
+        ([*SHORT, "--recipe", "transfer", "--compare"], "`compare` needs a teacher, but the recipe 'transfer' trains"),
         ([*SHORT, "--skip-images", "ugly"], "`skip_images` must "),
         ([*SHORT, "--recipe", "deit3_1k"], "no published `learning_rate`"),
         ([*SHORT, "--teacher", "no/such.keras"], "There is no file 'no/such.keras'"),

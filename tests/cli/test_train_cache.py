@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -61,6 +62,33 @@ def test_a_cache_serves_other_students(cached_run, tmp_path, monkeypatch):
 def test_a_dry_run_fills_no_cache(tmp_path):
     assert train(*SHORT, "--teacher-cache", tmp_path / "cache", "--dry-run") == 0
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_damaged_file_ends_the_run_with_one_error_that_names_it(cached_run, tmp_path, capsys):
+    cache = shutil.copytree(pathlib.Path(cached_run.options[-1]), tmp_path / "cache")
+    options = [*SHORT, *SAMPLES, "--teacher-cache", cache, "--output-dir", tmp_path / "run"]
+    damaged = cache / "epoch-0001-0000.npz"
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    assert train(*options) == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert f"The stored teacher outputs {str(damaged)!r} are damaged" in error
+    assert "Delete the file; the next run stores it again." in error
+    damaged.unlink()
+    assert train("--output-dir", tmp_path / "run", "--resume") == 0  # as the message says
+    for one, other in zip(weights_of(tmp_path / "run"), weights_of(cached_run.directory), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("key.json", "Delete the directory"), ("teacher.json", "Delete the file")]
+)
+def test_a_damaged_description_of_a_cache_is_an_error_that_names_it(name, remedy, cached_run, tmp_path, capsys):
+    cache = shutil.copytree(pathlib.Path(cached_run.options[-1]), tmp_path / "cache")
+    (cache / name).write_text('{"seed": ')
+    assert train(*SHORT, *SAMPLES, "--teacher-cache", cache, "--output-dir", tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert str(cache / name) in error
+    assert remedy in error
 
 
 def test_stored_outputs_for_other_samples_are_refused(cached_run, tmp_path, capsys):

@@ -169,7 +169,7 @@ def test_impossible_values_are_refused(given, message):
         ({"attention_weight": 1.0}, "needs a transformer teacher"),
         ({"distillation": "none", "compare": True}, "--distillation hard or soft, or --no-compare"),
         ({"distillation": "none", "alpha": 0.3}, "--distillation hard or soft, or --alpha none"),
-        ({"distillation": "none", "teacher": "x"}, "or --teacher none"),
+        ({"distillation": "none", "teacher": "x"}, "alone, pass --teacher none"),
         (
             {"teacher": "x", "teacher_cache": "y", "attention_weight": 1.0},
             "Leave out --teacher-cache or --attention-weight",

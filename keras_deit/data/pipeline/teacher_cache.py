@@ -3,6 +3,7 @@
 Samples are reproducible: the position in the run determines the image, the crop and the mixture that the teacher received.
 """
 
+import contextlib
 import json
 import pathlib
 import zipfile
@@ -16,6 +17,10 @@ KEY, METADATA = "key.json", "teacher.json"
 MAX_CLASSES = 2**16
 SAMPLES_PER_FILE = 2**16  # approximately
 MIN_REMAINDER = 1e-12  # smallest probability that all classes without a stored value share
+
+
+class DamagedCacheError(ValueError):
+    """A file of a teacher cache is damaged or missing; the message names it."""
 
 
 class TeacherCache:
@@ -47,6 +52,7 @@ class TeacherCache:
         self.top = None if top is None else min(top, num_classes)
         self._batches_per_file = max(1, min(num_batches, SAMPLES_PER_FILE // batch_size))
         self._loaded = (None, None)
+        self._damage = None
         self._check_key({**key, "num_classes": num_classes, "top": self.top, "batches_a_file": self._batches_per_file})
 
     def outputs(self, epoch, batch):
@@ -59,8 +65,29 @@ class TeacherCache:
             int32 class indices `(batch_size,)`, or float32 log-probabilities `(batch_size, num_classes)`.
 
         Raises:
-            ValueError: If the outputs are missing or damaged; the message names the file.
+            DamagedCacheError: If the outputs are missing or damaged; the message names the file.
         """
+        try:
+            return self._outputs(epoch, batch)
+        except DamagedCacheError as error:
+            self._damage = error
+            raise
+
+    @contextlib.contextmanager
+    def explain_damage(self):
+        """Raises the error about a damaged file instead of the exception that a pipeline made of it.
+
+        Raises:
+            DamagedCacheError: If a file was found damaged within the context.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self._damage is None:
+                raise
+            raise self._damage from error
+
+    def _outputs(self, epoch, batch):
         file, index = divmod(batch, self._batches_per_file)
         if self._loaded[0] != (epoch, file):
             self._loaded = (epoch, file), self._read(epoch, file)
@@ -112,7 +139,13 @@ class TeacherCache:
     def metadata(self):
         """Reads the stored metadata of the teacher, a dictionary; empty if there is none."""
         path = self.directory / METADATA
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except ValueError as error:
+            raise DamagedCacheError(
+                f"The file {str(path)!r} of the teacher cache is damaged ({error}). Delete the file; the next run writes it "
+                "again."
+            ) from error
 
     def write_metadata(self, **metadata):
         """Stores metadata of the teacher beside its outputs."""
@@ -141,11 +174,11 @@ class TeacherCache:
             with np.load(path, allow_pickle=False) as archive:  # verifies the checksums of the archive
                 stored = dict(archive)
         except FileNotFoundError as error:
-            raise ValueError(
+            raise DamagedCacheError(
                 f"The teacher outputs for epoch {epoch + 1} are not stored: there is no file {str(path)!r}."
             ) from error
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(
+            raise DamagedCacheError(
                 f"The stored teacher outputs {str(path)!r} are damaged ({error}). Delete the file; the next "
                 "run stores it again."
             ) from error
@@ -156,12 +189,12 @@ class TeacherCache:
         shape = min(self._batches_per_file, num_batches) * self.batch_size, self.top or 1
         names = {"classes"} if self.top is None else {"classes", "log_probabilities"}
         if set(stored) != names or any(values.shape != shape for values in stored.values()):
-            raise ValueError(
+            raise DamagedCacheError(
                 f"The stored teacher outputs {str(path)!r} belong to another run. Delete the file; the next "
                 "run stores it again."
             )
         if stored["classes"].max() >= self.num_classes:
-            raise ValueError(
+            raise DamagedCacheError(
                 f"The stored teacher outputs {str(path)!r} hold the class {stored['classes'].max()}, and there are "
                 f"{self.num_classes} classes. Delete the file; the next run stores it again."
             )
@@ -175,7 +208,10 @@ class TeacherCache:
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{str(path)!r} cannot be read: {error}") from error
+            raise DamagedCacheError(
+                f"The file {str(path)!r} is damaged ({error}), so the stored teacher outputs beside it cannot be told from "
+                "those of another run. Delete the directory, or choose another directory for the teacher cache."
+            ) from error
         differing = sorted(name for name in {*key, *known} if key.get(name) != known.get(name))
         if differing:
             differences = "; ".join(f"{name}: {known.get(name)!r} stored, {key.get(name)!r} here" for name in differing)
