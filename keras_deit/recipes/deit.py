@@ -1,4 +1,4 @@
-"""The recipes of the first paper.
+"""The recipes of the DeiT paper.
 
     python scripts/train.py --variant deit_s --dataset imagenet2012 --recipe deit
     python scripts/train.py --variant deit_s --dataset imagenet2012 --recipe deit_distilled_hard --teacher regnety_160
@@ -21,7 +21,7 @@ from keras_deit.recipes.recipe import IMAGENET_AUGMENTATION, Recipe
 
 DEIT = Recipe(
     name="deit",
-    description="The first paper's training without a teacher; not measured.",
+    description="Training without a teacher, from the DeiT paper; not measured.",
     epochs=300,
     batch_size=1024,
     learning_rate=5e-4,
@@ -42,7 +42,7 @@ DEIT = Recipe(
 DEIT_DISTILLED_HARD = dataclasses.replace(
     DEIT,
     name="deit_distilled_hard",
-    description="The first paper's hard distillation; not measured.",
+    description="Hard distillation, from the DeiT paper; not measured.",
     distillation="hard",
     alpha=0.5,
 )
@@ -50,7 +50,7 @@ DEIT_DISTILLED_HARD = dataclasses.replace(
 DEIT_DISTILLED_SOFT = dataclasses.replace(
     DEIT,
     name="deit_distilled_soft",
-    description="The first paper's soft distillation; not measured.",
+    description="Soft distillation, from the DeiT paper; not measured.",
     distillation="soft",
     alpha=0.1,
     temperature=3.0,
@@ -61,7 +61,7 @@ DEIT_DISTILLED_SOFT = dataclasses.replace(
 DEIT_384 = dataclasses.replace(
     DEIT_DISTILLED_HARD,
     name="deit_384",
-    description="The first paper's fine-tuning at 384 pixels; not measured.",
+    description="Fine-tuning at 384 pixels with hard distillation, from the DeiT paper; not measured.",
     epochs=30,
     batch_size=512,
     learning_rate=5e-6,

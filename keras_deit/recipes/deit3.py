@@ -21,7 +21,7 @@ from keras_deit.recipes.recipe import IMAGENET_AUGMENTATION, Recipe
 
 DEIT3_1K = Recipe(
     name="deit3_1k",
-    description="DeiT III from scratch on ImageNet-1k; not measured.",
+    description="Training from scratch on ImageNet-1k, from the DeiT III paper; not measured.",
     epochs=800,
     batch_size=2048,
     optimizer="lamb",
@@ -47,7 +47,7 @@ DEIT3_1K = Recipe(
 DEIT3_FINETUNE_224 = dataclasses.replace(
     DEIT3_1K,
     name="deit3_finetune_224",
-    description="DeiT III's fine-tuning at 224 pixels; not measured.",
+    description="Fine-tuning at 224 pixels, from the DeiT III paper; not measured.",
     epochs=20,
     batch_size=512,
     optimizer="adamw",
@@ -66,6 +66,6 @@ DEIT3_FINETUNE_224 = dataclasses.replace(
 DEIT3_FINETUNE_384 = dataclasses.replace(
     DEIT3_FINETUNE_224,
     name="deit3_finetune_384",
-    description="DeiT III's fine-tuning at 384 pixels; not measured.",
+    description="Fine-tuning at 384 pixels, from the DeiT III paper; not measured.",
     drop_path_rate={"deit3_s_384": 0.0, "deit3_b_384": 0.15, "deit3_l_384": 0.4},
 )

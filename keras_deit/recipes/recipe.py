@@ -37,12 +37,13 @@ class AugmentationFields:
         "probability of a horizontal flip", group=AUGMENTATION, default=0.0, rule=FRACTION, metavar="P"
     )
     auto_augment: str | None = setting(
-        "policy that chooses the operations: 3-augment, original (AutoAugment's policy for ImageNet), or a RandAugment in "
-        "timm's notation, such as rand-m9-mstd0.5-inc1",
+        "policy that chooses the augmentation operations of an image: 3-augment (one of greyscale, solarisation and blur, "
+        "as in DeiT III), original (AutoAugment's policy for ImageNet), or RandAugment in the notation of the library timm, "
+        "such as rand-m9-mstd0.5-inc1",
         group=AUGMENTATION,
         default=None,
         metavar="POLICY",
-        none="no policy",
+        none="no such operations",
     )
     color_jitter: float = setting(
         "strength of random changes of brightness, contrast and saturation",
@@ -88,7 +89,12 @@ class RecipeFields(AugmentationFields):
     """The settings that a recipe determines."""
 
     epochs: int = setting("number of epochs", group=TRAINING, rule=POSITIVE)
-    batch_size: int = setting("number of images in a batch, over all devices", group=TRAINING, rule=POSITIVE)
+    batch_size: int = setting(
+        "number of images in a batch, over all devices: a multiple of the number of devices, at most the number of training "
+        "images, and even with mixup or CutMix",
+        group=TRAINING,
+        rule=POSITIVE,
+    )
     learning_rate: float = setting(
         "peak learning rate for a batch of learning_rate_batch images",
         group=TRAINING,
@@ -115,8 +121,9 @@ class RecipeFields(AugmentationFields):
         metavar="RATE",
     )
     schedule: str = setting(
-        "learning-rate schedule; epochs: the rate changes once an epoch, and the cosine starts at epoch 0, as published; "
-        "steps: the rate changes at every step, and the cosine starts after the warm-up",
+        "learning-rate schedule; epochs: the rate changes once an epoch, and the cosine counts the epochs of the warm-up "
+        "too, so the first rate after the warm-up is a little below the peak, as in the published trainings; steps: the "
+        "rate changes at every step, and the cosine starts at the peak after the warm-up",
         group=TRAINING,
         default="epochs",
         choices=("epochs", "steps"),
@@ -203,7 +210,7 @@ class RecipeFields(AugmentationFields):
         default=None,
         rule=POSITIVE,
         metavar="PIXELS",
-        none="digits and .npz images keep their size, other images get the variant's size",
+        none="digits and .npz images keep their size, other images get the variant's size, also if weights are given",
     )
     crop_ratio: float = setting(
         "side of the centre crop in evaluation, as a fraction of the shorter side of the resized image; crop_pct in timm",

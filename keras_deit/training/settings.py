@@ -76,8 +76,8 @@ class Settings(RecipeFields):
     )
     dataset: str = setting(
         "images to train and test on: digits, a folder of class folders, a CSV file with the columns path and label, an "
-        ".npz file with the arrays x_train, y_train, x_test and y_test, or the name of a dataset of TensorFlow Datasets "
-        "(TFDS), such as imagenet2012",
+        ".npz file with the arrays x_train and y_train, and optionally x_test and y_test, or the name of a dataset of "
+        "TensorFlow Datasets (TFDS), such as imagenet2012",
         group=DATA,
         default="digits",
         metavar="NAME_OR_PATH",
@@ -186,7 +186,8 @@ class Settings(RecipeFields):
         default=None,
         rule=POSITIVE,
         metavar="PIXELS",
-        none="for a transformer from a preset, a checkpoint or a run the size of its weights, otherwise the student's size",
+        none="the image size of the weights if the teacher is a vision transformer from a preset, a checkpoint or a run, "
+        "otherwise the student's image size",
     )
     teacher_value_range: tuple[float, float] | None = setting(
         "range to which the teacher's pixels are scaled before mean and standard deviation, such as 0,255",
