@@ -9,11 +9,10 @@ from keras import ops
 
 from keras_deit.imaging.image_files import read_image, rgb_pixels
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.imaging.kernels import cubic_kernel
+from keras_deit.imaging.kernels import FILTERS, INTERPOLATIONS, NEAREST
 from keras_deit.imaging.sizes import before_centre_crop, centre_crop_offset, height_and_width
 
-PIL_SLOPE = -0.5  # of the bicubic kernel
-FIXED_POINT = 2**22  # PIL rounds its weights to multiples of 1 / FIXED_POINT
+HALF = 2**11  # PIL rounds its weights to multiples of 1 / HALF²
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -28,6 +27,9 @@ class ImageProcessor(keras.layers.Layer):
         crop_ratio: Fraction of the resized image's shorter side that the crop keeps, above 0 and at most 1: 0.875 in the
             official code, 0.9 in timm, 1.0 for DeiT III.
         mean, std: Mean and standard deviation of each channel, for pixels in 0..1.
+        interpolation: Filter of Pillow that resizes: `"nearest"`, `"box"`, `"bilinear"`, `"hamming"`, `"bicubic"` or
+            `"lanczos"`.
+        squash: Whether both sides are resized to `int(image_size / crop_ratio)`, whatever the aspect ratio of the image.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -55,14 +57,29 @@ class ImageProcessor(keras.layers.Layer):
         The official code's evaluation transform (torchvision's Resize, CenterCrop, Normalize).
     """
 
-    def __init__(self, image_size=224, crop_ratio=0.875, mean=IMAGENET_MEAN, std=IMAGENET_STD, **kwargs):
+    def __init__(
+        self,
+        image_size=224,
+        crop_ratio=0.875,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        interpolation="bicubic",
+        squash=False,
+        **kwargs,
+    ):
         super().__init__(autocast=False, **kwargs)
         if not 0 < crop_ratio <= 1:
             raise ValueError(f"`crop_ratio` must be above 0 and at most 1. Received: crop_ratio={crop_ratio}")
         if not np.all(np.asarray(std) > 0):
             raise ValueError(f"`std` must be positive. Received: std={std}")
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"`interpolation` must be one of {INTERPOLATIONS}. Received: interpolation={interpolation!r}"
+            )
         self.image_size = height_and_width(image_size)
         self.crop_ratio = crop_ratio
+        self.interpolation = interpolation
+        self.squash = squash
         self.mean = np.ravel(mean).tolist()
         self.std = np.ravel(std).tolist()
 
@@ -79,8 +96,8 @@ class ImageProcessor(keras.layers.Layer):
         """Resizes, crops and normalises one image or a batch, `(..., height, width, 3)`."""
         rows, columns = self._matrices(*_height_and_width(images.shape))
         pixels = ops.cast(images, "float32")
-        pixels = _round_to_pixel_values(ops.einsum("xw,...hwc->...hxc", columns, pixels))
-        pixels = _round_to_pixel_values(ops.einsum("yh,...hxc->...yxc", rows, pixels))
+        pixels = _resized("xw,...hwc->...hxc", columns, pixels)
+        pixels = _resized("yh,...hxc->...yxc", rows, pixels)
         mean, std = (ops.convert_to_tensor(np.asarray(values, "float32") * 255) for values in (self.mean, self.std))
         return (pixels - mean) / std
 
@@ -100,13 +117,15 @@ class ImageProcessor(keras.layers.Layer):
             "crop_ratio": self.crop_ratio,
             "mean": self.mean,
             "std": self.std,
+            "interpolation": self.interpolation,
+            "squash": self.squash,
         }
 
     def _matrices(self, height, width):
         """Returns the matrices `(image_size, side)` that resize and crop the rows and the columns."""
-        resized_size = before_centre_crop(height, width, self.image_size, self.crop_ratio)
+        resized_size = before_centre_crop(height, width, self.image_size, self.crop_ratio, self.squash)
         return [
-            _centre_rows(_resize_matrix(side, resized), size).astype("float32")
+            _centre_rows(_resize_matrix(side, resized, self.interpolation), size)
             for side, resized, size in zip((height, width), resized_size, self.image_size, strict=True)
         ]
 
@@ -131,8 +150,15 @@ def _as_pixels(image):
     return image
 
 
-def _round_to_pixel_values(pixels):
-    return ops.clip(ops.floor(pixels + 0.5), 0, 255)  # halves upward, as PIL rounds
+def _resized(equation, weights, pixels):
+    """Resizes one axis and rounds as PIL does, which computes with integers.
+
+    The weights are split into a high and a low half of 11 bits, because float32 holds their sums of pixels exactly.
+    """
+    high = np.round(weights / HALF)
+    low = weights - high * HALF
+    high, low = (ops.einsum(equation, half.astype("float32"), pixels) for half in (high, low))
+    return ops.clip(ops.floor((high + ops.floor(low / HALF) + HALF / 2) / HALF), 0, 255)
 
 
 def _centre_rows(matrix, size):
@@ -141,14 +167,19 @@ def _centre_rows(matrix, size):
 
 
 @functools.lru_cache(maxsize=64)
-def _resize_matrix(source, target):
-    """Returns the weights `(target, source)` of PIL's bicubic filter, whose support grows with the reduction."""
+def _resize_matrix(source, target, interpolation):
+    """Returns PIL's integer weights `(target, source)`; rows add up to about HALF². The support grows with the reduction."""
     scale = source / target
-    support = 2 * max(scale, 1)
     matrix = np.zeros((target, source))
+    if interpolation == NEAREST:
+        positions = np.cumsum([0.5 * scale, *(target - 1) * [scale]])  # added up as PIL does: the roundings count
+        matrix[np.arange(target), positions.astype(int)] = HALF**2
+        return matrix
+    support, kernel = FILTERS[interpolation]
+    support *= max(scale, 1)
     for row in range(target):
         centre = (row + 0.5) * scale
         first, last = max(int(centre - support + 0.5), 0), min(int(centre + support + 0.5), source)
-        weights = cubic_kernel(np.abs(np.arange(first, last) + 0.5 - centre) / max(scale, 1), PIL_SLOPE)
-        matrix[row, first:last] = np.round(weights / weights.sum() * FIXED_POINT) / FIXED_POINT
+        weights = kernel((np.arange(first, last) + 0.5 - centre) / max(scale, 1))
+        matrix[row, first:last] = np.round(weights / weights.sum() * HALF**2)
     return matrix

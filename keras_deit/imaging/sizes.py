@@ -26,26 +26,31 @@ def height_and_width(image_size):
     return int(sides[0]), int(sides[-1])
 
 
-def before_centre_crop(height, width, image_size, crop_ratio):
+def before_centre_crop(height, width, image_size, crop_ratio, squash=False):
     """Computes the size that an image is resized to before the centre crop of evaluation.
 
     Args:
         height, width: Size of the image in pixels.
         image_size: `(height, width)` of the crop in pixels.
         crop_ratio: Fraction of the resized image's shorter side that the crop keeps.
+        squash: Whether the aspect ratio of the crop replaces that of the image.
 
     Returns:
-        `[height, width]` in pixels, with the aspect ratio of the image.
+        `[height, width]` in pixels, with the aspect ratio of the image, or with `squash` that of the crop.
 
     Example:
 
     >>> before_centre_crop(300, 500, (224, 224), 0.875)
     [256, 426]
+    >>> before_centre_crop(300, 500, (224, 224), 0.875, squash=True)
+    [256, 256]
 
     Reference:
         torchvision's `Resize` with a single number, which rounds the longer side down to whole pixels.
     """
     resized = [int(side / crop_ratio) for side in image_size]
+    if squash:
+        return resized
     if resized[0] * width >= resized[1] * height:  # the height is the side that determines the other
         resized[1] = int(resized[0] * width / height)
     else:
