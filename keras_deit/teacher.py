@@ -1,6 +1,7 @@
 """Any classifier as a teacher."""
 
 import pathlib
+import warnings
 
 import keras
 import numpy as np
@@ -10,9 +11,19 @@ from keras_deit.fusion import fuse
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.runtime.optional import require
 
-OUTPUTS = ("logits", "probabilities")
+OUTPUTS = ("logits", "probabilities", "sigmoid")
 DATA_FORMATS = ("channels_last", "channels_first")
 _TINY = 1e-30  # lower bound of probabilities before their logarithm
+_LARGEST_SIGMOID = 1 - 2.0**-24  # the largest float32 number below 1
+_KIND_NAMES = {"logits": "logits", "probabilities": "probabilities", "sigmoid": "the outputs of a sigmoid"}
+_KIND_ADVICE = {
+    "logits": "Pass `outputs='logits'` if they are logits.",
+    "probabilities": "Pass `keras_deit.Teacher(model, outputs='probabilities')`, remove the softmax from the model, or "
+    "store the logarithms.",
+    "sigmoid": "If the model ends in a sigmoid, pass `keras_deit.Teacher(model, outputs='sigmoid')`, or store "
+    "log(p / (1 - p)). If it ends in another activation, such as a ReLU, remove the activation. If they are logits all the "
+    "same, subtract one number from all of them, which leaves a softmax as it is.",
+}
 _CHECK_SEED = 20
 _CHECK_SIZE = 64  # height and width of the images of `check` where the student accepts any
 
@@ -33,12 +44,13 @@ class Teacher:
         mean, std: The teacher's normalisation: a number, or one number for each channel, in units of `value_range`; None
             means no normalisation.
         value_range: `(low, high)`, the range of the pixels before `mean` and `std` are applied.
-        outputs: `"logits"` or `"probabilities"`.
+        outputs: `"logits"`; `"probabilities"`, which sum to 1 over the classes, as a softmax returns them; or `"sigmoid"`, a
+            probability of each class on its own.
         data_format: `"channels_last"`, or `"channels_first"` as most PyTorch modules need.
 
     Raises:
-        ValueError: If an argument is out of range. A `Distiller` also runs the teacher on two images and raises if the
-            outputs are not as declared.
+        ValueError: If an argument is out of range. A `Distiller` also runs the teacher on a few images and raises if
+            the outputs are not as declared.
 
     Example:
 
@@ -109,7 +121,8 @@ class Teacher:
             return_attention: Whether to return the attention maps too.
 
         Returns:
-            Float32 logits `(batch, classes)`; log-probabilities for a teacher of probabilities. With
+            Float32 logits `(batch, classes)`; log-probabilities for a teacher of probabilities, and log(p / (1 - p)) for one
+            that ends in a sigmoid. With
             `return_attention=True`, these and a list of attention maps `(batch, heads, tokens, tokens)`, one a block.
         """
         if return_attention:
@@ -119,7 +132,7 @@ class Teacher:
         return self._to_logits(self._predict(images, image_mean, image_std))
 
     def check(self, image_shape, num_classes, image_mean, image_std, attention=False, run=None):
-        """Runs the teacher on two random images and checks its outputs.
+        """Runs the teacher on four artificial images and checks its outputs.
 
         Args:
             image_shape: `(height, width, channels)` of the student's images.
@@ -142,8 +155,7 @@ class Teacher:
             )
         image_shape = tuple(_CHECK_SIZE if side is None else side for side in image_shape)
         self._check_size(image_shape)
-        images = np.random.default_rng(_CHECK_SEED).normal(size=(2, *image_shape)).astype("float32")
-        images = ops.convert_to_tensor(images)
+        images = ops.convert_to_tensor(_check_images(image_shape))
         run = run or (lambda function, images, variables: function(images))
         outputs = run(lambda images: self._predict(images, image_mean, image_std), images, self.variables)
         outputs = ops.convert_to_numpy(outputs).astype("float32")
@@ -153,7 +165,7 @@ class Teacher:
                 f"shape={outputs.shape}. Give the teacher a head for these classes, or build the student with "
                 f"num_classes={outputs.shape[-1]}."
             )
-        check_output_kind(outputs, self.outputs)
+        check_output_kind(outputs, self.outputs, _ends_linearly(self.model))
         if not attention:
             return None
 
@@ -181,7 +193,12 @@ class Teacher:
 
     def _to_logits(self, outputs):
         outputs = ops.cast(outputs, "float32")
-        return ops.log(ops.maximum(outputs, _TINY)) if self.outputs == "probabilities" else outputs
+        if self.outputs == "probabilities":
+            return ops.log(ops.maximum(outputs, _TINY))
+        if self.outputs == "sigmoid":
+            outputs = ops.clip(outputs, _TINY, _LARGEST_SIGMOID)
+            return ops.log(outputs) - ops.log1p(-outputs)
+        return outputs
 
     def _preprocess(self, images, image_mean, image_std):
         images = ops.cast(images, "float32")
@@ -198,34 +215,57 @@ class Teacher:
         return ops.transpose(images, (0, 3, 1, 2)) if self.data_format == "channels_first" else images
 
 
-def check_output_kind(outputs, declared):
+def check_output_kind(outputs, declared, are_surely_logits=False):
     """Checks that a teacher's outputs are of the declared kind.
 
     Args:
         outputs: NumPy array `(images, classes)`.
-        declared: `"logits"` or `"probabilities"`.
+        declared: `"logits"`, `"probabilities"` or `"sigmoid"`.
+        are_surely_logits: Whether logits in 0..1 are taken for a coincidence.
 
     Raises:
-        ValueError: If the outputs are of the other kind, or not finite.
+        ValueError: If the outputs are of another kind, or not finite.
     """
     if not np.all(np.isfinite(outputs)):
         raise ValueError(
             "The teacher's outputs must be finite. Received: NaN or infinity among them. Check that its weights were loaded."
         )
-    sums = outputs.sum(axis=-1)
-    are_probabilities = outputs.min() >= 0 and np.allclose(sums, 1, atol=1e-2)
-    if declared == "logits" and are_probabilities:
+    seen = _kind_of(outputs, are_surely_logits)
+    if seen != declared:
+        sums = outputs.sum(axis=-1)[:2].round(4).tolist()
         raise ValueError(
-            "The teacher was declared to return logits, but its outputs look like probabilities: none is negative and they "
-            f"sum to {sums[:2].round(4).tolist()}. Pass `keras_deit.Teacher(model, outputs='probabilities')`, remove the "
-            "softmax from the model, or store the logarithms."
+            f"The teacher was declared to return {_KIND_NAMES[declared]}, but its outputs look like {_KIND_NAMES[seen]}: "
+            f"they lie between {outputs.min():.4g} and {outputs.max():.4g} and sum to {sums}. {_KIND_ADVICE[seen]}"
         )
-    if declared == "probabilities" and not are_probabilities:
-        raise ValueError(
-            "The teacher was declared to return probabilities, but its outputs lie between "
-            f"{outputs.min():.4g} and {outputs.max():.4g} and sum to {sums[:2].round(4).tolist()}. "
-            "Pass `outputs='logits'` if they are logits."
+    if outputs.min() == 0 < outputs.max() and declared == "logits" and not are_surely_logits:
+        warnings.warn(
+            "None of the teacher's logits is negative and some are exactly 0, as behind a ReLU, which makes the unlikely "
+            "classes equal. If the model ends in an activation, remove the activation.",
+            stacklevel=2,
         )
+
+
+def _kind_of(outputs, are_surely_logits):
+    sums_to_one = outputs.shape[-1] > 1 and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2)
+    if outputs.min() >= 0 and sums_to_one:
+        return "probabilities"
+    if outputs.min() >= 0 and 0 < outputs.max() <= 1 and not are_surely_logits:
+        return "sigmoid"
+    return "logits"
+
+
+def _ends_linearly(model):
+    """Whether the last operation of a functional or sequential Keras model is known to have no activation."""
+    while isinstance(model, keras.Model):
+        steps = model.layers if isinstance(model, keras.Sequential) else getattr(model, "operations", None)
+        model = steps[-1] if steps else None
+    return getattr(model, "activation", None) is keras.activations.linear
+
+
+def _check_images(image_shape):
+    """Two images of noise, a dark one and a bright one: logits that lie in 0..1 for all of them are rare."""
+    noise = np.random.default_rng(_CHECK_SEED).normal(size=(2, *image_shape))
+    return np.concatenate([noise, noise * 0.1 + np.reshape([-2.0, 2.0], (2, 1, 1, 1))]).astype("float32")
 
 
 def _load(model):

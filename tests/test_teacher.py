@@ -129,6 +129,23 @@ def test_probabilities_become_log_probabilities():
     assert check(teacher) is None
 
 
+def test_outputs_of_a_sigmoid_become_logits():
+    _, images = student_images()
+    model = linear_model()
+    logits = model.predict(images * STD + np.array(MEAN), verbose=0)
+    teacher = kd.Teacher(keras.Model(model.inputs, keras.ops.sigmoid(model.outputs[0])), outputs="sigmoid")
+    np.testing.assert_allclose(predict(teacher, images), logits, rtol=1e-4, atol=1e-5)
+    assert check(teacher) is None
+    extreme = kd.Teacher(
+        lambda images: ops.convert_to_tensor(np.array([[0.0, 1.0, 1e-12]], "float32")), outputs="sigmoid"
+    )
+    received = predict(extreme, images)[0]
+    assert np.all(np.isfinite(received))
+    np.testing.assert_allclose(received[2], np.log(1e-12), rtol=1e-5)
+    assert received[0] < received[2]
+    assert received[1] > 16
+
+
 def test_a_probability_of_zero_becomes_a_finite_number():
     teacher = kd.Teacher(lambda images: ops.one_hot(ops.zeros(3, "int32"), 5), outputs="probabilities")
     logits = predict(teacher, student_images()[1])
@@ -282,20 +299,63 @@ def test_a_path_that_is_not_there_raises(tmp_path):
 
 
 def test_another_number_of_classes_raises():
-    with pytest.raises(ValueError, match=r"student's 7 classes: \(batch, 7\). Received: shape=\(2, 5\)"):
+    with pytest.raises(ValueError, match=r"student's 7 classes: \(batch, 7\). Received: shape=\(4, 5\)"):
         check(kd.Teacher(linear_model()), num_classes=7)
 
 
 def test_probabilities_declared_as_logits_raise():
     with pytest.raises(
-        ValueError, match=r"sum to \[1.0, 1.0\]. Pass `keras_deit.Teacher\(model, outputs='probabilities'"
+        ValueError,
+        match=r"look like probabilities.*sum to \[1.0, 1.0\]. Pass `keras_deit.Teacher\(model, outputs='probabilities'",
     ):
         check(kd.Teacher(linear_model(activation="softmax")))
 
 
 def test_logits_declared_as_probabilities_raise():
-    with pytest.raises(ValueError, match="declared to return probabilities, but its outputs lie between"):
+    with pytest.raises(
+        ValueError, match="declared to return probabilities, but its outputs look like logits: they lie between"
+    ):
         check(kd.Teacher(linear_model(), outputs="probabilities"))
+
+
+SOFTMAX = "declared to return {}, but its outputs look like probabilities.*Pass .*outputs='probabilities'"
+SIGMOID = "declared to return {}, but its outputs look like the outputs of a sigmoid.*pass .*outputs='sigmoid'"
+LOGITS = "declared to return {}, but its outputs look like logits.*Pass `outputs='logits'`"
+
+
+@pytest.mark.parametrize(
+    ("activation", "declared", "message"),
+    [
+        ("softmax", "logits", SOFTMAX),
+        ("softmax", "sigmoid", SOFTMAX.replace("{}", "the outputs of a sigmoid")),
+        ("sigmoid", "logits", SIGMOID),
+        ("sigmoid", "probabilities", SIGMOID),
+        (None, "probabilities", LOGITS),
+        (None, "sigmoid", LOGITS.replace("{}", "the outputs of a sigmoid")),
+    ],
+)
+@pytest.mark.parametrize(
+    "wrap", [lambda model: model, lambda model: lambda images: model(images)], ids=["model", "callable"]
+)
+def test_outputs_of_another_kind_than_declared_raise_with_the_right_advice(wrap, activation, declared, message):
+    with pytest.raises(ValueError, match=message.format(declared)):
+        check(kd.Teacher(wrap(linear_model(activation=activation)), outputs=declared))
+
+
+def test_a_teacher_that_ends_in_a_relu_is_questioned():
+    with pytest.warns(UserWarning, match="some are exactly 0, as behind a ReLU.*remove the activation"):
+        check(kd.Teacher(lambda images: ops.relu(linear_model()(images) * 50)))
+
+
+def test_logits_in_0_to_1_of_a_model_without_last_activation_pass():
+    model = linear_model()
+    model.layers[-1].set_weights([np.zeros((48, 5)), np.linspace(0.1, 0.9, 5)])
+    assert check(kd.Teacher(model)) is None
+    nested = keras.Sequential([keras.Input((4, 4, 3)), model])
+    assert check(kd.Teacher(nested)) is None
+    with pytest.raises(ValueError, match="If they are logits all the same, subtract one number"):
+        check(kd.Teacher(lambda images: model(images)))
+    assert check(kd.Teacher(lambda images: model(images) - 1)) is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -315,14 +375,17 @@ def test_several_outputs_raise(structure):
 
 
 def test_feature_maps_instead_of_logits_raise():
-    with pytest.raises(ValueError, match=r"Received: shape=\(2, 4, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"Received: shape=\(4, 4, 4, 3\)"):
         check(kd.Teacher(lambda images: images))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"outputs": "labels"}, r"`outputs` must be one of \('logits', 'probabilities'\). Received: outputs='labels'"),
+        (
+            {"outputs": "labels"},
+            r"`outputs` must be one of \('logits', 'probabilities', 'sigmoid'\). Received: outputs='labels'",
+        ),
         ({"data_format": "NCHW"}, "`data_format` must be one of"),
         ({"value_range": (1, 0)}, r"`value_range` must be \(low, high\). Received: value_range=\(1, 0\)"),
         ({"std": (0.2, 0.0, 0.2)}, "`std` must be positive"),

@@ -174,7 +174,7 @@ class Settings(RecipeFields):
         "distillation is none",
     )
     teacher_outputs: str | None = setting(
-        "whether the teacher returns logits or probabilities",
+        "what the teacher returns: logits, probabilities that sum to 1, or the outputs of a sigmoid for each class",
         group=TEACHER,
         default=None,
         choices=OUTPUTS,
