@@ -3,7 +3,7 @@
 import dataclasses
 
 from keras_deit.cli.common import make_parser, reporting
-from keras_deit.data.sources.classes import describe_classes
+from keras_deit.data.sources.classes import check_trained, describe_classes
 from keras_deit.data.sources.equal_images import (
     describe_equal_images,
     describe_example,
@@ -32,13 +32,17 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     splits = SPLITS if options.split == "both" else [options.split]
     data = {split: _load(options, split) for split in splits}
-    print(describe_classes(data))
-    reports = [_validate_split(options, split, data[split]) for split in splits]
-    report = dataclasses.replace(reports[0].joined(reports[1:]), equal=_list_equal_images(data))
+    reports = {split: _validate_split(options, split, data[split]) for split in splits}
+    counts = {split: report.class_counts for split, report in reports.items()}
+    print(describe_classes(data, counts))
+    first, *others = reports.values()
+    report = dataclasses.replace(first.joined(others), equal=_list_equal_images(data))
     if options.output:
         report.write(options.output)
         print(f"Report: {options.output} (for keras-deit train --validated)")
-    return 1 if any(of_split.having(FATAL_ISSUES) for of_split in reports) else 0
+    if options.split == "both":
+        check_trained(report.dataset, data["train"].class_names, counts)
+    return 1 if any(of_split.having(FATAL_ISSUES) for of_split in reports.values()) else 0
 
 
 def _load(options, split):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_deit.data import Augmentation, InputPipeline, LabelledImages
-from keras_deit.data.sources.classes import describe_classes
+from keras_deit.data.sources.classes import check_trained, describe_classes
 from keras_deit.models import get_variant
 from keras_deit.training.usable_images import explain_unreadable_images, load_images, warn_of_equal_images
 
@@ -23,12 +23,14 @@ class RunData:
         settings: `Settings`.
         train, test: `LabelledImages` of the two splits.
         skipped: Dictionary from the name of a split to the number of images that were left out, see `load_images`.
+        class_counts: Dictionary from the name of a split to the number of images of each class, see `load_images`.
     """
 
     settings: object
     train: LabelledImages
     test: LabelledImages
     skipped: dict
+    class_counts: dict
 
     @functools.cached_property
     def training(self):
@@ -52,7 +54,7 @@ class RunData:
 
     def describe(self):
         """Describes the classes and how many images each has in each split, in several lines."""
-        return describe_classes({"train": self.train, "test": self.test})
+        return describe_classes({"train": self.train, "test": self.test}, self.class_counts)
 
     def first_batch(self, epoch=0):
         """Makes the first training batch of an epoch.
@@ -127,11 +129,13 @@ def load_run_data(settings):
     """
     loaded = {split: load_images(settings, split) for split in ("train", "test")}
     train, test = loaded["train"].data, loaded["test"].data
+    class_counts = {split: images.class_counts for split, images in loaded.items()}
+    check_trained(train.name, train.class_names, class_counts)
     warn_of_equal_images(settings, {"train": train, "test": test})
     if settings.crop_scale is None:  # images in memory that are only resized: once, not in every epoch
         size = settings.image_size or _default_image_size(settings, train)
         train, test = train.resized(size), test.resized(size)
-    data = RunData(settings, train, test, {split: images.skipped for split, images in loaded.items()})
+    data = RunData(settings, train, test, {split: images.skipped for split, images in loaded.items()}, class_counts)
     plan = data.plan.with_crops_alone() if settings.augmentation_layers else data.plan
     plan.check()
     if settings.augmentation_layers:

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_deit.data import LabelledImages, load, validate
 from keras_deit.data.pipeline.teacher_cache import DamagedCacheError
+from keras_deit.data.sources.classes import count_labels
 from keras_deit.data.sources.equal_images import (
     describe_equal_images,
     find_equal_images,
@@ -33,12 +34,18 @@ class LoadedImages:
         data: `LabelledImages`.
         skipped: Dictionary of the number of images that were left out: `images`, and the number for each of
             `keras_deit.data.sources.image_issues.IMAGE_ISSUES`.
-        num_unlabelled: Number of images without a label; None if the labels are not known without reading the images.
+        class_counts: Integer array of the number of images of each class, and at the end of the unlabelled images; None if
+            the labels are not known without reading the images.
     """
 
     data: LabelledImages
     skipped: dict
-    num_unlabelled: int | None
+    class_counts: np.ndarray | None
+
+    @property
+    def num_unlabelled(self):
+        """Number of images without a label; None if the labels are not known."""
+        return None if self.class_counts is None else int(self.class_counts[-1])
 
 
 def load_images(settings, split):
@@ -66,7 +73,7 @@ def load_images(settings, split):
     if settings.validated and data.paths is None:  # a report names files; indices would not tell the splits apart
         raise ValueError(f"`validated` is for datasets of image files. Received: the dataset {data.name!r}")
     if data.in_memory:
-        return LoadedImages(data, {"images": 0}, _num_unlabelled(data))
+        return LoadedImages(data, {"images": 0}, count_labels(data.labels, data.num_classes))
     report = _report(settings, data, split)
     bad = report.having({*FATAL_ISSUES, *settings.skip_images})
     skipped = [index for index in range(len(data)) if example_key(data, index) in bad] if bad else []
@@ -76,8 +83,17 @@ def load_images(settings, split):
     counts = {"images": len(skipped), **ValidationReport(data.name, len(data), issues).counts()}
     usable = data.select(np.delete(np.arange(len(data)), skipped)) if skipped else data
     if data.labels is not None:
-        return LoadedImages(usable, counts, _num_unlabelled(usable))
-    return LoadedImages(usable, counts, len(set(report.unlabelled) - bad) if settings.check_images else None)
+        return LoadedImages(usable, counts, count_labels(usable.labels, data.num_classes))
+    return LoadedImages(usable, counts, _counts_of_report(report, data, skipped))
+
+
+def _counts_of_report(report, data, skipped):
+    """The images of each class that are left, of a dataset whose labels are known by the report alone."""
+    if not report.class_counts:  # the images were not read
+        return None
+    fatal = report.having(FATAL_ISSUES)
+    labels = [data[index][1] for index in skipped if example_key(data, index) not in fatal]
+    return np.array(report.class_counts) - count_labels(labels, data.num_classes)
 
 
 def warn_of_equal_images(settings, splits):
@@ -141,10 +157,6 @@ def _unreadable(data, indices):
     chosen = data if indices is None else data.select(np.unique(indices))
     bad = validate(chosen, progress=indices is None).having(FATAL_ISSUES)
     return sorted(chosen.describe(index) for index in range(len(chosen)) if example_key(chosen, index) in bad)
-
-
-def _num_unlabelled(data):
-    return int((np.asarray(data.labels) < 0).sum())
 
 
 def _say_or_refuse(settings, split, data, report, skipped):

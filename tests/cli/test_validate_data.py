@@ -5,6 +5,7 @@ import pytest
 
 from keras_deit.cli import main
 from keras_deit.data.sources.image_issues import read_report
+from tests.data.images import noise
 from tests.image_folders import write_images
 
 pytest.importorskip("PIL.Image", reason="images are read by Pillow")
@@ -28,12 +29,12 @@ def test_a_sound_dataset_has_no_issues(tmp_path, capsys):
     (tmp_path / "light" / "dark" / "notes.txt").touch()
     assert main(["validate-data", str(tmp_path / "light"), "--split", "train"]) == 0
     assert capsys.readouterr().out.splitlines() == [
+        "light (train): 8 images of 2 classes; no issues",
         "light: 2 classes, 8 train",
         "  class   train",
         "  bright      4",
         "  dark        4",
         f"Files of {tmp_path / 'light'} that are no images: 1 .txt.",
-        "light (train): 8 images of 2 classes; no issues",
     ]
 
 
@@ -43,7 +44,7 @@ def test_the_images_of_each_class_are_counted_in_the_splits_that_were_recognised
     (tmp_path / "Training" / "none").mkdir()
     assert main(["validate-data", str(tmp_path)]) == 0
     printed = capsys.readouterr()
-    assert printed.out.splitlines()[:4] == [
+    assert printed.out.splitlines()[2:6] == [
         f"{tmp_path.name}: 2 classes, 12 train, 6 test, from Training/ and Testing/",
         "  class   train  test",
         "  bright      6     3",
@@ -81,3 +82,16 @@ def test_arrays_are_checked_too(tmp_path, capsys):
 def test_a_missing_dataset_is_an_error(capsys):
     assert main(["validate-data", "no/such/folder"]) == 2
     assert "There is no dataset at 'no/such/folder'" in capsys.readouterr().err
+
+
+def test_a_class_with_test_images_alone_is_an_error(tmp_path, capsys):
+    pixels = noise(8, 40, 40)
+    np.savez(tmp_path / "a.npz", x_train=pixels[:4], y_train=[0, 0, 1, 1], x_test=pixels[4:], y_test=[0, 1, 2, 2])
+    assert main(["validate-data", str(tmp_path / "a.npz")]) == 2
+    printed = capsys.readouterr()
+    assert [line.split() for line in printed.out.splitlines()[-3:]] == [
+        ["0", "2", "1"],
+        ["1", "2", "1"],
+        ["2", "0", "2"],
+    ]
+    assert "The classes 2 of 'a.npz' have test images and no training images" in printed.err

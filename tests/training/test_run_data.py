@@ -52,6 +52,21 @@ def test_the_metrics_of_a_model_are_those_of_the_test_split(monkeypatch):
     assert results["accuracy"] == pytest.approx(expected)
 
 
+def test_a_class_with_test_images_alone_is_refused(monkeypatch):
+    trained = dataclasses.replace(NOISE, labels=np.zeros(20, int))
+    monkeypatch.setattr(usable_images, "load", lambda name, split, *_, **__: trained if split == "train" else NOISE)
+    with pytest.raises(ValueError, match="The classes b of 'noise' have test images and no training images"):
+        load_run_data(resolve({"variant": "deit_ti", "dataset": "mine", "distillation": "none", "batch_size": 4}))
+
+
+def test_the_images_of_each_class_are_described(monkeypatch):
+    lines = load_with(monkeypatch, NOISE).describe().splitlines()
+    assert lines[0] == "noise: 2 classes, 20 train, 20 test"
+    assert [line.split() for line in lines[1:]] == [["class", "train", "test"], ["a", "10", "10"], ["b", "10", "10"]]
+    checked = load_with(monkeypatch, PHOTOGRAPHS, crop_scale=(0.5, 1.0), image_size=16).describe()
+    assert checked.splitlines()[2].split() == ["a", "8", "8"]  # the labels of records are those that the check has read
+
+
 def test_a_run_data_cannot_be_changed(monkeypatch):
     data = load_with(monkeypatch, NOISE)
     with pytest.raises(dataclasses.FrozenInstanceError):

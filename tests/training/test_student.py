@@ -15,7 +15,7 @@ NOISE = ImageData("noise", np.zeros((4, 16, 16, 3), "uint8"), np.arange(4) % 3, 
 
 def student_of(**given):
     settings = resolve({"variant": "deit_short", **given})
-    return make_student(settings, RunData(settings, NOISE, NOISE, {}))
+    return make_student(settings, RunData(settings, NOISE, NOISE, {}, {}))
 
 
 pytestmark = pytest.mark.usefixtures("short_runs")  # which have the variant

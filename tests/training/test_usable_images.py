@@ -58,6 +58,7 @@ def test_damaged_records_are_left_out_named_and_counted(records, capsys):
     loaded = load_images(settings_of("mine", max_skipped=0.1), "train")
     assert loaded.skipped == {"images": 1, "unreadable": 1}
     assert loaded.num_unlabelled == 1
+    assert loaded.class_counts.tolist() == [10, 8, 1]
     assert capsys.readouterr().out.splitlines() == [
         "1 of the 20 images of 'mine:1.0.0' (train) are left out:",
         "  image 3 of 'mine:1.0.0': unreadable",
@@ -70,6 +71,7 @@ def test_damaged_records_are_left_out_named_and_counted(records, capsys):
 def test_records_with_other_issues_are_left_out_on_request(records, capsys):
     loaded = load_images(settings_of("mine", max_skipped=0.1, skip_images=("tiny",)), "train")
     assert loaded.skipped == {"images": 2, "unreadable": 1, "tiny": 1}
+    assert loaded.class_counts.tolist() == [10, 7, 1]  # one of class 1 is damaged, one is tiny, one has no label
     assert "  image 5 of 'mine:1.0.0': tiny" in capsys.readouterr().out.splitlines()
     assert [loaded.data[index] for index in range(18)] == [records[index] for index in range(20) if index not in (3, 5)]
 

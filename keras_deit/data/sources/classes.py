@@ -69,11 +69,53 @@ def check_classes(name, class_names):
         )
 
 
-def describe_classes(splits):
+def count_labels(labels, num_classes):
+    """Counts the images of each class.
+
+    Args:
+        labels: Integers; -1 for an unlabelled image.
+        num_classes: Number of classes.
+
+    Returns:
+        Integer array `(num_classes + 1,)`; the last number is that of the unlabelled images.
+
+    Example:
+
+    >>> count_labels([0, 2, 2, -1], 3).tolist()
+    [1, 0, 2, 1]
+    """
+    labels = np.asarray(labels, int)
+    return np.bincount(np.where(labels < 0, num_classes, labels), minlength=num_classes + 1)
+
+
+def check_trained(name, class_names, counts):
+    """Checks that each class with test images has training images, unless there are unlabelled training images.
+
+    Args:
+        name: Name of the dataset.
+        class_names: Names of the classes.
+        counts: Dictionary from the names of the splits to what `count_labels` returns, or None where it is not known.
+
+    Raises:
+        ValueError: If there is a class with test images alone.
+    """
+    train, test = counts["train"], counts["test"]
+    if train is None or test is None or train[-1]:
+        return
+    lost = [one for one, in_train, in_test in zip(class_names, train, test, strict=False) if in_test and not in_train]
+    if lost:
+        raise ValueError(
+            f"The classes {shorten(lost)} of {name!r} have test images and no training images. Add training images, or "
+            "remove the classes."
+        )
+
+
+def describe_classes(splits, counts):
     """Describes how many images each class has in each split.
 
     Args:
         splits: Dictionary from the names of the splits to `LabelledImages` of one dataset.
+        counts: Dictionary from the names of the splits to what `count_labels` returns, or None where it is not known.
 
     Returns:
         Text of several lines. With more than 20 classes it names the classes with the fewest and the most images. Without
@@ -82,25 +124,22 @@ def describe_classes(splits):
     Example:
 
     >>> from keras_deit.data import load
-    >>> print(describe_classes({"test": load("digits", "test")}).splitlines()[0])
+    >>> test = load("digits", "test")
+    >>> print("\\n".join(describe_classes({"test": test}, {"test": count_labels(test.labels, 10)}).splitlines()[:3]))
     digits: 10 classes, 364 test
+      class  test
+      0        36
     """
     first = next(iter(splits.values()))
     sizes = ", ".join(f"{len(data):,} {split}" for split, data in splits.items())
     origins = " and ".join(data.origin for data in splits.values() if data.origin)
     lines = [f"{first.name}: {first.num_classes} classes, {sizes}{f', from {origins}' if origins else ''}"]
-    counts = {split: _counts(data) for split, data in splits.items() if data.labels is not None}
-    if counts:
+    if all(numbers is not None for numbers in counts.values()):
+        counts = {split: np.asarray(numbers) for split, numbers in counts.items()}
         list_counts = _every_class if first.num_classes <= MAX_LISTED else _fewest_and_most
         lines += list_counts([*first.class_names, "unlabelled"], counts)
     notes = dict.fromkeys(note for data in splits.values() for note in data.notes)
     return "\n".join([*lines, *notes])
-
-
-def _counts(data):
-    """Number of images of each class, and at the end of the unlabelled images."""
-    labels = np.asarray(data.labels)
-    return np.bincount(np.where(labels < 0, data.num_classes, labels), minlength=data.num_classes + 1)
 
 
 def _every_class(names, counts):

@@ -9,7 +9,7 @@ from keras_deit.data.sources.classes import order_classes, order_note
 from keras_deit.data.sources.image_files import ImageFiles
 from keras_deit.data.sources.image_tree import describe_ignored, find_images, has_image, list_folder
 from keras_deit.data.sources.split_folders import find_split_folders
-from keras_deit.data.sources.splits import SPLITS, is_in_split, shorten
+from keras_deit.data.sources.splits import divide, shorten
 
 
 def load_folder(path, split, class_names=None, train_folder=None, test_folder=None, test_split=None):
@@ -75,27 +75,11 @@ def label_files(path, rows, split, class_names, origin=None, notes=()):
     if unknown:
         raise ValueError(f"{str(path)!r} has the class {unknown[0]!r}, which is not among {shorten(class_names)}.")
     labels = np.array([indices[name] if name else -1 for _, name in rows])
-    chosen = np.ones(len(rows), bool) if split is None else _division(path, rows, labels, class_names)[split]
-    files = tuple(str(file) for (file, _), is_chosen in zip(rows, chosen, strict=True) if is_chosen)
+    paths = [str(file) for file, _ in rows]
+    chosen = np.ones(len(rows), bool) if split is None else divide(path, labels, split, class_names, keys=paths)
+    files = tuple(file for file, is_chosen in zip(paths, chosen, strict=True) if is_chosen)
     name = path.name or path.resolve().name
     return ImageFiles(name, files, labels[chosen], tuple(class_names), origin, notes)
-
-
-def _division(path, rows, labels, class_names):
-    """Masks of the rows of both splits; raises an error if a class or a split is left without images."""
-    masks = {split: is_in_split(labels, split, [str(file) for file, _ in rows]) for split in SPLITS}
-    lost = sorted(set(labels[labels >= 0]) - set(labels[masks["train"]]))
-    if lost:
-        names = [class_names[label] for label in lost]
-        raise ValueError(
-            f"{str(path)!r} has no image left for the train split of the classes {shorten(names)}: a fifth of the images, "
-            "at least one of each class, becomes the test split, so a class needs two images. Add images, leave the "
-            "classes out, or divide the dataset into splits yourself."
-        )
-    for split, mask in masks.items():
-        if not mask.any():
-            raise ValueError(f"{str(path)!r} has no image left for the {split} split. Add images.")
-    return masks
 
 
 def _found_classes(path, folders):

@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from keras_deit.data.sources.classes import count_labels
 from keras_deit.data.sources.labelled_images import check_labels
 from keras_deit.imaging.image_files import read_image
 from keras_deit.runtime.cores import usable_cores
@@ -41,6 +42,8 @@ class ValidationReport:
         checked: Number of images that were read.
         problems: Dictionary from the key of an image (see `example_key`) to a list of `IMAGE_ISSUES`.
         unlabelled: List of the keys of the images without a label.
+        class_counts: List of the numbers of readable images of each class, and at the end of unlabelled images; empty in a
+            report on several splits.
         equal: List of groups of equal images that are in several splits or have several labels; a group is a list of keys.
     """
 
@@ -48,6 +51,7 @@ class ValidationReport:
     checked: int
     problems: dict
     unlabelled: list = dataclasses.field(default_factory=list)
+    class_counts: list = dataclasses.field(default_factory=list)
     equal: list = dataclasses.field(default_factory=list)
 
     def counts(self):
@@ -116,7 +120,7 @@ def validate(data, num_threads=None, progress=True):
     {'tiny': 364}
     """
     tqdm = require("tqdm", extra="run", purpose="The progress bar")
-    problems, unlabelled = {}, []
+    problems, unlabelled, labels = {}, [], []
     with (
         warnings.catch_warnings(),
         tqdm.tqdm(total=len(data), desc=f"reading {data.name}", unit="image", disable=not progress) as bar,
@@ -129,10 +133,13 @@ def validate(data, num_threads=None, progress=True):
             for index, (issues, label) in zip(indices, found, strict=True):
                 if label == -1:
                     unlabelled.append(example_key(data, index))
+                if not set(issues) & set(FATAL_ISSUES):
+                    labels.append(label)
                 if issues:
                     problems[example_key(data, index)] = issues
                 bar.update()
-    return ValidationReport(data.name, len(data), problems, unlabelled)
+    counts = count_labels(labels, data.num_classes).tolist()
+    return ValidationReport(data.name, len(data), problems, unlabelled, counts)
 
 
 def example_key(data, index):

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 
 from keras_deit.data.sources.image_data import ImageData
-from keras_deit.data.sources.splits import is_in_split
+from keras_deit.data.sources.splits import divide
 
 ARRAYS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 
@@ -37,7 +37,7 @@ def load_npz(path, split, class_names=None):
     num_classes = 1 + max(labels.max(initial=0), test_labels.max(initial=0))
     names = tuple(class_names or (str(label) for label in range(num_classes)))
     if not has_test:
-        chosen = is_in_split(labels, split)
+        chosen = divide(path, labels, split, names)
         images, labels = images[chosen], labels[chosen]
     elif split == "test":
         images, labels = test_images, test_labels

@@ -62,6 +62,35 @@ def is_in_split(labels, split, keys=None):
     return (rank_in_class[first] % TEST_EVERY == 0) == (split == "test")
 
 
+def divide(name, labels, split, class_names, keys=None):
+    """Divides a dataset that has no splits like `is_in_split`, and checks that enough images are left.
+
+    Args:
+        name: Name or path of the dataset.
+        labels, split, keys: See `is_in_split`.
+        class_names: Names of the classes in the order of the labels.
+
+    Returns:
+        Boolean array `(examples,)`.
+
+    Raises:
+        ValueError: If a class has no training image, or a split no image.
+    """
+    masks = {one: is_in_split(labels, one, keys) for one in SPLITS}
+    lost = sorted(set(labels[labels >= 0]) - set(labels[masks["train"]]))
+    if lost:
+        raise ValueError(
+            f"{str(name)!r} has no image left for the train split of the classes "
+            f"{shorten(class_names[label] for label in lost)}: a fifth of the images, at least one of each class, becomes "
+            "the test split, so a class needs two images. Add images, leave the classes out, or divide the dataset into "
+            "splits yourself."
+        )
+    for one, mask in masks.items():
+        if not mask.any():
+            raise ValueError(f"{str(name)!r} has no image left for the {one} split. Add images.")
+    return masks[split]
+
+
 def _first_equal(keys):
     """Index of the first of the examples that each example is equal to, itself included."""
     first = {}

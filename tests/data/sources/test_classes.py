@@ -4,13 +4,25 @@ import numpy as np
 import pytest
 
 from keras_deit.data import ImageData, ImageRecords
-from keras_deit.data.sources.classes import check_classes, describe_classes, order_classes, order_note
+from keras_deit.data.sources.classes import (
+    check_classes,
+    check_trained,
+    count_labels,
+    describe_classes,
+    order_classes,
+    order_note,
+)
 
 pytestmark = pytest.mark.backend_independent
 
 
 def dataset(labels, names):
     return ImageData("pets", np.zeros((len(labels), 2, 2, 3), "uint8"), np.array(labels), tuple(names))
+
+
+def describe(**splits):
+    counts = {split: count_labels(data.labels, data.num_classes) for split, data in splits.items()}
+    return describe_classes(splits, counts).splitlines()
 
 
 def test_numbers_are_sorted_as_numbers_and_other_names_as_text():
@@ -29,8 +41,8 @@ def test_the_order_of_numbers_is_said_where_it_may_surprise():
 
 
 def test_the_images_of_each_class_are_counted_in_each_split():
-    splits = {"train": dataset([0, 0, 1, -1], ["cat", "dog"]), "test": dataset([0], ["cat", "dog"])}
-    assert describe_classes(splits).splitlines() == [
+    names = ["cat", "dog"]
+    assert describe(train=dataset([0, 0, 1, -1], names), test=dataset([0], names)) == [
         "pets: 2 classes, 4 train, 1 test",
         "  class       train  test",
         "  cat             2     1",
@@ -41,8 +53,7 @@ def test_the_images_of_each_class_are_counted_in_each_split():
 
 def test_of_many_classes_those_with_the_fewest_and_the_most_images_are_named():
     labels = np.repeat(np.arange(30), np.arange(30) + 1)
-    train = dataset(labels, [f"c{index}" for index in range(30)])
-    assert describe_classes({"train": train}).splitlines() == [
+    assert describe(train=dataset(labels, [f"c{index}" for index in range(30)])) == [
         "pets: 30 classes, 465 train",
         "  train: 1 (c0) to 30 (c29) images of a class",
     ]
@@ -50,7 +61,19 @@ def test_of_many_classes_those_with_the_fewest_and_the_most_images_are_named():
 
 def test_records_whose_labels_are_not_known_are_counted_as_a_whole():
     records = ImageRecords("mine", [(np.zeros((2, 2, 3), "uint8"), 0)], ("a", "b"))
-    assert describe_classes({"train": records, "test": records}) == "mine: 2 classes, 1 train, 1 test"
+    splits = {"train": records, "test": records}
+    assert describe_classes(splits, {"train": None, "test": None}) == "mine: 2 classes, 1 train, 1 test"
+    counts = {"train": np.array([3, 1, 0]), "test": np.array([2, 0, 0])}
+    assert describe_classes(splits, counts).splitlines()[2:] == ["  a          3     2", "  b          1     0"]
+
+
+def test_a_class_with_test_images_alone_is_refused():
+    counts = {"train": np.array([3, 0, 0]), "test": np.array([1, 2, 0])}
+    with pytest.raises(ValueError, match="The classes dog of 'pets' have test images and no training images"):
+        check_trained("pets", ("cat", "dog"), counts)
+    check_trained("pets", ("cat", "dog"), {**counts, "train": np.array([3, 0, 5])})  # dogs may be unlabelled
+    check_trained("pets", ("cat", "dog"), {**counts, "train": None})
+    check_trained("pets", ("cat", "dog"), {**counts, "test": np.array([1, 0, 0])})
 
 
 def test_one_class_is_refused():

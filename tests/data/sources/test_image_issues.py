@@ -96,6 +96,7 @@ def test_records_are_validated_like_files(image):
     report = validate(ImageRecords("mine", records, ("a", "b")), progress=False)
     assert report.problems == {"1": ["unreadable"], "2": ["truncated"], "3": ["tiny"], "4": ["tiny"]}
     assert (report.dataset, report.checked, report.unlabelled) == ("mine", 6, ["2", "3", "5"])
+    assert report.class_counts == [1, 1, 2]  # of the readable images
     assert report.counts() == {"unreadable": 1, "truncated": 1, "tiny": 2}
 
 

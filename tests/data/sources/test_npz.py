@@ -67,6 +67,14 @@ def test_without_test_arrays_the_first_of_every_five_images_of_a_class_is_a_test
 
 
 @backend_independent
+def test_a_class_of_one_image_cannot_be_divided(tmp_path):
+    labels = np.array([0, 1, 0, 0, 1, 2])
+    path = save(tmp_path / "few.npz", y_train=labels, x_test=None, y_test=None)
+    with pytest.raises(ValueError, match="few.npz' has no image left for the train split of the classes 2: a fifth"):
+        load(path)
+
+
+@backend_independent
 def test_classes_may_be_named_and_must_be_enough(tmp_path):
     path = save(tmp_path / "named.npz")
     assert load(path, class_names="abcd").class_names == tuple("abcd")
