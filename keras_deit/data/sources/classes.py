@@ -1,6 +1,9 @@
 """The classes of a dataset: their order, their number, and how many images each has."""
 
+import collections
 import math
+import unicodedata
+import warnings
 
 import numpy as np
 
@@ -69,6 +72,25 @@ def check_classes(name, class_names):
         )
 
 
+def warn_of_similar_names(name, class_names):
+    """Warns of classes whose names differ in case, spaces or the Unicode form of a letter alone.
+
+    Args:
+        name: Name or path of the dataset.
+        class_names: Names of the classes.
+    """
+    spellings = collections.defaultdict(list)
+    for one in class_names:
+        spellings["".join(unicodedata.normalize("NFKC", one).casefold().split())].append(one)
+    similar = [", ".join(map(ascii, group)) for group in spellings.values() if len(group) > 1]
+    if similar:
+        warnings.warn(
+            f"Classes of {name} have names that differ in case, spaces or the Unicode form of a letter alone: "
+            f"{'; '.join(similar)}. Give them one name if they are one class.",
+            stacklevel=3,
+        )
+
+
 def count_labels(labels, num_classes):
     """Counts the images of each class.
 
@@ -132,7 +154,7 @@ def describe_classes(splits, counts):
     """
     first = next(iter(splits.values()))
     sizes = ", ".join(f"{len(data):,} {split}" for split, data in splits.items())
-    origins = " and ".join(data.origin for data in splits.values() if data.origin)
+    origins = " and ".join(dict.fromkeys(data.origin for data in splits.values() if data.origin))
     lines = [f"{first.name}: {first.num_classes} classes, {sizes}{f', from {origins}' if origins else ''}"]
     if all(numbers is not None for numbers in counts.values()):
         counts = {split: np.asarray(numbers) for split, numbers in counts.items()}
@@ -162,11 +184,11 @@ def _fewest_and_most(names, counts):
     for split, numbers in counts.items():
         of_classes = numbers[:-1]
         fewest, most = int(of_classes.argmin()), int(of_classes.argmax())
+        text = f"{of_classes[fewest]:,} ({names[fewest]}) to {of_classes[most]:,} ({names[most]}) images of a class"
+        if of_classes[fewest] == of_classes[most]:
+            text = f"{of_classes[most]:,} of each class"
         unlabelled = f", {numbers[-1]:,} unlabelled" if numbers[-1] else ""
-        lines.append(
-            f"  {split}: {of_classes[fewest]:,} ({names[fewest]}) to {of_classes[most]:,} ({names[most]}) images of a "
-            f"class{unlabelled}"
-        )
+        lines.append(f"  {split}: {text}{unlabelled}")
     return lines
 
 

@@ -144,8 +144,16 @@ def _row(path, line, header, cells):
         named_split = split_of_name(values[SPLIT])
         if named_split is None:
             raise _wrong(path, line, SPLIT, f"expected train, val or test. Received: {values[SPLIT]!r}")
-    file = os.path.join(path.parent, os.path.expanduser(values["path"]))
-    return Row(line, file, values["label"], named_split)
+    return Row(line, _file(path.parent, values["path"]), values["label"], named_split)
+
+
+def _file(folder, name):
+    """The path of an image file; a path of Windows is understood on other systems if it leads to a file there."""
+    file = os.path.join(folder, os.path.expanduser(name))
+    if "\\" in name and not os.path.isfile(file):
+        with_slashes = os.path.join(folder, name.replace("\\", "/"))
+        return with_slashes if os.path.isfile(with_slashes) else file
+    return file
 
 
 def _check_rows(path, rows, class_names):
@@ -166,6 +174,10 @@ def _check_rows(path, rows, class_names):
                 "label",
                 f"{row.label!r} stands for a missing value. Leave the cell empty for an unlabelled image. If there is a "
                 "class of this name, pass --class-names (`class_names`)",
+            )
+        if class_names and row.label and row.label not in class_names:
+            raise _wrong(
+                path, row.line, "label", f"the class {row.label!r} is not among {shorten(class_names)} of `class_names`"
             )
 
 

@@ -70,7 +70,7 @@ def describe_equal_images(groups, splits):
         lines.append(
             f"{number:,} of the {len(splits['test']):,} test images equal training images, such as "
             f"{_pair(shared[0], splits)}. "
-            "The accuracy on the test split will be too high. Remove the images from one of the splits."
+            "The accuracy on the test split will be too high. Remove the copies."
         )
     contradictory = [group for group in groups if len(_labels(splits, group)) > 1]
     if contradictory:

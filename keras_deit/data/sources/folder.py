@@ -1,6 +1,7 @@
 """A folder that holds a folder of image files for each class."""
 
 import collections
+import os
 import warnings
 
 import numpy as np
@@ -49,7 +50,7 @@ def load_folder(path, split, class_names=None, train_folder=None, test_folder=No
         notes.append(
             f"Folders of {path} that are not used: {unused}. Name others with --train-folder and --test-folder."
         )
-    origin = None if is_divided else f"{root.relative_to(path).as_posix()}/"
+    origin = None if root == path else f"{root.relative_to(path).as_posix()}/"
     return label_files(path, rows, split if is_divided else None, names, origin, tuple(notes))
 
 
@@ -76,7 +77,9 @@ def label_files(path, rows, split, class_names, origin=None, notes=()):
         raise ValueError(f"{str(path)!r} has the class {unknown[0]!r}, which is not among {shorten(class_names)}.")
     labels = np.array([indices[name] if name else -1 for _, name in rows])
     paths = [str(file) for file, _ in rows]
-    chosen = np.ones(len(rows), bool) if split is None else divide(path, labels, split, class_names, keys=paths)
+    chosen = np.ones(len(rows), bool)
+    if split is not None:
+        chosen = divide(path, labels, split, class_names, keys=[os.path.normpath(file) for file in paths])
     files = tuple(file for file, is_chosen in zip(paths, chosen, strict=True) if is_chosen)
     name = path.name or path.resolve().name
     return ImageFiles(name, files, labels[chosen], tuple(class_names), origin, notes)
@@ -106,7 +109,22 @@ def _class_names(path, folders, found):
         raise ValueError(_too_few(folders.train, names, empty))
     if empty:
         warnings.warn(f"Folders of {path} without images are no classes: {shorten(empty)}.", stacklevel=5)
+    inner = _common_folders([folders.train / name for name in names])
+    if len(inner) > 1:
+        warnings.warn(
+            f"Each class folder of {folders.train} ({shorten(names)}) holds the folders {shorten(inner)} and no files. All "
+            f"images below a class folder belong to its class. If {shorten(inner)} are the classes or splits, arrange the "
+            "folders as train/class/image, or pass the folder that holds the folders of the classes.",
+            stacklevel=5,
+        )
     return names
+
+
+def _common_folders(class_folders):
+    """Names of the folders that every class folder holds, if none of these holds files or other folders."""
+    entries = [list_folder(folder) for folder in class_folders if folder.is_dir()]
+    inner = {tuple(folder.name for folder in one.folders) for one in entries}
+    return inner.pop() if len(inner) == 1 and not any(one.files for one in entries) else ()
 
 
 def _too_few(root, names, empty):

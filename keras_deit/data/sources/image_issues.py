@@ -19,7 +19,7 @@ from keras_deit.runtime.files import write_whole
 from keras_deit.runtime.optional import require
 
 IMAGE_ISSUES = {
-    "unreadable": "Pillow does not know the format, or the file is damaged",
+    "unreadable": "the file cannot be opened or is damaged, or Pillow does not know its format",
     "truncated": "the file ends before the image does",
     "wrong-extension": "the extension names another format than the file has",
     "tiny": "height or width is less than 32 pixels",

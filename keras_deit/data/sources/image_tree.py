@@ -8,7 +8,10 @@ from typing import NamedTuple
 from keras_deit.imaging.image_files import is_image_file
 
 # Folders and files that systems and programs leave behind; names that begin with a dot are hidden as well.
-SYSTEM_NAMES = ("__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "thumbs.db", "desktop.ini")
+SYSTEM_NAMES = (
+    *("__macosx", "@eadir", "@recycle", "@tmp", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini"),
+)
 NO_EXTENSION, BROKEN_LINK = "without an extension", "broken links"
 
 

@@ -23,7 +23,7 @@ class LabelledImages(abc.ABC):
         in_memory: Whether the images are arrays of pixels in memory, which need not be checked for damage.
         images: Array `(examples, height, width, 3)` of all images; None if there is no such array.
         image_size: `(height, width)` of the array `images`; None if there is no such array.
-        origin: Where this split comes from, such as `"Training/"`; None if the dataset is divided by this package.
+        origin: The part of the dataset that this split comes from, such as `"Training/"`; None for the whole dataset.
         notes: Tuple of sentences on how the dataset was understood, such as the files that are no images.
         identity: String that changes whenever the images do, such as a name with a version; None if there is no such string.
 

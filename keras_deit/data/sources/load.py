@@ -4,7 +4,7 @@ import pathlib
 import re
 import warnings
 
-from keras_deit.data.sources.classes import check_classes
+from keras_deit.data.sources.classes import check_classes, warn_of_similar_names
 from keras_deit.data.sources.csv_table import load_table
 from keras_deit.data.sources.folder import load_folder
 from keras_deit.data.sources.npz import load_npz
@@ -71,6 +71,7 @@ def load(
         )
     data = _load(name, split, data_dir, class_names, (train_folder, test_folder), test_split)
     check_classes(data.name, data.class_names)
+    warn_of_similar_names(data.name, data.class_names)
     if class_names is not None and tuple(class_names) != data.class_names:
         raise ValueError(
             f"The classes of {data.name!r} are {shorten(data.class_names)}. Received: class_names={shorten(class_names)}"

@@ -58,6 +58,7 @@ def find_split_folders(path, train_folder=None, test_folder=None, test_split=Non
     train = _one_with_classes(path, "train", named["train"], classes)
     test = _test_folder(path, named, classes, test_split)
     if _are_splits(classes[train], classes[test], others):
+        _check_others(path, train, classes[train], others)
         used = {train, test}
         unused = [folder for folder in folders if folder not in used and (folder in others or folder in classes)]
         return SplitFolders(train, test, tuple(unused))
@@ -121,6 +122,14 @@ def _are_splits(train_classes, test_classes, others):
         return bool(test_classes) and not others
     shared = set(train_classes) & set(test_classes)
     return len(shared) > 0 and len(shared) >= MIN_SHARED * min(len(train_classes), len(test_classes))
+
+
+def _check_others(path, train, train_classes, others):
+    """Raises an error if a folder that is not named as a split holds the same folders as the training split."""
+    for folder in others:
+        shared = set(train_classes) & set(_names(list_folder(folder).folders))
+        if shared:
+            raise _ambiguous(path, f"{folder.name}/ holds {shorten(sorted(shared))} as well as {train.name}/ does")
 
 
 def _names(folders):

@@ -11,6 +11,7 @@ from keras_deit.data.sources.classes import (
     describe_classes,
     order_classes,
     order_note,
+    warn_of_similar_names,
 )
 
 pytestmark = pytest.mark.backend_independent
@@ -59,6 +60,14 @@ def test_of_many_classes_those_with_the_fewest_and_the_most_images_are_named():
     ]
 
 
+def test_equal_numbers_of_many_classes_are_one_number():
+    train = dataset(np.arange(60) % 30, [f"c{index}" for index in range(30)])
+    assert describe(train=train)[1:] == ["  train: 2 of each class"]
+    assert describe(train=dataset([*range(30), -1], train.class_names))[1:] == [
+        "  train: 1 of each class, 1 unlabelled"
+    ]
+
+
 def test_records_whose_labels_are_not_known_are_counted_as_a_whole():
     records = ImageRecords("mine", [(np.zeros((2, 2, 3), "uint8"), 0)], ("a", "b"))
     splits = {"train": records, "test": records}
@@ -74,6 +83,12 @@ def test_a_class_with_test_images_alone_is_refused():
     check_trained("pets", ("cat", "dog"), {**counts, "train": np.array([3, 0, 5])})  # dogs may be unlabelled
     check_trained("pets", ("cat", "dog"), {**counts, "train": None})
     check_trained("pets", ("cat", "dog"), {**counts, "test": np.array([1, 0, 0])})
+
+
+@pytest.mark.parametrize("names", [("Cat", "cat"), ("cat", "cat "), ("caf\u00e9", "cafe\u0301"), ("a b", "a  b")])
+def test_names_that_differ_in_their_spelling_alone_are_warned_of(names):
+    with pytest.warns(UserWarning, match="Classes of pets have names that differ in case, spaces or"):
+        warn_of_similar_names("pets", (*names, "dog"))
 
 
 def test_one_class_is_refused():

@@ -46,8 +46,7 @@ def test_equal_files_are_described(splits, tmp_path):
     lines = describe_equal_images(find_equal_images(splits), splits)
     assert lines == [
         f"2 of the 5 test images equal training images, such as {tmp_path}/train/1.jpg (train, cat) and "
-        f"{tmp_path}/test/0.jpg (test, cat). The accuracy on the test split will be too high. Remove the images from one "
-        "of the splits.",
+        f"{tmp_path}/test/0.jpg (test, cat). The accuracy on the test split will be too high. Remove the copies.",
         f"2 images equal images with another label, such as {tmp_path}/train/2.jpg (train, cat) and "
         f"{tmp_path}/train/3.jpg (train, dog). Correct the labels or remove the images.",
     ]

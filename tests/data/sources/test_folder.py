@@ -1,5 +1,7 @@
 """A folder that holds a folder of image files for each class."""
 
+import warnings
+
 import pytest
 
 from keras_deit import data
@@ -150,3 +152,25 @@ def test_images_beside_the_folders_of_the_classes_are_counted(tmp_path):
     assert data.load(tmp_path).notes == (
         f"Files of {tmp_path} that are no images: 1 outside the folders of the classes.",
     )
+
+
+@pytest.mark.parametrize("inner", [("cat", "dog"), ("test", "train")])
+def test_class_folders_that_hold_the_same_folders_and_no_files_are_warned_of(inner, tmp_path):
+    for outer in ("2023", "2024"):
+        write_folder(tmp_path / outer, 3, **dict.fromkeys(inner, 0))
+    with pytest.warns(UserWarning, match=rf"\(2023, 2024\) holds the folders {', '.join(inner)} and no files"):
+        assert data.load(tmp_path).class_names == ("2023", "2024")
+
+
+def test_class_folders_may_hold_other_folders(tmp_path):
+    write_folder(tmp_path / "cat", 3, left=0, right=10)
+    write_folder(tmp_path / "dog", 3, left=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(data.load(tmp_path)) == 6  # four cats and two dogs
+
+
+def test_a_named_folder_is_the_origin_of_both_splits(tmp_path):
+    write_folder(tmp_path / "one" / "two", 3, a=0, b=50)
+    train, test = (data.load(tmp_path, split, train_folder="one/two") for split in ("train", "test"))
+    assert (train.origin, test.origin, len(train), len(test)) == ("one/two/", "one/two/", 4, 2)

@@ -88,6 +88,10 @@ def test_images_right_under_the_training_folder_are_unlabelled(tmp_path):
             ["train/a", "train/b", "x_train/a", "x_train/b", "val/a", "val/b"],
             "train/, x_train/ may each be the train split",
         ),
+        (
+            [f"{a}/{b}" for a in ("bus", "train", "test") for b in ("2019", "2020")],
+            "bus/ holds 2019, 2020 as well as train/",
+        ),
         (["train", "bus", "val/a", "val/b"], "train/ holds no folders, val/ holds the folders a, b"),
     ],
 )
