@@ -6,6 +6,7 @@ gradient of each replica's share before they sum the shares.
 
 import re
 import types
+import warnings
 
 import keras
 from keras import ops
@@ -13,6 +14,12 @@ from keras import ops
 from keras_deit.runtime.keras_private import OptimizerInternals
 
 __all__ = ["LAMB", "SGD", "AdamW", "LayerwiseAdamW"]
+
+
+FIRST_LAYERS = ("patch_embedding", "prefix_tokens")
+BLOCK = "block_"  # followed by the block's number, from 1
+FINAL_NORM = "norm"
+HEAD = "head"
 
 
 class _WholeBatchClipping(OptimizerInternals):
@@ -35,7 +42,7 @@ class _DecayInUpdate(_WholeBatchClipping):
 
     def __init__(self, *args, weight_decay=0.0, **kwargs):
         super().__init__(*args, weight_decay=None, **kwargs)
-        self.decay = weight_decay
+        self.decay = weight_decay or 0.0  # None means no decay, as in Keras
 
     def build(self, variables):
         if self.built:
@@ -174,8 +181,12 @@ class LayerwiseAdamW(_DecayInUpdate, keras.optimizers.Adam):
     Args:
         *args, **kwargs: As for `keras.optimizers.Adam`.
         layer_decay: Ratio of the rates of two neighbouring blocks, in 0..1.
-        num_layers: Number of blocks.
+        num_layers: Number of blocks of the model.
         weight_decay: Coefficient of the decay, not negative.
+
+    Raises:
+        ValueError: When the optimizer is built: if none of the variables belongs to a DeiT, or a block's number is above
+            `num_layers`. If the last trained block is below `num_layers`, a warning says so.
 
     Example:
 
@@ -193,6 +204,12 @@ class LayerwiseAdamW(_DecayInUpdate, keras.optimizers.Adam):
         self.layer_decay = layer_decay
         self.num_layers = num_layers
 
+    def build(self, variables):
+        """Creates the moments of the variables, after a check that the variables are those of a DeiT."""
+        if not self.built:
+            _check_layers([variable.path for variable in variables], self.num_layers)
+        super().build(variables)
+
     def update_step(self, gradient, variable, learning_rate):
         rate = ops.cast(learning_rate, variable.dtype) * self.scale(self.keras_variable(variable).path)
         if self.decays(variable):
@@ -208,17 +225,53 @@ class LayerwiseAdamW(_DecayInUpdate, keras.optimizers.Adam):
         Returns:
             Float in 0..1.
         """
-        layer, block = path.split("/")[0], re.match(r"block_(\d+)/", path)
-        if layer in ("patch_embedding", "prefix_tokens"):
+        layer = _layer_of(path)
+        if layer in FIRST_LAYERS:
             steps = self.num_layers + 1
-        elif block:
-            steps = self.num_layers + 1 - int(block[1])
+        elif layer.startswith(BLOCK):
+            steps = self.num_layers + 1 - _block_number(layer)
         else:
-            steps = 1 if layer == "norm" else 0
+            steps = 1 if layer == FINAL_NORM else 0
         return self.layer_decay**steps
 
     def get_config(self):
         return {**super().get_config(), "layer_decay": self.layer_decay, "num_layers": self.num_layers}
+
+
+def _layer_of(path):
+    """Returns the layer of a DeiT that a variable's path goes through, or an empty string for another layer.
+
+    The names of the models and scopes around the DeiT come before the layer's name.
+    """
+    names = path.split("/")[:-1]
+    return next(
+        (name for name in names if name in (*FIRST_LAYERS, FINAL_NORM) or re.fullmatch(rf"{BLOCK}\d+", name)), ""
+    )
+
+
+def _block_number(layer):
+    return int(layer.removeprefix(BLOCK))
+
+
+def _check_layers(paths, num_layers):
+    layers = {_layer_of(path) for path in paths}
+    blocks = [_block_number(layer) for layer in layers if layer.startswith(BLOCK)]
+    if not any(layers) and not any(HEAD in path for path in paths):
+        raise ValueError(
+            "LayerwiseAdamW needs the variables of a DeiT, whose layers are called `patch_embedding`, `block_1` and so on. "
+            f"Received: variables of other layers, {paths[:3]}. Use AdamW for other models."
+        )
+    if blocks and max(blocks) > num_layers:
+        raise ValueError(
+            f"`num_layers` must be the number of the model's blocks. Received: num_layers={num_layers}, but the model has a "
+            f"block {max(blocks)}."
+        )
+    if blocks and max(blocks) < num_layers:
+        warnings.warn(
+            f"LayerwiseAdamW received num_layers={num_layers}, but the last trained block is block {max(blocks)}. Its rate "
+            f"has the factor layer_decay {num_layers + 1 - max(blocks)} times.",
+            stacklevel=3,
+        )
 
 
 def _trust_ratio(variable, update):

@@ -36,7 +36,8 @@ GRADIENTS = [
 
 
 def variables():
-    return {name: keras.Variable(value, name=name) for name, value in VALUES.items()}
+    with keras.name_scope("class_head"):  # a layer that LayerwiseAdamW knows
+        return {name: keras.Variable(value, name=name) for name, value in VALUES.items()}
 
 
 def trained(optimizer, scaled=lambda gradient: gradient):
@@ -164,6 +165,42 @@ def test_what_is_decayed_is_what_timm_decays(name, optimizer):
     optimizer.build(variables)
     decayed = [timm_name(one.path) for one in variables if optimizer.uses_weight_decay(one)]
     assert sorted(decayed) == GROUPS[name]["decayed"]
+
+
+def test_the_rate_of_a_layer_is_the_same_inside_a_scope_and_inside_another_model():
+    with keras.name_scope("student"):
+        scoped = small("two_tokens")
+    optimizer = LayerwiseAdamW(RATE, layer_decay=0.5, num_layers=3)
+    scales = {one.path: optimizer.scale(one.path) for one in small("two_tokens").trainable_variables}
+    assert {path: optimizer.scale(f"student/deit/{path}") for path in scales} == scales
+    assert [optimizer.scale(one.path) for one in scoped.trainable_variables] == list(scales.values())
+
+
+def test_layerwise_rates_are_refused_where_they_would_be_wrong():
+    variables = small("two_tokens").trainable_variables
+    with pytest.raises(ValueError, match="num_layers=2, but the model has a block 3"):
+        LayerwiseAdamW(RATE, layer_decay=0.5, num_layers=2).build(variables)
+    with pytest.warns(UserWarning, match="num_layers=12, but the last trained block is block 3"):
+        LayerwiseAdamW(RATE, layer_decay=0.5, num_layers=12).build(variables)
+    dense = keras.layers.Dense(2)
+    dense.build((None, 3))
+    with pytest.raises(ValueError, match="variables of other layers"):
+        LayerwiseAdamW(RATE, layer_decay=0.5, num_layers=3).build(dense.trainable_variables)
+
+
+def test_layerwise_rates_of_a_frozen_backbone_are_those_of_the_heads():
+    model = small("two_tokens")
+    model.backbone.trainable = False
+    optimizer = LayerwiseAdamW(RATE, layer_decay=0.5, num_layers=3)
+    optimizer.build(model.trainable_variables)
+    assert {optimizer.scale(one.path) for one in model.trainable_variables} == {1.0}
+
+
+@pytest.mark.parametrize(
+    "make", [LAMB, SGD, lambda rate, **settings: LayerwiseAdamW(rate, layer_decay=0.5, num_layers=1, **settings)]
+)
+def test_a_weight_decay_of_none_is_no_decay(make):
+    assert make(RATE, weight_decay=None).get_config()["weight_decay"] == 0.0
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
