@@ -2,9 +2,13 @@
 
 import keras
 
+from keras_deit.layers.lora import lora_layers, merged_weights
 from keras_deit.models import DeiT, DeiTClassifier
 
 FLOATS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
+
+
+LORA = ("lora_rank", "lora_alpha")  # in the configs of Keras's layers
 
 
 def serving_model(model):
@@ -15,8 +19,9 @@ def serving_model(model):
             `keras_deit.DeiTClassifier`); or any Keras model with one image input and one output.
 
     Returns:
-        A Keras model. If all of `model` computes in float32, the result shares its variables. Otherwise, for example in
-        mixed precision, the result is a float32 copy that is built from the config of `model`.
+        A Keras model. If all of `model` computes in float32 and without LoRA, the result shares its variables. Otherwise,
+        for example in mixed precision, the result is a float32 copy that is built from the config of `model`, with LoRA
+        merged into the kernels.
 
     Raises:
         ValueError: If the model does not have one image input and one output.
@@ -34,10 +39,10 @@ def serving_model(model):
     _check(model)
     config = keras.saving.serialize_keras_object(model)
     in_float32 = _in_float32(config)
-    if in_float32 == config:
+    if in_float32 == config and not lora_layers(model):
         return model
     copy = keras.saving.deserialize_keras_object(in_float32)
-    copy.set_weights(model.get_weights())
+    copy.set_weights([value for _, value in merged_weights(model)])
     return copy
 
 
@@ -71,6 +76,7 @@ def _check(model):
 
 
 def _in_float32(config):
+    """Returns a config in which every layer computes in float32 and has no LoRA."""
     """Copies the config of a model and replaces every other floating-point dtype and policy with float32."""
     if isinstance(config, (list, tuple)):
         return type(config)(_in_float32(value) for value in config)
@@ -79,5 +85,7 @@ def _in_float32(config):
     if config.get("class_name") == "DTypePolicy":
         return keras.dtype_policies.serialize(keras.DTypePolicy("float32"))
     return {
-        key: "float32" if key == "dtype" and value in FLOATS else _in_float32(value) for key, value in config.items()
+        key: "float32" if key == "dtype" and value in FLOATS else _in_float32(value)
+        for key, value in config.items()
+        if key not in LORA
     }

@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from keras_deit.layers.composite import CompositeLayer
 from keras_deit.layers.dense import TokenDense
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class MultiHeadSelfAttention(keras.layers.Layer):
+class MultiHeadSelfAttention(CompositeLayer):
     """Self-attention with one fused projection to queries, keys and values.
 
     The layer calls `keras.ops.dot_product_attention` on backends where it can use a fused (flash) kernel. TensorFlow and
@@ -57,6 +58,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         self.qkv.build(input_shape)
         self.projection = TokenDense(hidden_dim, dtype=self.dtype_policy, name="projection")
         self.projection.build(input_shape)
+        self.restore_sublayers()
 
     def call(self, tokens, return_attention=False):
         """Computes the outputs and, if requested, the attention map."""

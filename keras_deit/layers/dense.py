@@ -40,3 +40,12 @@ class TokenDense(keras.layers.Dense):
         length, features = ops.shape(tokens)[1:]
         outputs = super().call(ops.reshape(tokens, (-1, features)))
         return ops.reshape(outputs, (-1, length, self.units))
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        """Quantizes the layer as `keras.layers.Dense` does, which by itself refuses subclasses.
+
+        Args:
+            mode, config: As for `keras.Model.quantize`.
+            type_check: Has no effect.
+        """
+        super().quantize(mode=mode, type_check=False, config=config)

@@ -3,13 +3,14 @@
 import keras
 
 from keras_deit.layers.attention import MultiHeadSelfAttention
+from keras_deit.layers.composite import CompositeLayer
 from keras_deit.layers.drop_path import DropPath
 from keras_deit.layers.layer_scale import LayerScale
 from keras_deit.layers.mlp import MLP
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class EncoderBlock(keras.layers.Layer):
+class EncoderBlock(CompositeLayer):
     """Self-attention and an MLP, each after a layer norm and inside a residual branch.
 
     Args:
@@ -70,8 +71,7 @@ class EncoderBlock(keras.layers.Layer):
         names += [] if self.layer_scale_init is None else ["attention_scale", "mlp_scale"]
         for sublayer in (getattr(self, name) for name in names):
             sublayer.build(input_shape)
-            if not self.trainable:  # Keras loads a frozen block's sublayers as trainable
-                sublayer.trainable = False
+        self.restore_sublayers()
 
     def call(self, tokens, training=None, return_attention=False):
         """Applies both branches and returns the tokens and, if requested, the attention map."""

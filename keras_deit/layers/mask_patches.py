@@ -48,3 +48,6 @@ class MaskPatches(keras.layers.Layer):
     def compute_output_shape(self, patch_tokens_shape, masked_shape):
         """Returns the shape of the outputs, which is that of the patch tokens."""
         return patch_tokens_shape
+
+    def get_config(self):
+        return super().get_config()  # without this method Keras refuses a layer that was given a dtype policy

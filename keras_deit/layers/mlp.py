@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from keras_deit.layers.composite import CompositeLayer
 from keras_deit.layers.dense import TokenDense
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class MLP(keras.layers.Layer):
+class MLP(CompositeLayer):
     """Two dense layers with the exact (erf) GELU between them.
 
     Args:
@@ -43,6 +44,7 @@ class MLP(keras.layers.Layer):
         self.expansion.build(input_shape)
         self.reduction = TokenDense(input_shape[-1], dtype=self.dtype_policy, name="reduction")
         self.reduction.build((*input_shape[:-1], self.intermediate_dim))
+        self.restore_sublayers()
 
     def call(self, tokens):
         """Applies the dense layers and the GELU."""

@@ -30,7 +30,8 @@ class DeiTBackbone(ImageModel):
             `"constant"`: the same for every block (DeiT III).
         layer_norm_epsilon: Float added to the variance in the layer norms.
         frozen_blocks: Number of the first blocks that are not trained, together with the patch embedding and the tokens;
-            0 freezes these alone, None means that everything is trained. `freeze` changes it later.
+            0 freezes these alone, None means that everything is trained. `freeze` and `trainable` of the layers change it
+            later.
         dtype: Dtype policy, for example `"mixed_bfloat16"`; None means the global one.
         name, trainable: As for every `keras.Model`.
 
@@ -118,7 +119,6 @@ class DeiTBackbone(ImageModel):
         self.drop_path_rate = drop_path_rate
         self.drop_path_schedule = drop_path_schedule
         self.layer_norm_epsilon = layer_norm_epsilon
-        self.frozen_blocks = None
         if frozen_blocks is not None:
             self.freeze(frozen_blocks)
 
@@ -154,7 +154,6 @@ class DeiTBackbone(ImageModel):
         """
         if up_to is not None and not 0 <= up_to <= self.num_layers:
             raise ValueError(f"`up_to` must lie in 0..{self.num_layers}, the number of blocks. Received: up_to={up_to}")
-        self.frozen_blocks = up_to
         for name in ("patch_embedding", "prefix_tokens"):
             self.get_layer(name).trainable = up_to is None
         for number, block in enumerate(self.blocks, start=1):
@@ -248,7 +247,6 @@ class DeiTBackbone(ImageModel):
             "drop_path_rate": self.drop_path_rate,
             "drop_path_schedule": self.drop_path_schedule,
             "layer_norm_epsilon": self.layer_norm_epsilon,
-            "frozen_blocks": self.frozen_blocks,
             **super().get_config(),
         }
 

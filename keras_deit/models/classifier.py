@@ -205,8 +205,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
 
     @classmethod
     def from_config(cls, config):
-        config = {**config, "deit": keras.saving.deserialize_keras_object(config["deit"])}
-        return cls(**config)
+        return super().from_config({**config, "deit": keras.saving.deserialize_keras_object(config["deit"])})
 
 
 def _join(embeddings, fusion):

@@ -5,6 +5,7 @@ import warnings
 import keras
 
 from keras_deit.imaging.sizes import height_and_width
+from keras_deit.layers.composite import CHANGES, changes_of, restore_changes
 from keras_deit.models.presets import open_preset
 from keras_deit.models.variants import get_variant, matching_variants
 from keras_deit.weights.checkpoint import HEADS
@@ -31,6 +32,7 @@ class ImageModel(keras.Model):
         family: `"deit"` or `"regnety"`: the family of variants and presets that the class can be built from.
         has_classes: Whether the class has classification heads.
         ignored_checkpoint_prefixes: Prefixes of timm's names: tensors that the class does not load.
+        quantization_modes: Modes of `quantize`.
         fresh_variable_prefixes: Prefixes of variable paths: variables that keep their initial values if a checkpoint lacks
             them.
     """
@@ -38,6 +40,7 @@ class ImageModel(keras.Model):
     family = "deit"
     has_classes = True
     ignored_checkpoint_prefixes = MASKED_IMAGE_PREFIXES
+    quantization_modes = ("int8", "int4", "float8")
     fresh_variable_prefixes = ()
 
     def __init__(self, images, outputs, *, dtype, name, trainable=True):
@@ -151,21 +154,55 @@ class ImageModel(keras.Model):
         if num_classes is not None and not cls.has_classes:
             raise ValueError(f"{cls.__name__} has no classes. Received: num_classes={num_classes}")
 
+    def quantize(self, mode=None, config=None, filters=None, **kwargs):
+        """Quantizes the kernels of all dense layers, those inside the encoder blocks included.
+
+        The quantized model is saved and loaded like any other. It cannot be written as a checkpoint of another framework.
+
+        Args:
+            mode: `"int8"` (kernels and, at each call, the inputs of dense layers), `"int4"` (kernels) or `"float8"` (for
+                training); None means that of `config`.
+            config, filters, **kwargs: As for `keras.Model.quantize`.
+
+        Raises:
+            ValueError: If the mode is another one, or a layer is quantized already.
+
+        Example:
+
+        >>> import keras_deit as kd
+        >>> deit = kd.DeiT.from_variant("deit_ti", num_classes=10, num_layers=1)
+        >>> deit.quantize("int8")
+        >>> deit.backbone.blocks[0].mlp.expansion.quantization_mode
+        'int8'
+        """
+        received = mode if config is None else config.mode
+        if received not in self.quantization_modes:
+            works = ", ".join(map(repr, self.quantization_modes)) or "no mode"
+            raise ValueError(
+                f"Keras can quantize a {type(self).__name__} in {works}. Received: {received!r}. For other models and modes "
+                "use `keras_deit.export.to_litert(model, path, quantization=...)`."
+            )
+        super().quantize(mode=mode, config=config, filters=filters, **kwargs)
+
     @property
     def input_spec(self):
         """None, because the patch embedding checks the images' shape with a more helpful message."""
         return None
 
     def get_config(self):
+        changes = changes_of(self)
         return {
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "name": self.name,
             "trainable": self.trainable,
+            **({CHANGES: changes} if changes else {}),
         }
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        model = cls(**{name: value for name, value in config.items() if name != CHANGES})
+        restore_changes(model, config.get(CHANGES, {}))
+        return model
 
 
 class BackboneMixin:
@@ -195,7 +232,7 @@ class BackboneMixin:
 
     def backbone_config(self):
         """Returns the constructor arguments that the model passes to its backbone, a dictionary."""
-        own = ("name", "dtype", "trainable")
+        own = ("name", "dtype", "trainable", CHANGES)
         return {name: value for name, value in self.backbone.get_config().items() if name not in own}
 
 

@@ -45,6 +45,7 @@ class RegNetY(ImageModel):
     """
 
     family = "regnety"
+    quantization_modes = ()  # Keras quantizes no convolutions
 
     def __init__(self, widths, depths, group_width, num_classes=1000, dtype=None, name="regnety", trainable=True):
         if len(widths) != len(depths) or any(width % group_width for width in widths):

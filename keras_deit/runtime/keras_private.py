@@ -12,6 +12,8 @@ counterpart is here, and a check raises `UnsupportedKerasError` at the first use
 - `Optimizer._get_variable_index`, for the state of a variable: it exists, takes `variable`, and counts the variables of
   `build`.
 - `Optimizer._use_weight_decay`, for `exclude_from_weight_decay`: it exists, takes `variable`, and returns a bool.
+- `Layer._flatten_layers`, for `sublayers`: it exists and takes `include_self` and `recursive`.
+- `Layer._trainable_variables`, for `own_trainable_variables`: it is a list of the layer's variables.
 
 `tests/test_architecture.py` asserts that no other module uses a private name.
 """
@@ -58,6 +60,46 @@ def require_method(owner, name, parameters):
     received = list(inspect.signature(method).parameters)
     if received != ["self", *parameters]:
         raise UnsupportedKerasError(f"`{owner.__name__}.{name}` takes {received} instead of {['self', *parameters]}")
+
+
+def sublayers(layer):
+    """Lists the layers directly inside a layer or model. Only models list theirs publicly, as `layers`.
+
+    Args:
+        layer: A `keras.layers.Layer`.
+
+    Returns:
+        List of layers.
+
+    Raises:
+        UnsupportedKerasError: If Keras lists them in another way.
+
+    Example:
+
+    >>> [layer.name for layer in sublayers(keras.Sequential([keras.layers.Dense(2, name="head")]))]
+    ['head']
+    """
+    require_method(keras.layers.Layer, "_flatten_layers", ["include_self", "recursive"])
+    return layer._flatten_layers(include_self=False, recursive=False)
+
+
+def own_trainable_variables(layer):
+    """Lists the variables of a layer, without those of its sublayers, that are trained unless somebody freezes them.
+
+    Args:
+        layer: A built `keras.layers.Layer`.
+
+    Returns:
+        List of variables. It also holds the frozen ones. It does not hold variables that are never trained, such as moving
+        statistics.
+
+    Raises:
+        UnsupportedKerasError: If Keras keeps them elsewhere.
+    """
+    variables = getattr(layer, "_trainable_variables", None)
+    if not isinstance(variables, list):
+        raise UnsupportedKerasError(f"`Layer._trainable_variables` is {type(variables).__name__}, not a list")
+    return list(variables)
 
 
 def compiled_loss(model, y_true, y_pred, sample_weight):

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from keras_deit.layers.composite import check_not_quantized
+from keras_deit.layers.lora import lora_layers
 from keras_deit.weights.checkpoint import HEADS, open_checkpoint
 from keras_deit.weights.names import timm_name, to_our_layout
 from keras_deit.weights.positions import resize_positions
@@ -66,6 +68,11 @@ def load(model, source, ignore_prefixes=()):
     print(kd.weights.load(model, "deit_base_distilled_patch16_224.safetensors"))
     ```
     """
+    check_not_quantized(model, "load the weights before `model.quantize`")
+    if lora_layers(model):
+        raise ValueError(
+            "The model has LoRA, which a checkpoint would not replace: load the weights before `enable_lora`."
+        )
     variables = {variable.path: variable for variable in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     loading = _Loading(open_checkpoint(source), shapes, ignore_prefixes)

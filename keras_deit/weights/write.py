@@ -3,9 +3,10 @@
 import json
 import pathlib
 
-import keras
 import numpy as np
 
+from keras_deit.layers.composite import check_not_quantized
+from keras_deit.layers.lora import merged_weights
 from keras_deit.runtime.files import write_whole
 from keras_deit.weights import files
 from keras_deit.weights.checkpoint import Checkpoint
@@ -156,17 +157,16 @@ def _for_pytorch(model):
 
 
 def _in_timm_names(model):
-    names = {variable.path: timm_name(variable.path) for variable in model.weights}
+    check_not_quantized(model, "write it before `model.quantize`")
+    weights = merged_weights(model)
+    names = {variable.path: timm_name(variable.path) for variable, _ in weights}
     unknown = [path for path, name in names.items() if name is None]
     if unknown:
         raise ValueError(
             f"timm has no name for {', '.join(unknown)}. The head of a late fusion, for example, exists in Keras only."
         )
     return {
-        names[variable.path]: to_foreign_layout(
-            variable.path, keras.ops.convert_to_numpy(keras.ops.cast(variable.value, "float32"))
-        )
-        for variable in model.weights
+        names[variable.path]: to_foreign_layout(variable.path, value.astype("float32")) for variable, value in weights
     }
 
 

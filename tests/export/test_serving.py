@@ -61,3 +61,27 @@ def no_images():
 def test_a_model_without_one_image_input_and_one_output_is_refused(make):
     with pytest.raises(ValueError, match=r"one input \(batch, height, width, channels\) and one output"):
         serving_model(make())
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("make", [lambda policy: student(dtype=policy), dense_model], ids=["deit", "sequential"])
+def test_lora_is_merged(make, policy):
+    model = make(policy)
+    head = model.layers[-1]
+    head.enable_lora(rank=2)
+    head.lora_kernel_b.assign(np.ones(head.lora_kernel_b.shape))
+    served = serving_model(model)
+    assert not any("lora" in variable.path for variable in served.variables)
+    inputs = images(2)[:, : served.inputs[0].shape[1], : served.inputs[0].shape[2]]
+    outputs = model(inputs)
+    expected = (outputs["class"] + outputs["distillation"]) / 2 if isinstance(outputs, dict) else outputs
+    tolerance = 1e-5 if policy == "float32" else 0.1
+    np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (served(inputs), expected)), atol=tolerance)
+
+
+def test_a_quantized_model_in_mixed_precision_keeps_its_quantization():
+    model = kd.DeiTClassifier(student(dtype="mixed_bfloat16"))
+    model.quantize("int8")
+    served = serving_model(model)
+    for ours, theirs in zip(served.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

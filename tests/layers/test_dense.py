@@ -46,3 +46,18 @@ def test_the_config_keeps_another_initializer():
     again = TokenDense.from_config(layer.get_config())
     again.build((None, 5, 12))
     assert np.all(ops.convert_to_numpy(again.kernel) == 1)
+
+
+def test_int8_equals_rounding_kernel_columns_and_tokens_to_127_steps():
+    layer = TokenDense(36)
+    layer.build((None, 5, 12))
+    fill(layer)
+    weights = weights_of(layer)
+    tokens = noise("tokens", (2, 5, 12)).astype("float64")
+    layer.quantize("int8")
+    outputs = ops.convert_to_numpy(layer(tokens.astype("float32")))
+    kernel_steps = np.abs(weights["kernel"]).max(axis=0) / 127  # one for each output
+    token_steps = np.abs(tokens).max(axis=-1, keepdims=True) / 127  # one for each token
+    products = np.round(tokens / token_steps) @ np.round(weights["kernel"] / kernel_steps)
+    np.testing.assert_allclose(outputs, products * token_steps * kernel_steps + weights["bias"], atol=1e-4)
+    assert np.abs(outputs - numpy_reference.dense(tokens, weights)).max() > 1e-4  # it does differ from float

@@ -30,3 +30,10 @@ def test_half_precision_and_config():
 def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"Expected a mask of shape \(batch, patches\) = \('batch', 4\)"):
         MaskPatches()(TOKENS, MASK[:, :3])
+
+
+def test_the_config_builds_the_layer_again():
+    layer = MaskPatches(dtype=keras.dtype_policies.get("mixed_bfloat16"), name="some_name", trainable=False)
+    again = MaskPatches.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert (again.name, again.dtype_policy.name, again.trainable) == ("some_name", "mixed_bfloat16", False)

@@ -177,7 +177,6 @@ def test_frozen_blocks_do_not_train_and_stay_frozen_when_saved(up_to, tmp_path):
     for student in (model, keras.saving.load_model(tmp_path / "model.keras")):
         trained = {variable.path.split("/")[0] for variable in student.trainable_variables}
         assert trained == {"patch_embedding", "prefix_tokens", "block_1", "block_2", "norm", *HEADS} - frozen
-        assert student.get_config()["frozen_blocks"] == up_to
     before = {variable.path: ops.convert_to_numpy(variable) for variable in model.weights}
     model.compile("sgd", loss=dict.fromkeys(("class", "distillation"), "mse"))
     targets = dict.fromkeys(("class", "distillation"), np.ones((4, 3)))

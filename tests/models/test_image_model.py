@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_deit import DeiT, DeiTBackbone, DeiTClassifier
+from keras_deit import DeiT, DeiTBackbone, DeiTClassifier, DeiTMaskedImageModel, RegNetY
 from keras_deit.models.image_model import ImageModel, classification_head, head_dtype
+from tests.goldens.weights import noise
 
 SMALL = dict(image_size=32, patch_size=8, num_layers=1, hidden_dim=48, num_heads=3)
 
@@ -36,6 +37,145 @@ def test_a_frozen_model_stays_frozen_in_its_config(cls):
     again = cls.from_config(model.get_config())
     assert again.trainable is False
     assert again.trainable_weights == []
+
+
+def freeze(*layers):
+    """Returns a function that freezes the layers of these paths, for example `"backbone/block_1"`."""
+
+    def change(model):
+        for path in layers:
+            inside = model
+            for name in path.split("/"):
+                inside = inside.get_layer(name) if isinstance(inside, keras.Model) else getattr(inside, name)
+            inside.trainable = False
+
+    return change
+
+
+def train_all_after_freezing(model):
+    model.freeze(1)
+    model.trainable = False  # on TensorFlow, Keras ignores the assignment of the value that the attribute has already
+    model.trainable = True
+
+
+def freeze_all_but_the_norm(model):
+    model.trainable = False
+    model.backbone.get_layer("norm").trainable = True
+
+
+FREEZING = {
+    "plain": lambda model: None,
+    "backbone": freeze("backbone"),
+    "one block": freeze("backbone/block_2"),
+    "parts of blocks": freeze("backbone/block_1/attention", "backbone/block_2/mlp/expansion"),
+    "patch embedding": freeze("backbone/patch_embedding"),
+    "heads": freeze("class_head", "distillation_head"),
+    "norms": freeze("backbone/norm", "backbone/block_1/attention_norm", "backbone/block_2/mlp_norm"),
+    "one variable": freeze("backbone/prefix_tokens/positions"),
+    "everything": freeze("class_head", "distillation_head", "backbone"),
+    "freeze(0)": lambda model: model.freeze(0),
+    "freeze(1)": lambda model: model.freeze(1),
+    "freeze(1), then trainable": train_all_after_freezing,
+    "all but the norm": freeze_all_but_the_norm,
+}
+
+
+@pytest.mark.parametrize("freezing", FREEZING)
+def test_a_plain_model_of_the_same_layers_and_this_one_train_the_same_variables_after_loading(freezing, tmp_path):
+    model = DeiT.from_variant("deit_ti", **{**SMALL, "num_layers": 2}, num_classes=3)
+    total = len(model.trainable_variables)
+    FREEZING[freezing](model)
+    expected = [variable.path for variable in model.trainable_variables]
+    assert (len(expected) == total) == (freezing in ("plain", "freeze(1), then trainable"))
+    flags = [layer.trainable for layer in model._flatten_layers()]
+    if expected:
+        model.compile("adam", loss=dict.fromkeys(("class", "distillation"), "mse"))
+        model.fit(noise("images", (4, 32, 32, 3)), dict.fromkeys(("class", "distillation"), np.ones((4, 3))), verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [variable.path for variable in again.trainable_variables] == expected
+    assert [layer.trainable for layer in again._flatten_layers()] == flags
+    if expected:
+        for mine, theirs in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+            np.testing.assert_array_equal(ops.convert_to_numpy(mine), ops.convert_to_numpy(theirs))
+        assert int(ops.convert_to_numpy(again.optimizer.iterations)) == 1
+
+
+@pytest.mark.parametrize("fusion", ["mean_logits", "concat"])
+@pytest.mark.parametrize("freezing", ["backbone", "one block", "parts of blocks", "all but the norm", "freeze(0)"])
+def test_a_classifier_trains_the_same_variables_after_loading(freezing, fusion, tmp_path):
+    model = DeiTClassifier.from_variant("deit_ti", **{**SMALL, "num_layers": 2}, num_classes=3, fusion=fusion)
+    FREEZING[freezing](model.deit)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [variable.path for variable in again.trainable_variables] == [
+        variable.path for variable in model.trainable_variables
+    ]
+
+
+def test_a_frozen_classifier_with_one_trained_layer_stays_so_when_saved(tmp_path):
+    model = DeiTClassifier.from_variant("deit_ti", **SMALL, num_classes=3)
+    model.deit.trainable = False
+    model.backbone.blocks[0].mlp.trainable = True
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [variable.trainable for variable in again.variables] == [variable.trainable for variable in model.variables]
+    assert sum(variable.trainable for variable in again.variables) == 4
+
+
+@pytest.mark.parametrize("model_class", [DeiTMaskedImageModel, RegNetY])
+def test_other_models_train_the_same_variables_after_loading(model_class, tmp_path):
+    if model_class is RegNetY:
+        model = RegNetY(widths=(8, 16), depths=(1, 1), group_width=8, num_classes=3)
+        model.get_layer("stage_1_block_1_first_norm").trainable = False
+    else:
+        model = DeiTMaskedImageModel.from_variant("deit_ti", **SMALL)
+        model.backbone.blocks[0].attention.qkv.trainable = False
+    model.get_layer("stem_convolution" if model_class is RegNetY else "decoder").trainable = False
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [variable.path for variable in again.trainable_variables] == [
+        variable.path for variable in model.trainable_variables
+    ]
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_quantization_reaches_every_dense_layer_and_is_saved(mode, tmp_path):
+    model = DeiT.from_variant("deit_ti", **{**SMALL, "num_layers": 2}, num_classes=3)
+    images = noise("images", (4, 32, 32, 3))
+    exact = model.predict(images, verbose=0)
+    model.quantize(mode)
+    dense = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dense)]
+    assert len(dense) == 2 * 4 + 2
+    assert {layer.quantization_mode for layer in dense} == {mode}
+    quantized = model.predict(images, verbose=0)
+    tolerance = {"int8": 0.01, "int4": 0.1, "float8": 0.04}[mode]  # a kernel has 255, 16 or (relative) 16 steps
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras").predict(images, verbose=0)
+    for head in exact:
+        assert 0 < np.abs(quantized[head] - exact[head]).max() < tolerance
+        np.testing.assert_array_equal(again[head], quantized[head])
+
+
+def test_a_quantized_classifier_is_saved_and_trains_on_after_loading(tmp_path):
+    model = DeiTClassifier.from_variant("deit_ti", **SMALL, num_classes=3, fusion="sum")
+    model.quantize("int8")
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    images = noise("images", (4, 32, 32, 3))
+    np.testing.assert_array_equal(again.predict(images, verbose=0), model.predict(images, verbose=0))
+    again.compile("sgd", "mse")
+    again.fit(images, np.ones((4, 3)), verbose=0)
+    assert {variable.dtype for variable in again.trainable_variables} == {"float32"}
+
+
+def test_other_quantizations_are_refused_with_those_that_work():
+    model = DeiT.from_variant("deit_ti", **SMALL)
+    config = keras.quantizers.GPTQConfig(dataset=["text"], tokenizer=str)
+    with pytest.raises(ValueError, match="Keras can quantize a DeiT in 'int8', 'int4', 'float8'. Received: 'gptq'"):
+        model.quantize(config=config)
+    with pytest.raises(ValueError, match="Keras can quantize a RegNetY in no mode. Received: 'int8'.*to_litert"):
+        RegNetY(widths=(8,), depths=(1,), group_width=8).quantize("int8")
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16"])

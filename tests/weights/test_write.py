@@ -10,6 +10,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.weights.files import read
+from tests.goldens.weights import noise
 from tests.weights.checkpoints import SHAPE, assert_same_tensors, goldens, logits_of, model_for, path
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
@@ -126,3 +127,37 @@ def test_a_head_that_timm_lacks_is_refused(tmp_path):
     with pytest.raises(ValueError, match="timm has no name for fusion_head/kernel, fusion_head/bias"):
         kd.weights.to_timm(model, tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def model_with_lora(**options):
+    model = kd.DeiT(**SHAPE, **options)
+    layers = [block.attention.qkv for block in model.backbone.blocks]
+    for layer in (*layers, model.backbone.blocks[0].mlp.reduction, model.get_layer("class_head")):
+        layer.enable_lora(rank=2)
+        layer.lora_kernel_b.assign(noise(layer.path, layer.lora_kernel_b.shape) / 5)
+    return model
+
+
+@pytest.mark.parametrize("write", ["to_timm", "to_huggingface"])
+def test_lora_is_merged(write, tmp_path):
+    model = model_with_lora()
+    written = getattr(kd.weights, write)(model, tmp_path / ("a.safetensors" if write == "to_timm" else "a"))
+    again = kd.DeiT(**SHAPE)
+    fresh = logits_of(again)
+    kd.weights.load(again, written)
+    for head, value in logits_of(model).items():
+        np.testing.assert_allclose(logits_of(again)[head], value, atol=1e-5)
+        assert np.abs(fresh[head] - value).max() > 1e-3
+    assert model.backbone.blocks[0].attention.qkv.lora_enabled
+    with pytest.raises(ValueError, match="load the weights before `enable_lora`"):
+        kd.weights.load(model, written)
+
+
+def test_a_quantized_model_is_refused(tmp_path):
+    model = kd.DeiT(**SHAPE)
+    written = kd.weights.to_timm(model, tmp_path / "model.safetensors")
+    model.quantize("int8")
+    with pytest.raises(ValueError, match=r"quantized \(int8\): write it before `model.quantize`"):
+        kd.weights.to_timm(model, tmp_path / "again.safetensors")
+    with pytest.raises(ValueError, match=r"quantized \(int8\): load the weights before `model.quantize`"):
+        kd.weights.load(model, written)
