@@ -70,7 +70,7 @@ def _find_images(paths):
         if path.is_dir():
             found = find_images(path)
             if found.ignored:
-                print(f"Files of {path} that are no images: {describe_ignored(found.ignored)}.", file=sys.stderr)
+                print(f"Ignored files of {path}: {describe_ignored(found.ignored)}.", file=sys.stderr)
             if not found.images:
                 raise ValueError(f"There is no image file below {str(path)!r}.")
             yield from found.images

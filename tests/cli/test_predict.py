@@ -109,7 +109,7 @@ def test_hidden_files_of_a_directory_are_skipped_and_the_others_are_named(photog
     printed = capsys.readouterr()
     named = [line for line in printed.out.splitlines() if not line.startswith(" ")]
     assert named == [str(tmp_path / "images" / name) for name in ("a/1.jpg", "good")]
-    assert "that are no images: 1 .txt." in printed.err
+    assert "Ignored files of " in printed.err
     assert predict(tmp_path / "empty", "--weights", tmp_path / "m.keras") == 2
     assert "There is no image file below" in capsys.readouterr().err
 

@@ -34,7 +34,7 @@ def test_a_sound_dataset_has_no_issues(tmp_path, capsys):
         "  class   train",
         "  bright      4",
         "  dark        4",
-        f"Files of {tmp_path / 'light'} that are no images: 1 .txt.",
+        f"Ignored files of {tmp_path / 'light'}: 1 .txt.",
     ]
 
 

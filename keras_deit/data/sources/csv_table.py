@@ -59,7 +59,10 @@ def load_table(path, split, class_names=None, test_split=None):
     if has_splits:
         origin = _test_split(rows, test_split) if split == "test" else "train"
         unused = {row.split for row in rows} - {"train", _test_split(rows, test_split)}
-        notes += [f"Rows of {path} that are not used: those of the split {one}." for one in sorted(unused)]
+        notes += [
+            f"Rows of {path} that are not used: those of the split {one}. --test-split {one} uses them."
+            for one in sorted(unused)
+        ]
         rows = [row for row in rows if row.split == origin]
     elif test_split is not None:
         raise ValueError(f"The table {str(path)!r} has no column {SPLIT!r}. Received: test_split={test_split!r}")

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import pathlib
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ from keras_deit.data.sources.classes import order_classes, order_note
 from keras_deit.data.sources.image_files import ImageFiles
 from keras_deit.data.sources.image_tree import describe_ignored, find_images, has_image, list_folder
 from keras_deit.data.sources.split_folders import find_split_folders
-from keras_deit.data.sources.splits import divide, shorten
+from keras_deit.data.sources.splits import TEST_SPLITS, divide, shorten, split_of_name
 
 
 def load_folder(path, split, class_names=None, train_folder=None, test_folder=None, test_split=None):
@@ -43,14 +44,10 @@ def load_folder(path, split, class_names=None, train_folder=None, test_folder=No
     )
     if not rows:
         raise ValueError(f"The folder {str(root)!r} holds no image files of the {split} split.")
-    notes = [f"Files of {root} that are no images: {describe_ignored(ignored)}."] if ignored else []
+    notes = [f"Ignored files of {root}: {describe_ignored(ignored)}."] if ignored else []
     notes += order_note(names) if class_names is None else []
-    if folders.unused:
-        unused = shorten(f"{folder.name}/" for folder in folders.unused)
-        notes.append(
-            f"Folders of {path} that are not used: {unused}. Name others with --train-folder and --test-folder."
-        )
-    origin = None if root == path else f"{root.relative_to(path).as_posix()}/"
+    notes += _unused_note(path, folders)
+    origin = None if root == path else f"{pathlib.PurePath(os.path.relpath(root, path)).as_posix()}/"
     return label_files(path, rows, split if is_divided else None, names, origin, tuple(notes))
 
 
@@ -89,10 +86,8 @@ def _found_classes(path, folders):
     """Dictionary from the name of each class folder to whether it has images; raises an error for test images alone."""
     roots = [folders.train] if folders.test is None else [folders.train, folders.test]
     has_images = [{folder.name: has_image(folder) for folder in _class_folders(root)} for root in roots]
-    train, test = (
-        has_images[0] or has_images[-1],
-        has_images[-1],
-    )  # images right under the training folder are unlabelled
+    test = has_images[-1]
+    train = has_images[0] or test  # images right under the training folder are unlabelled
     only_tested = sorted(name for name, is_used in train.items() if not is_used and test.get(name))
     if only_tested:
         raise ValueError(
@@ -121,10 +116,14 @@ def _class_names(path, folders, found):
 
 
 def _common_folders(class_folders):
-    """Names of the folders that every class folder holds, if none of these holds files or other folders."""
-    entries = [list_folder(folder) for folder in class_folders if folder.is_dir()]
-    inner = {tuple(folder.name for folder in one.folders) for one in entries}
-    return inner.pop() if len(inner) == 1 and not any(one.files for one in entries) else ()
+    """Names of the folders that every class folder holds, unless a class folder holds files or other folders."""
+    inner = set()
+    for folder in class_folders:
+        entries = list_folder(folder) if folder.is_dir() else None
+        if entries is None or entries.files:
+            return ()
+        inner.add(tuple(one.name for one in entries.folders))
+    return inner.pop() if len(inner) == 1 else ()
 
 
 def _too_few(root, names, empty):
@@ -145,6 +144,17 @@ def _too_few(root, names, empty):
             f"{text}. The next level looks like the dataset: {str(root / names[0])!r} holds {listed}. Pass that folder."
         )
     return f"{text}."
+
+
+def _unused_note(path, folders):
+    """List of one sentence on the folders that are not used, or none."""
+    if not folders.unused:
+        return []
+    note = f"Folders of {path} that are not used: {shorten(f'{folder.name}/' for folder in folders.unused)}."
+    for folder in folders.unused:
+        if split_of_name(folder.name) in TEST_SPLITS:
+            note += f" With --test-split {split_of_name(folder.name)}, {folder.name}/ replaces {folders.test.name}/."
+    return [f"{note} --train-folder and --test-folder name other folders."]
 
 
 def _class_folders(root):

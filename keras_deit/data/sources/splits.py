@@ -76,7 +76,8 @@ def divide(name, labels, split, class_names, keys=None):
     Raises:
         ValueError: If a class has no training image, or a split no image.
     """
-    masks = {one: is_in_split(labels, one, keys) for one in SPLITS}
+    is_test = is_in_split(labels, "test", keys)
+    masks = {"train": ~is_test, "test": is_test}
     lost = sorted(set(labels[labels >= 0]) - set(labels[masks["train"]]))
     if lost:
         raise ValueError(

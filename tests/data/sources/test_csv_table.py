@@ -87,7 +87,8 @@ def test_names_of_splits_are_those_of_folders_and_val_is_the_test_split(tmp_path
     table = write_table(tmp_path, "split,path,label\n" + rows)
     train, test = data.load(table), data.load(table, "test")
     assert (names_of(train), names_of(test)) == ([("1.jpg", 0), ("2.jpg", 1)], [("4.jpg", 0)])
-    assert train.notes == test.notes == (f"Rows of {table} that are not used: those of the split test.",)
+    unused = f"Rows of {table} that are not used: those of the split test. --test-split test uses them."
+    assert train.notes == test.notes == (unused,)
     assert names_of(data.load(table, "test", test_split="test")) == [("3.jpg", 1)]
 
 

@@ -20,7 +20,7 @@ def test_a_folder_of_class_folders_is_always_divided_in_the_same_way(tmp_path):
     assert not set(train.paths) & set(test.paths)
     assert test.labels.tolist() == [0, 0, 1, 1]
     assert train.name == "pets"
-    assert train.notes == (f"Files of {tmp_path / 'pets'} that are no images: 1 .txt.",)
+    assert train.notes == (f"Ignored files of {tmp_path / 'pets'}: 1 .txt.",)
     content, label = train[0]
     assert content.startswith(b"\x89PNG")
     assert label == 0
@@ -77,8 +77,12 @@ def test_splits_are_described(tmp_path):
     train, test = data.load(tmp_path), data.load(tmp_path, "test", test_split="test")
     assert (train.class_names, train.origin, test.origin) == (("a", "b"), "Training/", "Testing/")
     assert (len(train), len(test)) == (12, 4)
-    assert train.notes[0].startswith(f"Folders of {tmp_path} that are not used: Testing/.")
-    assert test.notes[0].startswith(f"Folders of {tmp_path} that are not used: val/.")
+    assert train.notes[0].startswith(
+        f"Folders of {tmp_path} that are not used: Testing/. With --test-split test, Testing/ replaces val/."
+    )
+    assert test.notes[0].startswith(
+        f"Folders of {tmp_path} that are not used: val/. With --test-split val, val/ replaces Testing/."
+    )
 
 
 @pytest.mark.parametrize("names", [("bus", "car", "train"), ("bus", "train", "test")])
@@ -149,9 +153,7 @@ def test_files_of_unknown_endings_and_linked_folders_are_read(tmp_path):
 def test_images_beside_the_folders_of_the_classes_are_counted(tmp_path):
     write_folder(tmp_path, 2, cat=0, dog=50)
     (tmp_path / "1.png").write_bytes((tmp_path / "cat" / "00.png").read_bytes())
-    assert data.load(tmp_path).notes == (
-        f"Files of {tmp_path} that are no images: 1 outside the folders of the classes.",
-    )
+    assert data.load(tmp_path).notes == (f"Ignored files of {tmp_path}: 1 outside the folders of the classes.",)
 
 
 @pytest.mark.parametrize("inner", [("cat", "dog"), ("test", "train")])
