@@ -163,6 +163,21 @@ def check_multi_label(loss, fusion, teacher):
         )
 
 
+def check_num_classes(num_classes):
+    """Checks that a student of exclusive classes has at least two.
+
+    Raises:
+        ValueError: If it has one.
+    """
+    if num_classes == 1:
+        raise ValueError(
+            "The student has one logit, and this loss compares classes that exclude each other: the softmax over one class "
+            "is always 1, the loss 0 and the accuracy 1. Build the student with num_classes=2 and label the images 0 and 1; "
+            "or compile with `keras.losses.BinaryCrossentropy(from_logits=True)`, for which the one logit decides between 0 "
+            "and 1."
+        )
+
+
 def check_class_weight(class_weight, multi_label):
     """Checks that class weights can be sample weights.
 
@@ -176,18 +191,28 @@ def check_class_weight(class_weight, multi_label):
         )
 
 
-def check_metric_names(metrics, reserved):
-    """Checks that no metric has the name of a log that a Distiller always reports.
+def check_metrics(metrics, reserved):
+    """Checks the metrics given to `compile`.
+
+    Args:
+        metrics: Pairs of the name of a log and its `LabelledOnly`.
+        reserved: Names of the logs that a Distiller always reports.
 
     Raises:
-        ValueError: If one has.
+        ValueError: If a metric has the name of such a log, or takes probabilities.
     """
-    for metric in metrics:
-        if metric == "acc" or getattr(metric, "name", metric) in reserved:
+    for name, metric in metrics:
+        if name in reserved or name in ("acc", "loss"):
             raise ValueError(
                 "A metric must not have the name of a log that a Distiller always reports "
                 f"({', '.join(reserved)}). Give it another, for example "
-                f"keras.metrics.CategoricalAccuracy(name='weighted_accuracy'). Received: {metric!r}"
+                f"keras.metrics.CategoricalAccuracy(name='weighted_accuracy'). Received: {name!r}"
+            )
+        is_of_keras = metric.label_form != "any"
+        if is_of_keras and metric.metric.get_config().get("from_logits") is False:
+            raise ValueError(
+                "Metrics get logits, and this one would take them for probabilities. Pass a metric object with "
+                f"`from_logits=True`, such as keras.metrics.AUC(from_logits=True). Received: {name!r}"
             )
 
 

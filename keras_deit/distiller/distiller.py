@@ -12,10 +12,10 @@ from keras import ops
 from keras_deit import losses
 from keras_deit.distiller import checks
 from keras_deit.distiller.labels import are_rows, is_multi_label, is_sparse, read_classes, read_labels
-from keras_deit.distiller.metrics import LabelledOnly
+from keras_deit.distiller.metrics import by_log_name, set_modes, wrap_metrics
 from keras_deit.fusion import fuse
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.runtime.keras_private import EpochLogsHook, compiled_loss
+from keras_deit.runtime.keras_private import EpochLogsHook, compiled_loss, monitor_mode
 from keras_deit.teacher import Teacher
 
 _DistillationSteps = importlib.import_module(f"keras_deit.distiller.{keras.backend.backend()}").DistillationSteps
@@ -140,6 +140,8 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         self._means = {name: keras.metrics.Mean(name=name) for name in self._log_names()}
         self._num_invalid = keras.metrics.Sum(name="invalid_labels")
         self._sparse = False
+        self._metrics_by_head = False
+        self._monitor_modes = {}
         self._is_multi_label = bool(multi_label)
         self._is_fitting = False
         self._teacher = None
@@ -172,38 +174,59 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         Args:
             optimizer: Name or instance of a Keras optimiser.
             loss: The criterion of the class head: of logits, averaged over the batch.
-            metrics: List of metrics of the fused logits. `"accuracy"` is always reported.
-            **kwargs: Further arguments of `keras.Model.compile`.
+            metrics: List of metrics of the fused logits; or a dictionary of lists by the student's heads, such as
+                `{"class": [...], "distillation": [...]}`. `"accuracy"` is always reported. Keras's metrics take labels of
+                any form; an own metric gets them in the form of the data.
+            **kwargs: Further arguments of `keras.Model.compile`; `weighted_metrics` has the form of `metrics`.
 
         Raises:
-            ValueError: If `loss` is missing or unsuitable, if a metric has the name of a log that is always reported, or if
-                an option does not work on this backend.
+            ValueError: If `loss` is missing or unsuitable, if a metric has the name of a log that is always reported or
+                takes probabilities, if the student has a single class and the loss is no binary one, or if an option does
+                not work on this backend.
         """
         checks.check_criterion(loss)
         self._is_multi_label = is_multi_label(loss) if self.multi_label is None else self.multi_label
         if self._is_multi_label:
             checks.check_multi_label(loss, self.fusion, self.teacher)
+        else:
+            checks.check_num_classes(self.num_classes)
         self.check_compile_options(**kwargs)
-        counted = [metric for metric in metrics or () if metric not in ("accuracy", "acc")]
-        weighted = list(kwargs.pop("weighted_metrics", None) or ())
-        checks.check_metric_names([*counted, *weighted], self._means)
-        counted = [metric if isinstance(metric, LabelledOnly) else LabelledOnly(metric) for metric in counted]
+        wrapped = wrap_metrics(metrics, kwargs.pop("weighted_metrics", None), self._head_names())
+        checks.check_metrics(by_log_name(wrapped), self._means)
+        self._metrics_by_head = isinstance(wrapped, dict)
+        self._monitor_modes = {name: "min" if name.endswith("loss") else "max" for name in self._means}
+        self._monitor_modes |= {name: monitor_mode(metric.metric) for name, metric in by_log_name(wrapped)}
         self._sparse = is_sparse(loss)
-        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=counted + weighted or None, **kwargs)
+        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=wrapped or None, **kwargs)
 
     def compile_from_config(self, config):
         """Compiles a loaded Distiller as it was compiled when it was saved."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        **kwargs,
+    ):
         """Trains, as `keras.Model.fit` does, after checking arrays and batch sizes.
 
         Args:
             x: Images or a dataset, see the class.
             y: Labels, see the class.
             batch_size: Number of images in a batch, over all replicas; None for a dataset.
-            *args, **kwargs: Further arguments of `keras.Model.fit`.
+            epochs, verbose, validation_split: See `keras.Model.fit`.
+            callbacks: See `keras.Model.fit`. Those that monitor a log in the mode `"auto"`, such as
+                `keras.callbacks.EarlyStopping`, get the mode of that log.
+            validation_data: See `keras.Model.fit`.
+            **kwargs: Further arguments of `keras.Model.fit`.
 
         Returns:
             The `keras.callbacks.History`.
@@ -211,10 +234,10 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         Raises:
             ValueError: If a label is out of range, or the replicas do not divide a batch.
         """
-        validation_data = kwargs.get("validation_data")
         checks.check_class_weight(kwargs.get("class_weight"), self._is_multi_label)
         self._check_data(x, y, kwargs.get("sample_weight"))
-        split = 0 if validation_data is not None else kwargs.get("validation_split", 0)
+        set_modes(callbacks, self._monitor_modes)
+        split = 0 if validation_data is not None else validation_split
         self._check_batches(x, batch_size, split)
         if isinstance(validation_data, (tuple, list)):
             x_y_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
@@ -222,10 +245,11 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             self._check_batches(x_y_weight[0], kwargs.get("validation_batch_size") or batch_size)
         elif validation_data is not None:
             self._check_batches(validation_data)
-            kwargs["validation_data"] = self.pad_batches(validation_data)
+            validation_data = self.pad_batches(validation_data)
+        kwargs |= dict(validation_split=validation_split, validation_data=validation_data)
         self._is_fitting = True
         try:
-            return super().fit(self.pad_batches(x), y, batch_size, *args, **kwargs)
+            return super().fit(self.pad_batches(x), y, batch_size, epochs, verbose, callbacks, **kwargs)
         finally:
             self._is_fitting = False
 
@@ -339,7 +363,11 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
                 self._update_accuracy(name, logits, labels.decisions, counted)
             has_rows = self._is_multi_label or are_rows(y.shape, self.num_classes)
             known = labels.targets if has_rows else labels.decisions
-            results = super().compute_metrics(x, known, fused, weights * labels.labelled)
+            logits = fused
+            if self._metrics_by_head:
+                logits = {"class": class_logits, "distillation": distillation_logits}
+                known = dict.fromkeys(logits, known)
+            results = super().compute_metrics(x, known, logits, weights * labels.labelled)
         else:
             results = {
                 name: value for name, value in self.get_metrics_result().items() if name in self._always_reported()
@@ -466,6 +494,9 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             f"Expected integers from 0 to {self.num_classes - 1}, or -1 for none; or rows that sum to at most 1. Build the "
             "student with the number of classes of your data, or number your classes from 0."
         )
+
+    def _head_names(self):
+        return ["class", "distillation"] if self.distilled else ["class"]
 
     def _log_names(self):
         names = ["class_loss", "distillation_loss", "accuracy", "class_accuracy"]

@@ -1,31 +1,56 @@
-"""How the metrics given to `compile` count examples."""
+"""How the metrics given to `compile` get their labels and count examples."""
 
 import keras
 from keras import ops
 
+# Classes of Keras that take labels of any form.
+_ANY_LABELS = (
+    "Metric",
+    "Mean",
+    "Sum",
+    "MeanMetricWrapper",
+    "IoU",
+    "BinaryIoU",
+    "MeanIoU",
+    "OneHotIoU",
+    "OneHotMeanIoU",
+)
+
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class LabelledOnly(keras.metrics.Metric):
-    """Wraps a metric, which then counts each example of positive sample weight once and no other.
+    """Wraps a metric, which then counts no unlabelled example and gets labels in the form that it takes.
 
     Keras's unweighted metrics count every example, including unlabelled ones and those of weight 0 that only pad a batch.
+    Its metrics take either integers or rows over the classes. An own metric gets the labels in the form of the data.
 
     Args:
         metric: A `keras.metrics.Metric`, a function of labels and logits, or the name of either.
+        weighted: Whether the metric counts examples by their sample weight. If not, each example of positive weight counts
+            once and no other.
+        label_form: `"integers"`, `"rows"`, or `"any"`; None means what the metric takes.
         name: Ignored for a metric object or a name, which have their own; else the name of the function's metric.
         dtype: Dtype of the metric's computations; None means Keras's default.
     """
 
-    def __init__(self, metric, name=None, dtype=None):
+    def __init__(self, metric, weighted=False, label_form=None, name=None, dtype=None):
         given, metric = metric, keras.metrics.get(metric)
+        self.label_form = label_form or _label_form(metric)
         if not isinstance(metric, keras.metrics.Metric):
             metric = keras.metrics.MeanMetricWrapper(metric, name=name or metric.__name__)
         super().__init__(name=given if isinstance(given, str) else metric.name, dtype=dtype)
         self.metric = metric
+        self.weighted = weighted
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        counted = None if sample_weight is None else ops.cast(sample_weight > 0, "float32")
-        return self.metric.update_state(y_true, y_pred, sample_weight=counted)
+        if sample_weight is not None and not self.weighted:
+            sample_weight = ops.cast(sample_weight > 0, "float32")
+        has_rows = len(y_true.shape) == 2
+        if self.label_form == "rows" and not has_rows:
+            y_true = ops.one_hot(y_true, y_pred.shape[-1])
+        elif self.label_form == "integers" and has_rows:
+            y_true = ops.argmax(y_true, axis=-1)
+        return self.metric.update_state(y_true, y_pred, sample_weight=sample_weight)
 
     def result(self):
         return self.metric.result()
@@ -34,9 +59,82 @@ class LabelledOnly(keras.metrics.Metric):
         self.metric.reset_state()
 
     def get_config(self):
-        return {**super().get_config(), "metric": keras.saving.serialize_keras_object(self.metric)}
+        metric = keras.saving.serialize_keras_object(self.metric)
+        return {**super().get_config(), "metric": metric, "weighted": self.weighted, "label_form": self.label_form}
 
     @classmethod
     def from_config(cls, config):
         """Rebuilds the metric from its configuration."""
         return cls(**{**config, "metric": keras.saving.deserialize_keras_object(config["metric"])})
+
+
+def wrap_metrics(metrics, weighted_metrics, heads):
+    """Wraps the metrics given to `compile`, without `"accuracy"`, which a Distiller always reports.
+
+    Args:
+        metrics, weighted_metrics: None, a list of metrics of the fused logits, or a dictionary of lists of metrics by the
+            student's heads.
+        heads: List of the names of the student's heads.
+
+    Returns:
+        A list; or for a dictionary and two heads a dictionary of lists.
+
+    Raises:
+        ValueError: If a key is no head, or only one of the two arguments is a dictionary.
+    """
+    given = [each for each in (metrics, weighted_metrics) if each]
+    if not any(isinstance(each, dict) for each in given):
+        return _wrap(metrics, weighted_metrics)
+    if not all(isinstance(each, dict) for each in given):
+        raise ValueError(
+            "Give both `metrics` and `weighted_metrics` as lists of metrics of the fused logits, or both as dictionaries by "
+            f"the student's heads ({', '.join(heads)}). Received: a {type(metrics).__name__} and a "
+            f"{type(weighted_metrics).__name__}"
+        )
+    unknown = sorted(set().union(*given) - set(heads))
+    if unknown:
+        raise ValueError(
+            f"A dictionary of metrics has the student's heads as its keys: {', '.join(heads)}. Received: "
+            f"{', '.join(map(repr, unknown))}. A list has metrics of the fused logits."
+        )
+    by_head = {head: _wrap((metrics or {}).get(head), (weighted_metrics or {}).get(head)) for head in heads}
+    return by_head if len(heads) > 1 else by_head[heads[0]]
+
+
+def by_log_name(wrapped):
+    """List of pairs of the name of a log and its `LabelledOnly`, of what `wrap_metrics` returns."""
+    if isinstance(wrapped, dict):
+        return [(f"{head}_{metric.name}", metric) for head, metrics in wrapped.items() for metric in metrics]
+    return [(metric.name, metric) for metric in wrapped]
+
+
+def set_modes(callbacks, modes):
+    """Sets the mode of callbacks such as `EarlyStopping` that monitor a log in the mode `"auto"`.
+
+    Keras finds the direction of a log in the metrics given to `compile` only, and not in wrapped ones.
+
+    Args:
+        callbacks: None, a callback, a list of them or a `keras.callbacks.CallbackList`.
+        modes: Dictionary from the names of logs, without `val_`, to `"min"` or `"max"`.
+    """
+    for callback in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks)):
+        mode = modes.get(str(getattr(callback, "monitor", None)).removeprefix("val_"))
+        if mode is not None and getattr(callback, "mode", None) == "auto":
+            callback.mode = mode
+
+
+def _wrap(metrics, weighted_metrics):
+    counted = [metric for metric in keras.tree.flatten(metrics or []) if metric not in ("accuracy", "acc")]
+    weighted = keras.tree.flatten(weighted_metrics or [])
+    pairs = [(metric, False) for metric in counted] + [(metric, True) for metric in weighted]
+    return [metric if isinstance(metric, LabelledOnly) else LabelledOnly(metric, flag) for metric, flag in pairs]
+
+
+def _label_form(metric):
+    definition = metric
+    if isinstance(metric, keras.metrics.Metric):
+        definition = next(base for base in type(metric).__mro__ if base.__module__.startswith("keras."))
+    name, is_of_keras = definition.__name__, definition.__module__.startswith("keras.")
+    if not is_of_keras or name in _ANY_LABELS:
+        return "any"
+    return "integers" if name.lower().startswith("sparse") else "rows"

@@ -7,6 +7,7 @@ counterpart is here, and a check raises `UnsupportedKerasError` at the first use
 - `Model._get_metrics_result_or_logs`, overridden by `EpochLogsHook` for the logs of an epoch: it exists, takes `logs`, and
   is called by `fit` and `evaluate`.
 - `Model._compile_loss`, for `compiled_loss`: it is a `keras.losses.Loss`.
+- `Metric._direction`, for `monitor_mode`: it is `"up"` for an accuracy.
 - `Optimizer._clip_gradients` and, on TensorFlow, `Optimizer._all_reduce_sum_gradients`, overridden by `OptimizerInternals`
   to clip after the sum over the replicas: they exist, take `grads` and `grads_and_vars`, and are called by `apply`.
 - `Optimizer._get_variable_index`, for the state of a variable: it exists, takes `variable`, and counts the variables of
@@ -123,6 +124,28 @@ def compiled_loss(model, y_true, y_pred, sample_weight):
     if not isinstance(loss, keras.losses.Loss):
         raise UnsupportedKerasError(f"`Model._compile_loss` is {type(loss).__name__}, not a `keras.losses.Loss`")
     return loss(y_true, y_pred, sample_weight)
+
+
+def monitor_mode(metric):
+    """Whether the best value of a metric is its lowest or its highest.
+
+    Args:
+        metric: A `keras.metrics.Metric`.
+
+    Returns:
+        `"min"` or `"max"`, or None where the metric does not say it.
+
+    Raises:
+        UnsupportedKerasError: If Keras keeps the direction elsewhere.
+
+    Example:
+
+    >>> monitor_mode(keras.metrics.AUC())
+    'max'
+    """
+    if getattr(keras.metrics.CategoricalAccuracy(), "_direction", None) != "up":
+        raise UnsupportedKerasError("`CategoricalAccuracy._direction` is not 'up'")
+    return {"up": "max", "down": "min"}.get(getattr(metric, "_direction", None))
 
 
 class EpochLogsHook:

@@ -192,6 +192,28 @@ def test_what_takes_classes_as_exclusive_raises_with_several_labels(loss, argume
         compiled(options={"loss": loss}, **arguments)
 
 
+def test_a_single_logit_needs_a_binary_loss():
+    student = keras.Sequential([keras.Input((2, 2, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    images, labels = script(*random_logits()), np.array([0, 1, 1, 0, -1, 1])
+    for loss in (crossentropy(), keras.losses.SparseCategoricalCrossentropy(from_logits=True), "mse"):
+        with pytest.raises(
+            ValueError, match="student has one logit.*num_classes=2.*BinaryCrossentropy.from_logits=True."
+        ):
+            compiled(student, lambda images: images[:, 0, 0, :1], options={"loss": loss})
+    logits = student.predict(images, verbose=0).astype("float64").ravel()
+    for shape in ((-1,), (-1, 1)):
+        distiller = compiled(student, lambda images: images[:, 0, 0, :1], options={"loss": BINARY})
+        logs = evaluate(distiller, images, labels.reshape(shape))
+        known = labels >= 0
+        losses = np.logaddexp(0, -logits) * labels + np.logaddexp(0, logits) * (1 - labels)
+        np.testing.assert_allclose(logs["class_loss"], np.sum(losses[known]) / EXAMPLES, rtol=1e-5)
+        np.testing.assert_allclose(logs["accuracy"], np.mean(((logits > 0) == labels)[known]), rtol=1e-6)
+        taught = images[:, 0, 0, 0] > 0
+        losses = np.where(taught, np.logaddexp(0, -logits), np.logaddexp(0, logits))
+        np.testing.assert_allclose(logs["distillation_loss"], np.mean(losses), rtol=1e-5)
+        np.testing.assert_allclose(logs["teacher_agreement"], np.mean((logits > 0) == taught), rtol=1e-6)
+
+
 def test_a_teacher_of_softmax_probabilities_raises_with_several_labels():
     teacher = kd.Teacher(conv_teacher(activation="softmax"), outputs="probabilities")
     with pytest.raises(ValueError, match="needs a teacher that decides about each class.*a softmax over the classes"):

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from tests.distiller.scripted import (
+    CLASSES,
     EXAMPLES,
     FIT_LOGS,
     INTEGERS,
@@ -16,6 +17,8 @@ from tests.distiller.scripted import (
     evaluate,
     fit,
     random_logits,
+    small_deit,
+    small_images,
 )
 from tests.toys import script, softmax
 
@@ -77,3 +80,126 @@ def test_a_saved_distiller_counts_on(tmp_path):
     distiller.save(tmp_path / "distiller.keras")
     after = evaluate(keras.saving.load_model(tmp_path / "distiller.keras"), images, INTEGERS)
     assert 0 < before["top_two"] == after["top_two"]
+
+
+def score(logits):
+    return 1 / (1 + np.exp(-logits))
+
+
+@pytest.mark.parametrize(
+    "labels", [np.where(SOME_UNLABELLED, INTEGERS, -1), ONE_HOT * SOME_UNLABELLED[:, None]], ids=["integers", "rows"]
+)
+def test_metrics_of_keras_take_labels_of_any_form(labels):
+    from sklearn.metrics import f1_score, roc_auc_score
+
+    logits, known = random_logits(seed=2), SOME_UNLABELLED == 1
+    fused = (logits[0] + logits[1]) / 2
+    areas = keras.metrics.AUC(multi_label=True, num_labels=CLASSES, from_logits=True, num_thresholds=5000, name="areas")
+    options = {
+        "metrics": [
+            areas,
+            keras.metrics.F1Score(average="macro", name="f1"),
+            keras.metrics.SparseTopKCategoricalAccuracy(2, name="sparse_top_two"),
+            "categorical_accuracy",
+        ],
+        "weighted_metrics": [keras.metrics.SparseCategoricalAccuracy(name="weighted_hits")],
+    }
+    distiller = compiled(options=options)
+    weights = np.array([1.0, 2.0, 3.0, 0.5, 1.0, 0.5], "float32")
+    logs = evaluate(distiller, script(*logits), labels, sample_weight=weights)
+    present = sorted(set(INTEGERS[known]))
+    expected = [
+        roc_auc_score(INTEGERS[known] == k, score(fused[known, k])) if k in present else 0 for k in range(CLASSES)
+    ]
+    np.testing.assert_allclose(logs["areas"], np.mean(expected), atol=2e-3)
+    decisions = fused[known].argmax(-1)
+    expected = f1_score(INTEGERS[known], decisions, labels=range(CLASSES), average="macro", zero_division=0)
+    np.testing.assert_allclose(logs["f1"], expected, rtol=1e-5)
+    top_two = np.any(np.argsort(fused, axis=-1)[:, -2:] == INTEGERS[:, None], axis=-1)
+    np.testing.assert_allclose(logs["sparse_top_two"], top_two[known].mean(), rtol=1e-6)
+    np.testing.assert_allclose(logs["categorical_accuracy"], np.mean(decisions == INTEGERS[known]), rtol=1e-6)
+    expected = np.average(decisions == INTEGERS[known], weights=weights[known])
+    np.testing.assert_allclose(logs["weighted_hits"], expected, rtol=1e-6)
+
+
+def top_two():
+    return keras.metrics.SparseTopKCategoricalAccuracy(2, name="top_two")
+
+
+def test_metrics_by_head_see_the_logits_of_that_head(tmp_path):
+    logits, images = random_logits(), script(*random_logits())
+    options = {"metrics": {"class": ["accuracy", top_two()], "distillation": top_two()}}
+    options["weighted_metrics"] = {
+        "class": [keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="nats")]
+    }
+    distiller = compiled(options=options)
+    logs = fit(distiller, images, INTEGERS, sample_weight=WEIGHTS)
+    assert set(logs) == {*FIT_LOGS, "class_top_two", "distillation_top_two", "class_nats"}
+    for head, head_logits in zip(("class", "distillation"), logits[:2], strict=True):
+        hits = np.any(np.argsort(head_logits, axis=-1)[:, -2:] == INTEGERS[:, None], axis=-1)
+        np.testing.assert_allclose(logs[f"{head}_top_two"], hits[WEIGHTS > 0].mean(), rtol=1e-6)
+    nats = -np.log(softmax(logits[0]))[np.arange(EXAMPLES), INTEGERS]
+    np.testing.assert_allclose(logs["class_nats"], np.average(nats, weights=WEIGHTS), rtol=1e-5)
+    before = evaluate(distiller, images, INTEGERS)
+    distiller.save(tmp_path / "distiller.keras")
+    after = evaluate(keras.saving.load_model(tmp_path / "distiller.keras"), images, INTEGERS)
+    assert before["class_top_two"] == after["class_top_two"]
+
+
+def test_a_student_with_one_head_has_metrics_of_the_class_head():
+    distiller = compiled(
+        small_deit(distilled=False),
+        lambda images: images[:, 0, 0, :1] * ops.arange(4.0),
+        options={"metrics": {"class": [top_two()]}},
+    )
+    assert "top_two" in evaluate(distiller, small_images(), np.zeros(8))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metrics": {"logits": [top_two()]}}, "student's heads as its keys: class, distillation. Received: 'logits'"),
+        (
+            {"metrics": [top_two()], "weighted_metrics": {"class": [top_two()]}},
+            "both as dictionaries.*a list and a dict",
+        ),
+        ({"metrics": ["AUC"]}, r"would take them for probabilities.*AUC\(from_logits=True\). Received: 'AUC'"),
+        ({"metrics": {"class": [keras.metrics.Mean(name="loss")]}}, "name of a log that a Distiller always reports"),
+    ],
+)
+def test_metrics_that_cannot_be_computed_raise(options, message):
+    with pytest.raises(ValueError, match=message):
+        compiled(options=options)
+
+
+def squared_logits(y_true, y_pred):
+    return ops.mean(ops.square(y_pred), axis=-1)
+
+
+# In which direction each log is better, by the meaning of its name.
+BETTER = {name: "less" if name.endswith("loss") else "greater" for name in FIT_LOGS}
+BETTER |= {"top_two": "greater", "nats": "less"}
+
+
+@pytest.mark.parametrize("build", [keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau])
+def test_callbacks_know_the_direction_of_every_log(build):
+    nats = keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="nats")
+    distiller = compiled(options={"metrics": [top_two(), nats, squared_logits]})
+    data = script(*random_logits()), INTEGERS
+    callbacks = {prefix + name: build(prefix + name) for name in BETTER for prefix in ("", "val_")}
+    fit(distiller, *data, validation_data=data, callbacks=list(callbacks.values()))
+    for monitor, callback in callbacks.items():
+        assert callback.monitor_op is getattr(ops, BETTER[monitor.removeprefix("val_")]), monitor
+    with pytest.raises(ValueError, match="isn't able to automatically determine"):  # as with any Keras model
+        fit(distiller, *data, callbacks=[build("squared_logits")])
+    chosen = build("accuracy", mode="min")
+    fit(distiller, *data, callbacks=chosen)
+    assert chosen.monitor_op is ops.less
+
+
+def test_the_best_checkpoint_is_kept_by_accuracy(tmp_path):
+    images = script(*random_logits())
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_accuracy", save_best_only=True)
+    history = fit(compiled(), images, INTEGERS, validation_data=(images, INTEGERS), epochs=2, callbacks=[checkpoint])
+    assert checkpoint.best == max(history["val_accuracy"])
+    assert (tmp_path / "best.keras").exists()
