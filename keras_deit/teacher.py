@@ -1,6 +1,8 @@
 """Any classifier as a teacher."""
 
+import functools
 import pathlib
+import types
 import warnings
 
 import keras
@@ -12,6 +14,13 @@ from keras_deit.imaging.sizes import height_and_width
 from keras_deit.runtime.optional import require
 
 OUTPUTS = ("logits", "probabilities", "sigmoid")
+APPLICATIONS = tuple(  # the modules of keras.applications that have a `preprocess_input`
+    sorted(
+        name
+        for name, module in vars(keras.applications).items()
+        if isinstance(module, types.ModuleType) and hasattr(module, "preprocess_input") and name != "imagenet_utils"
+    )
+)
 DATA_FORMATS = ("channels_last", "channels_first")
 _TINY = 1e-30  # lower bound of probabilities before their logarithm
 _LARGEST_SIGMOID = 1 - 2.0**-24  # the largest float32 number below 1
@@ -44,6 +53,9 @@ class Teacher:
         mean, std: The teacher's normalisation: a number, or one number for each channel, in units of `value_range`; None
             means no normalisation.
         value_range: `(low, high)`, the range of the pixels before `mean` and `std` are applied.
+        preprocessing: Instead of `value_range`, `mean` and `std`: the name of a module or a model of `keras.applications`,
+            such as `"resnet50"` or `"ResNet101"`, whose `preprocess_input` is applied; or a function from float32 pixels in
+            0..255, `(batch, height, width, 3)`, to the model's input. None means no function.
         outputs: `"logits"`; `"probabilities"`, which sum to 1 over the classes, as a softmax returns them; or `"sigmoid"`, a
             probability of each class on its own.
         data_format: `"channels_last"`, or `"channels_first"` as most PyTorch modules need.
@@ -70,6 +82,7 @@ class Teacher:
         value_range=(0, 1),
         outputs="logits",
         data_format="channels_last",
+        preprocessing=None,
     ):
         if outputs not in OUTPUTS:
             raise ValueError(f"`outputs` must be one of {OUTPUTS}. Received: outputs={outputs!r}")
@@ -79,6 +92,13 @@ class Teacher:
             raise ValueError(f"`value_range` must be (low, high). Received: value_range={value_range}")
         if std is not None and not np.all(np.asarray(std) > 0):
             raise ValueError(f"`std` must be positive. Received: std={std}")
+        if preprocessing is not None and not (mean is None and std is None and tuple(value_range) == (0, 1)):
+            raise ValueError(
+                "`preprocessing` replaces `value_range`, `mean` and `std`. Give either the one or the others. Received: "
+                f"preprocessing={preprocessing!r}, value_range={value_range}, mean={mean}, std={std}"
+            )
+        self.preprocessing = preprocessing
+        self._preprocessing_function = _preprocessing_function(preprocessing)
         self.image_size = None if image_size is None else height_and_width(image_size)
         self.model = _load(model)
         self.mean = mean
@@ -206,13 +226,17 @@ class Teacher:
             images = images * _constant(image_std) + _constant(image_mean)  # pixels in 0..1
             if self.image_size not in (None, tuple(images.shape[1:3])):
                 images = _resize(images, self.image_size)
-            low, high = self.value_range
-            images = images * (high - low) + low
-            if self.mean is not None:
-                images = images - _constant(self.mean)
-            if self.std is not None:
-                images = images / _constant(self.std)
+            images = self._normalise(images)
         return ops.transpose(images, (0, 3, 1, 2)) if self.data_format == "channels_first" else images
+
+    def _normalise(self, images):
+        if self._preprocessing_function is not None:
+            return self._preprocessing_function(images * 255)
+        low, high = self.value_range
+        images = images * (high - low) + low
+        if self.mean is not None:
+            images = images - _constant(self.mean)
+        return images if self.std is None else images / _constant(self.std)
 
 
 def check_output_kind(outputs, declared, are_surely_logits=False):
@@ -260,6 +284,22 @@ def _ends_linearly(model):
         steps = model.layers if isinstance(model, keras.Sequential) else getattr(model, "operations", None)
         model = steps[-1] if steps else None
     return getattr(model, "activation", None) is keras.activations.linear
+
+
+def _preprocessing_function(preprocessing):
+    """The function of pixels in 0..255 that an argument `preprocessing` means, or None."""
+    if preprocessing is None or callable(preprocessing):
+        return preprocessing
+    models = {name.lower(): model for name, model in vars(keras.applications).items() if callable(model)}
+    model = models.get(str(preprocessing).lower())
+    name = preprocessing if model is None else model.__module__.rpartition(".")[2]  # a model's function, in its module
+    if name in APPLICATIONS:
+        module = getattr(keras.applications, name)
+        return functools.partial(module.preprocess_input, data_format="channels_last")
+    raise ValueError(
+        "`preprocessing` must be a function of pixels in 0..255, or a name of keras.applications: "
+        f"{', '.join(APPLICATIONS)}, or one of their models. Received: preprocessing={preprocessing!r}"
+    )
 
 
 def _check_images(image_shape):

@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 import keras_deit as kd
+from keras_deit.teacher import APPLICATIONS
 from tests.toys import conv_teacher, run, softmax
 
 BACKEND = keras.backend.backend()
@@ -70,6 +71,48 @@ def test_mean_and_std_may_be_one_number_for_all_channels():
     pixels, images = student_images()
     teacher = kd.Teacher(pixels_as_logits, mean=0.5, std=0.25)
     np.testing.assert_allclose(model_input(teacher, images, (4, 4, 3)), (pixels - 0.5) / 0.25, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_images_are_prepared_as_keras_applications_prepares_them(name):
+    pixels, images = student_images()
+    expected = getattr(keras.applications, name).preprocess_input(pixels * 255, data_format="channels_last")
+    teacher = kd.Teacher(pixels_as_logits, preprocessing=name)
+    np.testing.assert_allclose(model_input(teacher, images, (4, 4, 3)), expected, atol=1e-4)
+
+
+def test_each_way_in_which_keras_applications_prepares_images_is_known():
+    pixels, images = student_images()
+    pixels = pixels * 255
+    caffe = pixels[..., ::-1] - (103.939, 116.779, 123.68)
+    ways = {
+        **dict.fromkeys(("resnet50", "ResNet50", "ResNet152", "VGG16", "vgg19"), caffe),
+        **dict.fromkeys(("xception", "MobileNetV2", "ResNet50V2", "NASNetMobile"), pixels / 127.5 - 1),
+        "DenseNet121": (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225),
+        **dict.fromkeys(
+            ("EfficientNetB0", "EfficientNetV2S", "ConvNeXtTiny", "MobileNetV3Small"), pixels
+        ),  # in the model
+    }
+    for name, expected in ways.items():
+        received = model_input(kd.Teacher(pixels_as_logits, preprocessing=name), images, (4, 4, 3))
+        np.testing.assert_allclose(received, expected, atol=1e-4, err_msg=name)
+
+
+def test_a_function_prepares_images_after_resizing():
+    _, images = student_images()
+    teacher = kd.Teacher(
+        pixels_as_logits, image_size=2, data_format="channels_first", preprocessing=lambda pixels: 255 - pixels
+    )
+    plain = kd.Teacher(pixels_as_logits, image_size=2, data_format="channels_first", value_range=(0, 255))
+    np.testing.assert_allclose(predict(teacher, images), 255 - predict(plain, images), atol=1e-4)
+
+
+def test_a_resnet50_as_a_teacher_predicts_as_by_itself():
+    model = keras.applications.ResNet50(weights=None, classes=5, input_shape=(32, 32, 3))
+    pixels, images = student_images(size=32)
+    inputs = keras.applications.resnet50.preprocess_input(pixels.astype("float32") * 255, data_format="channels_last")
+    teacher = kd.Teacher(model, preprocessing="resnet50", outputs="probabilities")
+    np.testing.assert_allclose(np.exp(predict(teacher, images)), model.predict(inputs, verbose=0), rtol=1e-3, atol=1e-6)
 
 
 def test_shrinking_averages_over_a_triangle_of_pixels():
@@ -390,6 +433,9 @@ def test_feature_maps_instead_of_logits_raise():
         ({"value_range": (1, 0)}, r"`value_range` must be \(low, high\). Received: value_range=\(1, 0\)"),
         ({"std": (0.2, 0.0, 0.2)}, "`std` must be positive"),
         ({"image_size": 0}, "`image_size` must be"),
+        ({"preprocessing": "tenser"}, "a name of keras.applications: .*resnet50.*Received: preprocessing='tenser'"),
+        ({"preprocessing": "vgg16", "mean": 0.5}, "`preprocessing` replaces `value_range`, `mean` and `std`.*mean=0.5"),
+        ({"preprocessing": "vgg16", "value_range": (0, 255)}, "`preprocessing` replaces"),
         ({"image_size": (16, 16, 3)}, "`image_size` must be"),
     ],
 )

@@ -36,7 +36,7 @@ from keras_deit.recipes.fields import (
 from keras_deit.recipes.recipe import RecipeFields
 from keras_deit.runtime.files import write_whole
 from keras_deit.runtime.optional import require
-from keras_deit.teacher import OUTPUTS
+from keras_deit.teacher import APPLICATIONS, OUTPUTS
 from keras_deit.training.device_strategy import STRATEGIES
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -213,6 +213,14 @@ class Settings(RecipeFields):
         rule=POSITIVE_CHANNELS,
         metavar="R,G,B",
         none="ImageNet's; 1 if teacher_value_range or teacher_mean is given",
+    )
+    teacher_preprocessing: str | None = setting(
+        "module of keras.applications whose `preprocess_input` prepares the teacher's images, instead of "
+        "teacher_value_range, teacher_mean and teacher_std",
+        group=TEACHER,
+        default=None,
+        choices=APPLICATIONS,
+        none="the images are normalised with teacher_value_range, teacher_mean and teacher_std",
     )
     teacher_cache: str | None = setting(
         "directory for stored teacher outputs; before the training, the run computes and stores the teacher's output for "
@@ -439,6 +447,13 @@ def _check_teacher(settings):
         _check_without_teacher(settings)
     if settings.teacher is None:
         _check_trained_teacher(settings)
+    normalisation = [f"teacher_{name}" for name in ("value_range", "mean", "std")]
+    given = [name for name in normalisation if getattr(settings, name) is not None]
+    if settings.teacher_preprocessing and given:
+        raise ValueError(
+            "`teacher_preprocessing` replaces `teacher_value_range`, `teacher_mean` and `teacher_std`. Received: "
+            f"teacher_preprocessing={settings.teacher_preprocessing!r} and {', '.join(given)}. Leave out one or the other."
+        )
     if settings.teacher_cache and settings.attention_weight:
         raise ValueError(
             "`attention_weight` needs the teacher itself, whose attention maps are not stored in a teacher cache. Leave out "
@@ -475,7 +490,7 @@ def _check_without_teacher(settings):
 
 
 def _check_trained_teacher(settings):
-    for name in ("outputs", "image_size", "value_range", "mean", "std"):
+    for name in ("outputs", "image_size", "value_range", "mean", "std", "preprocessing"):
         if getattr(settings, f"teacher_{name}") is not None:
             raise ValueError(f"`teacher_{name}` describes a teacher of your own. Which one? Pass --teacher as well.")
     if settings.attention_weight:

@@ -15,7 +15,8 @@ FLAGS = """
 --dataset --data-dir --class-names --validated --check-images --no-check-images --skip-images --max-skipped --pipeline
 --num-workers --train-folder --test-folder --test-split
 --crop-scale --augmentation-layers --flip --auto-augment --color-jitter --erasing --mixup --cutmix --repeats --crop-ratio
---teacher --teacher-outputs --teacher-image-size --teacher-value-range --teacher-mean --teacher-std --teacher-cache
+--teacher --teacher-outputs --teacher-image-size --teacher-value-range --teacher-mean --teacher-std --teacher-preprocessing
+--teacher-cache
 --teacher-cache-top --distillation --alpha --temperature --attention-weight --compare --no-compare
 --recipe --epochs --batch-size --steps-per-epoch --learning-rate --learning-rate-batch --min-learning-rate
 --warmup-epochs --warmup-learning-rate --schedule --optimizer --weight-decay --clip-norm --layer-decay --ema-decay --loss

@@ -166,6 +166,11 @@ def test_impossible_values_are_refused(given, message):
     ("given", "message"),
     [
         ({"teacher_outputs": "logits"}, "Pass --teacher"),
+        ({"teacher_preprocessing": "vgg16"}, "Pass --teacher"),
+        (
+            {"teacher": "x", "teacher_preprocessing": "vgg16", "teacher_mean": (0.5,)},
+            "replaces `teacher_value_range`, .*'vgg16' and teacher_mean. Leave out",
+        ),
         ({"attention_weight": 1.0}, "needs a transformer teacher"),
         ({"distillation": "none", "compare": True}, "--distillation hard or soft, or --no-compare"),
         ({"distillation": "none", "alpha": 0.3}, "--distillation hard or soft, or --alpha none"),

@@ -39,6 +39,7 @@ def load_teacher(settings, num_classes):
         "value_range": settings.teacher_value_range,
         "mean": settings.teacher_mean,
         "std": settings.teacher_std,
+        "preprocessing": settings.teacher_preprocessing,
     }
     normalisation = {name: value for name, value in normalisation.items() if value is not None}
     return Teacher(model, **normalisation, **options) if normalisation else teacher_of_student_images(model, **options)

@@ -76,6 +76,7 @@ def _key(settings, data, teacher):
         "views_version": SAMPLING_VERSION,
         "teacher": _digest_of_model(teacher.model),
         "teacher_takes": [teacher.image_size, teacher.value_range, _to_list(teacher.mean), _to_list(teacher.std)],
+        "teacher_preprocessing": teacher.preprocessing,
         "teacher_outputs": teacher.outputs,
         "teacher_precision": getattr(getattr(teacher.model, "dtype_policy", None), "name", None),
         "images": data.train.content_digest(),

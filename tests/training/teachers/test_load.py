@@ -32,8 +32,9 @@ def linear(tmp_path):
         ({"teacher_value_range": (0.0, 255.0), "teacher_mean": (100.0,)}, PIXELS - 100),
         ({"teacher_value_range": (-1.0, 1.0)}, PIXELS / 127.5 - 1),
         ({"teacher_mean": (0.5,), "teacher_std": (0.25,)}, (PIXELS / 255 - 0.5) / 0.25),
+        ({"teacher_preprocessing": "resnet50"}, PIXELS[..., ::-1] - (103.939, 116.779, 123.68)),
     ],
-    ids=["the student's", "pixels less 100", "from -1 to 1", "mean and std"],
+    ids=["the student's", "pixels less 100", "from -1 to 1", "mean and std", "as for ResNet50"],
 )
 def test_a_saved_model_receives_images_with_its_own_normalisation(linear, settings, inputs):
     path, logits = linear
