@@ -104,26 +104,26 @@ def _class_names(path, folders, found):
         raise ValueError(_too_few(folders.train, names, empty))
     if empty:
         warnings.warn(f"Folders of {path} without images are no classes: {shorten(empty)}.", stacklevel=5)
-    inner = _common_folders([folders.train / name for name in names])
-    if len(inner) > 1:
-        warnings.warn(
-            f"Each class folder of {folders.train} ({shorten(names)}) holds the folders {shorten(inner)} and no files. All "
-            f"images below a class folder belong to its class. If {shorten(inner)} are the classes or splits, arrange the "
-            "folders as train/class/image, or pass the folder that holds the folders of the classes.",
-            stacklevel=5,
-        )
+    _warn_of_inner_folders(folders.train, names)
     return names
 
 
-def _common_folders(class_folders):
-    """Names of the folders that every class folder holds, unless a class folder holds files or other folders."""
-    inner = set()
-    for folder in class_folders:
-        entries = list_folder(folder) if folder.is_dir() else None
+def _warn_of_inner_folders(root, names):
+    """Warns if no class folder holds files, and one holds several folders: these may be the classes, or splits."""
+    inner = {}
+    for name in names:
+        entries = list_folder(root / name) if (root / name).is_dir() else None
         if entries is None or entries.files:
-            return ()
-        inner.add(tuple(one.name for one in entries.folders))
-    return inner.pop() if len(inner) == 1 else ()
+            return
+        inner[name] = [folder.name for folder in entries.folders]
+    name = max(inner, key=lambda one: len(inner[one]))
+    if len(inner[name]) > 1:
+        warnings.warn(
+            f"No class folder of {root} holds files, only folders: {name}/ holds {shorten(inner[name])}, whose images all "
+            f"belong to the class {name!r}. If these folders are the classes or splits, arrange the images as "
+            "train/class/image, or pass the folder that holds the folders of the classes.",
+            stacklevel=6,
+        )
 
 
 def _too_few(root, names, empty):

@@ -64,6 +64,10 @@ def load(
     """
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {SPLITS}. Received: split={split!r}")
+    if not str(name):
+        raise ValueError(
+            f"`name` must be the name or path of a dataset; '.' is the current folder. Received: name={name!r}"
+        )
     if test_split is not None and (test_split not in TEST_SPLITS or test_folder is not None):
         raise ValueError(
             f"`test_split` must be one of {TEST_SPLITS}, and None if `test_folder` is given. Received: "

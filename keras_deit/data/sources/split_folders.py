@@ -46,7 +46,9 @@ def find_split_folders(path, train_folder=None, test_folder=None, test_split=Non
     folders = list_folder(path).folders
     if train_folder or test_folder:
         return _given_folders(path, folders, train_folder, test_folder)
-    named = {split: [one for one in folders if split_of_name(one.name) == split] for split in SPLIT_WORDS}
+    named = {split: [_unwrapped(one) for one in folders if split_of_name(one.name) == split] for split in SPLIT_WORDS}
+    if not any(named.values()):
+        return SplitFolders(path)
     others = [folder for folder in folders if split_of_name(folder.name) is None and has_image(folder)]
     tests = named["val"] + named["test"]
     if not named["train"] or not tests:
@@ -59,12 +61,18 @@ def find_split_folders(path, train_folder=None, test_folder=None, test_split=Non
     test = _test_folder(path, named, classes, test_split)
     if _are_splits(classes[train], classes[test], others):
         _check_others(path, train, classes[train], others)
-        used = {train, test}
-        unused = [folder for folder in folders if folder not in used and (folder in others or folder in classes)]
-        return SplitFolders(train, test, tuple(unused))
+        unused = [folder for folder in [*classes, *others] if folder not in (train, test)]
+        return SplitFolders(train, test, tuple(sorted(unused)))
     if others and classes[train] and classes[test]:
         return SplitFolders(path)
     raise _ambiguous(path, f"{_content(train, classes)}, {_content(test, classes)}")
+
+
+def _unwrapped(folder):
+    """The folder, or the one within it if that has the same name and is alone, as in some archives."""
+    entries = list_folder(folder)
+    is_wrapped = [one.name for one in entries.folders] == [folder.name] and not entries.files
+    return entries.folders[0] if is_wrapped else folder
 
 
 def _given_folders(path, folders, train_folder, test_folder):

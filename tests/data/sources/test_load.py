@@ -15,6 +15,7 @@ pytestmark = pytest.mark.backend_independent
     ("name", "split", "message"),
     [
         ("digits", "dev", "`split` must be one of"),
+        ("", "train", "must be the name or path of a dataset; '.' is the current folder. Received: name=''"),
         ("no/such/folder", "train", "There is no dataset at 'no/such/folder'"),
         ("table.csv", "train", "cannot be read: No such file"),
         ("arrays.npz", "train", "cannot be read as arrays: .*No such file"),

@@ -73,6 +73,12 @@ def test_a_test_folder_without_classes_is_not_chosen_beside_one_with_classes(tmp
     assert found(tmp_path, *folders, "val") == ("train", "test", "val")
 
 
+def test_a_folder_that_is_alone_in_one_of_the_same_name_is_the_split(tmp_path):
+    folders = [f"{split}/{split}/{label}" for split in ("seg_train", "seg_test") for label in "ab"]
+    splits = ("seg_train/seg_train", "seg_test/seg_test")
+    assert found(tmp_path, *folders, "seg_pred/seg_pred") == (*splits, "seg_pred")
+
+
 def test_images_right_under_the_training_folder_are_unlabelled(tmp_path):
     assert found(tmp_path, "train", "val/a", "val/b") == ("train", "val")
 
