@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_deit.data.sources.labelled_images import LabelledImages, check_labels
+from keras_deit.data.sources.labelled_images import LabelledImages, class_indices, indices_of
 from keras_deit.imaging.sizes import height_and_width
 
 
@@ -16,7 +16,8 @@ class ImageData(LabelledImages):
     Attributes:
         name: Name of the dataset.
         images: Uint8 array `(examples, height, width, 3)` of pixels in 0..255, or a list of such images of several sizes.
-        labels: Integer array `(examples,)`; -1 for an unlabelled image.
+        labels: Integers `(examples,)` or `(examples, 1)`, which become an int64 array `(examples,)`; -1 for an unlabelled
+            image.
         class_names: Tuple of the names of the classes, in the order of the labels.
 
     Raises:
@@ -42,7 +43,7 @@ class ImageData(LabelledImages):
                 f"Each image of {self.name!r} needs a label (-1 for none). Received: {len(self.images)} images and "
                 f"{len(self.labels)} labels"
             )
-        check_labels(self.name, self.labels, self.num_classes)
+        object.__setattr__(self, "labels", class_indices(self.name, self.labels, self.num_classes))
 
     def __len__(self):
         return len(self.labels)
@@ -56,7 +57,8 @@ class ImageData(LabelledImages):
         return self.images.shape[1:3] if isinstance(self.images, np.ndarray) else None
 
     def select(self, indices):
-        """Returns the dataset that holds only the examples with the given indices, in their order."""
+        """Returns the dataset with some of its examples, see `LabelledImages.select`."""
+        indices = indices_of(indices, len(self))
         is_array = isinstance(self.images, np.ndarray)
         images = self.images[indices] if is_array else [self.images[index] for index in indices]
         return dataclasses.replace(self, images=images, labels=self.labels[indices])

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from keras_deit.data.sources.labelled_images import LabelledImages, check_labels
+from keras_deit.data.sources.labelled_images import LabelledImages, class_indices, indices_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,8 @@ class ImageFiles(LabelledImages):
     Attributes:
         name: Name of the dataset.
         paths: Tuple of the paths of the files, strings.
-        labels: Integer array `(examples,)`; -1 for an unlabelled image.
+        labels: Integers `(examples,)` or `(examples, 1)`, which become an int64 array `(examples,)`; -1 for an unlabelled
+            image.
         class_names: Tuple of the names of the classes, in the order of the labels.
         origin, notes: See `LabelledImages`.
 
@@ -32,7 +33,7 @@ class ImageFiles(LabelledImages):
     notes: tuple = ()
 
     def __post_init__(self):
-        check_labels(self.name, self.labels, self.num_classes)
+        object.__setattr__(self, "labels", class_indices(self.name, self.labels, self.num_classes))
 
     def __len__(self):
         return len(self.labels)
@@ -41,8 +42,8 @@ class ImageFiles(LabelledImages):
         return pathlib.Path(self.paths[index]).read_bytes(), self.labels[index]
 
     def select(self, indices):
-        """Returns the dataset that holds only the examples with the given indices, in their order."""
-        indices = np.asarray(indices, dtype=int)
+        """Returns the dataset with some of its examples, see `LabelledImages.select`."""
+        indices = indices_of(indices, len(self))
         paths = tuple(self.paths[index] for index in indices)
         return dataclasses.replace(self, paths=paths, labels=self.labels[indices])
 

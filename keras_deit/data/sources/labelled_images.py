@@ -81,7 +81,17 @@ class LabelledImages(abc.ABC):
         return self.paths[index] if self.paths else f"image {index} of {self.name!r}"
 
     def select(self, indices):
-        """Returns the dataset that holds only the examples with the given indices, in their order."""
+        """Returns a dataset that holds only some of the examples.
+
+        Args:
+            indices: Indices of the examples in the wanted order, or one boolean for each example.
+
+        Returns:
+            `LabelledImages`.
+
+        Raises:
+            IndexError: If there is no such example, or the number of booleans is not that of the examples.
+        """
         return Subset(self, indices)
 
     def resized(self, image_size):
@@ -105,12 +115,12 @@ class Subset(LabelledImages):
 
     Args:
         data: `LabelledImages`.
-        indices: Indices of the examples to keep, in their order.
+        indices: See `LabelledImages.select`.
     """
 
     def __init__(self, data, indices):
         self.data = data
-        self.indices = np.asarray(indices, dtype=int)
+        self.indices = indices_of(indices, len(data))
         self.name = data.name
         self.class_names = data.class_names
         self.labels = None if data.labels is None else data.labels[self.indices]
@@ -130,6 +140,67 @@ class Subset(LabelledImages):
 
     def _digest(self):
         return hashlib.sha256(repr((self.data.content_digest(), self.indices.tolist())).encode())
+
+
+def indices_of(chosen, num_examples):
+    """Returns the indices that a selection of examples means.
+
+    Args:
+        chosen: Integers, a boolean for each example, or a slice. Negative integers count from the end, as in NumPy.
+        num_examples: Number of examples.
+
+    Returns:
+        Integer array, each index from 0 to `num_examples - 1`.
+
+    Raises:
+        IndexError: If there is no such example, or the number of booleans is not `num_examples`.
+
+    Example:
+
+    >>> indices_of([True, False, True], 3).tolist(), indices_of([-1, 0], 3).tolist()
+    ([0, 2], [2, 0])
+    """
+    if not isinstance(chosen, slice):
+        chosen = np.asarray(chosen)
+        chosen = chosen if chosen.size else chosen.astype(int)  # NumPy's empty array is one of floats
+    return np.arange(num_examples)[chosen]
+
+
+def class_indices(name, labels, num_classes):
+    """Reads labels as class indices.
+
+    Args:
+        name: Name of the dataset.
+        labels: Whole numbers or booleans `(examples,)` or `(examples, 1)` in an array, a list, a tensor or a column of a
+            table. Their order counts, not the index of a pandas `Series`.
+        num_classes: Number of classes.
+
+    Returns:
+        int64 array `(examples,)`.
+
+    Raises:
+        ValueError: If a label is neither -1 nor in `0..num_classes - 1`, or the labels have another form.
+
+    Example:
+
+    >>> class_indices("mine", [[0.0], [1.0]], 2).tolist()
+    [0, 1]
+    """
+    given = np.asarray(labels)
+    if given.ndim not in (1, 2) or given.size != len(given):
+        advice = " Pass labels.argmax(-1) for one-hot rows." if given.ndim == 2 else ""
+        raise ValueError(
+            f"The labels of {name!r} must be one integer for each image. Received: shape={given.shape}.{advice}"
+        )
+    is_numeric = given.dtype.kind in "biuf"
+    if not is_numeric or not np.array_equal(given, np.floor(given)) or not np.all(np.isfinite(given)):
+        raise ValueError(
+            f"The labels of {name!r} must be integers, the indices of its classes, or -1 for an unlabelled image. "
+            f"Received: dtype={given.dtype}, such as {given.ravel()[:1].tolist()}"
+        )
+    given = given.reshape(-1).astype("int64")
+    check_labels(name, given, num_classes)
+    return given
 
 
 def check_labels(name, labels, num_classes):

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_deit.data import Augmentation, ImageData, InputPipeline, LabelledImages, validate
-from keras_deit.data.sources.labelled_images import check_labels
+from keras_deit.data import Augmentation, ImageData, ImageFiles, ImageRecords, InputPipeline, LabelledImages, validate
+from keras_deit.data.sources.labelled_images import check_labels, class_indices, indices_of
 from tests.data.images import encode, noise
 
 CLASSES = ("a", "b", "c")
@@ -136,3 +136,92 @@ def test_labels_are_class_indices_or_minus_one(label):
     check_labels("mine", [], 3)
     with pytest.raises(ValueError, match=f"'mine' must be from 0 to 2 for its 3 classes, or -1 .* Received: {label}"):
         check_labels("mine", [0, label], 3)
+
+
+class Column:
+    """Like a column of a shuffled pandas table: `column[label]` looks up the labels of the rows."""
+
+    dtype, shape = np.dtype("int64"), (4,)
+
+    def __init__(self, values, rows):
+        self.values, self.rows = np.asarray(values), list(rows)
+
+    def __len__(self):
+        return len(self.values)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+    def __getitem__(self, row):
+        return self.values[self.rows.index(row)]
+
+
+@backend_independent
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [0, 1, 1, 0],
+        np.array([0, 1, 1, 0], "uint8"),
+        np.array([0, 1, 1, 0], "float32"),
+        np.array([False, True, True, False]),
+        np.array([[0], [1], [1], [0]]),
+        Column([0, 1, 1, 0], rows=[3, 1, 0, 2]),
+    ],
+    ids=["list", "uint8", "float32", "booleans", "(examples, 1)", "column of a table"],
+)
+def test_whole_numbers_of_any_type_are_labels(labels):
+    for data in (
+        ImageData("mine", noise(4, 6, 6, 3), labels, ("a", "b")),
+        ImageFiles("mine", "abcd", labels, ("a", "b")),
+    ):
+        assert (data.labels.tolist(), data.labels.dtype) == ([0, 1, 1, 0], np.int64)
+
+
+@backend_independent
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 0.5], r"must be integers.*float64, such as \[0.0\]"),
+        ([0, np.nan], "must be integers"),
+        ([0, np.inf], "must be integers"),
+        (["a", "b"], r"must be integers.*such as \['a'\]"),
+        (np.eye(2), r"one integer for each image.*shape=\(2, 2\).*argmax"),
+        (np.zeros((2, 1, 1)), r"one integer for each image.*shape=\(2, 1, 1\)\.$"),
+        (3, r"one integer for each image.*shape=\(\)"),
+        ([0.0, 2.0], "from 0 to 1"),
+    ],
+)
+def test_what_is_no_label_is_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        class_indices("mine", labels, 2)
+
+
+@backend_independent
+def test_examples_are_chosen_by_index_mask_or_slice_as_in_numpy(tmp_path):
+    mask = np.arange(10) % 3 == 0
+    labels = np.arange(10) % 4 - 1
+    files = Files(tmp_path)
+    datasets = (
+        in_memory(),
+        ImageData("list", list(in_memory().images), labels, CLASSES),
+        ImageFiles("files", files.paths, labels, CLASSES),
+        ImageRecords("records", list(zip(in_memory().images, labels, strict=True)), CLASSES),
+        Noise(),
+        files,
+    )
+    for data in datasets:
+        for chosen in (mask, mask.tolist(), [0, 3, 6, 9], slice(0, None, 3), range(0, 10, 3), (-10, 3, 6, -1)):
+            selected = data.select(chosen)
+            assert [label for _, label in selected] == [-1, 2, 1, 0]
+            np.testing.assert_array_equal(selected[1][0], data[3][0])
+        assert len(data.select([])) == len(data.select(np.zeros(10, bool))) == 0
+        for wrong in (mask[:9], [10], [-11]):
+            with pytest.raises(IndexError):
+                data.select(wrong)
+
+
+@backend_independent
+def test_indices_are_integers():
+    assert indices_of([], 3).dtype == int
+    with pytest.raises(IndexError, match="integer"):
+        indices_of([0.0, 1.0], 3)
