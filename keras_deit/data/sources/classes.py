@@ -55,6 +55,28 @@ def order_note(names):
     ]
 
 
+def label_of(name, class_names):
+    """Finds the label of a class.
+
+    Args:
+        name: Name of the class, in any Unicode form: macOS writes an accent in names of folders as a letter of its own.
+        class_names: Names of the classes in the order of the labels.
+
+    Returns:
+        Index of the name, of another form of the name if it is not there; None if there is neither.
+
+    Example:
+
+    >>> label_of("cafe\\u0301", ["tea", "caf\\u00e9"]), label_of("milk", ["tea"])
+    (1, None)
+    """
+    if name in class_names:
+        return list(class_names).index(name)
+    forms = [unicodedata.normalize("NFC", one) for one in class_names]
+    form = unicodedata.normalize("NFC", name)
+    return forms.index(form) if form in forms else None
+
+
 def check_classes(name, class_names):
     """Checks that a dataset has at least two classes.
 

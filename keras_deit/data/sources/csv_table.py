@@ -5,7 +5,7 @@ import io
 import os
 from typing import NamedTuple
 
-from keras_deit.data.sources.classes import order_classes, order_note
+from keras_deit.data.sources.classes import label_of, order_classes, order_note
 from keras_deit.data.sources.folder import label_files
 from keras_deit.data.sources.splits import TEST_SPLITS, shorten, split_of_name
 
@@ -169,6 +169,8 @@ def _check_rows(path, rows, class_names):
             f"there is no file {os.path.abspath(missing[0].path)!r}. Paths are relative to the folder of the table. "
             f"{len(missing):,} of the {len(rows):,} files do not exist",
         )
+    labels = {row.label for row in rows} - {""} if class_names else ()
+    unknown = {label for label in labels if label_of(label, class_names) is None}
     for row in rows:
         if row.label.casefold() in MISSING_VALUES and row.label not in class_names:
             raise _wrong(
@@ -178,7 +180,7 @@ def _check_rows(path, rows, class_names):
                 f"{row.label!r} stands for a missing value. Leave the cell empty for an unlabelled image. If there is a "
                 "class of this name, pass --class-names (`class_names`)",
             )
-        if class_names and row.label and row.label not in class_names:
+        if row.label in unknown:
             raise _wrong(
                 path, row.line, "label", f"the class {row.label!r} is not among {shorten(class_names)} of `class_names`"
             )

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from keras_deit.data.sources.classes import order_classes, order_note
+from keras_deit.data.sources.classes import label_of, order_classes, order_note
 from keras_deit.data.sources.image_files import ImageFiles
 from keras_deit.data.sources.image_tree import describe_ignored, find_images, has_image, list_folder
 from keras_deit.data.sources.split_folders import find_split_folders
@@ -68,8 +68,8 @@ def label_files(path, rows, split, class_names, origin=None, notes=()):
     Raises:
         ValueError: If a class is not among `class_names`, or a class or a split is left without images.
     """
-    indices = {name: index for index, name in enumerate(class_names)}
-    unknown = sorted({name for _, name in rows if name} - set(indices))
+    indices = {name: label_of(name, class_names) for name in {name for _, name in rows}}
+    unknown = sorted(name for name, label in indices.items() if label is None and name)
     if unknown:
         raise ValueError(f"{str(path)!r} has the class {unknown[0]!r}, which is not among {shorten(class_names)}.")
     labels = np.array([indices[name] if name else -1 for _, name in rows])

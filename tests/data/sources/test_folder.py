@@ -176,3 +176,14 @@ def test_a_named_folder_is_the_origin_of_both_splits(tmp_path):
     write_folder(tmp_path / "one" / "two", 3, a=0, b=50)
     train, test = (data.load(tmp_path, split, train_folder="one/two") for split in ("train", "test"))
     assert (train.origin, test.origin, len(train), len(test)) == ("one/two/", "one/two/", 4, 2)
+
+
+def test_class_names_may_have_another_unicode_form_than_the_folders(tmp_path):
+    apart, joined = {"cafe\u0301": 0, "tea": 50}, {"caf\u00e9": 100}
+    write_folder(tmp_path, 2, **apart)
+    names = ("tea", "caf\u00e9")
+    assert data.load(tmp_path, class_names=names).class_names == names
+    assert data.load(tmp_path, class_names=names).labels.tolist() == [1, 0]
+    write_folder(tmp_path, 2, **joined)
+    with pytest.warns(UserWarning, match="Unicode form"):
+        assert sorted(data.load(tmp_path).labels.tolist()) == [0, 1, 2]  # each folder stays a class
