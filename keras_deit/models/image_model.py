@@ -6,6 +6,7 @@ import keras
 
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers.composite import CHANGES, changes_of, restore_changes
+from keras_deit.models.checked_images import CheckedImages
 from keras_deit.models.presets import open_preset
 from keras_deit.models.variants import get_variant, matching_variants
 from keras_deit.weights.checkpoint import HEADS
@@ -18,7 +19,7 @@ _IDENTIFYING_ARGUMENTS = {  # by which the variant of a checkpoint is recognised
 }
 
 
-class ImageModel(keras.Model):
+class ImageModel(CheckedImages, keras.Model):
     """A functional Keras model on images that can be rebuilt from its constructor arguments.
 
     Args:

@@ -1,0 +1,128 @@
+"""Checks of the value range of images: pixels in 0..255, or normalised images."""
+
+import warnings
+
+import keras
+import numpy as np
+
+from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.runtime.concrete import concrete_values
+
+PIXEL_DTYPES = ("uint8", "uint16")
+OVERSHOOT = 64  # a bicubic filter leaves 0..255 by up to a quarter of the range
+LARGEST_NORMALIZED = 32  # normalised images lie within about -3..3; standardised line drawings reach 20
+FIRST_IMAGES = 8  # of an array: enough to tell, and looked at in well under a millisecond
+
+
+def check_pixels(images, name="The images"):
+    """Checks that images have pixels in 0..255, as far as their values are known.
+
+    uint8 and uint16 pass: their range is that of the dtype. Others pass if they lie in 0..255, with a tolerance for filters
+    that overshoot, and their largest value is above 1 (or 0: black is black in every range). Symbolic tensors pass.
+
+    Args:
+        images: Array or tensor of any shape, or a list of arrays, whose values are checked together: one dark image among
+            others passes.
+        name: What the images are, as the subject of the error message.
+
+    Raises:
+        ValueError: If the values lie in another range, such as 0..1 or -1..1, are booleans or are not finite.
+
+    Example:
+
+    >>> check_pixels(np.full((2, 2, 3), 0.5, "float32"))
+    Traceback (most recent call last):
+    ...
+    ValueError: The images must have pixels in 0..255. Received: float32 values in 0.5..0.5. If they are pixels in 0..1, ...
+    """
+    arrays = images if isinstance(images, (list, tuple)) else [images]
+    limits = [_limits(array) for array in arrays if not _has_pixel_dtype(array)]
+    limits = [of_array for of_array in limits if of_array is not None]
+    if not limits:
+        return
+    dtypes, lowest, highest = zip(*limits, strict=True)
+    low, high = np.min(lowest), np.max(highest)
+    if "bool" in dtypes:
+        received, advice = "booleans", "Convert them: images.astype('uint8') * 255."
+    elif not np.isfinite([low, high]).all():
+        received, advice = "NaN or infinite values", "Find out where they come from."
+    else:
+        received, advice = f"{' and '.join(sorted(set(dtypes)))} values in {low:.4g}..{high:.4g}", _advice(low, high)
+    if advice:
+        raise ValueError(f"{name} must have pixels in 0..255. Received: {received}. {advice}")
+
+
+def check_normalized(images, mean=IMAGENET_MEAN, std=IMAGENET_STD, name="The images"):
+    """Checks that images are normalised and not raw pixels, as far as their values are known.
+
+    A warning is raised for images in 0..1 if images normalised by `mean` and `std` would lie elsewhere. It is no error,
+    because bright images of little contrast can lie there.
+
+    Args:
+        images: Array or tensor `(batch, height, width, channels)`; the first images are looked at. Symbolic tensors pass.
+        mean, std: The normalisation that the images should have, for pixels in 0..1.
+        name: What the images are, as the subject of the message.
+
+    Raises:
+        ValueError: If the values are integers, booleans, not finite, or as large as raw pixels.
+
+    Example:
+
+    >>> check_normalized(np.full((1, 2, 2, 3), 255, "uint8"))
+    Traceback (most recent call last):
+    ...
+    ValueError: The images must be normalised by mean and standard deviation. Received: uint8 values in 255..255. ...
+    """
+    is_sliced = getattr(images, "ndim", 0) and not isinstance(images, keras.KerasTensor)
+    limits = _limits(images[:FIRST_IMAGES] if is_sliced else images)
+    if limits is None:
+        return
+    dtype, low, high = limits
+    is_black = low == high == 0
+    if not np.isfinite([low, high]).all():
+        raise ValueError(f"{name} must be normalised by mean and standard deviation. Received: NaN or infinite values.")
+    received = f"{dtype} values in {low:.4g}..{high:.4g}"
+    if not is_black and ("float" not in dtype or max(-low, high) > LARGEST_NORMALIZED):
+        raise ValueError(
+            f"{name} must be normalised by mean and standard deviation. Received: {received}. Pass the pixels in 0..255 "
+            "through keras_deit.ImageProcessor first, or compute (images / 255 - mean) / std with "
+            f"mean={_rounded(mean)} and std={_rounded(std)}."
+        )
+    if 0 <= low < high <= 1 and np.min(-np.asarray(mean) / np.asarray(std)) < 0:
+        warnings.warn(
+            f"{name} seem to be pixels in 0..1 that are not normalised: they are {received}. Images normalised by "
+            f"mean={_rounded(mean)} and std={_rounded(std)} have negative values. Compute (images - mean) / std.",
+            stacklevel=3,
+        )
+
+
+def _has_pixel_dtype(array):
+    return keras.backend.standardize_dtype(array.dtype) in PIXEL_DTYPES
+
+
+def _limits(array):
+    """Name of the dtype, smallest and largest value; None if the array is empty or its values are not known."""
+    values = concrete_values(array)
+    if values is None or not values.size:
+        return None
+    dtype = values.dtype.name
+    if values.dtype.kind not in "biuf":  # bfloat16 is none of NumPy's own kinds
+        values = values.astype("float32")
+    return dtype, float(values.min()), float(values.max())
+
+
+def _advice(low, high):
+    """What to do about values in `low..high`; None if they are pixels in 0..255."""
+    if low >= 0 and 0 < high <= 1:
+        return (
+            "If they are pixels in 0..1, multiply them by 255; if the images are almost black, convert them to uint8."
+        )
+    if low < 0 and high <= LARGEST_NORMALIZED:
+        return "If they are normalised already, undo the normalisation: (images * std + mean) * 255."
+    if low < -OVERSHOOT or high > 255 + OVERSHOOT:
+        return "Scale them to 0..255."
+    return None
+
+
+def _rounded(values):
+    return [round(float(value), 4) for value in np.ravel(values)]
