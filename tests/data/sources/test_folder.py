@@ -1,5 +1,7 @@
 """A folder that holds a folder of image files for each class."""
 
+import os
+import pathlib
 import warnings
 
 import pytest
@@ -119,6 +121,23 @@ def test_folders_without_images_are_no_classes_and_that_is_said(tmp_path):
     with pytest.warns(UserWarning, match=r"Folders of .* without images are no classes: a\."):
         train = data.load(tmp_path)
     assert (train.class_names, train.labels.tolist()) == (("b", "c"), [0] * 4 + [1] * 4)
+
+
+def test_a_class_folder_that_cannot_be_read_is_an_error_that_names_the_folder(tmp_path, monkeypatch):
+    write_folder(tmp_path, 5, cat=0, dog=50)
+    scandir = os.scandir
+
+    def refuse(folder):  # permissions have no effect on the administrator
+        if pathlib.Path(folder).name == "dog":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for split in ("train", "test"):
+        with pytest.raises(
+            ValueError, match="The folder '.*dog' cannot be read: Permission denied. Change its permissions"
+        ):
+            data.load(tmp_path, split)
 
 
 def test_every_class_has_training_images(tmp_path):
