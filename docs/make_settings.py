@@ -8,8 +8,8 @@ import dataclasses
 import pathlib
 import re
 
+from keras_deit.choices import IMAGE_ISSUES
 from keras_deit.cli.train import NOT_SETTINGS, add_options
-from keras_deit.data.sources.image_issues import IMAGE_ISSUES
 from keras_deit.recipes import RECIPES
 from keras_deit.recipes.fields import DATA, GROUPS, MODEL, NONE, TEACHER, settings_of
 from keras_deit.recipes.recipe import RecipeFields

@@ -2,25 +2,17 @@
 
 import functools
 import pathlib
-import types
 import warnings
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_deit.choices import APPLICATIONS, OUTPUTS
 from keras_deit.fusion import fuse
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.runtime.optional import require
 
-OUTPUTS = ("logits", "probabilities", "sigmoid")
-APPLICATIONS = tuple(  # the modules of keras.applications that have a `preprocess_input`
-    sorted(
-        name
-        for name, module in vars(keras.applications).items()
-        if isinstance(module, types.ModuleType) and hasattr(module, "preprocess_input") and name != "imagenet_utils"
-    )
-)
 DATA_FORMATS = ("channels_last", "channels_first")
 _TINY = 1e-30  # lower bound of probabilities before their logarithm
 _LARGEST_SIGMOID = 1 - 2.0**-24  # the largest float32 number below 1

@@ -2,7 +2,7 @@
 
 import sys
 
-from keras_deit.cli.benchmark import main
+from keras_deit.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["benchmark", *sys.argv[1:]]))

@@ -2,7 +2,7 @@
 
 import sys
 
-from keras_deit.cli.train import main
+from keras_deit.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["train", *sys.argv[1:]]))

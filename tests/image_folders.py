@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_deit.data.sources.image_issues import IMAGE_ISSUES
+from keras_deit.choices import IMAGE_ISSUES
 
 ON_FOLDER = [
     "--image-size",

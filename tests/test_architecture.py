@@ -19,6 +19,7 @@ TESTS = pathlib.Path(__file__).parent
 ROWS = [
     ["cli"],
     ["keras_deit"],
+    ["public"],
     ["training", "benchmark"],
     ["data"],
     ["export", "explain", "data/pipeline"],
@@ -28,6 +29,7 @@ ROWS = [
     ["weights"],
     ["layers", "losses", "fusion", "imaging", "optimizers"],
     ["runtime"],
+    ["choices"],
 ]
 ROOMS = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 FRAMEWORKS = {"tensorflow", "jax", "torch"}
@@ -46,6 +48,7 @@ MAY_NAME_A_FRAMEWORK = (
 )
 # Modules without a test file of their own, with the test file that covers them and the reason.
 COVERED_ELSEWHERE = {
+    "public.py": ("test_public_surface.py", "its names are those of the package"),
     "distiller/tensorflow.py": (
         "distiller/test_replicas.py",
         "a backend's step is compared with the other backends' steps",

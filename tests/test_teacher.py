@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 import keras_deit as kd
-from keras_deit.teacher import APPLICATIONS
+from keras_deit.choices import APPLICATIONS
 from tests.toys import conv_teacher, run, softmax
 
 BACKEND = keras.backend.backend()

@@ -1,17 +1,18 @@
 """The command line: parse, build, call."""
 
+import importlib
 import sys
 
-from keras_deit.cli import benchmark, convert, predict, show_data, train, validate_data
+from keras_deit.cli.common import INTERRUPTED
 from keras_deit.runtime.version import __version__
 
-COMMANDS = {
-    "train": train.main,
-    "predict": predict.main,
-    "convert": convert.main,
-    "show-data": show_data.main,
-    "validate-data": validate_data.main,
-    "benchmark": benchmark.main,
+COMMANDS = {  # and their modules
+    "train": "train",
+    "predict": "predict",
+    "convert": "convert",
+    "show-data": "show_data",
+    "validate-data": "validate_data",
+    "benchmark": "benchmark",
 }
 PLANNED = ("evaluate", "explain", "export")
 USAGE = """\
@@ -48,7 +49,15 @@ def main(arguments=None):
         print(f"keras-deit {__version__}")
         return 0
     if command in COMMANDS:
-        return COMMANDS[command](options)
+        return _run(command, options)
     reason = "is planned for a later version" if command in PLANNED else "is not a command"
     print(f"keras-deit: error: {command!r} {reason}. Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
     return 2
+
+
+def _run(command, options):
+    try:  # the import takes seconds, in which Ctrl-C may come too
+        return importlib.import_module(f"keras_deit.cli.{COMMANDS[command]}").main(options)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED

@@ -50,7 +50,7 @@ def main(arguments=None):
     return _benchmark_models(arguments)
 
 
-@reporting("benchmark")
+@reporting(lambda: _model_parser())
 def _benchmark_models(arguments):
     options = _model_parser().parse_args(arguments)
     _check_positive(options, "batch_size", "image_size", "rounds")
@@ -63,7 +63,7 @@ def _benchmark_models(arguments):
     return status
 
 
-@reporting("benchmark data")
+@reporting(lambda: _data_parser())
 def _benchmark_data(arguments):
     options = _data_parser().parse_args(arguments)
     _check_positive(options, "image_size", "batch_size", "batches", "num_workers", "rounds")

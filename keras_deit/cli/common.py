@@ -1,11 +1,20 @@
 """The parser and the error handling that all commands share."""
 
 import argparse
+import ast
 import contextlib
 import functools
+import re
 import sys
 import warnings
 
+from keras_deit.recipes.fields import NONE
+from keras_deit.runtime.argument_names import replace_arguments
+
+PYTHON_CALLS = {  # in messages that a command passes on, and what does the same on the command line
+    "`keras_deit.weights.to_timm`": "an --output that ends in .safetensors",
+    "`keras_deit.weights.to_huggingface`": "an --output without an ending, for transformers",
+}
 INTERRUPTED = 130  # exit status after Ctrl-C, as in shells
 
 
@@ -27,22 +36,68 @@ def make_parser(name, description):
     )
 
 
+def in_options(text, parser):
+    """Names the options of a command in a message that speaks of the arguments of Python.
+
+    Args:
+        text: Message, such as `` "`batch_size` must be positive. Received: batch_size=0" ``.
+        parser: `argparse.ArgumentParser` of the command. Other arguments than those of its options are left as they are.
+
+    Returns:
+        The message, such as `"--batch-size must be positive. Received: --batch-size 0"`.
+    """
+    known = set(re.findall(r"--[\w-]+", parser.format_help()))
+
+    def replace(name, value):
+        option = "--" + name.replace("_", "-")
+        if option not in known:
+            return None
+        if value is None or value == "True":
+            return option
+        if value == "False":
+            return option.replace("--", "--no-", 1)
+        return f"{option} {_option_value(name, value)}"
+
+    for call, words in PYTHON_CALLS.items():
+        text = text.replace(call, words)
+    return replace_arguments(text, replace)
+
+
+def _option_value(name, value):
+    """The value of an argument as the text of an option, such as `0,255` for `(0, 255)`."""
+    try:
+        value = ast.literal_eval(value)
+    except (ValueError, SyntaxError):  # an expression
+        return value
+    if value is None:
+        return NONE
+    if not isinstance(value, (tuple, list)):
+        return str(value)
+    items = [str(item) for item in value]
+    return items[0] if name.endswith("image_size") and len(set(items)) == 1 else ",".join(items)
+
+
+def print_error(parser, error):
+    """Prints an error that the user of a command can correct, as one line that names the command's options."""
+    print(f"{parser.prog}: error: {in_options(str(error), parser)}", file=sys.stderr)
+
+
 @contextlib.contextmanager
-def plain_warnings():
+def plain_warnings(parser):
     """Prints each warning of this package once, without the line of code that caused it, while the block runs."""
     with warnings.catch_warnings():
         warnings.filterwarnings("default", category=UserWarning, module="keras_deit")
-        warnings.showwarning = lambda message, *_, **__: print(message, file=sys.stderr)
+        warnings.showwarning = lambda message, *_, **__: print(in_options(str(message), parser), file=sys.stderr)
         yield
 
 
-def reporting(name):
+def reporting(make_parser):
     """Makes a command print errors that its user can correct, instead of raising them.
 
     An error makes the command return 2. Warnings are printed without the line of code that caused them.
 
     Args:
-        name: Name of the command.
+        make_parser: Function that returns the command's parser, whose options the messages name.
 
     Returns:
         A decorator of functions that take a list of strings (None means the arguments of the process) and return the exit
@@ -52,11 +107,12 @@ def reporting(name):
     def decorate(command):
         @functools.wraps(command)
         def main(arguments=None):
+            parser = make_parser()
             try:
-                with plain_warnings():
+                with plain_warnings(parser):
                     return command(arguments) or 0
             except (ValueError, ImportError, OSError) as error:
-                print(f"keras-deit {name}: error: {error}", file=sys.stderr)
+                print_error(parser, error)
                 return 2
             except KeyboardInterrupt:
                 print("\nInterrupted.", file=sys.stderr)

@@ -3,9 +3,9 @@
 import pathlib
 import sys
 
+from keras_deit.choices import SOURCES
 from keras_deit.cli.common import make_parser, reporting
 from keras_deit.models import pretrained
-from keras_deit.models.pretrained import SOURCES
 from keras_deit.runtime.files import replacing
 from keras_deit.runtime.optional import require
 from keras_deit.weights import to_huggingface, to_official, to_timm
@@ -21,7 +21,7 @@ file extension of --output determines the format that is written:
 """
 
 
-@reporting("convert")
+@reporting(lambda: _parser())
 def main(arguments=None):
     """Runs the command.
 

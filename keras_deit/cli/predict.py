@@ -6,12 +6,12 @@ import sys
 import keras
 import numpy as np
 
+from keras_deit.choices import SOURCES
 from keras_deit.cli.common import make_parser, reporting
 from keras_deit.data.sources.image_tree import describe_ignored, find_images
 from keras_deit.imaging import imagenet
 from keras_deit.imaging.processor import ImageProcessor
 from keras_deit.models import find_preset, pretrained
-from keras_deit.models.pretrained import SOURCES
 from keras_deit.runtime.optional import require
 
 DESCRIPTION = """\
@@ -23,7 +23,7 @@ CROP_RATIO = 0.875
 CONVNET_IMAGE_SIZE = 224
 
 
-@reporting("predict")
+@reporting(lambda: _parser())
 def main(arguments=None):
     """Runs the command.
 

@@ -12,8 +12,8 @@ from keras_deit.explain.grid import draw_grid
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.recipes.fields import GROUPS, RUN
 from keras_deit.training.run_data import load_run_data
-from keras_deit.training.settings import resolve
-from keras_deit.training.teachers.load import load_teacher
+from keras_deit.training.settings import is_given, resolve
+from keras_deit.training.teachers.load import load_teacher, naming_settings
 
 # Values for settings that a run needs and the grid does not show, and a batch of a few rows. Of the variant, the grid shows
 # the image size alone.
@@ -27,7 +27,7 @@ Draw a batch of training images as the student sees them: cropped, augmented and
 mixed with each other; a batch has 32 images unless --batch-size or --config gives another number."""
 
 
-@reporting("show-data")
+@reporting(lambda: _parser())
 def main(arguments=None):
     """Runs the command.
 
@@ -40,7 +40,7 @@ def main(arguments=None):
     options = vars(_parser().parse_args(arguments))
     output, epoch, config = (options.pop(name) for name in ("output", "epoch", "config"))
     settings = dataclasses.replace(resolve(options, config, defaults=UNSEEN), compare=False)
-    data = load_run_data(settings)
+    data = load_run_data(settings, adapts_batch_size=not is_given("batch_size", options, config))
     images, labels = (values[:MAX_IMAGES] for values in data.first_batch(epoch))
     titles = _titles(settings, images, labels, data.train.class_names)
     path = draw_grid(images, titles, pathlib.Path(output), COLUMNS, IMAGENET_MEAN, IMAGENET_STD)
@@ -54,7 +54,10 @@ def _titles(settings, images, labels, class_names):
         return titles
     teacher = load_teacher(settings, len(class_names))
     attention = bool(settings.attention_weight)
-    teacher.check(images.shape[1:], len(class_names), IMAGENET_MEAN, IMAGENET_STD, attention)  # as a `Distiller` does
+    with naming_settings():
+        teacher.check(
+            images.shape[1:], len(class_names), IMAGENET_MEAN, IMAGENET_STD, attention
+        )  # as a `Distiller` does
     logits = teacher(images, IMAGENET_MEAN, IMAGENET_STD)
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     predictions = (f"teacher: {class_names[row.argmax()]} {row.max():.0%}" for row in probabilities)

@@ -1,18 +1,13 @@
 """`keras-deit train`: distils a student from a teacher."""
 
 import contextlib
+import importlib
 import sys
 
-from keras_deit.cli.common import INTERRUPTED, make_parser, plain_warnings
+from keras_deit.cli.common import INTERRUPTED, make_parser, plain_warnings, print_error
 from keras_deit.cli.options import add_setting_options
-from keras_deit.data.pipeline.teacher_cache import DamagedCacheError
 from keras_deit.recipes.fields import RUN
-from keras_deit.training.closing_summary import describe, how_to_resume
-from keras_deit.training.divergence import DivergedError
-from keras_deit.training.loop import announce, dry_run
-from keras_deit.training.run_directory import STUDENT
-from keras_deit.training.train import prepared_run, start_or_resume
-from keras_deit.training.usable_images import UnreadableError
+from keras_deit.runtime.command import command_line_of
 
 DESCRIPTION = """\
 Train a DeiT student from labels and a teacher. Without --dataset the student learns the handwritten digits of
@@ -47,43 +42,61 @@ def main(arguments=None):
     parser = make_parser("train", DESCRIPTION)
     add_options(parser)
     options = vars(parser.parse_args(arguments))
+    try:
+        importlib.import_module("keras_deit.public")  # not before the options are read: `--help` answers at once
+        with plain_warnings(parser):
+            return _run(parser, options)
+    except KeyboardInterrupt:
+        print("\nInterrupted before the student's training began.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(parser, options):
+    from keras_deit.data.pipeline.teacher_cache import DamagedCacheError
+    from keras_deit.training.divergence import DivergedError
+    from keras_deit.training.loop import announce, dry_run
+    from keras_deit.training.train import prepared_run
+    from keras_deit.training.usable_images import UnreadableError
+
     output_dir, resume, config, is_dry = (options.pop(name) for name in NOT_SETTINGS)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(plain_warnings())
             run = stack.enter_context(prepared_run(options, output_dir, resume, config, is_dry))
         except (ValueError, ImportError, OSError) as error:
-            print(f"keras-deit train: error: {error}", file=sys.stderr)
+            print_error(parser, error)
             return 2
-        except KeyboardInterrupt:
-            print("\nInterrupted before the student's training began.", file=sys.stderr)
-            return INTERRUPTED
-        announce(run)
         try:
+            announce(run)
             if is_dry:
                 dry_run(run)
                 return 0
             return _train(run, resume)
         except (UnreadableError, DamagedCacheError) as error:
-            print(f"keras-deit train: error: {error}", file=sys.stderr)
+            print_error(parser, error)
             return 2
         except DivergedError as error:
-            print(f"keras-deit train: error: {error}{_student_so_far(run)}", file=sys.stderr)
+            print_error(parser, f"{error}{_student_so_far(run)}")
             return 1
 
 
 def _student_so_far(run):
+    from keras_deit.training.run_directory import STUDENT
+
     student = run.directory / STUDENT
     return f" The student of the last finite epoch: {student}" if student.exists() else " No student was saved."
 
 
 def _train(run, resume):
+    from keras_deit.training.closing_summary import describe, how_to_resume
+    from keras_deit.training.train import start_or_resume
+
+    command = command_line_of("train")
     try:
         summary = start_or_resume(run, resume)
     except KeyboardInterrupt:  # the second Ctrl-C
-        print(f"\nInterrupted at once. {how_to_resume(run.directory)}", file=sys.stderr)
+        print(f"\nInterrupted at once. {how_to_resume(run.directory, command)}", file=sys.stderr)
         return INTERRUPTED
-    print(describe(summary, run.directory))
+    print(describe(summary, run.directory, command))
     if not summary["complete"]:
         return INTERRUPTED
     return 0 if all(report["agrees"] for report in summary.get("exports", ())) else 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_deit.choices import FATAL_ISSUES, IMAGE_ISSUES, TEST_SPLITS
 from keras_deit.cli.common import make_parser, reporting
 from keras_deit.data.sources.classes import check_trained, describe_classes
 from keras_deit.data.sources.equal_images import (
@@ -10,16 +11,16 @@ from keras_deit.data.sources.equal_images import (
     find_equal_images,
     keys_of_groups,
 )
-from keras_deit.data.sources.image_issues import FATAL_ISSUES, IMAGE_ISSUES, validate
+from keras_deit.data.sources.image_issues import validate
 from keras_deit.data.sources.load import load
-from keras_deit.data.sources.splits import SPLITS, TEST_SPLITS
+from keras_deit.data.sources.splits import SPLITS
 
 DESCRIPTION = "Read every image of a dataset and list those with one of these issues:\n\n" + "\n".join(
     f"  {issue:<13} {meaning}" for issue, meaning in IMAGE_ISSUES.items()
 )
 
 
-@reporting("validate-data")
+@reporting(lambda: _parser())
 def main(arguments=None):
     """Runs the command.
 

@@ -3,12 +3,13 @@
 import importlib.util
 import pathlib
 
+from keras_deit.choices import EXPORT_FORMATS
 from keras_deit.export import subprocess_tensorflow
 from keras_deit.export.litert import to_litert
 from keras_deit.export.report import compare, litert_interpreter
 from keras_deit.export.saved_model import to_saved_model
 
-WRITERS = {"saved_model": (to_saved_model, "saved_model"), "litert": (to_litert, "student.tflite")}
+WRITERS = dict(zip(EXPORT_FORMATS, ((to_saved_model, "saved_model"), (to_litert, "student.tflite")), strict=True))
 
 
 def check_formats(formats):

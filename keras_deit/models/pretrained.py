@@ -17,10 +17,6 @@ from keras_deit.weights.load import load
 from keras_deit.weights.write import as_checkpoint
 
 STUDENT_FILE = "student.keras"  # the model in the output directory of a run
-SOURCES = (  # of `pretrained`, for the help of commands
-    "a preset, hf://owner/repository[@revision], a .safetensors file, a PyTorch file (.pth, .pt or .bin), a directory "
-    "written by save_pretrained of transformers, a .keras file, or a run directory"
-)
 
 
 def pretrained(source, num_classes=None, image_size=None, fused=False, variant=None, num_heads=None):

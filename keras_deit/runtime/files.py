@@ -1,9 +1,16 @@
 """Atomic writing of files, and Keras's home directory."""
 
 import contextlib
+import glob
 import os
 import pathlib
+import platform
+import re
+import shutil
 import tempfile
+import time
+
+ABANDONED_SECONDS = 24 * 60 * 60
 
 
 def keras_home():
@@ -36,7 +43,8 @@ def replacing(path):
     """Writes a file or directory atomically: the block writes to a temporary path, which then replaces `path`.
 
     If the block raises an error, or if the machine stops, `path` keeps its former content. The temporary path has the same
-    suffix as `path`, because Keras infers the file format from the suffix.
+    suffix as `path`, because Keras infers the file format from the suffix. What a killed process has left of an earlier
+    write of `path` is removed.
 
     Args:
         path: The file or directory to write. Missing parent directories are created.
@@ -54,12 +62,43 @@ def replacing(path):
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+    _remove_abandoned(path)
+    with tempfile.TemporaryDirectory(
+        prefix=_temporary_prefix(path), suffix=f"-{os.getpid()}", dir=path.parent
+    ) as folder:
         temporary = pathlib.Path(folder) / path.name
         yield temporary
         flush(temporary)
         os.replace(temporary, path)
         _flush_one(path.parent)
+
+
+def _temporary_prefix(path):
+    return f".{path.name}-{re.sub('[^A-Za-z0-9.]', '_', platform.node())}-"  # processes are numbered within a machine
+
+
+def _remove_abandoned(path):
+    """Removes the temporary folders of processes that no longer exist; those of other machines after a day."""
+    for folder in path.parent.glob(f".{glob.escape(path.name)}-*-*-*"):
+        with contextlib.suppress(OSError):  # another process removes it too
+            is_ours = folder.name.startswith(_temporary_prefix(path))
+            process = folder.name.rpartition("-")[2]
+            is_old = time.time() - folder.stat().st_mtime > ABANDONED_SECONDS
+            if process.isdigit() and (is_old or (is_ours and not is_running(int(process)))):
+                shutil.rmtree(folder)
+
+
+def is_running(process):
+    """Returns whether a process of a number exists; on Windows, which has no harmless way to ask, True."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it exists, and belongs to another user
+        return True
+    return True
 
 
 def write_whole(path, text):

@@ -15,12 +15,13 @@ _ROWS = {
 }
 
 
-def describe(summary, directory):
+def describe(summary, directory, command=("keras-deit", "train")):
     """Describes the results of a run.
 
     Args:
         summary: Dictionary as in `summary.json`.
         directory: Output directory of the run.
+        command: The beginning of a command line that trains, a sequence of strings.
 
     Returns:
         Text of several lines.
@@ -43,14 +44,14 @@ def describe(summary, directory):
         f"The curves:  {directory / 'curves.png'}",
     ]
     if not summary["complete"]:
-        lines.append(how_to_resume(directory))
+        lines.append(how_to_resume(directory, command))
     return "\n".join(lines)
 
 
-def how_to_resume(directory):
-    """Returns a line with the command that resumes an interrupted run."""
-    command = ["keras-deit", "train", "--output-dir", str(directory), "--resume"]
-    return f"Resume with:  KERAS_BACKEND={keras.backend.backend()} {shlex.join(command)}"
+def how_to_resume(directory, command=("keras-deit", "train")):
+    """Returns a line with the command that resumes an interrupted run; see `describe`."""
+    line = shlex.join([*command, "--output-dir", str(directory), "--resume"])
+    return f"Resume with:  KERAS_BACKEND={keras.backend.backend()} {line}"
 
 
 def format_memory(peak):

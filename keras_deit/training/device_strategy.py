@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import keras
 
-STRATEGIES = ("none", "mirrored", "data_parallel")
+from keras_deit.choices import STRATEGIES
 
 
 @dataclasses.dataclass(frozen=True)

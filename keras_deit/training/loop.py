@@ -50,7 +50,8 @@ def announce(run):
     print(
         f"Student: {settings.variant} with {student.count_params():,} parameters on {len(data.train):,} images of "
         f"{data.train.name} ({height}×{width}, patch {student.backbone.patch_size}), recipe {settings.recipe}, about "
-        f"{format_duration(_expected_seconds(run))} for {settings.epochs} epochs. For ImageNet: --dataset imagenet2012."
+        f"{format_duration(_expected_seconds(run))} for {settings.epochs} epochs."
+        + (" For ImageNet: --dataset imagenet2012." if settings.dataset == "digits" else "")
     )
 
 

@@ -18,7 +18,7 @@ from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.student import make_student
 from keras_deit.training.teachers.chance import warn_if_at_chance
 from keras_deit.training.teachers.convnet import trained_convnet
-from keras_deit.training.teachers.load import load_teacher, teacher_of_student_images
+from keras_deit.training.teachers.load import load_teacher, naming_settings, teacher_of_student_images
 from keras_deit.training.teachers.stored_outputs import open_cache
 from keras_deit.training.usable_images import load_images
 
@@ -63,29 +63,34 @@ class Run:
         return self.data.evaluate(self.model, self.num_replicas)
 
 
-def build_run(settings, directory, num_replicas=1):
+def build_run(settings, directory, num_replicas=1, adapts_batch_size=False):
     """Builds data, student, teacher (a small convnet is trained if none is given) and the model to fit.
 
     Args:
         settings: `Settings`.
         directory: Output directory.
         num_replicas: Number of devices that share a batch.
+        adapts_batch_size: Whether a batch size that is larger than the training split is replaced, which is said.
 
     Returns:
-        A `Run`.
+        A `Run`. Its settings have the batch size that is used.
 
     Raises:
         ValueError: If the settings do not fit together.
     """
     check_batch_size(settings.batch_size, num_replicas)
     _check_teacher_is_known(settings)
-    data = load_run_data(settings)
+    data = load_run_data(settings, adapts_batch_size, num_replicas)
+    settings = data.settings
     keras.utils.set_random_seed(settings.seed)
     student = make_student(settings, data)
     if settings.distillation == "none":
         return Run(settings, directory, num_replicas, data, student, _classifier(settings, data, student))
     teacher, accuracy = _teacher(settings, data, num_replicas)
-    model = _distiller(settings, data, student, teacher)  # checks the teacher before its outputs are computed for hours
+    with naming_settings():
+        model = _distiller(
+            settings, data, student, teacher
+        )  # checks the teacher before its outputs are computed for hours
     cache = None
     if settings.teacher_cache:
         cache, accuracy = open_cache(settings, data, teacher, num_replicas)

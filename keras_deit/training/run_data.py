@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from keras_deit.models import get_variant
 from keras_deit.training.usable_images import explain_unreadable_images, load_images, warn_of_equal_images
 
 EVALUATION_BATCH = 128
+MIN_BATCHES = 4  # in an epoch, if the batch size has to suit a small dataset
 DEFAULT_SIZE = 224  # pixels, for variants without an image size of their own
 
 
@@ -115,14 +117,16 @@ class RunData:
         )
 
 
-def load_run_data(settings):
+def load_run_data(settings, adapts_batch_size=False, num_replicas=1):
     """Loads the images of a run and checks that batches can be made of them.
 
     Args:
         settings: `Settings`.
+        adapts_batch_size: Whether a batch size that is larger than the training split is replaced, which is said.
+        num_replicas: Number of devices that share a batch.
 
     Returns:
-        A `RunData`.
+        A `RunData`. Its settings have the batch size that is used.
 
     Raises:
         ValueError: If the settings do not fit the images, or too many images are unusable.
@@ -132,6 +136,13 @@ def load_run_data(settings):
     class_counts = {split: images.class_counts for split, images in loaded.items()}
     check_trained(train.name, train.class_names, class_counts)
     warn_of_equal_images(settings, {"train": train, "test": test})
+    if adapts_batch_size and settings.batch_size > len(train):
+        suitable = suitable_batch_size(len(train), num_replicas)
+        print(
+            f"Batch size: {suitable}, and not the recipe's {settings.batch_size}, because there are only {len(train)} "
+            "training images. --batch-size chooses another one."
+        )
+        settings = dataclasses.replace(settings, batch_size=suitable)
     if settings.crop_scale is None:  # images in memory that are only resized: once, not in every epoch
         size = settings.image_size or _default_image_size(settings, train)
         train, test = train.resized(size), test.resized(size)
@@ -143,6 +154,25 @@ def load_run_data(settings):
     if settings.distillation == "none" or settings.compare:
         _check_labelled(loaded["train"].num_unlabelled)
     return data
+
+
+def suitable_batch_size(num_images, num_replicas=1):
+    """Chooses a batch size for a small dataset: the largest power of two that gives four batches in an epoch.
+
+    Args:
+        num_images: Number of training images.
+        num_replicas: Number of devices, which divides the batch size.
+
+    Returns:
+        Batch size, at least 2 for each device.
+
+    Example:
+
+    >>> [suitable_batch_size(num_images) for num_images in (5, 20, 240, 1433)]
+    [2, 4, 32, 256]
+    """
+    power = 2 ** int(math.log2(max(2, num_images / MIN_BATCHES)))
+    return max(power // num_replicas, 2) * num_replicas
 
 
 def _default_image_size(settings, data):

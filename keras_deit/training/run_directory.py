@@ -14,7 +14,7 @@ from keras_deit.runtime.files import replacing, write_whole
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.version import __version__
 from keras_deit.training import checkpoint
-from keras_deit.training.settings import check_names, decode_value, resolve, write_config
+from keras_deit.training.settings import absolute_path, check_names, decode_value, resolve, write_config
 
 CONFIG, SUMMARY, LOCK, STUDENT = "config.toml", "summary.json", ".lock", "student.keras"
 
@@ -103,7 +103,11 @@ def settings_to_resume(directory, command_line):
     if not (directory / CONFIG).exists():
         raise ValueError(f"There is no run to resume in {str(directory)!r}: no file {CONFIG}.")
     if (directory / SUMMARY).exists() and json.loads((directory / SUMMARY).read_text())["complete"]:
-        raise ValueError(f"The run in {str(directory)!r} is complete; see {SUMMARY}. There is nothing to resume.")
+        raise ValueError(
+            f"The run in {str(directory)!r} is complete, so there is nothing to resume. To train its student for more "
+            f"epochs, begin a new run from its weights: --config {directory / CONFIG} --weights {directory} --epochs N, "
+            "without --resume and with another --output-dir. Its learning rate begins anew."
+        )
     begun_on = checkpoint.backend_of(directory)
     if begun_on not in (None, keras.backend.backend()):
         raise ValueError(
@@ -113,12 +117,19 @@ def settings_to_resume(directory, command_line):
     check_names(command_line)
     settings = resolve({}, directory / CONFIG)
     for name, value in command_line.items():
-        if value is not None and decode_value(name, value) != getattr(settings, name):
-            raise ValueError(
-                f"--resume continues with the settings of {directory / CONFIG}, which has "
-                f"{name}={getattr(settings, name)!r}. Received: {name}={value!r}. Leave the option out, or start a new run "
-                "with another --output-dir."
-            )
+        if value is None or absolute_path(name, decode_value(name, value)) == absolute_path(
+            name, getattr(settings, name)
+        ):
+            continue
+        longer = (
+            f" To train for more epochs, let the run end, then begin a new run from its weights: --weights {directory}."
+            if name == "epochs"
+            else ""
+        )
+        raise ValueError(
+            f"--resume continues with the settings of {directory / CONFIG}, which has {name}={getattr(settings, name)!r}. "
+            f"Received: {name}={value!r}. Leave the option out, or start a new run with another --output-dir.{longer}"
+        )
     return settings
 
 

@@ -8,13 +8,18 @@ import re
 import tomllib
 
 from keras_deit import recipes
-from keras_deit.data import Augmentation
-from keras_deit.data.pipeline.input_pipeline import PIPELINES
-from keras_deit.data.sources.image_issues import FATAL_ISSUES, IMAGE_ISSUES
-from keras_deit.data.sources.splits import TEST_SPLITS
-from keras_deit.export.formats import WRITERS
-from keras_deit.models import get_variant, list_variants
-from keras_deit.models.pretrained import SOURCES
+from keras_deit.choices import (
+    APPLICATIONS,
+    DEIT_VARIANTS,
+    EXPORT_FORMATS,
+    FATAL_ISSUES,
+    IMAGE_ISSUES,
+    OUTPUTS,
+    PIPELINES,
+    SOURCES,
+    STRATEGIES,
+    TEST_SPLITS,
+)
 from keras_deit.recipes.fields import (
     AUGMENTATION,
     CHANNELS,
@@ -36,9 +41,10 @@ from keras_deit.recipes.fields import (
 from keras_deit.recipes.recipe import RecipeFields
 from keras_deit.runtime.files import write_whole
 from keras_deit.runtime.optional import require
-from keras_deit.teacher import APPLICATIONS, OUTPUTS
-from keras_deit.training.device_strategy import STRATEGIES
 
+PATHS = ("data_dir", "validated", "teacher_cache")
+NAMES_OR_PATHS = ("dataset", "weights", "teacher", "augmentation_layers")
+BUILT_IN = ("digits",)  # names that a folder does not replace
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -48,8 +54,7 @@ class Settings(RecipeFields):
     """All that determines a run, resolved: the settings of a recipe for one variant, and those that no recipe determines."""
 
     variant: str = setting(
-        "architecture of the student, the only setting without a default: "
-        + ", ".join(row["name"] for row in list_variants() if row["family"] == "deit"),
+        "architecture of the student, the only setting without a default: " + ", ".join(DEIT_VARIANTS),
         group=MODEL,
         first=True,
     )
@@ -263,7 +268,7 @@ class Settings(RecipeFields):
         "formats to export the trained student to; the run compares each exported model with the student",
         group=RUN,
         default=(),
-        choices=tuple(WRITERS),
+        choices=EXPORT_FORMATS,
         metavar="FORMATS",
     )
 
@@ -295,6 +300,9 @@ def resolve(command_line, config=None, defaults=None):
     >>> resolve({"variant": "deit_ti", "epochs": 5}).batch_size
     32
     """
+    from keras_deit.data import Augmentation  # not at the top: the command line's help needs no Keras
+    from keras_deit.models import get_variant
+
     given = {name: value for name, value in command_line.items() if value is not None}
     check_names(given)
     if config:
@@ -304,7 +312,7 @@ def resolve(command_line, config=None, defaults=None):
         with _naming_the_option(name):
             _SETTINGS[name].check(value)
     if "variant" not in given:
-        raise ValueError("Which variant? For example --variant deit_ti; `keras_deit.list_variants()` lists them.")
+        raise ValueError("Which variant? For example --variant deit_ti; `keras-deit train --help` lists them.")
     recipe = recipes.get(given.get("recipe", _SETTINGS["recipe"].default))
     values = {**_defaults(), **recipe.values(get_variant(given["variant"]).name), **given}
     for name in _OF_RECIPES:
@@ -318,6 +326,11 @@ def resolve(command_line, config=None, defaults=None):
         Augmentation.of(settings)  # raises if the policy is unknown
     _check_teacher(settings)
     return settings
+
+
+def is_given(name, command_line, config=None):
+    """Returns whether a setting has a value of its own, which is not the recipe's; see `resolve` for the arguments."""
+    return command_line.get(name) is not None or bool(config and name in read_config(config))
 
 
 def check_names(names, problem="There are no settings of these names"):
@@ -405,17 +418,36 @@ def read_config(path):
 
 
 def write_config(settings, path):
-    """Writes the settings so that `--config` of the file repeats the run.
+    """Writes the settings so that `--config` of the file repeats the run, from any folder: its paths are absolute.
 
     Args:
         settings: `Settings`.
         path: Path of the file; it appears whole or not at all.
     """
     tomli_w = require("tomli_w", extra="run", purpose="Writing config.toml")
-    values = {name: getattr(settings, name) for name in _SETTINGS}
+    values = {name: absolute_path(name, getattr(settings, name)) for name in _SETTINGS}
     # A missing key means the setting's default, or the recipe's value: there, None has to be written.
     values.update((name, NONE) for name in _OF_RECIPES if values[name] is None)
     write_whole(path, tomli_w.dumps({name: value for name, value in values.items() if value is not None}))
+
+
+def absolute_path(name, value):
+    """Makes the value of a setting absolute if it is a path.
+
+    Args:
+        name: Name of the setting.
+        value: The setting's value.
+
+    Returns:
+        The value; an absolute path if the setting is a path, or a name or a path and the path exists.
+    """
+    if value is None or name not in (*PATHS, *NAMES_OR_PATHS):
+        return value
+    from keras_deit.models import find_preset
+
+    path = pathlib.Path(value).expanduser().absolute()
+    is_name = name in NAMES_OR_PATHS and (value in BUILT_IN or find_preset(value) or not path.exists())
+    return value if is_name else str(path)
 
 
 def _defaults():

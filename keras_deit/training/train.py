@@ -12,7 +12,7 @@ from keras_deit.training import loop, run_directory
 from keras_deit.training.closing_summary import describe
 from keras_deit.training.device_strategy import setup_strategy
 from keras_deit.training.run import build_run
-from keras_deit.training.settings import resolve
+from keras_deit.training.settings import is_given, resolve
 
 
 class TrainingResult(NamedTuple):
@@ -91,7 +91,8 @@ def prepared_run(settings, output_dir=None, resume=False, config=None, dry_run=F
             stack.enter_context(run_directory.locked(directory))
         if not resume:
             run_directory.check_free(directory)
-        yield build_run(resolved, directory, strategy.num_replicas)
+        adapts_batch_size = not resume and not is_given("batch_size", settings, config)
+        yield build_run(resolved, directory, strategy.num_replicas, adapts_batch_size)
 
 
 def start_or_resume(run, resume):
@@ -122,9 +123,7 @@ def _settings_and_directory(settings, output_dir, resume, config):
         resolved = resolve(settings, config)
         return resolved, directory or run_directory.default_directory(resolved)
     if directory is None:
-        raise ValueError(
-            "`resume` (--resume) continues the run in an output directory. Pass `output_dir` (--output-dir) too."
-        )
+        raise ValueError("`resume` continues the run in an output directory. Pass `output_dir` too.")
     if config:
         raise ValueError(
             f"--resume continues with the settings of {directory / run_directory.CONFIG}. Leave --config out."

@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 
+from keras_deit.choices import FATAL_ISSUES
 from keras_deit.data import LabelledImages, load, validate
 from keras_deit.data.pipeline.teacher_cache import DamagedCacheError
 from keras_deit.data.sources.classes import count_labels
@@ -19,7 +20,7 @@ from keras_deit.data.sources.equal_images import (
     groups_of_keys,
     keys_of_groups,
 )
-from keras_deit.data.sources.image_issues import FATAL_ISSUES, ValidationReport, example_key, read_report
+from keras_deit.data.sources.image_issues import ValidationReport, example_key, read_report
 from keras_deit.runtime.files import cache_directory
 from keras_deit.training.divergence import DivergedError
 

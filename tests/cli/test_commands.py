@@ -1,9 +1,16 @@
 """The commands of `keras-deit`."""
 
+import subprocess
+import sys
+import time
+
+import keras
 import pytest
 
 import keras_deit
 from keras_deit.cli import COMMANDS, PLANNED, main
+from keras_deit.runtime.child_process import child_environment
+from keras_deit.runtime.command import SCRIPTS
 
 pytestmark = pytest.mark.backend_independent
 
@@ -37,3 +44,50 @@ def test_a_planned_command_is_announced(command, capsys):
 def test_an_unknown_command_is_refused(capsys):
     assert main(["trian"]) == 2
     assert "'trian' is not a command. Commands: train, " in capsys.readouterr().err
+
+
+@pytest.fixture
+def command_without_keras(tmp_path):
+    """A function that runs `keras-deit` in a process where Keras and all backends print and then fail to be imported."""
+    for name in ("keras", "tensorflow", "jax", "torch"):
+        (tmp_path / f"{name}.py").write_text(f"print('{name} imported', flush=True); raise KeyboardInterrupt")
+    script = tmp_path / "keras-deit"
+    script.write_text("import sys; from keras_deit.cli import main; sys.exit(main())")
+
+    def run(*arguments, script=script):
+        environment = child_environment("torch")
+        environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"
+        command = [sys.executable, str(script), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+
+    return run
+
+
+def test_help_needs_no_keras_and_is_quick(command_without_keras):
+    began = time.perf_counter()
+    for arguments in ([], ["--help"], ["--version"], ["train", "--help"]):
+        ended = command_without_keras(*arguments)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "imported" not in ended.stdout
+    assert "--learning-rate" in ended.stdout
+    assert "--learning-rate" in command_without_keras("--help", script=SCRIPTS / "train.py").stdout
+    assert time.perf_counter() - began < 30  # 0.2 s each on an idle machine, where Keras alone takes seconds
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_ctrl_c_while_keras_is_imported_is_one_line(command, command_without_keras):
+    given = {"train": ["--variant", "deit_ti"], "show-data": []}.get(command, ["x", "--weights", "y"])
+    ended = command_without_keras(command, *given)
+    assert ended.returncode == 130
+    assert ended.stderr.strip().startswith("Interrupted")
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "keras imported" in ended.stdout
+
+
+def test_a_program_of_the_user_has_all_names(tmp_path):
+    program = tmp_path / "train.py"
+    program.write_text("import keras_deit as kd; print(kd.DeiT.__name__, kd.train.__name__, kd.__version__)")
+    ended = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, env=child_environment(keras.backend.backend())
+    )
+    assert ended.stdout.split() == ["DeiT", "train", keras_deit.__version__]

@@ -2,13 +2,16 @@
 
 import pytest
 
-from keras_deit.cli.common import make_parser, reporting
+from keras_deit.cli.common import in_options, make_parser, reporting
+from keras_deit.cli.options import add_setting_options
+from keras_deit.recipes.fields import settings_of
+from keras_deit.training.settings import Settings
 
 pytestmark = pytest.mark.backend_independent
 
 
 def run_command(failure):
-    @reporting("name")
+    @reporting(lambda: make_parser("name", "Description."))
     def command(arguments):
         if failure:
             raise failure
@@ -43,3 +46,36 @@ def test_options_cannot_be_abbreviated(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(["--out", "x"])
     assert "usage: keras-deit name" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def parser():
+    parser = make_parser("train", "Description.")
+    add_setting_options(parser)
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("`batch_size` must be even. Received: batch_size=7", "--batch-size must be even. Received: --batch-size 7"),
+        ("Received: teacher_image_size=(300, 300).", "Received: --teacher-image-size 300."),
+        ("Pass `teacher_value_range=(0, 255)`.", "Pass `--teacher-value-range 0,255`."),
+        ("Pass teacher_outputs='probabilities'", "Pass --teacher-outputs probabilities"),
+        ("clip_norm=None, compare=True, check_images=False", "--clip-norm none, --compare, --no-check-images"),
+        ("`bach_size` and other=1 are no options", "`bach_size` and other=1 are no options"),
+        ("Use `keras_deit.weights.to_timm`.", "Use an --output that ends in .safetensors."),
+    ],
+)
+def test_messages_name_the_options_of_the_command(message, expected, parser):
+    assert in_options(message, parser) == expected
+
+
+def test_the_error_about_every_setting_names_its_option(parser):
+    for declared in settings_of(Settings).values():
+        with pytest.raises(ValueError, match=f"`{declared.name}` must be") as error:
+            declared.check(object())
+        message = in_options(str(error.value), parser)
+        assert message.startswith(f"{declared.option} must be")
+        assert f"Received: {declared.option} " in message
+        assert "`" not in message

@@ -81,8 +81,8 @@ def test_an_existing_file_is_replaced_only_with_overwrite(tmp_path, capsys):
     ("source", "target", "message"),
     [
         ("timm_regnety", "model.onnx", "--output must end in one of .safetensors, .pth, .keras"),
-        ("timm_regnety", "model", "Use `keras_deit.weights.to_timm`"),
-        ("timm_deit3", "model.safetensors", "cannot be inferred from the tensors: pass `num_heads=...`"),
+        ("timm_regnety", "model", "Use an --output that ends in .safetensors"),
+        ("timm_deit3", "model.safetensors", "cannot be inferred from the tensors: pass `--num-heads ...`"),
     ],
 )
 def test_impossible_conversions_are_errors(source, target, message, tmp_path, capsys):

@@ -35,7 +35,7 @@ PARAMETERS = count_parameters(width=192, blocks=1)
 def test_a_whole_run_has_teacher_student_and_summary(whole_run):
     directory = whole_run.directory
     assert f"Student: deit_short with {PARAMETERS:,} parameters" in whole_run.printed
-    assert re.search(r", about (\d+ min )?\d+ s for 2 epochs\.", whole_run.printed)
+    assert re.search(r", about (\d+ min )?\d+ s for 2 epochs\. For ImageNet: --dataset imagenet2012", whole_run.printed)
     assert "student: epoch 2/2" in whole_run.printed
     assert "without a teacher: epoch 2/2" in whole_run.printed
     assert "Done." in whole_run.printed
@@ -163,31 +163,34 @@ def test_a_dry_run_keeps_nothing(tmp_path, capsys):
         ([*SHORT, "--image-size", "9", "--patch-size", "2"], "patch must divide"),
         ([*SHORT, "--dataset", "imagenet2012"], "Distillation needs a teacher: pass --teacher"),
         ([*SHORT, "--dataset", "no/such/one", "--distillation", "none"], "There is no dataset at 'no/such/one'"),
-        ([*SHORT, "--mixup", "0.8", "--batch-size", "7"], "the batch size must be even"),
-        ([*SHORT, "--auto-augment", "rand-m9"], "`auto_augment` must be"),
+        ([*SHORT, "--mixup", "0.8", "--batch-size", "7"], "Received: --batch-size 7"),
+        ([*SHORT, "--auto-augment", "rand-m9"], "--auto-augment must be"),
         (
             [*SHORT, "--distillation", "none", "--teacher-cache", "x"],
-            "because --distillation is none. Received: teacher_cache='x'. To distil from the teacher, ",
+            "because --distillation is none. Received: --teacher-cache x. To distil from the teacher, ",
         ),
         (
             [*SHORT, "--recipe", "transfer", "--teacher", "x.keras"],
-            "because the recipe 'transfer' trains without a teacher. Received: teacher='x.keras'. To distil",
+            "because the recipe 'transfer' trains without a teacher. Received: --teacher x.keras. To distil",
         ),
         ([*SHORT, "--recipe", "transfer", "--teacher-value-range", "0,255"], "alone, pass --teacher-value-range none"),
-        ([*SHORT, "--recipe", "transfer", "--compare"], "`compare` needs a teacher, but the recipe 'transfer' trains"),
-        ([*SHORT, "--skip-images", "ugly"], "`skip_images` must "),
-        ([*SHORT, "--recipe", "deit3_1k"], "no published `learning_rate`"),
+        ([*SHORT, "--recipe", "transfer", "--compare"], "--compare needs a teacher, but the recipe 'transfer' trains"),
+        ([*SHORT, "--skip-images", "ugly"], "--skip-images must only contain"),
+        ([*SHORT, "--recipe", "deit3_1k"], "no published --learning-rate"),
         ([*SHORT, "--teacher", "no/such.keras"], "There is no file 'no/such.keras'"),
         ([*SHORT, "--teacher", "no/such.safetensors"], "There is no file"),
         ([*SHORT, "--teacher", "regnety_16"], "Similar presets: regnety_160"),
         ([*SHORT, "--teacher", "regnety_160"], "has the 1,000 classes of ImageNet, and the dataset 'digits' has 10"),
-        ([*SHORT, "--resume"], "Pass `output_dir` (--output-dir) too"),
+        ([*SHORT, "--resume"], "Pass --output-dir too"),
         ([*SHORT, "--export", "onnx"], "onnx"),
-        ([*SHORT, "--alpha", "2"], "`alpha` must "),
+        ([*SHORT, "--alpha", "2"], "--alpha must be at least 0 and at most 1. Received: --alpha 2"),
         ([*SHORT, "--attention-weight", "1"], "needs a transformer"),
-        ([*SHORT, "--batch-size", "2000"], "cannot be drawn from the 1433"),
-        ([*SHORT, "--teacher-std", "0"], "`teacher_std` must be positive"),
-        ([*SHORT, "--resume", "--config", "x.toml"], "Pass `output_dir` (--output-dir) too"),
+        (
+            [*SHORT, "--batch-size", "2000"],
+            "1433 images of the dataset. Received: --batch-size 2000. Pass at most 1433.",
+        ),
+        ([*SHORT, "--teacher-std", "0"], "--teacher-std must be positive"),
+        ([*SHORT, "--resume", "--config", "x.toml"], "Pass --output-dir too"),
     ],
 )
 def test_bad_input_gets_one_line_that_says_what_to_do(tmp_path, capsys, arguments, message):
@@ -223,3 +226,37 @@ def test_a_run_that_diverges_in_its_first_epoch_saves_no_student(tmp_path, capsy
     assert "No student was saved." in capsys.readouterr().err
     assert not list((tmp_path / "run").glob("student*"))
     assert summary_of(tmp_path / "run")["student"] is None
+
+
+def test_a_finished_run_is_extended_as_the_error_about_resuming_says(whole_run, tmp_path, capsys):
+    pytest.importorskip("safetensors", reason="the weights go through its format")
+    assert train("--resume", "--epochs", "4", "--output-dir", whole_run.directory) == 2
+    error = capsys.readouterr().err
+    way = ["--config", str(whole_run.directory / "config.toml"), "--weights", str(whole_run.directory)]
+    assert f"begin a new run from its weights: {' '.join(way)} --epochs N" in error
+    options = [*way, "--epochs", "1", "--steps-per-epoch", "1", "--learning-rate", "1e-12", "--weight-decay", "0"]
+    assert train(*options, "--no-compare", "--export", "", "--output-dir", tmp_path / "more") == 0
+    for one, other in zip(
+        student_of(tmp_path / "more").get_weights(), student_of(whole_run.directory).get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_ctrl_c_before_the_training_is_one_line(tmp_path, monkeypatch, capsys):
+    def interrupt(run):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_expected_seconds", interrupt)
+    assert train(*SHORTEST, "--distillation", "none", "--output-dir", tmp_path / "run") == 130
+    assert capsys.readouterr().err.strip() == "Interrupted before the student's training began."
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_options_of_a_teacher_are_named_in_the_errors_about_it(tmp_path, capsys):
+    for size, expected in ((16, "`--teacher-image-size 16`"), (8, "`--teacher-outputs probabilities`")):
+        layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+        keras.Sequential([keras.Input((size, size, 3)), *layers]).save(tmp_path / "teacher.keras")
+        assert train(*SHORTEST, "--teacher", tmp_path / "teacher.keras", "--output-dir", tmp_path / "run") == 2
+        error = capsys.readouterr().err
+        assert expected in error
+        assert "keras_deit." not in error

@@ -7,8 +7,8 @@ import pytest
 
 import keras_deit as kd
 from keras_deit import recipes
+from keras_deit.choices import IMAGE_ISSUES
 from keras_deit.data.pipeline.sampling_plan import SamplingPlan
-from keras_deit.data.sources.image_issues import IMAGE_ISSUES
 from tests.image_folders import ON_FOLDER, write_images
 from tests.runs import SHORT, need_run_packages, summary_of, train
 
@@ -144,7 +144,7 @@ def test_layers_replace_the_augmentation_of_the_recipe(strategy, tmp_path):
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (None, "`augmentation_layers` must be 'keras-cv', the path of a `.keras` file"),
+        (None, "--augmentation-layers must be 'keras-cv', the path of a `.keras` file"),
         (keras.layers.CenterCrop(16, 16), "turn images"),
     ],
     ids=["none", "another size"],
@@ -160,3 +160,31 @@ def test_layers_that_cannot_augment_a_batch_are_refused_before_the_run_starts(
     assert train_short(*options, "--output-dir", tmp_path / "run") == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_the_recipes_batch_size_is_repeated_from_another_folder(
+    linear_student, tmp_path, monkeypatch, capsys
+):
+    write_images(tmp_path / "photos", 40)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    options = [
+        "--dataset",
+        "photos",
+        "--recipe",
+        "transfer",
+        "--image-size",
+        "32",
+        "--patch-size",
+        "8",
+        "--epochs",
+        "1",
+    ]
+    assert train_short(*options, "--output-dir", "run") == 0
+    printed = capsys.readouterr().out
+    assert "Batch size: 8, and not the recipe's 768, because there are only 32 training images." in printed
+    assert "imagenet2012" not in printed
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert train("--config", tmp_path / "run" / "config.toml", "--output-dir", "again") == 0
+    assert "Batch size" not in capsys.readouterr().out
+    assert summary_of(tmp_path / "elsewhere" / "again")["settings"]["batch_size"] == 8

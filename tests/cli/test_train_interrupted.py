@@ -100,7 +100,10 @@ def test_ctrl_c_to_the_script_leaves_a_usable_student_and_prints_its_path(tmp_pa
     assert process.wait(timeout=120) == 130
     assert "Interrupted" in printed
     assert str(tmp_path / "run" / "student.keras") in printed
-    assert f"KERAS_BACKEND={BACKEND} keras-deit train --output-dir {tmp_path / 'run'} --resume" in printed
+    assert (
+        f"KERAS_BACKEND={BACKEND} python {ROOT / 'scripts' / 'train.py'} --output-dir {tmp_path / 'run'} --resume"
+        in printed
+    )
     assert all(np.isfinite(weight).all() for weight in student_of(tmp_path / "run").get_weights())
     assert 2 <= json.loads((tmp_path / "run" / "checkpoint.json").read_text())["epoch"] < 500
 

@@ -1,8 +1,14 @@
 """Atomic writing of files."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
-from keras_deit.runtime.files import cache_directory, replacing, write_whole
+from keras_deit.runtime.files import ABANDONED_SECONDS, cache_directory, is_running, replacing, write_whole
 
 
 def test_text_is_written_into_new_folders(tmp_path):
@@ -29,3 +35,45 @@ def test_an_error_leaves_the_former_content_and_no_other_file(tmp_path):
 def test_cached_files_are_kept_under_keras_home(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert cache_directory("teachers") == tmp_path / "keras_deit" / "teachers"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no harmless way to ask for a process")
+def test_the_next_write_removes_what_a_killed_process_left(tmp_path):
+    code = (
+        "import sys, time; from keras_deit.runtime.files import replacing\n"
+        "with replacing(sys.argv[1]) as path:\n    path.touch(); print('writing', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "student.keras")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "writing\n"
+    (folder,) = tmp_path.iterdir()
+    write_whole(tmp_path / "student.keras", "whole")
+    assert folder.exists()  # the process is alive
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    write_whole(tmp_path / "other.keras", "another file")
+    assert folder.exists()
+    write_whole(tmp_path / "student.keras", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.keras", "student.keras"]
+
+
+def test_the_folder_of_another_machine_is_removed_after_a_day(tmp_path):
+    theirs = tmp_path / ".a.txt-elsewhere-xyz-12"
+    theirs.mkdir()
+    write_whole(tmp_path / "a.txt", "")
+    assert theirs.exists()
+    old = time.time() - ABANDONED_SECONDS - 60
+    os.utime(theirs, (old, old))
+    write_whole(tmp_path / "a.txt", "")
+    assert not theirs.exists()
+
+
+def test_other_folders_that_begin_with_the_name_are_kept(tmp_path):
+    for name in (".a.txt-notes", ".a.txt-x-y-z", "a.txt-x-y-12"):
+        (tmp_path / name).mkdir()
+    write_whole(tmp_path / "a.txt", "")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_this_process_is_running():
+    assert is_running(os.getpid())

@@ -9,7 +9,7 @@ import pytest
 import keras_deit as kd
 from keras_deit.data import ImageData, ImageRecords
 from keras_deit.training import usable_images
-from keras_deit.training.run_data import load_run_data
+from keras_deit.training.run_data import load_run_data, suitable_batch_size
 from keras_deit.training.settings import resolve
 from keras_deit.training.usable_images import UnreadableError
 
@@ -145,3 +145,28 @@ def test_the_unreadable_image_of_a_batch_is_named(monkeypatch):
     data = load_with(monkeypatch, damaged, image_size=32, batch_size=9, check_images=False, pipeline="python")
     with pytest.raises(UnreadableError, match="Images of 'mine' cannot be read: image 8 of 'mine'"):
         data.first_batch()
+
+
+def test_the_batch_size_of_a_recipe_gives_way_to_a_small_dataset_and_a_given_one_is_kept(monkeypatch, capsys):
+    monkeypatch.setattr(usable_images, "load", lambda *_, **__: NOISE)
+    settings = resolve({"variant": "deit_ti", "dataset": "mine", "recipe": "deit", "image_size": 8})
+    data = load_run_data(settings, adapts_batch_size=True)
+    assert (data.settings.batch_size, data.plan.batch_size, data.plan.num_batches) == (4, 4, 5)
+    assert data.first_batch()[0].shape == (4, 8, 8, 3)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Batch size")]
+    assert line == (
+        "Batch size: 4, and not the recipe's 1024, because there are only 20 training images. "
+        "--batch-size chooses another one."
+    )
+    with pytest.raises(ValueError, match="Received: batch_size=1024. Pass at most 20."):
+        load_run_data(settings)
+    fitting = resolve({"variant": "deit_ti", "dataset": "mine", "distillation": "none", "batch_size": 20})
+    assert load_run_data(fitting, adapts_batch_size=True).settings.batch_size == 20
+
+
+@pytest.mark.parametrize(
+    ("num_images", "num_replicas", "expected"),
+    [(2, 1, 2), (8, 1, 2), (31, 1, 4), (240, 1, 32), (240, 2, 32), (240, 3, 30), (1100, 1, 256), (9, 8, 16)],
+)
+def test_a_suitable_batch_size_is_even_and_divided_by_the_replicas(num_images, num_replicas, expected):
+    assert suitable_batch_size(num_images, num_replicas) == expected

@@ -1,5 +1,6 @@
 """The output directory of a run."""
 
+import dataclasses
 import json
 
 import pytest
@@ -44,7 +45,9 @@ def test_a_run_is_resumed_with_its_own_settings_alone(tmp_path, settings):
     with pytest.raises(ValueError, match="no run to resume"):
         run_directory.settings_to_resume(tmp_path, {})
     (tmp_path / "run" / "summary.json").write_text(json.dumps({"complete": True}))
-    with pytest.raises(ValueError, match="is complete"):
+    with pytest.raises(
+        ValueError, match="is complete.*begin a new run from its weights: --config .*config.toml --weights "
+    ):
         run_directory.settings_to_resume(tmp_path / "run", {})
 
 
@@ -87,3 +90,17 @@ def test_versions_name_the_backend():
     versions = run_directory.versions()
     assert versions["backend"] in versions
     assert versions["keras"].startswith("3.")
+
+
+def test_resuming_with_more_epochs_is_refused_with_the_way_that_works(tmp_path, settings):
+    run_directory.write_settings(settings, tmp_path)
+    with pytest.raises(ValueError, match=f"epochs=99. .*let the run end, then begin a new run .*--weights {tmp_path}"):
+        run_directory.settings_to_resume(tmp_path, {"epochs": 99})
+
+
+def test_a_path_may_be_given_in_another_form_on_resuming(tmp_path, settings, monkeypatch):
+    (tmp_path / "images").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run_directory.write_settings(dataclasses.replace(settings, dataset="images"), tmp_path)
+    resumed = run_directory.settings_to_resume(tmp_path, {"dataset": "images/"})
+    assert resumed.dataset == str(tmp_path / "images")

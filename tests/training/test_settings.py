@@ -10,7 +10,7 @@ import pytest
 from keras_deit.recipes import RECIPES
 from keras_deit.recipes.fields import settings_of
 from keras_deit.recipes.recipe import RecipeFields
-from keras_deit.training.settings import Settings, default_in_words, read_config, resolve, write_config
+from keras_deit.training.settings import Settings, default_in_words, is_given, read_config, resolve, write_config
 
 pytest.importorskip("tomli_w", reason="config.toml is written with tomli-w")
 
@@ -227,3 +227,34 @@ def test_the_page_of_the_settings_has_the_values_of_every_recipe():
         == "| `learning_rate_batch` | `none` | 512 | 512 | 512 | 512 | `none` | `none` | `none` | `none` |"
     )
     assert "| deit3_s: 224, deit3_b: 192, deit3_l: 192, deit3_h: 160 |" in rows["image_size"]
+
+
+def test_the_paths_of_the_written_file_are_absolute_and_its_names_stay_names(tmp_path, monkeypatch):
+    pytest.importorskip("tomli_w", reason="it writes the file")
+    monkeypatch.chdir(tmp_path)
+    for name in ("images", "teacher.keras", "digits", "deit_tiny_patch16_224"):
+        (tmp_path / name).mkdir()
+    given = {
+        "variant": "deit_ti",
+        "dataset": "images",
+        "teacher": "teacher.keras",
+        "teacher_cache": "new/cache",
+        "weights": "deit_tiny_patch16_224",
+        "augmentation_layers": "keras-cv",
+    }
+    for dataset, expected in (("images", str(tmp_path / "images")), ("digits", "digits"), ("cifar10", "cifar10")):
+        settings = dataclasses.replace(resolve({"variant": "deit_ti"}), **{**given, "dataset": dataset})
+        write_config(settings, tmp_path / "config.toml")
+        written = read_config(tmp_path / "config.toml")
+        assert written["dataset"] == expected
+    assert written["teacher"] == str(tmp_path / "teacher.keras")
+    assert written["teacher_cache"] == str(tmp_path / "new" / "cache")
+    assert (written["weights"], written["augmentation_layers"]) == ("deit_tiny_patch16_224", "keras-cv")
+
+
+def test_whether_a_setting_is_given(tmp_path):
+    (tmp_path / "config.toml").write_text("epochs = 3\n")
+    assert is_given("seed", {"seed": 0})
+    assert is_given("epochs", {"epochs": None}, tmp_path / "config.toml")
+    assert not is_given("batch_size", {"batch_size": None}, tmp_path / "config.toml")
+    assert not is_given("batch_size", {})

@@ -7,9 +7,10 @@ import warnings
 import numpy as np
 import pytest
 
+from keras_deit.choices import FATAL_ISSUES
 from keras_deit.cli import main
 from keras_deit.data import ImageData, ImageRecords
-from keras_deit.data.sources.image_issues import FATAL_ISSUES, ValidationReport
+from keras_deit.data.sources.image_issues import ValidationReport
 from keras_deit.training import usable_images
 from keras_deit.training.settings import resolve
 from keras_deit.training.usable_images import (

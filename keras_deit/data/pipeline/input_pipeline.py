@@ -7,6 +7,7 @@ import importlib.util
 import keras
 import numpy as np
 
+from keras_deit.choices import PIPELINES
 from keras_deit.data.augment.augmentation import NONE, Augmentation
 from keras_deit.data.augment.keras_layers import KERAS_CV, apply, find_layers, shape_error
 from keras_deit.data.augment.pillow_transform import ImageTransform
@@ -17,7 +18,6 @@ from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.runtime.cores import usable_cores
 
-PIPELINES = ("auto", "tf.data", "grain", "python")
 PIXELS = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # the normalisation that leaves pixels in 0..255
 
 

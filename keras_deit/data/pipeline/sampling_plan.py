@@ -46,7 +46,7 @@ class SamplingPlan:
         if not self.batches_per_turn:
             raise ValueError(
                 f"A batch of {self.batch_size} images cannot be drawn from the {self.num_examples} images of the "
-                "dataset. Choose a smaller batch size."
+                f"dataset. Received: batch_size={self.batch_size}. Pass at most {self.num_examples // self.num_shards}."
             )
         if self.augmentation.mixes and self.batch_size % 2:
             raise ValueError(

@@ -5,9 +5,10 @@ import io
 import os
 from typing import NamedTuple
 
+from keras_deit.choices import TEST_SPLITS
 from keras_deit.data.sources.classes import label_of, order_classes, order_note
 from keras_deit.data.sources.folder import label_files
-from keras_deit.data.sources.splits import TEST_SPLITS, shorten, split_of_name
+from keras_deit.data.sources.splits import shorten, split_of_name
 
 COLUMNS, SPLIT = ("path", "label"), "split"
 NEWLINE = b"\n"

@@ -7,11 +7,12 @@ import warnings
 
 import numpy as np
 
+from keras_deit.choices import TEST_SPLITS
 from keras_deit.data.sources.classes import label_of, order_classes, order_note
 from keras_deit.data.sources.image_files import ImageFiles
 from keras_deit.data.sources.image_tree import describe_ignored, find_images, has_image, list_folder
 from keras_deit.data.sources.split_folders import find_split_folders
-from keras_deit.data.sources.splits import TEST_SPLITS, divide, shorten, split_of_name
+from keras_deit.data.sources.splits import divide, shorten, split_of_name
 
 
 def load_folder(path, split, class_names=None, train_folder=None, test_folder=None, test_split=None):

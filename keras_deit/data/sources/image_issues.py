@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from keras_deit.choices import FATAL_ISSUES, IMAGE_ISSUES
 from keras_deit.data.sources.classes import count_labels
 from keras_deit.data.sources.labelled_images import check_labels
 from keras_deit.imaging.image_files import read_image
@@ -18,16 +19,6 @@ from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.files import write_whole
 from keras_deit.runtime.optional import require
 
-IMAGE_ISSUES = {
-    "unreadable": "the file cannot be opened or is damaged, or Pillow does not know its format",
-    "truncated": "the file ends before the image does",
-    "wrong-extension": "the extension names another format than the file has",
-    "tiny": "height or width is less than 32 pixels",
-    "cmyk": "colours for printing; they are converted to RGB",
-    "16-bit": "more than eight bits a channel; they are scaled to eight",
-    "animated": "several frames; the first one is used",
-}
-FATAL_ISSUES = ("unreadable", "truncated")  # training never uses such images
 SAME_EXTENSION = {"MPO": "JPEG"}  # cameras store several JPEG images in one .jpg file
 TINY = 32  # pixels
 CHUNK = 1024  # examples that are handed to the threads together
@@ -123,7 +114,7 @@ def validate(data, num_threads=None, progress=True):
     problems, unlabelled, labels = {}, [], []
     with (
         warnings.catch_warnings(),
-        tqdm.tqdm(total=len(data), desc=f"reading {data.name}", unit="image", disable=not progress) as bar,
+        tqdm.tqdm(total=len(data), desc=f"reading {data.name}", unit="image", disable=not progress or None) as bar,
         concurrent.futures.ThreadPoolExecutor(num_threads or usable_cores()) as pool,
     ):
         warnings.simplefilter("ignore")  # Pillow warns of oddities that it reads all the same

@@ -4,12 +4,13 @@ import pathlib
 import re
 import warnings
 
+from keras_deit.choices import TEST_SPLITS
 from keras_deit.data.sources.classes import check_classes, warn_of_similar_names
 from keras_deit.data.sources.csv_table import load_table
 from keras_deit.data.sources.folder import load_folder
 from keras_deit.data.sources.npz import load_npz
 from keras_deit.data.sources.sklearn_digits import load_digits
-from keras_deit.data.sources.splits import SPLITS, TEST_SPLITS, shorten
+from keras_deit.data.sources.splits import SPLITS, shorten
 from keras_deit.data.sources.tfds import TFDS_NAME, load_tfds
 
 TABLE_EXTENSIONS = (".csv", ".tsv")

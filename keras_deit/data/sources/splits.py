@@ -11,7 +11,6 @@ SPLIT_WORDS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-TEST_SPLITS = ("val", "test")  # which a run may test on; of a dataset with both, the first
 TEST_EVERY = 5  # a dataset without splits: the first of every five images of a class is a test image
 
 

@@ -4,8 +4,9 @@ import difflib
 import importlib.util
 import re
 
+from keras_deit.choices import TEST_SPLITS
 from keras_deit.data.sources.image_records import ImageRecords
-from keras_deit.data.sources.splits import SPLIT_WORDS, TEST_EVERY, TEST_SPLITS
+from keras_deit.data.sources.splits import SPLIT_WORDS, TEST_EVERY
 from keras_deit.runtime.optional import require
 
 FILE_FORMAT = "array_record"  # which can be read in any order

@@ -1,11 +1,43 @@
 """Loading the teacher that the settings of a run name."""
 
+import contextlib
 import pathlib
+import re
 
 from keras_deit.imaging import imagenet
 from keras_deit.models import find_preset, is_weights
 from keras_deit.models.pretrained import find_keras_file, pretrained
+from keras_deit.runtime.argument_names import replace_arguments
 from keras_deit.teacher import Teacher
+
+TEACHER_ARGUMENTS = (
+    "image_size",
+    "mean",
+    "std",
+    "value_range",
+    "outputs",
+    "preprocessing",
+)  # settings with the prefix teacher_
+
+
+@contextlib.contextmanager
+def naming_settings():
+    """Names the settings of a run in the errors of `keras_deit.Teacher`, which name its arguments.
+
+    Raises:
+        ValueError: Instead of one that names `image_size`, with `teacher_image_size`, and the like.
+    """
+
+    def replace(name, value):
+        if name not in TEACHER_ARGUMENTS:
+            return None
+        return f"`teacher_{name}`" if value is None else f"teacher_{name}={value}"
+
+    try:
+        yield
+    except ValueError as error:
+        text = re.sub(r"keras_deit\.Teacher\(model, (.+?)(?:, \.\.\.)?\)`", r"\1`", str(error))
+        raise ValueError(replace_arguments(text, replace)) from error
 
 
 def load_teacher(settings, num_classes):
@@ -42,7 +74,10 @@ def load_teacher(settings, num_classes):
         "preprocessing": settings.teacher_preprocessing,
     }
     normalisation = {name: value for name, value in normalisation.items() if value is not None}
-    return Teacher(model, **normalisation, **options) if normalisation else teacher_of_student_images(model, **options)
+    with naming_settings():
+        return (
+            Teacher(model, **normalisation, **options) if normalisation else teacher_of_student_images(model, **options)
+        )
 
 
 def teacher_of_student_images(model, **options):

@@ -104,7 +104,9 @@ def _fill(cache, data, predictor):
         open_batches.clear()
         open_batches[position + count] = batches
 
-    with tqdm.tqdm(total=cache.num_epochs * cache.num_batches, desc="teacher outputs", unit="batch") as bar:
+    with tqdm.tqdm(
+        total=cache.num_epochs * cache.num_batches, desc="teacher outputs", unit="batch", disable=None
+    ) as bar:
         while not cache.fill(predict, bar.update):
             bar.reset()
             time.sleep(WAIT_SECONDS)

@@ -1,0 +1,56 @@
+"""Names that settings choose from, and other texts that the command line's help repeats.
+
+They stand here, beneath the modules that implement them, so that `--help` imports neither Keras nor a backend.
+"""
+
+DEIT_VARIANTS = (  # the variants of the family DeiT in `keras_deit.models.variants`
+    "deit_ti",
+    "deit_s",
+    "deit_b",
+    "deit_b_384",
+    "deit3_s",
+    "deit3_s_384",
+    "deit3_m",
+    "deit3_b",
+    "deit3_b_384",
+    "deit3_l",
+    "deit3_l_384",
+    "deit3_h",
+)
+SOURCES = (  # of `keras_deit.pretrained`
+    "a preset, hf://owner/repository[@revision], a .safetensors file, a PyTorch file (.pth, .pt or .bin), a directory "
+    "written by save_pretrained of transformers, a .keras file, or a run directory"
+)
+OUTPUTS = ("logits", "probabilities", "sigmoid")  # of a teacher
+APPLICATIONS = (  # the modules of keras.applications that have a `preprocess_input`
+    "convnext",
+    "densenet",
+    "efficientnet",
+    "efficientnet_v2",
+    "inception_resnet_v2",
+    "inception_v3",
+    "mobilenet",
+    "mobilenet_v2",
+    "mobilenet_v3",
+    "nasnet",
+    "resnet",
+    "resnet50",
+    "resnet_v2",
+    "vgg16",
+    "vgg19",
+    "xception",
+)
+PIPELINES = ("auto", "tf.data", "grain", "python")
+STRATEGIES = ("none", "mirrored", "data_parallel")
+EXPORT_FORMATS = ("saved_model", "litert")
+TEST_SPLITS = ("val", "test")  # which a run may test on; of a dataset with both, the first
+IMAGE_ISSUES = {
+    "unreadable": "the file cannot be opened or is damaged, or Pillow does not know its format",
+    "truncated": "the file ends before the image does",
+    "wrong-extension": "the extension names another format than the file has",
+    "tiny": "height or width is less than 32 pixels",
+    "cmyk": "colours for printing; they are converted to RGB",
+    "16-bit": "more than eight bits a channel; they are scaled to eight",
+    "animated": "several frames; the first one is used",
+}
+FATAL_ISSUES = ("unreadable", "truncated")  # training never uses such images

@@ -1,0 +1,27 @@
+"""The names that settings choose from agree with the modules that implement them."""
+
+import types
+
+import keras
+
+import keras_deit as kd
+from keras_deit import choices
+from keras_deit.export.formats import WRITERS
+
+
+def test_the_variants_are_those_of_the_table():
+    assert tuple(row["name"] for row in kd.list_variants() if row["family"] == "deit") == choices.DEIT_VARIANTS
+
+
+def test_every_export_format_has_a_writer():
+    assert tuple(WRITERS) == choices.EXPORT_FORMATS
+
+
+def test_fatal_issues_are_issues():
+    assert set(choices.FATAL_ISSUES) < set(choices.IMAGE_ISSUES)
+
+
+def test_the_applications_are_those_of_keras_with_a_preprocessing():
+    modules = {name: value for name, value in vars(keras.applications).items() if isinstance(value, types.ModuleType)}
+    with_preprocessing = {name for name, module in modules.items() if hasattr(module, "preprocess_input")}
+    assert set(choices.APPLICATIONS) == with_preprocessing - {"imagenet_utils"}
