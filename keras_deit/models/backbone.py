@@ -59,7 +59,7 @@ class DeiTBackbone(ImageModel):
     """
 
     has_classes = False
-    ignored_checkpoint_prefixes = ("head", *MASKED_IMAGE_PREFIXES)
+    ignored_checkpoint_prefixes = ("head", "head_dist", *MASKED_IMAGE_PREFIXES)
 
     def __init__(
         self,

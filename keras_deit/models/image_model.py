@@ -32,10 +32,10 @@ class ImageModel(CheckedImages, keras.Model):
     Attributes:
         family: `"deit"` or `"regnety"`: the family of variants and presets that the class can be built from.
         has_classes: Whether the class has classification heads.
-        ignored_checkpoint_prefixes: Prefixes of timm's names: tensors that the class does not load.
+        ignored_checkpoint_prefixes: First components of timm's names: tensors that the class does not load.
         quantization_modes: Modes of `quantize`.
-        fresh_variable_prefixes: Prefixes of variable paths: variables that keep their initial values if a checkpoint lacks
-            them.
+        fresh_variable_prefixes: First components of variable paths: variables that keep their initial values if a checkpoint
+            lacks them.
     """
 
     family = "deit"
@@ -138,7 +138,7 @@ class ImageModel(CheckedImages, keras.Model):
             overrides["num_classes"] = _inferred_classes(inferred, checkpoint) if num_classes is None else num_classes
         inferred.pop("num_classes", None)
         if checkpoint.lacks_distillation_head:
-            ignore_prefixes.append("distillation_head/")
+            ignore_prefixes.append("distillation_head")
         model = cls(**_arguments(cls.family, checkpoint, inferred, variant, overrides))
         return model, load(model, checkpoint, ignore_prefixes=ignore_prefixes).notes
 

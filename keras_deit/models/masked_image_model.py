@@ -50,8 +50,8 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
     """
 
     has_classes = False
-    ignored_checkpoint_prefixes = ("head",)
-    fresh_variable_prefixes = ("mask_patches/", "decoder/")
+    ignored_checkpoint_prefixes = ("head", "head_dist")
+    fresh_variable_prefixes = ("mask_patches", "decoder")
 
     def __init__(self, dtype=None, name="deit_masked_image_model", trainable=True, **backbone_arguments):
         policy = keras.dtype_policies.get(dtype)

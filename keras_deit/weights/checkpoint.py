@@ -81,8 +81,8 @@ class Checkpoint:
         """Splits the position embeddings into those of the prefix tokens and those of the patches.
 
         Args:
-            grid: `(rows, columns)` of patches to assume if it fits the number of positions; otherwise, or with None, the
-                metadata's grid or a square is assumed.
+            grid: `(rows, columns)` of patches to assume if the metadata states none and the same number of patches is no
+                square; None means a square.
             prefix_positions: Whether the prefix tokens have positions, for checkpoints that fit both; None means yes.
 
         Returns:
@@ -94,7 +94,8 @@ class Checkpoint:
         """
         _, total, _ = self.shape("pos_embed", 3)
         prefixes = [0, self.num_prefix_tokens] if prefix_positions is False else [self.num_prefix_tokens, 0]
-        grids = [(prefix, known) for known in (self._metadata_grid(), grid) if known for prefix in prefixes]
+        known_grids = (self._metadata_grid(), grid and _square_of(grid))
+        grids = [(prefix, known) for known in known_grids if known for prefix in prefixes]
         squares = [(prefix, 2 * (math.isqrt(max(total - prefix, 0)),)) for prefix in prefixes]
         for prefix, found in (*grids, *squares):
             if math.prod(found) == total - prefix > 0:
@@ -110,7 +111,7 @@ class Checkpoint:
         """Infers the constructor arguments of the model from the tensors and the metadata.
 
         Args:
-            image_size: `(height, width)` in pixels that the model was trained for, if known.
+            image_size: `(height, width)` in pixels to assume if the metadata states none and as many patches are no square.
 
         Returns:
             Dictionary of constructor arguments. `num_heads` is among them only if the metadata states it, because no
@@ -164,6 +165,13 @@ class Checkpoint:
 
     def _count(self, pattern):
         return len({match[1] for match in map(re.compile(pattern).match, self.tensors) if match})
+
+
+def _square_of(grid):
+    """Returns the square grid of as many patches as `grid`, which most checkpoints have; `grid` if there is none."""
+    num_patches = math.prod(grid)
+    side = math.isqrt(num_patches)
+    return (side, side) if side * side == num_patches else grid
 
 
 def open_checkpoint(source):

@@ -51,8 +51,9 @@ def load(model, source, ignore_prefixes=()):
         model: A `DeiT`, `DeiTBackbone`, `DeiTClassifier`, `DeiTMaskedImageModel` or `RegNetY`.
         source: Path of a `.safetensors` or PyTorch file, or of a directory as on the Hugging Face hub; or a dictionary from
             names to arrays.
-        ignore_prefixes: Prefixes of names without a counterpart: of the model's variables, which keep their values (such as
-            `"class_head"`), and of the checkpoint's tensors in timm's names, which stay unused (such as `"head"`).
+        ignore_prefixes: List of the first components of names without a counterpart: of the model's variables, which keep
+            their values (such as `"class_head"` or `"block_1/mlp"`), and of the checkpoint's tensors in timm's names, which
+            stay unused (such as `"head"` or `"blocks.0"`). `"block_1"` does not mean `block_10`, nor `"head"` `head_dist`.
 
     Returns:
         A `LoadReport`.
@@ -92,7 +93,7 @@ class _Loading:
         self.tensors = self.checkpoint.tensors
         self.label = checkpoint.label
         self.shapes = shapes
-        self.ignore_prefixes = tuple(ignore_prefixes)
+        self.ignore_prefixes = _prefixes(ignore_prefixes)
         self.fresh_heads = []
         self.notes = []
         self.dropped = []
@@ -118,8 +119,7 @@ class _Loading:
             self._drop_distillation_token()
             prefix = prefix[:, :1]
         if source != grid:
-            sizes = (f"{rows}×{columns}" for rows, columns in (source, grid))
-            self.notes.append(f"Positions resized from {' to '.join(sizes)} patches.")
+            self.notes.append(self._describe_resizing(source, grid))
         self.tensors["pos_embed"] = np.concatenate([prefix, resize_positions(patches, source, grid)], axis=1)
 
     def values(self):
@@ -161,6 +161,18 @@ class _Loading:
             self.notes.append(f"Fresh weights: {', '.join(ignored)}.")
         return LoadReport(tuple(sorted(used)), (*unused, *self.dropped), tuple(fresh), tuple(self.notes))
 
+    def _describe_resizing(self, source, grid):
+        sizes = (f"{rows}×{columns}" for rows, columns in (source, grid))
+        note = f"Positions resized from {' to '.join(sizes)} patches."
+        if "image_size" in self.checkpoint.metadata or math.prod(source) != math.prod(grid):
+            return note
+        patch_size = self.checkpoint.shape("patch_embed.proj.weight", 4)[-1]
+        return (
+            f"{note} The checkpoint does not state the size of its images, and square ones are assumed. If they are not "
+            f'square, state the size in a file config.json beside the checkpoint: {{"image_size": '
+            f"{[side * patch_size for side in grid]}}}."
+        )
+
     def _misshaped(self, name, path):
         return ValueError(
             f"In {self.label} the tensor {name!r} is of shape {self.tensors[name].shape}, but the model's {path} is of "
@@ -168,7 +180,8 @@ class _Loading:
         )
 
     def _is_ignored(self, name):
-        return name.startswith(self.ignore_prefixes)
+        """Tells whether a prefix is the whole name, or ends where a component of the name ends."""
+        return any(f"{name}/".startswith((f"{prefix}/", f"{prefix}.")) for prefix in self.ignore_prefixes)
 
     def _copy_class_token(self):
         copies = {"cls_token": "dist_token", "head.weight": "head_dist.weight", "head.bias": "head_dist.bias"}
@@ -188,13 +201,19 @@ class _Loading:
         )
 
     def _keep_fresh_head(self, head, checkpoint_classes, model_classes):
-        self.ignore_prefixes = (*self.ignore_prefixes, f"{head}/", f"{HEADS[head]}.")
+        self.ignore_prefixes = (*self.ignore_prefixes, head, HEADS[head])
         if head not in self.fresh_heads:
             self.fresh_heads.append(head)
             self.notes.append(
                 f"The {head.replace('_', ' ')} is fresh: the checkpoint has {checkpoint_classes} classes, the model "
                 f"{model_classes}."
             )
+
+
+def _prefixes(ignore_prefixes):
+    if isinstance(ignore_prefixes, str):
+        raise ValueError(f"`ignore_prefixes` must be a list. Pass ignore_prefixes=[{ignore_prefixes!r}].")
+    return tuple(prefix.rstrip("/.") for prefix in ignore_prefixes)
 
 
 def _grid(model):

@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 MASK_TOKEN = "mask_token"  # as in timm's BEiT; timm's models of this family have no mask token
-MASKED_IMAGE_PREFIXES = (MASK_TOKEN, "decoder.")  # of the names that only a masked image model has
+MASKED_IMAGE_PREFIXES = (MASK_TOKEN, "decoder")  # of the names that only a masked image model has
 TOKENS = {
     "prefix_tokens/class_token": "cls_token",
     "prefix_tokens/distillation_token": "dist_token",

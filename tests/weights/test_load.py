@@ -27,7 +27,9 @@ def test_a_classifier_and_a_backbone_load_the_same_files():
     deit = model_for("timm_two_tokens")
     kd.weights.load(kd.DeiTClassifier(deit), path("timm_two_tokens"))
     np.testing.assert_allclose(logits_of(deit)["class"], expected_logits("timm_two_tokens")["class"], atol=1e-4)
-    report = kd.weights.load(model_for("timm_two_tokens").backbone, path("timm_two_tokens"), ignore_prefixes=["head"])
+    report = kd.weights.load(
+        model_for("timm_two_tokens").backbone, path("timm_two_tokens"), ignore_prefixes=["head", "head_dist"]
+    )
     assert sorted(report.unused) == ["head.bias", "head.weight", "head_dist.bias", "head_dist.weight"]
 
 
@@ -60,6 +62,45 @@ def test_another_image_size_resizes_only_the_positions_of_patches(image_size, gr
     np.testing.assert_array_equal(positions[:, :2], 7.0)
     np.testing.assert_allclose(positions[:, 2:, :6], goldens()[f"positions/{grid[0]}x{grid[1]}"], atol=1e-5)
     assert f"Positions resized from 4×4 to {grid[0]}×{grid[1]} patches." in report.notes
+
+
+# Reference: torch.nn.functional.interpolate(mode="bicubic", align_corners=False) of a grid 4 × 4 whose position i holds
+# i², to 2 × 8 and to 8 × 2 patches: the first eight positions.
+RESIZED_SQUARES = {
+    (16, 64): [3.0518, 4.2432, 6.1279, 9.3242, 11.8633, 16.5283, 20.6006, 23.1201],
+    (64, 16): [-1.8115, 2.9053, 2.7783, 12.6904, 9.7021, 27.9541, 30.1836, 59.4414],
+}
+
+
+@pytest.mark.parametrize("name", ["timm_two_tokens", "timm_deit3"])
+@pytest.mark.parametrize("image_size", RESIZED_SQUARES)
+def test_a_square_grid_is_resized_for_another_grid_of_as_many_patches(name, image_size):
+    checkpoint = read(path(name))
+    checkpoint["pos_embed"][:, -16:] = (np.arange(16.0) ** 2)[:, None]
+    model = model_for(name, image_size=image_size)
+    report = kd.weights.load(model, checkpoint)
+    positions = model.backbone.get_layer("prefix_tokens").get_weights()[-1]
+    np.testing.assert_allclose(positions[0, -16:-8, 0], RESIZED_SQUARES[image_size], atol=1e-4)
+    grid = tuple(side // 8 for side in image_size)
+    assert (
+        f"Positions resized from 4×4 to {grid[0]}×{grid[1]} patches. The checkpoint does not state" in report.notes[0]
+    )
+    assert f'{{"image_size": {list(image_size)}}}' in report.notes[0]
+
+
+def test_a_stated_image_size_keeps_the_grid_of_a_checkpoint_of_wide_images(tmp_path):
+    """Four rows of four and two rows of eight are equally many patches."""
+    wide = model_for("timm_two_tokens", image_size=(16, 64))
+    kd.weights.to_timm(wide, tmp_path / "own.safetensors")
+    safetensors = pytest.importorskip("safetensors.numpy")
+    (tmp_path / "foreign").mkdir()
+    safetensors.save_file(read(tmp_path / "own.safetensors"), tmp_path / "foreign" / "model.safetensors")
+    (tmp_path / "foreign" / "config.json").write_text('{"image_size": [16, 64]}')
+    for file in ("own.safetensors", "foreign/model.safetensors"):
+        model = model_for("timm_two_tokens", image_size=(16, 64))
+        assert kd.weights.load(model, tmp_path / file).notes == ()
+        for value, expected in zip(model.get_weights(), wide.get_weights(), strict=True):
+            np.testing.assert_array_equal(value, expected)
 
 
 def test_one_token_is_copied_for_a_model_with_two():
@@ -175,3 +216,28 @@ def test_the_message_names_the_file():
 def test_differences_may_be_ignored_by_prefix():
     report = kd.weights.load(model_for("timm_two_tokens"), broken(rename), ignore_prefixes=["norm/gamma", "norm.wight"])
     assert (report.fresh, report.unused) == (("norm/gamma",), ("norm.wight",))
+
+
+def test_a_prefix_ends_where_a_component_of_the_name_ends():
+    deep = model_for("timm_two_tokens", num_layers=10)
+    checkpoint = {**read(path("timm_two_tokens"))}
+    for block in range(2, 10):
+        for name in [name for name in checkpoint if name.startswith("blocks.1.")]:
+            checkpoint[name.replace("blocks.1.", f"blocks.{block}.")] = checkpoint[name]
+    lacking = {name: value for name, value in checkpoint.items() if not name.startswith(("blocks.0.", "blocks.9."))}
+    with pytest.raises(ValueError, match=r"Missing in the checkpoint: blocks\.9\..*block_10"):
+        kd.weights.load(deep, lacking, ignore_prefixes=["block_1"])
+    report = kd.weights.load(deep, lacking, ignore_prefixes=["block_1/", "block_10"])
+    assert {name.split("/")[0] for name in report.fresh} == {"block_1", "block_10"}
+    with pytest.raises(ValueError, match=r"Unexpected in the checkpoint: blocks\.1\.attn"):
+        kd.weights.load(model_for("timm_two_tokens", num_layers=1), checkpoint, ignore_prefixes=["blocks.10"])
+
+
+def test_the_prefix_head_does_not_mean_the_distillation_head():
+    with pytest.raises(ValueError, match="Unexpected in the checkpoint: head_dist"):
+        kd.weights.load(model_for("timm_two_tokens").backbone, path("timm_two_tokens"), ignore_prefixes=["head"])
+
+
+def test_a_prefix_without_a_list_is_refused():
+    with pytest.raises(ValueError, match=r"must be a list. Pass ignore_prefixes=\['block_1'\]"):
+        kd.weights.load(model_for("timm_two_tokens"), path("timm_two_tokens"), ignore_prefixes="block_1")
