@@ -63,7 +63,6 @@ COVERED_ELSEWHERE = {
     "recipes/transfer.py": ("recipes/test_recipes.py", "all recipes are compared with one table of published values"),
     "recipes/small_data.py": ("recipes/test_recipes.py", "all recipes are compared with one table of published values"),
     "recipes/recipe.py": ("recipes/test_recipes.py", "the class is tested through the recipes, its only instances"),
-    "imaging/image_files.py": ("imaging/test_processor.py", "image files are read by the image processor"),
     "training/recipe_optimizer.py": ("test_optimizers.py", "its optimisers are compared with timm's groups there"),
     "training/loop.py": ("cli/test_train.py", "the loop writes the files of whole runs"),
     "training/teachers/stored_outputs.py": ("cli/test_train_cache.py", "whole runs are compared with the live teacher"),

@@ -1,11 +1,14 @@
-"""Image files, read with Pillow as upright RGB images of eight bits."""
+"""Images in files and in memory, read as upright RGB pixels."""
 
 import io
+import os
 import pathlib
 import warnings
 
+import keras
 import numpy as np
 
+from keras_deit.imaging.sixteen_bits import holds_16_bits, is_scaled_up, scale_to_8_bits, stated_bits, swap_bytes
 from keras_deit.runtime.optional import require
 
 # Extensions of the raster formats that Pillow reads by itself.
@@ -17,6 +20,8 @@ IMAGE_EXTENSIONS = (
 # Formats with a signature at the beginning of the file, by which an image is recognised whatever its name.
 SIGNED_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "QOI", "PSD")
 ORIENTATION_TAG, UPRIGHT = 0x0112, 1  # EXIF's tag for the rotation, and its value for no rotation
+MAX_PIXELS_VARIABLE = "KERAS_DEIT_MAX_IMAGE_PIXELS"  # of the environment, so that worker processes obey it too
+MOST_UNUSED = 2  # bits: pixels of 16 bits that leave more of them unused come out almost black
 _PURPOSE = "Reading an image file"
 
 
@@ -44,54 +49,156 @@ def _has_signature(path):
         return False
 
 
-def read_image(source):
+def read_image(source, bit_depth=None):
     """Reads an image file.
 
-    The image is rotated as its EXIF data says. Greyscale and CMYK become RGB, 16 bits are scaled to 8, and alpha is
-    dropped. Of a file with several frames, the first is read.
+    The image is rotated as its EXIF data says. Greyscale and CMYK become RGB, and alpha is dropped. More than 8 bits are
+    scaled to 8 by the range that the file states (`sBIT` of PNG, `BitsPerSample` or `MaxSampleValue` of TIFF, the largest
+    value of PGM), otherwise by `bit_depth`. Of a file with several frames, the first is read.
 
     Args:
         source: Path of the file, or its content as bytes.
+        bit_depth: Number of bits that the pixels use in files of 16 bits that do not state it; None means 16.
 
     Returns:
         uint8 array `(height, width, 3)`.
 
     Raises:
-        ValueError: If the file does not exist or cannot be read.
+        ValueError: If the file does not exist or cannot be read, or its pixels use more than `bit_depth` bits.
         ImportError: If Pillow is not installed; the message names the extra.
     """
-    pillow = require("PIL.Image", extra="weights", purpose=_PURPOSE)
-    pillow_ops = require("PIL.ImageOps", extra="weights", purpose=_PURPOSE)
+    require("PIL.Image", extra="weights", purpose=_PURPOSE)
     name = "in memory" if isinstance(source, bytes) else repr(str(source))
     if not isinstance(source, bytes) and not pathlib.Path(source).exists():
         raise ValueError(f"There is no image file at {name}.")
     try:
-        with pillow.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return rgb_pixels(pillow_ops.exif_transpose(image))
+        content = source if isinstance(source, bytes) else pathlib.Path(source).read_bytes()
+        with open_image(content) as image:
+            return _decoded(content, image, bit_depth)
     except Exception as error:  # for damaged files Pillow's plugins raise errors of many kinds
         raise ValueError(f"The image {name} cannot be read: {error}") from error
 
 
-def rgb_pixels(image):
+def open_image(content):
+    """Opens the content of an image file with Pillow, and explains Pillow's limit of pixels.
+
+    Args:
+        content: Content of an image file, bytes.
+
+    Returns:
+        Pillow image, whose pixels are not decoded yet.
+
+    Raises:
+        ValueError: If the image has more pixels than Pillow allows.
+    """
+    pillow = require("PIL.Image", extra="weights", purpose=_PURPOSE)
+    if MAX_PIXELS_VARIABLE in os.environ:
+        pillow.MAX_IMAGE_PIXELS = int(os.environ[MAX_PIXELS_VARIABLE])
+    try:
+        return pillow.open(io.BytesIO(content))
+    except pillow.DecompressionBombError as error:
+        raise ValueError(
+            f"{error} Make the image smaller, or, if you trust the file, set the environment variable "
+            f"{MAX_PIXELS_VARIABLE} to at least half its number of pixels."
+        ) from error
+
+
+def rgb_pixels(image, bit_depth=None):
     """Converts a Pillow image to RGB pixels of eight bits.
 
     16-bit values are scaled, since Pillow's own conversion would clip them.
 
     Args:
         image: Pillow image of any mode with a known value range.
+        bit_depth: Number of bits that 16-bit pixels use; None means 16.
 
     Returns:
         uint8 array `(height, width, 3)`.
 
     Raises:
-        ValueError: If the pixels are 32-bit integers or floats, whose range is not known.
+        ValueError: If the pixels are 32-bit integers or floats, whose range is not known, or use more than `bit_depth` bits.
     """
     if image.mode.startswith("I;16"):
-        grey = np.round(np.asarray(image) / 257).astype("uint8")
-        return np.repeat(grey[..., None], 3, axis=-1)
+        return with_three_channels(scale_to_8_bits(np.asarray(image), bit_depth or 16))
     if image.mode in ("I", "F"):
         raise ValueError(f"its pixels are of mode {image.mode!r} and of no known range; store it with 8 or 16 bits")
     return np.asarray(image.convert("RGB"))
+
+
+def as_rgb(image, bit_depth=None):
+    """Converts an image of any kind to pixels with three channels.
+
+    Args:
+        image: Path or content of an image file; a Pillow image; the dictionary of `bytes` and `path` by which Hugging Face's
+            `datasets` describe an image file; or an array or tensor `(height, width)` or `(..., height, width, channels)`
+            of 1 channel (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha). Alpha is dropped.
+        bit_depth: Number of bits that 16-bit pixels use; None means 16.
+
+    Returns:
+        Array or tensor `(..., height, width, 3)`. 16-bit arrays are scaled to uint8; other arrays keep their dtype.
+
+    Raises:
+        ValueError: If a file cannot be read, or 16-bit pixels use more than `bit_depth` bits.
+
+    Example:
+
+    >>> as_rgb(np.array([[0, 65535]], "uint16"))[0].tolist()
+    [[0, 0, 0], [255, 255, 255]]
+    """
+    if isinstance(image, dict) and "bytes" in image:
+        image = image["bytes"] or image["path"]
+    if isinstance(image, (str, pathlib.Path, bytes)):
+        return read_image(image, bit_depth)
+    if hasattr(image, "convert"):  # a Pillow image
+        return rgb_pixels(image, bit_depth)
+    if isinstance(image, np.ndarray) and image.dtype == np.uint16:
+        if bit_depth is None:
+            _question_unused_bits(image)
+        image = scale_to_8_bits(image, bit_depth or 16)
+    return with_three_channels(image)
+
+
+def to_uint8(pixels):
+    """Rounds pixels in 0..255 of any dtype to uint8, an array; uint8 pixels stay as they are.
+
+    Example:
+
+    >>> to_uint8(np.array([-3.0, 254.7])).tolist()
+    [0, 255]
+    """
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.clip(np.round(pixels), 0, 255).astype("uint8")
+
+
+def with_three_channels(pixels):
+    """Repeats the channel of greyscale pixels and drops alpha, see `as_rgb`; pixels of other shapes stay as they are."""
+    if len(pixels.shape) == 2:
+        pixels = pixels[..., None]
+    if len(pixels.shape) not in (3, 4) or pixels.shape[-1] not in (1, 2, 4):
+        return pixels
+    if pixels.shape[-1] == 4:
+        return pixels[..., :3]
+    concatenate = np.concatenate if isinstance(pixels, np.ndarray) else keras.ops.concatenate
+    return concatenate([pixels[..., :1]] * 3, axis=-1)
+
+
+def used_bits(content):
+    """Tells how many bits the pixels of an image file use, if they hold 16 and use the lowest ones only.
+
+    Args:
+        content: Content of an image file, bytes.
+
+    Returns:
+        Number of bits, at least 1 and below 16 - `MOST_UNUSED`; None for other files and for those that state their bits.
+    """
+    with open_image(content) as image:
+        if not holds_16_bits(image) or stated_bits(content, image) is not None:
+            return None
+        is_grey = image.mode.startswith("I")
+        largest = int(np.asarray(image)[..., : None if is_grey else 3].max(initial=0))
+    bits = largest.bit_length() + (0 if is_grey or not largest else 8)  # of colours, Pillow decodes the high byte
+    return bits if 0 < bits < 16 - MOST_UNUSED else None
 
 
 def is_upright(content):
@@ -106,3 +213,34 @@ def is_upright(content):
     pillow = require("PIL.Image", extra="weights", purpose=_PURPOSE)
     with pillow.open(io.BytesIO(content)) as image:
         return image.getexif().get(ORIENTATION_TAG, UPRIGHT) == UPRIGHT
+
+
+def _decoded(content, image, bit_depth):
+    if not holds_16_bits(image):
+        return rgb_pixels(_upright(image))
+    stated, is_grey = stated_bits(content, image), image.mode.startswith("I")
+    bits = stated or bit_depth or 16
+    if bits == 16 and not is_grey:
+        return rgb_pixels(_upright(image))
+    samples = np.asarray(_upright(image)).astype("uint16")
+    if not is_grey:  # of colours, Pillow decodes the high bytes alone
+        with open_image(content) as low_bytes:
+            swap_bytes(low_bytes)
+            samples = samples * 256 + np.asarray(_upright(low_bytes))
+    if stated and is_scaled_up(samples, stated):
+        bits = 16
+    return with_three_channels(scale_to_8_bits(samples, bits))
+
+
+def _question_unused_bits(samples):
+    bits = int(samples.max(initial=0)).bit_length()
+    if 0 < bits < 16 - MOST_UNUSED:
+        warnings.warn(
+            f"uint16 images are scaled from 0..65535 to 0..255, but these reach {samples.max()} and come out almost black. "
+            f"If they use {bits} bits only, multiply them by {2 ** (16 - bits)}.",
+            stacklevel=4,
+        )
+
+
+def _upright(image):
+    return require("PIL.ImageOps", extra="weights", purpose=_PURPOSE).exif_transpose(image)

@@ -1,6 +1,14 @@
-"""The kernels of resizing."""
+"""The kernels of resizing, and the weights of a resized and cropped axis."""
+
+import dataclasses
+import functools
 
 import numpy as np
+
+from keras_deit.imaging.sizes import centre_crop_offset
+
+HALF = 2**11  # PIL rounds its weights to multiples of 1 / HALF²
+MAX_CACHED, MAX_CACHED_VALUES = 32, 2**18  # with 8 bytes for each value, the cache takes 64 MiB at most
 
 
 def cubic_kernel(distances, a):
@@ -57,3 +65,74 @@ FILTERS = {
 }
 NEAREST = "nearest"
 INTERPOLATIONS = (NEAREST, *FILTERS)
+
+
+@dataclasses.dataclass(frozen=True)
+class CropWeights:
+    """PIL's integer weights of an axis that is resized and cropped; a row of them adds up to about HALF².
+
+    The weights are split into halves of 11 bits, because float32 holds their sums of pixels exactly.
+
+    Attributes:
+        pixels: Slice of the pixels that have a weight.
+        high, low: Float32 arrays `(size, pixels)`; the weights are `HALF * high + low`.
+    """
+
+    pixels: slice
+    high: np.ndarray
+    low: np.ndarray
+
+
+def crop_weights(source, resized, size, interpolation):
+    """Computes the weights by which PIL resizes an axis, of the pixels in its central crop alone.
+
+    Args:
+        source: Number of pixels of the axis.
+        resized: Number of pixels after resizing.
+        size: Number of pixels of the crop, at most `resized`.
+        interpolation: One of `INTERPOLATIONS`.
+
+    Returns:
+        `CropWeights`. Those of small images are kept for the next image of the size.
+
+    Example:
+
+    >>> weights = crop_weights(8, 4, 2, "box")
+    >>> weights.pixels, (weights.high / HALF).tolist()
+    (slice(2, 6, None), [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])
+    """
+    compute = _kept_weights if source * size <= MAX_CACHED_VALUES else _weights
+    return compute(source, resized, size, interpolation)
+
+
+def _weights(source, resized, size, interpolation):
+    rows = centre_crop_offset(resized, size) + np.arange(size)
+    scale = source / resized
+    if interpolation == NEAREST:
+        positions = np.cumsum([0.5 * scale, *rows[-1] * [scale]])  # added up as PIL does: the roundings count
+        first = positions[rows].astype(int)
+        weights = [np.array([HALF**2])] * size
+    else:
+        support, kernel = FILTERS[interpolation]
+        support *= max(scale, 1)
+        centres = (rows + 0.5) * scale
+        first = np.maximum((centres - support + 0.5).astype(int), 0)
+        last = np.minimum((centres + support + 0.5).astype(int), source)
+        weights = [
+            _row_of_weights(kernel, (np.arange(*ends) + 0.5 - centre) / max(scale, 1))
+            for *ends, centre in zip(first, last, centres, strict=True)
+        ]
+    begin, end = min(first), max(start + len(row) for start, row in zip(first, weights, strict=True))
+    matrix = np.zeros((size, end - begin))
+    for values, start, row in zip(matrix, first - begin, weights, strict=True):
+        values[start : start + len(row)] = row
+    high = np.round(matrix / HALF)
+    return CropWeights(slice(int(begin), int(end)), high.astype("float32"), (matrix - high * HALF).astype("float32"))
+
+
+_kept_weights = functools.lru_cache(MAX_CACHED)(_weights)
+
+
+def _row_of_weights(kernel, distances):
+    weights = kernel(distances)
+    return np.round(weights / weights.sum() * HALF**2)

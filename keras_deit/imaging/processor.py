@@ -1,18 +1,17 @@
 """The evaluation transform: pixels to resized, cropped and normalised images."""
 
-import functools
-import pathlib
+import sys
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_deit.imaging.image_files import read_image, rgb_pixels
+from keras_deit.imaging.image_files import as_rgb
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.imaging.kernels import FILTERS, INTERPOLATIONS, NEAREST
-from keras_deit.imaging.sizes import before_centre_crop, centre_crop_offset, height_and_width
-
-HALF = 2**11  # PIL rounds its weights to multiples of 1 / HALF²
+from keras_deit.imaging.kernels import HALF, INTERPOLATIONS, crop_weights
+from keras_deit.imaging.pixel_range import check_pixels
+from keras_deit.imaging.sizes import before_centre_crop, height_and_width
+from keras_deit.runtime.shutdown import unless_exiting
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -30,6 +29,7 @@ class ImageProcessor(keras.layers.Layer):
         interpolation: Filter of Pillow that resizes: `"nearest"`, `"box"`, `"bilinear"`, `"hamming"`, `"bicubic"` or
             `"lanczos"`.
         squash: Whether both sides are resized to `int(image_size / crop_ratio)`, whatever the aspect ratio of the image.
+        bit_depth: Number of bits that the pixels use in files and arrays of 16 bits that do not state it; None means 16.
         **kwargs: Keyword arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -65,6 +65,7 @@ class ImageProcessor(keras.layers.Layer):
         std=IMAGENET_STD,
         interpolation="bicubic",
         squash=False,
+        bit_depth=None,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -80,22 +81,29 @@ class ImageProcessor(keras.layers.Layer):
         self.crop_ratio = crop_ratio
         self.interpolation = interpolation
         self.squash = squash
+        self.bit_depth = bit_depth
         self.mean = np.ravel(mean).tolist()
         self.std = np.ravel(std).tolist()
 
     def __call__(self, images, **kwargs):
+        if _is_foreign_tensor(images):
+            return self._within_tf_data(images)
         if not isinstance(images, (list, tuple)):
-            images = _as_pixels(images)
-        if not isinstance(images, (list, tuple)):
+            images = as_rgb(images, self.bit_depth)
+            check_pixels(images)
             return super().__call__(images, **kwargs)
         if not images:
             raise ValueError("Expected at least one image. Received: an empty list")
-        return ops.stack([super(ImageProcessor, self).__call__(_as_pixels(image), **kwargs) for image in images])
+        check_pixels([image for image in images if hasattr(image, "dtype")])
+        processed = (super(ImageProcessor, self).__call__(as_rgb(image, self.bit_depth), **kwargs) for image in images)
+        return ops.stack(list(processed))
 
     def call(self, images):
         """Resizes, crops and normalises one image or a batch, `(..., height, width, 3)`."""
-        rows, columns = self._matrices(*_height_and_width(images.shape))
-        pixels = ops.cast(images, "float32")
+        rows, columns = self._weights(*_height_and_width(images.shape))
+        pixels = ops.cast(images[..., rows.pixels, columns.pixels, :], "float32")
+        if keras.backend.standardize_dtype(images.dtype) == "uint16":
+            pixels = ops.floor(pixels / ((2 ** (self.bit_depth or 16) - 1) / 255) + 0.5)
         pixels = _resized("xw,...hwc->...hxc", columns, pixels)
         pixels = _resized("yh,...hxc->...yxc", rows, pixels)
         mean, std = (ops.convert_to_tensor(np.asarray(values, "float32") * 255) for values in (self.mean, self.std))
@@ -119,15 +127,26 @@ class ImageProcessor(keras.layers.Layer):
             "std": self.std,
             "interpolation": self.interpolation,
             "squash": self.squash,
+            "bit_depth": self.bit_depth,
         }
 
-    def _matrices(self, height, width):
-        """Returns the matrices `(image_size, side)` that resize and crop the rows and the columns."""
+    def _weights(self, height, width):
+        """Returns the weights that resize and crop the rows and the columns."""
         resized_size = before_centre_crop(height, width, self.image_size, self.crop_ratio, self.squash)
         return [
-            _centre_rows(_resize_matrix(side, resized, self.interpolation), size)
+            crop_weights(side, resized, size, self.interpolation)
             for side, resized, size in zip((height, width), resized_size, self.image_size, strict=True)
         ]
+
+    def _within_tf_data(self, images):
+        """Processes a tensor of TensorFlow on another backend, as the preprocessing layers of Keras do, of any size."""
+        tf = sys.modules["tensorflow"]  # there is a tensor of it
+        process = unless_exiting(lambda pixels: keras.ops.convert_to_numpy(self(pixels)))
+        processed = tf.numpy_function(process, [images], tf.float32)
+        if images.shape.rank is None:
+            return processed
+        batch = images.shape[:1] if images.shape.rank == 4 else ()
+        return tf.ensure_shape(processed, (*batch, *self.image_size, 3))
 
 
 def _height_and_width(shape):
@@ -140,46 +159,12 @@ def _height_and_width(shape):
     return height, width
 
 
-def _as_pixels(image):
-    if isinstance(image, (str, pathlib.Path)):
-        image = read_image(image)
-    if hasattr(image, "convert"):  # a Pillow image
-        image = rgb_pixels(image)
-    if isinstance(image, np.ndarray) and image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=-1)
-    return image
+def _is_foreign_tensor(images):
+    """Whether the images are a tensor of TensorFlow, on another backend."""
+    return keras.backend.backend() != "tensorflow" and type(images).__module__.startswith("tensorflow.")
 
 
 def _resized(equation, weights, pixels):
-    """Resizes one axis and rounds as PIL does, which computes with integers.
-
-    The weights are split into a high and a low half of 11 bits, because float32 holds their sums of pixels exactly.
-    """
-    high = np.round(weights / HALF)
-    low = weights - high * HALF
-    high, low = (ops.einsum(equation, half.astype("float32"), pixels) for half in (high, low))
+    """Resizes one axis and rounds as PIL does, which computes with integers."""
+    high, low = (ops.einsum(equation, ops.convert_to_tensor(half), pixels) for half in (weights.high, weights.low))
     return ops.clip(ops.floor((high + ops.floor(low / HALF) + HALF / 2) / HALF), 0, 255)
-
-
-def _centre_rows(matrix, size):
-    first = centre_crop_offset(len(matrix), size)
-    return matrix[first : first + size]
-
-
-@functools.lru_cache(maxsize=64)
-def _resize_matrix(source, target, interpolation):
-    """Returns PIL's integer weights `(target, source)`; rows add up to about HALF². The support grows with the reduction."""
-    scale = source / target
-    matrix = np.zeros((target, source))
-    if interpolation == NEAREST:
-        positions = np.cumsum([0.5 * scale, *(target - 1) * [scale]])  # added up as PIL does: the roundings count
-        matrix[np.arange(target), positions.astype(int)] = HALF**2
-        return matrix
-    support, kernel = FILTERS[interpolation]
-    support *= max(scale, 1)
-    for row in range(target):
-        centre = (row + 0.5) * scale
-        first, last = max(int(centre - support + 0.5), 0), min(int(centre + support + 0.5), source)
-        weights = kernel((np.arange(first, last) + 0.5 - centre) / max(scale, 1))
-        matrix[row, first:last] = np.round(weights / weights.sum() * HALF**2)
-    return matrix

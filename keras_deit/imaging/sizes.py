@@ -58,6 +58,27 @@ def before_centre_crop(height, width, image_size, crop_ratio, squash=False):
     return resized
 
 
+STRIP = 16
+
+
+def is_strip(resized, image_size):
+    """Tells whether an image is so long and narrow that the whole of it is too large before the centre crop.
+
+    Args:
+        resized: `(height, width)` of the resized image, numbers or tensors.
+        image_size: `(height, width)` of the crop in pixels.
+
+    Returns:
+        A boolean: whether a side of the resized image has more than `STRIP` times the pixels of the crop's.
+
+    Example:
+
+    >>> is_strip((256, 426), (224, 224)), is_strip((256, 384000), (224, 224))
+    (False, True)
+    """
+    return (resized[0] > STRIP * image_size[0]) | (resized[1] > STRIP * image_size[1])
+
+
 def centre_crop_offset(resized, size):
     """Computes where a centre crop begins along one axis.
 

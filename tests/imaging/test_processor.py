@@ -1,11 +1,14 @@
 """The image processor against PIL, on real photographs."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 import keras_deit as kd
+from keras_deit.imaging import kernels
 
 images = pytest.importorskip("PIL.Image", reason="Pillow reads the image files and computes the reference")
 datasets = pytest.importorskip("sklearn.datasets", reason="the photographs are scikit-learn's")
@@ -142,3 +145,105 @@ def test_pillow_images_and_greyscale_arrays_equal_rgb_arrays():
     np.testing.assert_array_equal(*map(ops.convert_to_numpy, (processor(photograph), processor(PHOTOGRAPHS[0]))))
     grey = photograph.convert("L")
     np.testing.assert_array_equal(*map(ops.convert_to_numpy, (processor(grey), processor(np.asarray(grey)))))
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        PHOTOGRAPHS[0] / 255,
+        PHOTOGRAPHS[0] / 127.5 - 1,
+        PHOTOGRAPHS[0] > 100,
+        [PHOTOGRAPHS[0] / 255, PHOTOGRAPHS[1] / 255],
+    ],
+    ids=["0..1", "-1..1", "booleans", "list"],
+)
+def test_pixels_of_another_range_are_refused(pixels):
+    with pytest.raises(ValueError, match=r"The images must have pixels in 0\.\.255\. Received: "):
+        kd.ImageProcessor(32)(pixels)
+
+
+def test_a_dark_image_among_others_and_black_pass():
+    processor = kd.ImageProcessor(32)
+    dark = np.full((40, 60, 3), 0.5, "float32")
+    received = ops.convert_to_numpy(processor([PHOTOGRAPHS[0].astype("float32"), dark]))[1]
+    np.testing.assert_allclose(received * STD + MEAN, 1 / 255, atol=1e-6)  # PIL rounds 0.5 upward
+    for black in (np.zeros((40, 60, 3), "uint8"), np.zeros((40, 60, 3), "float32")):
+        np.testing.assert_allclose(ops.convert_to_numpy(processor(black)) * STD + MEAN, 0, atol=1e-6)
+
+
+def test_arrays_and_tensors_of_sixteen_bits_are_scaled():
+    processor = kd.ImageProcessor(64)
+    expected = ops.convert_to_numpy(processor(PHOTOGRAPHS[0]))
+    sixteen = PHOTOGRAPHS[0].astype("uint16") * 257
+    for images_of_16_bits in (sixteen, ops.convert_to_tensor(sixteen, "uint16")):
+        np.testing.assert_allclose(ops.convert_to_numpy(processor(images_of_16_bits)), expected, atol=1e-6)
+    twelve = (PHOTOGRAPHS[0] / 255 * 4095).round().astype("uint16")
+    of_12_bits = kd.ImageProcessor(64, bit_depth=12)
+    for images_of_12_bits in (twelve, ops.convert_to_tensor(twelve, "uint16")):
+        np.testing.assert_allclose(ops.convert_to_numpy(of_12_bits(images_of_12_bits)), expected, atol=1e-6)
+    assert kd.ImageProcessor.from_config(of_12_bits.get_config()).bit_depth == 12
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
+def test_pillow_images_of_any_mode_are_taken(mode):
+    image = images.fromarray(PHOTOGRAPHS[0]).convert(mode)
+    expected = by_pil(np.asarray(image.convert("RGB")), 64, 0.875)
+    assert largest_difference(kd.ImageProcessor(64)(image), expected) < 1e-6
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_alpha_of_a_batch_are_taken(channels):
+    batch = np.stack(PHOTOGRAPHS)
+    batch = batch[..., :1] if channels == 1 else np.concatenate([batch, batch[..., :1]], axis=-1)
+    expected = np.repeat(batch, 3, axis=-1) if channels == 1 else batch[..., :3]
+    processor = kd.ImageProcessor(64)
+    for images_of_channels in (batch, ops.convert_to_tensor(batch)):
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(processor(images_of_channels)), ops.convert_to_numpy(processor(expected))
+        )
+
+
+@pytest.mark.parametrize("shape", [(2, 3000), (3000, 2), (5, 4000)])
+def test_strips_are_resized_as_pil_does(shape):
+    """Pillow makes the whole of the resized strip, hundreds of megabytes; the processor makes the crop alone."""
+    strip = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("uint8")
+    tracemalloc.start()
+    received = kd.ImageProcessor(32)(strip)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert largest_difference(received, by_pil(strip, 32, 0.875)) <= 1 / 255 + 1e-6
+    assert peak < 2e6
+
+
+def test_kept_weights_are_bounded_in_bytes():
+    assert kernels.crop_weights(100, 50, 32, "bicubic") is kernels.crop_weights(100, 50, 32, "bicubic")
+    large = kernels.MAX_CACHED_VALUES // 32 + 1
+    assert kernels.crop_weights(large, 50, 32, "bicubic") is not kernels.crop_weights(large, 50, 32, "bicubic")
+
+
+@pytest.mark.parametrize("is_batched", [False, True])
+def test_the_processor_works_within_tf_data_on_every_backend(is_batched):
+    tf = pytest.importorskip("tensorflow")
+    processor, pixels = kd.ImageProcessor(32), np.stack(PHOTOGRAPHS)
+    expected = ops.convert_to_numpy(processor(pixels))
+    dataset = tf.data.Dataset.from_tensor_slices(pixels)
+    dataset = dataset.batch(2) if is_batched else dataset
+    processed = dataset.map(processor, num_parallel_calls=2)
+    assert tuple(processed.element_spec.shape[-3:]) == (32, 32, 3)
+    received = np.concatenate([images.numpy().reshape(-1, 32, 32, 3) for images in processed])
+    np.testing.assert_allclose(received, expected, atol=1e-5)
+
+
+def test_images_of_unknown_size_within_tf_data():
+    """On TensorFlow the layer is part of a graph, which needs the size; on other backends it is called for each image."""
+    tf = pytest.importorskip("tensorflow")
+    processor = kd.ImageProcessor(32)
+    photographs = [PHOTOGRAPHS[0], PHOTOGRAPHS[1][:300]]
+    signature = tf.TensorSpec((None, None, 3), tf.uint8)
+    dataset = tf.data.Dataset.from_generator(lambda: photographs, output_signature=signature)
+    if keras.backend.backend() == "tensorflow":
+        with pytest.raises(ValueError, match="of a known size"):
+            dataset.map(processor)
+        return
+    for received, photograph in zip(dataset.map(processor), photographs, strict=True):
+        np.testing.assert_allclose(received, ops.convert_to_numpy(processor(photograph)), atol=1e-6)

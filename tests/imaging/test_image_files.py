@@ -1,0 +1,113 @@
+"""Images of any kind: read from files, from Pillow and from arrays."""
+
+import io
+import pathlib
+
+import numpy as np
+import pytest
+
+from keras_deit.imaging.image_files import MAX_PIXELS_VARIABLE, as_rgb, read_image, to_uint8
+from tests.data.images import encode, noise
+from tests.imaging.tiff_files import tiff
+
+pillow = pytest.importorskip("PIL.Image", reason="Pillow reads the files")
+pytestmark = pytest.mark.backend_independent
+
+RGB = noise(6, 8, 3)
+GREY = noise(6, 8)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"])
+def test_pillow_images_of_any_mode_are_converted_as_pillow_converts_them(mode):
+    image = pillow.fromarray(RGB).convert(mode)
+    np.testing.assert_array_equal(as_rgb(image), np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["path", "string", "bytes", "row of bytes", "row of a path"])
+def test_files_are_read_from_their_path_or_content(kind, tmp_path):
+    path = tmp_path / "image.png"
+    path.write_bytes(encode(RGB))
+    source = {
+        "path": path,
+        "string": str(path),
+        "bytes": path.read_bytes(),
+        "row of bytes": {"bytes": path.read_bytes(), "path": None},
+        "row of a path": {"bytes": None, "path": str(path)},
+    }[kind]
+    np.testing.assert_array_equal(as_rgb(source), RGB)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
+def test_channels_of_arrays_become_three_and_the_dtype_stays(dtype):
+    grey, rgb = GREY.astype(dtype), RGB.astype(dtype)
+    three = np.stack([grey] * 3, axis=-1)
+    alpha = np.full((6, 8, 1), 9, dtype)
+    for image, expected in [
+        (grey, three),
+        (grey[..., None], three),
+        (np.concatenate([grey[..., None], alpha], axis=-1), three),
+        (rgb, rgb),
+        (np.concatenate([rgb, alpha], axis=-1), rgb),
+        (np.stack([grey[..., None]] * 2), np.stack([three] * 2)),
+    ]:
+        received = as_rgb(image)
+        np.testing.assert_array_equal(received, expected)
+        assert received.dtype == dtype
+
+
+def test_arrays_of_sixteen_bits_are_scaled():
+    sixteen = (GREY.astype("uint16") * 257)[..., None]
+    received = as_rgb(sixteen)
+    assert received.dtype == np.uint8
+    np.testing.assert_array_equal(received, np.stack([GREY] * 3, axis=-1))
+    with pytest.warns(
+        UserWarning, match="these reach 4080 and come out almost black. If they use 12 bits only, multiply"
+    ):
+        as_rgb(np.array([[0, 4080]], "uint16"))
+
+
+def test_pixels_are_rounded_to_uint8():
+    assert to_uint8(np.array([-3.0, 0.4, 0.6, 254.7, 300.0])).tolist() == [0, 0, 1, 255, 255]
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pixels_of_unknown_range_are_refused_with_the_reason(mode):
+    image = pillow.fromarray(GREY.astype("int32" if mode == "I" else "float32"))
+    content = encode(image, "TIFF")
+    for source in (image, content):
+        with pytest.raises(
+            ValueError, match=f"pixels are of mode '{mode}' and of no known range; store it with 8 or 16 bits"
+        ):
+            as_rgb(source)
+
+
+def test_images_beyond_the_limit_of_pillow_are_refused_with_the_way_out(monkeypatch):
+    content = encode(noise(30, 40, 3))
+    monkeypatch.setattr(pillow, "MAX_IMAGE_PIXELS", 500)
+    with pytest.raises(ValueError, match=rf"1200 pixels.* exceeds limit of 1000 pixels.*{MAX_PIXELS_VARIABLE}"):
+        read_image(content)
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, "600")
+    assert read_image(content).shape == (30, 40, 3)
+
+
+def test_a_file_whose_name_is_not_utf_8_is_read_and_named(tmp_path):
+    path = pathlib.Path(str(tmp_path), b"caf\xe9.png".decode("utf-8", "surrogateescape"))
+    try:
+        path.write_bytes(encode(RGB))
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    np.testing.assert_array_equal(read_image(path), RGB)
+    path.write_bytes(b"not an image")
+    with pytest.raises(ValueError, match=r"caf\\udce9\.png.* cannot be read"):
+        read_image(path)
+
+
+def test_first_frame_and_orientation_of_sixteen_bits():
+    """A TIFF file that lies on its side by its tag is turned, also when its low bytes are needed."""
+    samples = np.arange(24, dtype="uint16").reshape(2, 4, 3) * 170
+    turned = np.rot90(samples, -1)  # orientation 6: turn clockwise
+    content = tiff(samples, "<", max_sample_value=4095, orientation=6)
+    np.testing.assert_array_equal(read_image(content), np.round(turned / 4095 * 255).astype("uint8"))
+    frames = io.BytesIO()
+    pillow.fromarray(RGB).save(frames, "PNG", save_all=True, append_images=[pillow.fromarray(RGB // 2)])
+    np.testing.assert_array_equal(read_image(frames.getvalue()), RGB)
