@@ -1,12 +1,12 @@
 """The options of a run's settings, derived from the fields of `Settings`."""
 
 import argparse
-import pathlib
 
+from keras_deit.data.sources.class_names import read_class_names
 from keras_deit.recipes.fields import GROUPS, NONE, settings_of
 from keras_deit.training.settings import Settings, default_in_words
 
-_FROM_FILE = ("class_names",)  # the option takes a file that has one item a line
+_FROM_FILE = ("class_names",)  # the option takes a file that has one name on each line
 
 
 def add_setting_options(parser, groups=GROUPS):
@@ -51,7 +51,7 @@ def _reader(declared):
         if declared.accepts_none and text == NONE:
             return NONE
         if declared.name in _FROM_FILE:
-            return _lines(text)
+            return _class_names(text)
         try:
             return _parsed(declared, text)
         except ValueError as error:
@@ -69,8 +69,8 @@ def _parsed(declared, text):
     return tuple(declared.item_type(item.strip()) for item in text.split(",") if item.strip())
 
 
-def _lines(file):
+def _class_names(file):
     try:
-        return tuple(pathlib.Path(file).read_text(encoding="utf-8").splitlines())
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{file!r} cannot be read: {error.strerror}") from error
+        return read_class_names(file)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_deit.choices import SOURCES
 from keras_deit.cli.common import make_parser, reporting
+from keras_deit.data.sources.class_names import read_class_names
 from keras_deit.data.sources.image_tree import describe_ignored, find_images
 from keras_deit.imaging import imagenet
 from keras_deit.imaging.processor import ImageProcessor
@@ -140,7 +141,7 @@ def _class_names(file, model):
         return model.class_names
     if file is None:
         return imagenet.class_names() if num_classes == 1000 else [f"class {index}" for index in range(num_classes)]
-    names = pathlib.Path(file).read_text(encoding="utf-8").splitlines()
+    names = read_class_names(file)
     if len(names) != num_classes:
         raise ValueError(f"{file!r} has {len(names)} names, but the model has {num_classes} classes.")
     return names

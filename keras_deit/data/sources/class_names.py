@@ -1,0 +1,59 @@
+"""Names of classes: from a file, and in one form of Unicode."""
+
+import codecs
+import pathlib
+import unicodedata
+
+
+def read_class_names(path):
+    """Reads a text file with one class name on each line.
+
+    Empty lines at the end, a byte order mark and spaces around a name are ignored.
+
+    Args:
+        path: Path of the file, in UTF-8 (or in UTF-16 with a byte order mark).
+
+    Returns:
+        Tuple of strings, in the form of `composed`.
+
+    Raises:
+        ValueError: If the file cannot be read, has another encoding, an empty line between names, or a name twice.
+    """
+    try:
+        text = _decoded(pathlib.Path(path).expanduser().read_bytes(), path)
+    except OSError as error:
+        raise ValueError(f"The file of class names {str(path)!r} cannot be read: {error.strerror}.") from error
+    names = [composed(line.strip()) for line in text.rstrip().splitlines()]
+    if not names:
+        raise ValueError(f"The file of class names {str(path)!r} is empty. Expected one class name on each line.")
+    for line, name in enumerate(names, start=1):
+        if not name:
+            raise ValueError(f"Line {line} of {str(path)!r} is empty. Expected one class name on each line.")
+        first = names.index(name) + 1
+        if first < line:
+            raise ValueError(f"Lines {first} and {line} of {str(path)!r} have the same class name {name!r}.")
+    return tuple(names)
+
+
+def composed(name):
+    """Composes accented letters to single characters (Unicode's NFC), as macOS and others write them in two ways.
+
+    Example:
+
+    >>> len("cafe\\u0301"), len(composed("cafe\\u0301"))
+    (5, 4)
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def _decoded(content, path):
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"The file of class names {str(path)!r} is not in UTF-8: line {line} is {content.splitlines()[line - 1]!r}. "
+            "Save the file as UTF-8."
+        ) from error
