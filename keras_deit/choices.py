@@ -51,6 +51,7 @@ IMAGE_ISSUES = {
     "tiny": "height or width is less than 32 pixels",
     "cmyk": "colours for printing; they are converted to RGB",
     "16-bit": "more than eight bits a channel; they are scaled to eight",
+    "unused-bits": "16 bits of which only the lowest are used: almost black unless --bit-depth tells their number",
     "animated": "several frames; the first one is used",
 }
 FATAL_ISSUES = ("unreadable", "truncated")  # training never uses such images

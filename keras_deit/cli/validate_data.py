@@ -54,15 +54,18 @@ def _load(options, split):
         train_folder=options.train_folder,
         test_folder=options.test_folder,
         test_split=options.test_split,
+        bit_depth=options.bit_depth,
     )
 
 
 def _validate_split(options, split, data):
     report = validate(data, options.num_workers)
     for key, issues in sorted(report.problems.items()):
-        print(f"{', '.join(issues)}: {key}")
+        print(f"{', '.join(issues)}: {key}{report.details(key)}")
     counts = ", ".join(f"{number} {issue}" for issue, number in report.counts().items()) or "no issues"
     print(f"{data.name} ({split}): {report.checked:,} images of {data.num_classes} classes; {counts}")
+    if report.used_bits:
+        print(report.describe_used_bits())
     return report
 
 
@@ -86,6 +89,12 @@ def _parser():
     parser.add_argument("--test-folder", metavar="FOLDER", help="folder of the test split; default: recognised")
     parser.add_argument(
         "--test-split", choices=TEST_SPLITS, help="which split is the test split, if there are both; default: val"
+    )
+    parser.add_argument(
+        "--bit-depth",
+        type=int,
+        metavar="BITS",
+        help="bits that files of 16 bits use, if they do not state it; default: 16",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="directory where TFDS keeps its datasets")
     parser.add_argument("--num-workers", type=int, metavar="N", help="number of threads; default: one for every core")

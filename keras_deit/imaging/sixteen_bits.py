@@ -68,7 +68,8 @@ def _with_swapped_bytes(tile):
     order = raw_mode[-1].replace("N", sys.byteorder[0].upper())  # N: the order of this machine
     swapped = raw_mode[:-1] + {"B": "L", "L": "B"}[order]
     arguments = (swapped, *arguments[1:]) if isinstance(arguments, tuple) else swapped
-    return tile._replace(args=arguments) if hasattr(tile, "_replace") else (*tile[:3], arguments)
+    values = (*tile[:3], arguments)
+    return values if type(tile) is tuple else type(tile)(*values)
 
 
 def stated_bits(content, image):

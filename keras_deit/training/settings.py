@@ -122,6 +122,14 @@ class Settings(RecipeFields):
         choices=TEST_SPLITS,
         none="val if there is one, otherwise test",
     )
+    bit_depth: int | None = setting(
+        "number of bits that the pixels use in image files of 16 bits that do not state it, 9 to 16, for example 12",
+        group=DATA,
+        default=None,
+        rule=POSITIVE,
+        metavar="BITS",
+        none="16",
+    )
     validated: str | None = setting(
         "report of keras-deit validate-data; with a report, the run does not check the images again before the training",
         group=DATA,

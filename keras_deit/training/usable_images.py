@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from keras_deit.choices import FATAL_ISSUES
+from keras_deit.choices import FATAL_ISSUES, IMAGE_ISSUES
 from keras_deit.data import LabelledImages, load, validate
 from keras_deit.data.pipeline.teacher_cache import DamagedCacheError
 from keras_deit.data.sources.classes import count_labels
@@ -34,7 +34,7 @@ class LoadedImages:
     Attributes:
         data: `LabelledImages`.
         skipped: Dictionary of the number of images that were left out: `images`, and the number for each of
-            `keras_deit.data.sources.image_issues.IMAGE_ISSUES`.
+            `keras_deit.choices.IMAGE_ISSUES`.
         class_counts: Integer array of the number of images of each class, and at the end of the unlabelled images; None if
             the labels are not known without reading the images.
     """
@@ -70,6 +70,7 @@ def load_images(settings, split):
         train_folder=settings.train_folder,
         test_folder=settings.test_folder,
         test_split=settings.test_split,
+        bit_depth=settings.bit_depth,
     )
     if settings.validated and data.paths is None:  # a report names files; indices would not tell the splits apart
         raise ValueError(f"`validated` is for datasets of image files. Received: the dataset {data.name!r}")
@@ -80,6 +81,8 @@ def load_images(settings, split):
     skipped = [index for index in range(len(data)) if example_key(data, index) in bad] if bad else []
     if skipped:
         _say_or_refuse(settings, split, data, report, skipped)
+    if report.used_bits:
+        print(report.describe_used_bits())
     issues = {index: report.problems[example_key(data, index)] for index in skipped}
     counts = {"images": len(skipped), **ValidationReport(data.name, len(data), issues).counts()}
     usable = data.select(np.delete(np.arange(len(data)), skipped)) if skipped else data
@@ -162,8 +165,9 @@ def _unreadable(data, indices):
 
 def _say_or_refuse(settings, split, data, report, skipped):
     """Prints the images that are left out, or raises an error if they are too many."""
+    keys = {index: example_key(data, index) for index in skipped}
     lines = sorted(
-        f"{data.describe(index)}: {', '.join(report.problems[example_key(data, index)])}" for index in skipped
+        f"{data.describe(index)}: {', '.join(report.problems[key])}{report.details(key)}" for index, key in keys.items()
     )
     named = "\n".join(f"  {line}" for line in lines[:MAX_NAMED])
     if len(skipped) / len(data) > settings.max_skipped:
@@ -233,9 +237,10 @@ def _given_report(settings, data):
 
 def _fingerprint(data):
     """Digest that changes with the images: of paths, sizes and times of files, or of the identity of records; or None."""
+    digest = hashlib.sha256(repr((list(IMAGE_ISSUES), data.bit_depth)).encode())  # what is looked for
     if data.paths is None:
-        return data.identity and hashlib.sha256(data.identity.encode()).hexdigest()[:32]
-    digest = hashlib.sha256()
+        digest.update((data.identity or "").encode())
+        return data.identity and digest.hexdigest()[:32]
     for path in data.paths:
         try:
             status = pathlib.Path(path).stat()

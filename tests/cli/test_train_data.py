@@ -32,7 +32,7 @@ def test_a_folder_with_images_of_every_issue_is_trained_on_and_every_image_left_
     assert train_short(*options, "--output-dir", tmp_path / "run") == 0
     summary = summary_of(tmp_path / "run")
     skipped = [summary["skipped"][split] for split in ("train", "test")]
-    assert sum(counts["images"] for counts in skipped) == 7
+    assert sum(counts["images"] for counts in skipped) == len(IMAGE_ISSUES)
     assert {issue for counts in skipped for issue in counts} == {"images", *IMAGE_ISSUES}
     assert f"{skipped[0]['images']} images of the train split were left out" in capsys.readouterr().out
     assert 0 <= summary["waiting_for_data"] < 1

@@ -9,7 +9,7 @@ from keras_deit.data.augment.augmentation import NONE
 from keras_deit.data.augment.crops import crop
 from keras_deit.data.augment.erasing import noise_table
 from keras_deit.imaging.image_files import read_image
-from keras_deit.imaging.sizes import before_centre_crop, centre_crop_offset
+from keras_deit.imaging.sizes import before_centre_crop, centre_crop_offset, is_strip
 from keras_deit.runtime.optional import require
 
 
@@ -21,10 +21,12 @@ class ImageTransform:
         mean, std: Normalisation of each channel, for pixels in 0..1.
         crop_ratio: Fraction of the resized image that the central crop keeps, in evaluation and in an augmentation without
             random crops.
+        bit_depth: Number of bits that the pixels use in files of 16 bits that do not state it; None means 16.
     """
 
-    def __init__(self, image_size, mean, std, crop_ratio):
+    def __init__(self, image_size, mean, std, crop_ratio, bit_depth=None):
         self.image_size = tuple(image_size)
+        self.bit_depth = bit_depth
         self.crop_ratio = crop_ratio
         self._mean, self._std = (np.asarray(values, "float32") * 255 for values in (mean, std))
 
@@ -52,7 +54,7 @@ class ImageTransform:
         Returns:
             float32 array `(*image_size, 3)`, normalised.
         """
-        pixels = read_image(image) if isinstance(image, bytes) else image
+        pixels = self._decoded(image)
         crops = augmentation.crop_scale is not None
         pixels = self._resized_crop(pixels, draws["crop"]) if crops else self._central_crop(pixels)
         pixels = pixels[:, ::-1] if draws["flip"] else pixels
@@ -75,11 +77,14 @@ class ImageTransform:
         Returns:
             float32 array `(*image_size, 3)`, normalised.
         """
-        return self.normalize(self._central_crop(read_image(image) if isinstance(image, bytes) else image))
+        return self.normalize(self._central_crop(self._decoded(image)))
 
     def normalize(self, pixels):
         """Normalises pixels in 0..255 of any shape `(..., 3)`; the result is float32."""
         return (pixels.astype("float32") - self._mean) / self._std
+
+    def _decoded(self, image):
+        return read_image(image, self.bit_depth) if isinstance(image, bytes) else image
 
     def _resized_crop(self, pixels, attempts):
         # The crop is cut out before it is resized, since Pillow's filter would reach beyond the `box` of `resize`.
@@ -88,15 +93,30 @@ class ImageTransform:
 
     def _central_crop(self, pixels):
         resized = before_centre_crop(*pixels.shape[:2], self.image_size, self.crop_ratio)
+        if is_strip(resized, self.image_size):
+            return self._central_crop_of_strip(pixels, resized)
         if pixels.shape[:2] != tuple(resized):
             pixels = _resize(pixels, resized)
         top, left = map(centre_crop_offset, resized, self.image_size)
         return pixels[top : top + self.image_size[0], left : left + self.image_size[1]]
 
+    def _central_crop_of_strip(self, pixels, resized):
+        """The central crop of an image that would be too large if all of it were resized: the columns first, then the rows.
 
-def _resize(pixels, size):
+        Pillow's filter reaches beyond the box that becomes the crop, as it should.
+        """
+        scales = np.array(pixels.shape[:2]) / resized
+        begin = np.array([*map(centre_crop_offset, resized, self.image_size)])
+        top, left = begin * scales
+        bottom, right = (begin + self.image_size) * scales
+        height, width = self.image_size
+        pixels = _resize(pixels, (len(pixels), width), box=(left, 0, right, len(pixels)))
+        return _resize(pixels, (height, width), box=(0, top, width, bottom))
+
+
+def _resize(pixels, size, box=None):
     height, width = size
-    return np.asarray(_pillow().fromarray(pixels).resize((width, height), _pillow().Resampling.BICUBIC))
+    return np.asarray(_pillow().fromarray(pixels).resize((width, height), _pillow().Resampling.BICUBIC, box))
 
 
 @functools.cache

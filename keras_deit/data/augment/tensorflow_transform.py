@@ -9,9 +9,13 @@ from keras_deit.data.augment import tensorflow_ops
 from keras_deit.data.augment.crops import crop
 from keras_deit.data.augment.erasing import noise_table
 from keras_deit.imaging.image_files import is_upright, read_image
+from keras_deit.imaging.sizes import is_strip
 from keras_deit.runtime.shutdown import unless_exiting
 
-DCT_OF_PILLOW = "INTEGER_ACCURATE"  # TensorFlow then decodes a JPEG to the pixels that Pillow decodes
+# TensorFlow then decodes a JPEG to the pixels that Pillow decodes, also a slightly damaged one. A file that is cut off never
+# comes here, see `_is_plain_jpeg`.
+LIKE_PILLOW = {"dct_method": "INTEGER_ACCURATE", "try_recover_truncated": True, "acceptable_fraction": 1e-9}
+END_OF_JPEG = b"\xff\xd9"
 EXIF_SEARCH_BYTES = 4096  # other segments may come before the EXIF segment
 
 
@@ -23,12 +27,14 @@ class ImageTransform:
         mean, std: Normalisation of each channel, for pixels in 0..1.
         crop_ratio: Fraction of the resized image that the central crop keeps, in evaluation and in an augmentation without
             random crops.
+        bit_depth: Number of bits that the pixels use in files of 16 bits that do not state it; None means 16.
     """
 
-    def __init__(self, image_size, mean, std, crop_ratio):
+    def __init__(self, image_size, mean, std, crop_ratio, bit_depth=None):
         self._tf = tf = tensorflow_ops.tensorflow()
         self.image_size = image_size
         self.crop_ratio = crop_ratio
+        self.bit_depth = bit_depth
         width = image_size[1]
         self._mean, self._std = (np.tile(np.asarray(values, "float32") * 255, width) for values in (mean, std))
         self._noise = None
@@ -78,7 +84,7 @@ class ImageTransform:
 
         def from_jpeg():
             box = box_in(tf.io.extract_jpeg_shape(image))
-            return tf.image.decode_and_crop_jpeg(image, box, channels=3, dct_method=DCT_OF_PILLOW)
+            return tf.image.decode_and_crop_jpeg(image, box, channels=3, **LIKE_PILLOW)
 
         def from_pixels(pixels):
             top, left, height, width = box_in(tf.shape(pixels))
@@ -96,7 +102,7 @@ class ImageTransform:
             is_plain = self._is_plain_jpeg(image)
             image = tf.cond(
                 is_plain,
-                lambda: tf.io.decode_jpeg(image, channels=3, dct_method=DCT_OF_PILLOW),
+                lambda: tf.io.decode_jpeg(image, channels=3, **LIKE_PILLOW),
                 lambda: self._by_pillow(image),
             )
         height, width = (tf.cast(tf.shape(image)[axis], tf.float64) for axis in (0, 1))
@@ -111,42 +117,63 @@ class ImageTransform:
             tf.cast(tf.round(tf.cast(side - size, tf.float64) / 2), tf.int32)
             for side, size in zip(resized, self.image_size, strict=True)
         )
-        image = self._resized(image, resized)  # (width, height, 3)
         height, width = self.image_size
-        return tf.ensure_shape(image[left : left + width, top : top + height], (width, height, 3))
+        crop = tf.cond(
+            is_strip(resized, self.image_size),
+            lambda: self._central_crop_of_strip(image, resized, (top, left)),
+            lambda: self._resized(image, resized)[left : left + width, top : top + height],
+        )
+        return tf.ensure_shape(crop, (width, height, 3))
 
-    def _resized(self, pixels, size):
+    def _central_crop_of_strip(self, image, resized, offsets):
+        """The central crop of an image that would be too large if all of it were resized, transposed."""
+        tf, windows, scales = self._tf, [], []
+        for axis in (0, 1):
+            side, offset = tf.shape(image)[axis], tf.cast(offsets[axis], tf.float64)
+            scale = tf.cast(resized[axis], tf.float64) / tf.cast(side, tf.float64)
+            reach = 2 * tf.maximum(1 / scale, 1) + 1  # of the filter, in pixels of the image
+            first = tf.maximum(tf.cast(tf.floor(offset / scale - reach), tf.int32), 0)
+            last = tf.minimum(tf.cast((offset + self.image_size[axis]) / scale + reach, tf.int32) + 1, side)
+            translation = tf.cast(first, tf.float64) * scale - offset
+            windows.append(slice(first, last))
+            scales.append((tf.cast(scale, tf.float32), tf.cast(translation, tf.float32)))
+        return self._resized(image[tuple(windows)], self.image_size, scales)
+
+    def _resized(self, pixels, size, scales=(None, None)):
         """Resizes bicubically with antialiasing; the result is transposed, `(width, height, 3)`.
 
         TensorFlow's kernel is much faster on many channels than on three, so each axis is resized with the other axis folded
-        into the channels. The values are those of `tf.image.resize`.
+        into the channels. The values are those of `tf.image.resize`. `scales` has a scale and a translation for each axis;
+        None means that the whole axis is resized.
         """
         tf, (height, width) = self._tf, size
         columns = tf.shape(pixels)[1]
-        rows_resized = self._rows_resized(tf.reshape(pixels, (tf.shape(pixels)[0], 3 * columns)), height)
+        rows_resized = self._rows_resized(tf.reshape(pixels, (tf.shape(pixels)[0], 3 * columns)), height, scales[0])
         transposed = tf.transpose(tf.reshape(rows_resized, (height, columns, 3)), (1, 0, 2))
-        return tf.reshape(self._rows_resized(tf.reshape(transposed, (columns, 3 * height)), width), (width, height, 3))
+        resized = self._rows_resized(tf.reshape(transposed, (columns, 3 * height)), width, scales[1])
+        return tf.reshape(resized, (width, height, 3))
 
-    def _rows_resized(self, values, rows):
+    def _rows_resized(self, values, rows, scale_and_translation):
         tf = self._tf
-        scale = tf.stack([tf.cast(rows / tf.shape(values)[0], tf.float32), 1.0])
+        scale, translation = scale_and_translation or (tf.cast(rows / tf.shape(values)[0], tf.float32), 0.0)
         resized = tf.raw_ops.ScaleAndTranslate(
             images=values[None, :, None],
             size=[rows, 1],
-            scale=scale,
-            translation=[0.0, 0.0],
+            scale=tf.stack([scale, 1.0]),
+            translation=tf.stack([translation, 0.0]),
             kernel_type="keyscubic",
             antialias=True,
         )
         return resized[0, :, 0]
 
     def _is_plain_jpeg(self, content):
-        """Whether TensorFlow decodes the file to the same pixels as Pillow: an RGB or grey JPEG without EXIF rotation."""
+        """Whether TensorFlow decodes the file to the pixels of Pillow: a whole RGB or grey JPEG without EXIF rotation."""
         tf = self._tf
 
-        def has_plain_channels():
+        def is_whole_and_has_plain_channels():
             channels = tf.io.extract_jpeg_shape(content)[2]
-            return (channels == 1) | (channels == 3)
+            is_whole = tf.strings.substr(content, -len(END_OF_JPEG), len(END_OF_JPEG)) == END_OF_JPEG
+            return is_whole & ((channels == 1) | (channels == 3))
 
         def is_not_rotated():
             upright = tf.numpy_function(
@@ -157,11 +184,12 @@ class ImageTransform:
         may_be_rotated = tf.strings.regex_full_match(
             tf.strings.substr(content, 0, EXIF_SEARCH_BYTES), r"\C*Exif\x00\x00\C*"
         )
-        is_plain = tf.cond(tf.io.is_jpeg(content), has_plain_channels, lambda: False)
+        is_plain = tf.cond(tf.io.is_jpeg(content), is_whole_and_has_plain_channels, lambda: False)
         return tf.cond(is_plain & may_be_rotated, is_not_rotated, lambda: is_plain)
 
     def _by_pillow(self, content):
-        pixels = self._tf.numpy_function(unless_exiting(read_image), [content], self._tf.uint8)
+        read = unless_exiting(lambda content: read_image(content, self.bit_depth))
+        pixels = self._tf.numpy_function(read, [content], self._tf.uint8)
         return self._tf.ensure_shape(pixels, (None, None, 3))
 
     def _rounded_and_flipped(self, transposed, flip):

@@ -22,7 +22,7 @@ class TrainingBatches:
     def __init__(self, data, plan, mean, std, crop_ratio):
         self.data = data
         self.plan = plan
-        self.transform = ImageTransform(plan.image_size, mean, std, crop_ratio)
+        self.transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth)
 
     def batch(self, epoch, index):
         """Makes a batch.
@@ -71,7 +71,7 @@ class EvaluationBatches(keras.utils.PyDataset):
         super().__init__()
         self.data = data
         self.plan = plan
-        self.transform = ImageTransform(plan.image_size, mean, std, crop_ratio)
+        self.transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth)
 
     @property
     def num_batches(self):

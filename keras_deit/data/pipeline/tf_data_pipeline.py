@@ -1,5 +1,7 @@
 """Batches from `tf.data`, for every backend: decoding and augmentation on all cores, in parallel with training."""
 
+import os
+
 import keras
 import numpy as np
 
@@ -27,7 +29,7 @@ def training_dataset(data, plan, mean, std, crop_ratio, epoch=0, batch=0, num_wo
         `tf.data.Dataset` of `(images, labels)`: float32 `(batch, height, width, 3)` and `(batch, classes)`.
     """
     tf = tensorflow()
-    transform = ImageTransform(plan.image_size, mean, std, crop_ratio)
+    transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth)
     read = _reader(tf, data)
     threads = num_workers or usable_cores()
 
@@ -61,7 +63,7 @@ def evaluation_dataset(data, plan, mean, std, crop_ratio, num_workers=None):
         `(batch, classes)` and `(batch,)`.
     """
     tf = tensorflow()
-    transform = ImageTransform(plan.image_size, mean, std, crop_ratio)
+    transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth)
     read = _reader(tf, data)
     threads = num_workers or usable_cores()
 
@@ -201,7 +203,7 @@ def _from_generator(tf, generate):
 def _reader(tf, data):
     """A function from an index to image and label within the graph; files are read without Python."""
     if data.paths is not None and data.labels is not None:
-        paths, labels = tf.constant(data.paths), tf.constant(data.labels, tf.int64)
+        paths, labels = tf.constant([os.fsencode(path) for path in data.paths]), tf.constant(data.labels, tf.int64)
         return lambda index: (tf.io.read_file(paths[index]), labels[index])
     image, _ = data[0]
     kind = tf.string if isinstance(image, bytes) else tf.uint8

@@ -1,4 +1,4 @@
-"""Names of classes: from a file, and in one form of Unicode."""
+"""Names of classes from a file."""
 
 import codecs
 import pathlib
@@ -14,7 +14,7 @@ def read_class_names(path):
         path: Path of the file, in UTF-8 (or in UTF-16 with a byte order mark).
 
     Returns:
-        Tuple of strings, in the form of `composed`.
+        Tuple of strings, in Unicode's form NFC: an accented letter is a single character.
 
     Raises:
         ValueError: If the file cannot be read, has another encoding, an empty line between names, or a name twice.
@@ -23,7 +23,7 @@ def read_class_names(path):
         text = _decoded(pathlib.Path(path).expanduser().read_bytes(), path)
     except OSError as error:
         raise ValueError(f"The file of class names {str(path)!r} cannot be read: {error.strerror}.") from error
-    names = [composed(line.strip()) for line in text.rstrip().splitlines()]
+    names = [unicodedata.normalize("NFC", line.strip()) for line in text.rstrip().splitlines()]
     if not names:
         raise ValueError(f"The file of class names {str(path)!r} is empty. Expected one class name on each line.")
     for line, name in enumerate(names, start=1):
@@ -33,17 +33,6 @@ def read_class_names(path):
         if first < line:
             raise ValueError(f"Lines {first} and {line} of {str(path)!r} have the same class name {name!r}.")
     return tuple(names)
-
-
-def composed(name):
-    """Composes accented letters to single characters (Unicode's NFC), as macOS and others write them in two ways.
-
-    Example:
-
-    >>> len("cafe\\u0301"), len(composed("cafe\\u0301"))
-    (5, 4)
-    """
-    return unicodedata.normalize("NFC", name)
 
 
 def _decoded(content, path):

@@ -6,7 +6,10 @@ import keras
 import numpy as np
 
 from keras_deit.data.sources.labelled_images import LabelledImages, class_indices, indices_of
+from keras_deit.imaging.image_files import as_rgb, to_uint8
+from keras_deit.imaging.pixel_range import check_pixels
 from keras_deit.imaging.sizes import height_and_width
+from keras_deit.runtime.concrete import concrete_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,13 +18,16 @@ class ImageData(LabelledImages):
 
     Attributes:
         name: Name of the dataset.
-        images: Uint8 array `(examples, height, width, 3)` of pixels in 0..255, or a list of such images of several sizes.
+        images: Pixels in 0..255 `(examples, height, width, 3)`, or a list of images of several sizes. Greyscale
+            `(examples, height, width)`, alpha, 16 bits, floats and Pillow images are converted to RGB of uint8, see
+            `keras_deit.imaging.image_files.as_rgb`.
         labels: Integers `(examples,)` or `(examples, 1)`, which become an int64 array `(examples,)`; -1 for an unlabelled
             image.
         class_names: Tuple of the names of the classes, in the order of the labels.
 
     Raises:
-        ValueError: If the numbers of images and labels differ, or a label is not a class index.
+        ValueError: If the numbers of images and labels differ, a label is not a class index, or the pixels have another
+            range or shape.
 
     Example:
 
@@ -43,6 +49,7 @@ class ImageData(LabelledImages):
                 f"Each image of {self.name!r} needs a label (-1 for none). Received: {len(self.images)} images and "
                 f"{len(self.labels)} labels"
             )
+        object.__setattr__(self, "images", _uint8_images(self.images, self.name))
         object.__setattr__(self, "labels", class_indices(self.name, self.labels, self.num_classes))
 
     def __len__(self):
@@ -85,3 +92,20 @@ class ImageData(LabelledImages):
         for image in self.images:
             digest.update(np.ascontiguousarray(image).tobytes())
         return digest
+
+
+def _uint8_images(images, name):
+    """The images as uint8 RGB pixels: an array of all, or a list."""
+    if isinstance(images, (list, tuple)):
+        images = [as_rgb(image) for image in images]
+        check_pixels(images, f"The images of {name!r}")
+        return [to_uint8(image) for image in images]
+    images = concrete_values(images)
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 2, 3, 4)):
+        raise ValueError(
+            f"The images of {name!r} must have the shape (examples, height, width) or (examples, height, width, channels). "
+            f"Received: shape={images.shape}"
+        )
+    images = as_rgb(images[..., None] if images.ndim == 3 else images)
+    check_pixels(images, f"The images of {name!r}")
+    return to_uint8(images)

@@ -19,7 +19,7 @@ class ImageFiles(LabelledImages):
         labels: Integers `(examples,)` or `(examples, 1)`, which become an int64 array `(examples,)`; -1 for an unlabelled
             image.
         class_names: Tuple of the names of the classes, in the order of the labels.
-        origin, notes: See `LabelledImages`.
+        origin, notes, bit_depth: See `LabelledImages`.
 
     Raises:
         ValueError: If a label is not a class index.
@@ -31,6 +31,7 @@ class ImageFiles(LabelledImages):
     class_names: tuple = dataclasses.field()
     origin: str | None = None
     notes: tuple = ()
+    bit_depth: int | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "labels", class_indices(self.name, self.labels, self.num_classes))
@@ -49,6 +50,8 @@ class ImageFiles(LabelledImages):
 
     def _digest(self):
         digest = super()._digest()
+        if self.bit_depth is not None:
+            digest.update(f"{self.bit_depth} bits\n".encode())
         for path in self.paths:  # the class folder and the file, so that a dataset may be moved
-            digest.update(f"{'/'.join(pathlib.Path(path).parts[-2:])} {os.path.getsize(path)}\n".encode())
+            digest.update(os.fsencode(f"{'/'.join(pathlib.Path(path).parts[-2:])} {os.path.getsize(path)}\n"))
         return digest

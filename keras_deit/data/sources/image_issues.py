@@ -3,7 +3,6 @@
 import collections
 import concurrent.futures
 import dataclasses
-import io
 import json
 import os
 import pathlib
@@ -14,7 +13,8 @@ import numpy as np
 from keras_deit.choices import FATAL_ISSUES, IMAGE_ISSUES
 from keras_deit.data.sources.classes import count_labels
 from keras_deit.data.sources.labelled_images import check_labels
-from keras_deit.imaging.image_files import read_image
+from keras_deit.imaging.image_files import open_image, read_image, used_bits
+from keras_deit.imaging.sixteen_bits import holds_16_bits
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.files import write_whole
 from keras_deit.runtime.optional import require
@@ -35,6 +35,8 @@ class ValidationReport:
         unlabelled: List of the keys of the images without a label.
         class_counts: List of the numbers of readable images of each class, and at the end of unlabelled images; empty in a
             report on several splits.
+        reasons: Dictionary from the keys of unreadable images to the reason, or None if the format is not known.
+        used_bits: Dictionary from the keys of images with `unused-bits` to the number of bits that they use.
         equal: List of groups of equal images that are in several splits or have several labels; a group is a list of keys.
     """
 
@@ -44,6 +46,8 @@ class ValidationReport:
     unlabelled: list = dataclasses.field(default_factory=list)
     class_counts: list = dataclasses.field(default_factory=list)
     equal: list = dataclasses.field(default_factory=list)
+    reasons: dict = dataclasses.field(default_factory=dict)
+    used_bits: dict = dataclasses.field(default_factory=dict)
 
     def counts(self):
         """Counts the images of each issue that was found."""
@@ -51,12 +55,30 @@ class ValidationReport:
 
     def joined(self, others):
         """Joins this report with the reports of other splits of the dataset."""
-        problems = dict(self.problems)
+        problems, reasons, used = dict(self.problems), dict(self.reasons), dict(self.used_bits)
         for other in others:
             problems |= other.problems
+            reasons |= other.reasons
+            used |= other.used_bits
         checked = self.checked + sum(other.checked for other in others)
         unlabelled = sum((other.unlabelled for other in others), self.unlabelled)
-        return ValidationReport(self.dataset, checked, problems, unlabelled)
+        return ValidationReport(self.dataset, checked, problems, unlabelled, reasons=reasons, used_bits=used)
+
+    def details(self, key):
+        """Why an image cannot be read, or how few bits it uses, in parentheses for the end of a line; otherwise empty."""
+        if key in self.used_bits:
+            return f" (values up to {2 ** self.used_bits[key] - 1} of 65535)"
+        return f" ({self.reasons[key]})" if self.reasons.get(key) else ""
+
+    def describe_used_bits(self):
+        """Says what to do about images with `unused-bits`, if there are any; otherwise None."""
+        if not self.used_bits:
+            return None
+        bits = max(9, *self.used_bits.values())
+        return (
+            f"{len(self.used_bits)} images of {self.dataset!r} hold 16 bits, use {bits} or fewer, and come out almost "
+            f"black. If {bits} bits are their whole range, pass --bit-depth {bits}."
+        )
 
     def having(self, issues):
         """Returns the set of the keys of the images that have one of the given issues."""
@@ -111,7 +133,7 @@ def validate(data, num_threads=None, progress=True):
     {'tiny': 364}
     """
     tqdm = require("tqdm", extra="run", purpose="The progress bar")
-    problems, unlabelled, labels = {}, [], []
+    problems, reasons, bits, unlabelled, labels = {}, {}, {}, [], []
     with (
         warnings.catch_warnings(),
         tqdm.tqdm(total=len(data), desc=f"reading {data.name}", unit="image", disable=not progress or None) as bar,
@@ -124,13 +146,17 @@ def validate(data, num_threads=None, progress=True):
             for index, (issues, label) in zip(indices, found, strict=True):
                 if label == -1:
                     unlabelled.append(example_key(data, index))
-                if not set(issues) & set(FATAL_ISSUES):
-                    labels.append(label)
                 if issues:
                     problems[example_key(data, index)] = issues
+                if "unused-bits" in issues:
+                    bits[example_key(data, index)] = used_bits(data[index][0])
+                if not set(issues) & set(FATAL_ISSUES):
+                    labels.append(label)
+                if "unreadable" in issues:
+                    reasons[example_key(data, index)] = _reason(data, index)
                 bar.update()
     counts = count_labels(labels, data.num_classes).tolist()
-    return ValidationReport(data.name, len(data), problems, unlabelled, counts)
+    return ValidationReport(data.name, len(data), problems, unlabelled, counts, reasons=reasons, used_bits=bits)
 
 
 def example_key(data, index):
@@ -153,21 +179,22 @@ def check_example(data, index):
     """
     try:
         image, label = data[index]
-    except OSError:
+    except (OSError, ValueError):
         return ["unreadable"], 0
     check_labels(data.name, [label], data.num_classes)
     if isinstance(image, np.ndarray):
         return (["tiny"] if min(image.shape[:2]) < TINY else []), int(label)
     extension = pathlib.Path(data.paths[index]).suffix if data.paths else None
-    return image_issues(image, extension), int(label)
+    return image_issues(image, extension, data.bit_depth), int(label)
 
 
-def image_issues(content, extension=None):
+def image_issues(content, extension=None, bit_depth=None):
     """Looks for issues of an image file.
 
     Args:
         content: Content of the file, bytes.
         extension: Extension of its name, such as `".jpg"`; None if the image has no file name.
+        bit_depth: Number of bits that the pixels use in files of 16 bits that do not state it; None if it is not known.
 
     Returns:
         List of `IMAGE_ISSUES`, empty for a sound image.
@@ -179,12 +206,27 @@ def image_issues(content, extension=None):
     """
     pillow = require("PIL.Image", extra="weights", purpose="Reading an image")
     try:
-        with pillow.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             issues = _issues_of_opened(pillow, image, extension)
-        read_image(content)
+        read_image(content, bit_depth)
+        if bit_depth is None and "16-bit" in issues and used_bits(content) is not None:
+            issues.insert(issues.index("16-bit") + 1, "unused-bits")
     except Exception as error:  # Pillow's plugins raise exceptions of any type for damaged files
         return ["truncated" if "truncated" in str(error) else "unreadable"]
     return issues
+
+
+def _reason(data, index):
+    """Why an example cannot be read; None if its format is not known or the file cannot be opened."""
+    try:
+        image, _ = data[index]
+        read_image(image, data.bit_depth)
+    except OSError:
+        return None
+    except ValueError as error:
+        reason = str(error.__cause__ or error)
+        return None if reason.startswith("cannot identify image file") else reason
+    return None
 
 
 def _issues_of_opened(pillow, image, extension):
@@ -193,7 +235,7 @@ def _issues_of_opened(pillow, image, extension):
         "wrong-extension": named_format not in (None, SAME_EXTENSION.get(image.format, image.format)),
         "tiny": min(image.size) < TINY,
         "cmyk": image.mode in ("CMYK", "YCCK"),
-        "16-bit": image.mode.startswith(("I", "F")),
+        "16-bit": holds_16_bits(image) or image.mode.startswith(("I", "F")),
         "animated": getattr(image, "n_frames", 1) > 1,
     }
     return [issue for issue, is_found in found.items() if is_found]

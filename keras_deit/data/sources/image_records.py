@@ -1,8 +1,15 @@
 """Labelled images of a sequence of records."""
 
 import dataclasses
+import functools
+
+import numpy as np
 
 from keras_deit.data.sources.labelled_images import LabelledImages
+from keras_deit.imaging.image_files import as_rgb, to_uint8
+from keras_deit.imaging.pixel_range import check_pixels
+
+NUM_SAMPLED = 16  # records that tell the value range of all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,12 +20,18 @@ class ImageRecords(LabelledImages):
 
     Attributes:
         name: Name of the dataset.
-        records: Any object that has a length and gives a record by index. A record is a dictionary with `image` and
-            `label`, or a pair of image and label. An image is the content of an image file as bytes, or uint8 pixels
-            `(height, width, 3)`. A label is an integer, -1 for an unlabelled image.
+        records: Any object that has a length and gives a record by index, such as a `Dataset` of Hugging Face's `datasets`.
+            A record is a dictionary with an image and a label, or a pair of both. An image is whatever
+            `keras_deit.imaging.image_files.as_rgb` reads: the content of an image file as bytes, a Pillow image, or pixels
+            in 0..255. A label is an integer; -1 or None for an unlabelled image.
         class_names: Tuple of the names of the classes, in the order of the labels.
         identity: String that changes whenever the records do, such as a name with a version; None if there is no such
             string.
+        bit_depth: See `LabelledImages`.
+        image_key, label_key: Keys of the image and of the label in a dictionary, for example `"img"` and `"fine_label"`.
+
+    Raises:
+        ValueError: When a record is read that has no such keys, or an image of another value range.
 
     Example:
 
@@ -33,6 +46,9 @@ class ImageRecords(LabelledImages):
     records: object = dataclasses.field()
     class_names: tuple = dataclasses.field()
     identity: str | None = None
+    bit_depth: int | None = None
+    image_key: str = "image"
+    label_key: str = "label"
 
     def __len__(self):
         return len(self.records)
@@ -40,5 +56,37 @@ class ImageRecords(LabelledImages):
     def __getitem__(self, index):
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name!r} has {len(self)} records. Received: index={index}")
+        image, label = self._image_and_label(index)
+        if not isinstance(image, bytes):
+            try:
+                image = self._pixels(image)
+            except ValueError as error:
+                raise ValueError(f"{self.describe(index)}: {error}") from error
+        return image, -1 if label is None else label
+
+    def _image_and_label(self, index):
         record = self.records[int(index)]
-        return (record["image"], record["label"]) if isinstance(record, dict) else tuple(record)
+        if not isinstance(record, dict):
+            image, label = record
+            return image, label
+        missing = [key for key in (self.image_key, self.label_key) if key not in record]
+        if missing:
+            raise ValueError(
+                f"The records of {self.name!r} have no entry {missing[0]!r}. Pass `image_key` and `label_key`, two of "
+                f"their keys: {', '.join(map(str, record))}"
+            )
+        return record[self.image_key], record[self.label_key]
+
+    def _pixels(self, image):
+        pixels = np.asarray(as_rgb(image, self.bit_depth))
+        if pixels.dtype != np.uint8:
+            check_pixels([pixels, self._extremes], f"The images of {self.name!r}")
+        return to_uint8(pixels)
+
+    @functools.cached_property
+    def _extremes(self):
+        """Smallest and largest values of some records that are not uint8: a dark image alone does not tell its range."""
+        indices = np.unique(np.linspace(0, len(self) - 1, NUM_SAMPLED).astype(int))
+        images = (self._image_and_label(index)[0] for index in indices)
+        arrays = [np.asarray(image) for image in images if hasattr(image, "dtype")]
+        return np.array([[array.min(), array.max()] for array in arrays if array.dtype != np.uint8], "float32")

@@ -26,6 +26,7 @@ class LabelledImages(abc.ABC):
         origin: The part of the dataset that this split comes from, such as `"Training/"`; None for the whole dataset.
         notes: Tuple of sentences on how the dataset was understood, such as the files that are no images.
         identity: String that changes whenever the images do, such as a name with a version; None if there is no such string.
+        bit_depth: Number of bits that the pixels use in files of 16 bits that do not state it; None means 16.
 
     Example:
 
@@ -49,6 +50,7 @@ class LabelledImages(abc.ABC):
     images = None
     image_size = None
     identity = None
+    bit_depth = None
     origin = None
     notes = ()
 
@@ -127,6 +129,7 @@ class Subset(LabelledImages):
         self.paths = None if data.paths is None else tuple(data.paths[index] for index in self.indices)
         self.in_memory = data.in_memory
         self.origin, self.notes = data.origin, data.notes
+        self.bit_depth = data.bit_depth
 
     def __len__(self):
         return len(self.indices)

@@ -1,5 +1,6 @@
 """Datasets by name."""
 
+import dataclasses
 import pathlib
 import re
 import warnings
@@ -25,6 +26,7 @@ def load(
     train_folder=None,
     test_folder=None,
     test_split=None,
+    bit_depth=None,
 ):
     """Loads a dataset.
 
@@ -48,6 +50,7 @@ def load(
             recognised. With `train_folder` alone, that folder is divided into both splits.
         test_split: `"val"` or `"test"`: which of the two is the test split in a folder, a table or a dataset of TFDS that
             has both; None means `"val"`.
+        bit_depth: Number of bits that the pixels use in image files of 16 bits that do not state it, 9 to 16; None means 16.
 
     Returns:
         `keras_deit.data.LabelledImages`: `ImageData` for arrays, `ImageFiles` for image files, which are read when they are
@@ -75,6 +78,8 @@ def load(
             f"test_split={test_split!r}, test_folder={test_folder!r}"
         )
     data = _load(name, split, data_dir, class_names, (train_folder, test_folder), test_split)
+    if bit_depth is not None:
+        data = _with_bit_depth(data, bit_depth)
     check_classes(data.name, data.class_names)
     warn_of_similar_names(data.name, data.class_names)
     if class_names is not None and tuple(class_names) != data.class_names:
@@ -82,6 +87,14 @@ def load(
             f"The classes of {data.name!r} are {shorten(data.class_names)}. Received: class_names={shorten(class_names)}"
         )
     return data
+
+
+def _with_bit_depth(data, bit_depth):
+    if data.in_memory or bit_depth not in range(9, 17):
+        raise ValueError(
+            f"`bit_depth` must be from 9 to 16 and is for image files. Received: bit_depth={bit_depth} for {data.name!r}"
+        )
+    return dataclasses.replace(data, bit_depth=bit_depth)
 
 
 def _load(name, split, data_dir, class_names, folders, test_split):

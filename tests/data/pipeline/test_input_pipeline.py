@@ -1,6 +1,8 @@
 """The same batches from every pipeline, from any position on."""
 
+import dataclasses
 import importlib.util
+import io
 import pathlib
 
 import keras
@@ -8,9 +10,10 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
-from keras_deit.data import Augmentation, ImageData, ImageRecords, InputPipeline
+from keras_deit.data import Augmentation, ImageData, ImageFiles, ImageRecords, InputPipeline
 from keras_deit.data.pipeline.input_stall_timer import InputStallTimer
 from keras_deit.data.pipeline.pillow_batches import TrainingBatches
+from tests.data.images import encode
 from tests.data.pipeline.first_batches import AUGMENTATIONS, assert_equal, input_pipeline, skip_without, take
 
 SIZE, BATCH = (48, 64), 8
@@ -154,3 +157,119 @@ def test_unknown_pipelines_and_grain_on_tensorflow_are_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     with pytest.raises(ValueError, match="With TensorFlow use 'tf.data'"):
         InputPipeline(noise(), SIZE, pipeline="grain")
+
+
+def evaluation_images(data, pipeline, size=(32, 32)):
+    """The images of a dataset as a pipeline makes them for evaluation, as pixels in 0..255."""
+    options = dict(mean=(0, 0, 0), std=(1 / 255,) * 3, crop_ratio=0.875, pipeline=pipeline)
+    batches = InputPipeline(data, size, **options).evaluation_batches(4)
+    batches = [batches[index] for index in range(batches.num_batches)] if pipeline == "python" else list(batches)
+    return np.concatenate([np.asarray(batch[0]) for batch in batches])
+
+
+@pytest.mark.parametrize("pipeline", ["tf.data", "python"])
+def test_records_of_any_kind_give_the_samples_of_rgb_arrays(pipeline):
+    skip_without(pipeline)
+    rgb = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3)).astype("uint8")
+    grey = np.repeat(rgb[..., :1], 3, axis=-1)
+    kinds = {
+        "Pillow RGBA": ([pillow.fromarray(image).convert("RGBA") for image in rgb], rgb),
+        "Pillow L": ([pillow.fromarray(image[..., 0]) for image in rgb], grey),
+        "grey": (rgb[..., 0], grey),
+        "one channel": (rgb[..., :1], grey),
+        "floats": (rgb.astype("float32"), rgb),
+    }
+    for images, expected in kinds.values():
+        data = ImageRecords("mine", [{"image": image, "label": 0} for image in images], ("a", "b"))
+        arrays = ImageData("arrays", expected, np.zeros(3, int), ("a", "b"))
+        np.testing.assert_array_equal(evaluation_images(data, pipeline), evaluation_images(arrays, pipeline))
+        training = InputPipeline(data, (32, 32), 2, AUGMENTATIONS["deit3"], pipeline=pipeline).training_batches()
+        expected = InputPipeline(arrays, (32, 32), 2, AUGMENTATIONS["deit3"], pipeline=pipeline).training_batches()
+        assert_equal(take(training, 1), take(expected, 1))
+
+
+def damaged_jpeg():
+    """A JPEG file that Pillow reads and TensorFlow refuses, unless it is told to be as lenient."""
+    tf = pytest.importorskip("tensorflow")
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 3)).astype("uint8")
+    whole = encode(pillow.fromarray(pixels).resize((64, 48), pillow.Resampling.BICUBIC), "JPEG", quality=90)
+    for position in range(len(whole) // 2, len(whole) - 2):
+        content = whole[:position] + b"\xff" + whole[position + 1 :]
+        try:
+            expected = np.asarray(pillow.open(io.BytesIO(content)))
+        except OSError:
+            continue
+        try:
+            tf.io.decode_jpeg(content, channels=3)
+        except tf.errors.InvalidArgumentError:
+            return content, expected
+    raise AssertionError("no such file was found")
+
+
+def test_a_damaged_jpeg_that_pillow_reads_is_read_by_every_pipeline(tmp_path):
+    content, pixels = damaged_jpeg()
+    path = tmp_path / "damaged.jpg"
+    path.write_bytes(content)
+    files = ImageFiles("files", (str(path),) * 2, np.array([0, 1]), ("a", "b"))
+    arrays = ImageData("arrays", [pixels] * 2, np.array([0, 1]), ("a", "b"))
+    for pipeline in ("tf.data", "python"):
+        np.testing.assert_array_equal(evaluation_images(files, pipeline), evaluation_images(arrays, pipeline))
+        (images, _), (expected, _) = (
+            take(InputPipeline(data, (32, 32), 2, AUGMENTATIONS["deit3"], pipeline=pipeline).training_batches(), 1)[0]
+            for data in (files, arrays)
+        )
+        assert (
+            steps_of_255(images, expected).mean() < 1
+        )  # TensorFlow decodes the crop alone, and skips the damage or not
+
+
+def test_a_jpeg_that_is_cut_off_is_refused_by_tf_data(tmp_path):
+    """Also where no check of the images comes first: TensorFlow would fill the rest with grey."""
+    tf = pytest.importorskip("tensorflow")
+    whole = encode(pillow.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype("uint8")), "JPEG")
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    files = ImageFiles("files", (str(path),) * 2, np.array([0, 1]), ("a", "b"))
+    with pytest.raises(tf.errors.OpError, match="truncated"):
+        evaluation_images(files, "tf.data")
+
+
+@pytest.mark.parametrize("pipeline", ["tf.data", "python"])
+@pytest.mark.parametrize("shape", [(2, 3000), (3000, 2), (3, 2500)])
+def test_strips_are_those_of_the_image_processor(pipeline, shape):
+    skip_without(pipeline)
+    rows, columns, channels = np.indices((*shape, 3))
+    strip = (128 + 100 * np.sin(rows + 2 * columns + channels)).astype("uint8")
+    data = ImageData("strips", [strip], np.array([0]), ("a", "b"))
+    processor = kd.ImageProcessor(32, 0.875, mean=(0, 0, 0), std=(1 / 255,) * 3)
+    difference = np.abs(evaluation_images(data, pipeline)[0] - keras.ops.convert_to_numpy(processor(strip)))
+    assert difference.max() < (5 if pipeline == "tf.data" else 1.01)  # tf.data does not round between the axes
+    assert difference.mean() < (0.5 if pipeline == "tf.data" else 0.01)
+
+
+@pytest.mark.parametrize("pipeline", ["tf.data", "python"])
+def test_bit_depth_of_the_files_counts(pipeline, tmp_path):
+    skip_without(pipeline)
+    grey = np.random.default_rng(0).integers(0, 256, (48, 64)).astype("uint16")
+    pillow.fromarray(grey * 16).save(tmp_path / "12.png")  # up to 4080 of 4095
+    files = ImageFiles("files", (str(tmp_path / "12.png"),), np.array([0]), ("a", "b"), bit_depth=12)
+    eight = np.repeat(np.round(grey * 16 / 4095 * 255).astype("uint8")[..., None], 3, axis=-1)
+    arrays = ImageData("arrays", [eight], np.array([0]), ("a", "b"))
+    np.testing.assert_array_equal(evaluation_images(files, pipeline), evaluation_images(arrays, pipeline))
+    assert files.select([0]).bit_depth == 12
+    assert files.content_digest() != dataclasses.replace(files, bit_depth=None).content_digest()
+
+
+@pytest.mark.parametrize("pipeline", ["tf.data", "python"])
+def test_files_whose_names_are_not_utf_8_are_read(pipeline, tmp_path):
+    skip_without(pipeline)
+    path = str(tmp_path) + b"/caf\xe9.png".decode("utf-8", "surrogateescape")
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype("uint8")
+    try:
+        pathlib.Path(path).write_bytes(encode(pixels))
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    files = ImageFiles("files", (path,), np.array([0]), ("a", "b"))
+    arrays = ImageData("arrays", [pixels], np.array([0]), ("a", "b"))
+    np.testing.assert_array_equal(evaluation_images(files, pipeline), evaluation_images(arrays, pipeline))
+    assert files.content_digest()

@@ -79,3 +79,50 @@ def test_the_digest_changes_with_name_number_and_pixels():
     ]
     assert len({data.content_digest() for data in (original, *others)}) == 4
     assert ImageData("noise", list(images), labels, CLASSES).content_digest() == original.content_digest()
+
+
+RGB = noise(3, 5, 4, 3)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (RGB[..., 0], np.repeat(RGB[..., :1], 3, axis=-1)),
+        (RGB[..., :1], np.repeat(RGB[..., :1], 3, axis=-1)),
+        (np.concatenate([RGB, RGB[..., :1]], axis=-1), RGB),
+        (RGB.astype("float32") + 0.3, RGB),
+        (RGB.astype("int64"), RGB),
+        (RGB.astype("uint16") * 257, RGB),
+        ([RGB[0], RGB[1, ..., 0], RGB[2].astype("float64")], [RGB[0], np.repeat(RGB[1, ..., :1], 3, axis=-1), RGB[2]]),
+        ([np.full((4, 4), 0.7), RGB[0].astype("float32"), RGB[1]], [np.ones((4, 4, 3)), RGB[0], RGB[1]]),
+    ],
+    ids=["grey", "one channel", "alpha", "floats", "integers", "16 bits", "mixed list", "a dark image among others"],
+)
+def test_images_of_other_kinds_become_rgb_of_eight_bits(images, expected):
+    data = ImageData("mine", images, [[0], [1], [0]], CLASSES)
+    assert data.labels.tolist() == [0, 1, 0]
+    for received, wanted in zip(data.images, expected, strict=True):
+        assert received.dtype == np.uint8
+        np.testing.assert_array_equal(received, wanted)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (
+            RGB / 255,
+            r"The images of 'mine' must have pixels in 0..255. Received: float64 values in .*multiply them by 255",
+        ),
+        (RGB / 127.5 - 1, "must have pixels in 0..255.*undo the normalisation"),
+        (RGB > 100, "must have pixels in 0..255. Received: booleans"),
+        (list(RGB / 255), "multiply them by 255"),
+        (RGB.reshape(3, -1), r"must have the shape .*Received: shape=\(3, 60\)"),
+        (noise(3, 3, 5, 6), r"must have the shape .*Received: shape=\(3, 3, 5, 6\)"),
+    ],
+    ids=["0..1", "-1..1", "booleans", "list", "flat", "channels first"],
+)
+def test_images_of_another_range_or_shape_are_refused(images, message):
+    with pytest.raises(ValueError, match=message):
+        ImageData("mine", images, [0, 1, 0], CLASSES)

@@ -30,6 +30,7 @@ def test_every_issue_is_found(image):
         "tiny": image_issues(encode(image.resize((31, 40)), "JPEG"), ".jpg"),
         "cmyk": image_issues(encode(image.convert("CMYK"), "JPEG"), ".jpg"),
         "16-bit": image_issues(encode(sixteen, "PNG"), ".png"),
+        "unused-bits": image_issues(encode(pillow.fromarray(np.asarray(sixteen) // 20), "PNG"), ".png"),
         "animated": image_issues(encode(image, "GIF", save_all=True, append_images=[image.rotate(90)]), ".gif"),
         "several": image_issues(encode(sixteen.resize((8, 8)), "PNG"), ".jpg"),
     }
@@ -38,6 +39,7 @@ def test_every_issue_is_found(image):
         "good too": [],
         "empty": ["unreadable"],
         "several": ["wrong-extension", "tiny", "16-bit"],
+        "unused-bits": ["16-bit", "unused-bits"],
         **{
             issue: [issue]
             for issue in ("unreadable", "truncated", "wrong-extension", "tiny", "cmyk", "16-bit", "animated")

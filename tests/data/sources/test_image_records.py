@@ -57,3 +57,59 @@ def test_the_digest_changes_with_name_number_and_selection():
     ]
     assert len({one.content_digest() for one in (data, *others)}) == 5
     assert data.select([0, 1, 2]).content_digest() == data.select(np.arange(3)).content_digest()
+
+
+def rows(number=4):
+    """Rows as Hugging Face's `datasets` gives them: dictionaries with a Pillow image."""
+    pillow = pytest.importorskip("PIL.Image", reason="the images are Pillow's")
+    return [{"img": pillow.fromarray(noise(40, 40, 3, seed=index)), "fine_label": index % 2} for index in range(number)]
+
+
+def test_rows_of_hugging_face_are_read_by_their_keys():
+    data = ImageRecords("mine", rows(), CLASSES, image_key="img", label_key="fine_label")
+    for index, (image, label) in enumerate(data):
+        np.testing.assert_array_equal(image, noise(40, 40, 3, seed=index))
+        assert label == index % 2
+
+
+def test_missing_keys_are_named_with_those_that_are_there():
+    with pytest.raises(ValueError, match="'mine' have no entry 'image'.*`image_key` and `label_key`.*img, fine_label"):
+        ImageRecords("mine", rows(), CLASSES)[0]
+    with pytest.raises(ValueError, match="no entry 'label'.*img, fine_label"):
+        ImageRecords("mine", rows(), CLASSES, image_key="img")[0]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
+def test_pillow_images_of_any_mode_become_rgb(mode):
+    image = rows(1)[0]["img"].convert(mode)
+    np.testing.assert_array_equal(ImageRecords("mine", [(image, 0)], CLASSES)[0][0], np.asarray(image.convert("RGB")))
+
+
+def test_arrays_of_any_kind_become_rgb_of_eight_bits():
+    grey = noise(8, 8)
+    three = np.stack([grey] * 3, axis=-1)
+    for image, expected in [
+        (grey, three),
+        (grey[..., None], three),
+        (np.concatenate([three, three[..., :1]], axis=-1), three),
+        (three.astype("float32") + 0.2, three),
+        (grey.astype("uint16") * 257, three),
+    ]:
+        received, label = ImageRecords("mine", [(image, None)], CLASSES)[0]
+        assert (received.dtype, label) == (np.uint8, -1)
+        np.testing.assert_array_equal(received, expected)
+
+
+def test_the_range_of_floats_is_that_of_many_records():
+    records = [(noise(8, 8, 3, seed=index).astype("float32"), 0) for index in range(40)]
+    records[7] = (np.full((8, 8, 3), 0.6, "float32"), 0)
+    np.testing.assert_array_equal(ImageRecords("mine", records, CLASSES)[7][0], np.ones((8, 8, 3)))
+    unit = [(image / 255, label) for image, label in records]
+    with pytest.raises(ValueError, match="image 3 of 'mine': The images of 'mine' must have pixels in 0..255.*by 255"):
+        ImageRecords("mine", unit, CLASSES)[3]
+
+
+def test_a_pillow_image_of_unknown_range_is_named():
+    pillow = pytest.importorskip("PIL.Image", reason="the images are Pillow's")
+    with pytest.raises(ValueError, match="image 1 of 'mine': its pixels are of mode 'F'"):
+        ImageRecords("mine", [(b"", 0), (pillow.fromarray(np.zeros((8, 8), "float32")), 0)], CLASSES)[1]
