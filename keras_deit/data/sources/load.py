@@ -116,6 +116,11 @@ def _load(name, split, data_dir, class_names, folders, test_split):
         return load_digits(split)
     if path.suffix.lower() == ".npz":
         return load_npz(path, split, class_names)
+    if path.is_file():
+        raise ValueError(
+            f"A dataset in a file has the extension {', '.join(TABLE_EXTENSIONS)} or .npz. Received: {str(name)!r}. Unpack "
+            "an archive first, and pass its folder."
+        )
     if re.fullmatch(TFDS_NAME, str(name)):
         return load_tfds(str(name), split, data_dir, test_split)
     raise ValueError(

@@ -42,6 +42,13 @@ def test_the_classes_of_arrays_may_be_named_and_those_of_digits_may_not(tmp_path
         data.load("digits", class_names=["cat", "dog"])
 
 
+@pytest.mark.parametrize("name", ["images.zip", "images"])
+def test_files_of_other_kinds_are_refused(name, tmp_path):
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(ValueError, match=f"has the extension .csv, .tsv or .npz. Received: '.*{name}'. Unpack"):
+        data.load(tmp_path / name)
+
+
 def test_fewer_than_two_classes_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=noise(4, 4, 4), y_train=np.zeros(4, int))
     with pytest.raises(ValueError, match="needs at least two classes. 'a.npz' has 0. Add images of another class"):
