@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_deit.choices import APPLICATIONS, OUTPUTS
 from keras_deit.fusion import fuse
+from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.runtime.optional import require
 
@@ -82,8 +83,7 @@ class Teacher:
             raise ValueError(f"`data_format` must be one of {DATA_FORMATS}. Received: data_format={data_format!r}")
         if not value_range[0] < value_range[1]:
             raise ValueError(f"`value_range` must be (low, high). Received: value_range={value_range}")
-        if std is not None and not np.all(np.asarray(std) > 0):
-            raise ValueError(f"`std` must be positive. Received: std={std}")
+        check_normalisation(mean, std, value_range, names=("mean", "std", "value_range"))
         if preprocessing is not None and not (mean is None and std is None and tuple(value_range) == (0, 1)):
             raise ValueError(
                 "`preprocessing` replaces `value_range`, `mean` and `std`. Give either the one or the others. Received: "

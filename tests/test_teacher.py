@@ -137,8 +137,8 @@ def test_resizing_agrees_with_antialiased_bilinear_resizing_of_keras(image_size)
 def test_resizing_comes_before_the_teachers_own_normalisation():
     _, images = student_images()
     constant = np.zeros_like(images) + images[:, :1, :1]  # one colour, which resizing does not change
-    teacher = kd.Teacher(pixels_as_logits, image_size=6, mean=0.1, std=3.0)
-    expected = np.broadcast_to((constant[:, :1, :1] * STD + np.array(MEAN) - 0.1) / 3.0, (3, 6, 6, 3))
+    teacher = kd.Teacher(pixels_as_logits, image_size=6, mean=0.1, std=0.3)
+    expected = np.broadcast_to((constant[:, :1, :1] * STD + np.array(MEAN) - 0.1) / 0.3, (3, 6, 6, 3))
     np.testing.assert_allclose(model_input(teacher, constant, (6, 6, 3)), expected, atol=1e-5)
 
 
@@ -432,6 +432,7 @@ def test_feature_maps_instead_of_logits_raise():
         ({"data_format": "NCHW"}, "`data_format` must be one of"),
         ({"value_range": (1, 0)}, r"`value_range` must be \(low, high\). Received: value_range=\(1, 0\)"),
         ({"std": (0.2, 0.0, 0.2)}, "`std` must be positive"),
+        ({"mean": kd.IMAGENET_MEAN, "value_range": (0, 10), "std": 11.0}, "`std` must be from 0.0391 to 10"),
         ({"image_size": 0}, "`image_size` must be"),
         ({"preprocessing": "tenser"}, "a name of keras.applications: .*resnet50.*Received: preprocessing='tenser'"),
         ({"preprocessing": "vgg16", "mean": 0.5}, "`preprocessing` replaces `value_range`, `mean` and `std`.*mean=0.5"),

@@ -15,6 +15,7 @@ from keras_deit.distiller.labels import are_rows, is_multi_label, is_sparse, rea
 from keras_deit.distiller.metrics import by_log_name, set_modes, wrap_metrics
 from keras_deit.fusion import fuse
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.runtime.keras_private import EpochLogsHook, compiled_loss, monitor_mode
 from keras_deit.teacher import Teacher
 
@@ -120,6 +121,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
     ):
         checks.check_settings(distillation, alpha, temperature, attention_weight, soft_reduction)
         checks.check_student(student, teacher)
+        check_normalisation(image_mean, image_std, names=("image_mean", "image_std", None))
         super().__init__(name=name, dtype=student.dtype_policy)
         self.student = student
         self.distillation = distillation

@@ -9,8 +9,9 @@ from keras import ops
 from keras_deit.imaging.image_files import as_rgb
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.kernels import HALF, INTERPOLATIONS, crop_weights
+from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.pixel_range import check_pixels
-from keras_deit.imaging.sizes import before_centre_crop, height_and_width
+from keras_deit.imaging.sizes import before_centre_crop, check_crop_ratio, height_and_width
 from keras_deit.runtime.shutdown import unless_exiting
 
 
@@ -69,10 +70,8 @@ class ImageProcessor(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        if not 0 < crop_ratio <= 1:
-            raise ValueError(f"`crop_ratio` must be above 0 and at most 1. Received: crop_ratio={crop_ratio}")
-        if not np.all(np.asarray(std) > 0):
-            raise ValueError(f"`std` must be positive. Received: std={std}")
+        check_crop_ratio(crop_ratio)
+        check_normalisation(mean, std)
         if interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"`interpolation` must be one of {INTERPOLATIONS}. Received: interpolation={interpolation!r}"

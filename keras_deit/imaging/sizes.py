@@ -26,6 +26,25 @@ def height_and_width(image_size):
     return int(sides[0]), int(sides[-1])
 
 
+def check_crop_ratio(crop_ratio):
+    """Checks that a crop ratio is a fraction.
+
+    Args:
+        crop_ratio: Fraction of the resized image's shorter side that a centre crop keeps.
+
+    Raises:
+        ValueError: If it is not above 0 and at most 1.
+
+    Example:
+
+    >>> check_crop_ratio(87.5)
+    Traceback (most recent call last):
+    ValueError: `crop_ratio` must be above 0 and at most 1. Received: crop_ratio=87.5
+    """
+    if not 0 < crop_ratio <= 1:
+        raise ValueError(f"`crop_ratio` must be above 0 and at most 1. Received: crop_ratio={crop_ratio}")
+
+
 def before_centre_crop(height, width, image_size, crop_ratio, squash=False):
     """Computes the size that an image is resized to before the centre crop of evaluation.
 

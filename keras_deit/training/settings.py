@@ -20,6 +20,7 @@ from keras_deit.choices import (
     STRATEGIES,
     TEST_SPLITS,
 )
+from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.recipes.fields import (
     AUGMENTATION,
     CHANNELS,
@@ -494,6 +495,9 @@ def _check_teacher(settings):
             "`teacher_preprocessing` replaces `teacher_value_range`, `teacher_mean` and `teacher_std`. Received: "
             f"teacher_preprocessing={settings.teacher_preprocessing!r} and {', '.join(given)}. Leave out one or the other."
         )
+    names = ("teacher_mean", "teacher_std", "teacher_value_range")
+    mean, std, value_range = (getattr(settings, name) for name in names)
+    check_normalisation(mean, std, value_range or (0, 1), names)
     if settings.teacher_cache and settings.attention_weight:
         raise ValueError(
             "`attention_weight` needs the teacher itself, whose attention maps are not stored in a teacher cache. Leave out "

@@ -13,9 +13,10 @@ from keras_deit.data.augment.keras_layers import KERAS_CV, apply, find_layers, s
 from keras_deit.data.augment.pillow_transform import ImageTransform
 from keras_deit.data.pipeline import grain_pipeline, python_pipeline, tf_data_pipeline
 from keras_deit.data.pipeline.pillow_batches import EvaluationBatches, TrainingBatches
-from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan
+from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan, check_at_least
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.imaging.sizes import height_and_width
+from keras_deit.imaging.normalisation import check_normalisation
+from keras_deit.imaging.sizes import check_crop_ratio, height_and_width
 from keras_deit.runtime.cores import usable_cores
 
 PIXELS = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # the normalisation that leaves pixels in 0..255
@@ -49,7 +50,7 @@ class InputPipeline:
         mean, std: Normalisation of each channel, for pixels in 0..1.
 
     Raises:
-        ValueError: If there is no such pipeline, or it does not work with this backend.
+        ValueError: If there is no such pipeline, it does not work with this backend, or an argument is out of range.
 
     Example:
 
@@ -81,6 +82,19 @@ class InputPipeline:
         if self.pipeline == "grain" and keras.backend.backend() == "tensorflow":
             raise ValueError("The pipeline 'grain' is for JAX and PyTorch. With TensorFlow use 'tf.data'.")
         object.__setattr__(self, "image_size", height_and_width(self.image_size))
+        check_at_least(1, batch_size=self.batch_size, num_shards=self.num_shards)
+        check_at_least(0, seed=self.seed, shard=self.shard)
+        if self.steps_per_epoch is not None:
+            check_at_least(1, steps_per_epoch=self.steps_per_epoch)
+        if self.num_workers is not None:
+            check_at_least(0, num_workers=self.num_workers)
+        if self.shard >= self.num_shards:
+            raise ValueError(
+                f"`shard` must be less than `num_shards`, since shards are counted from 0. Received: shard={self.shard}, "
+                f"num_shards={self.num_shards}"
+            )
+        check_crop_ratio(self.crop_ratio)
+        check_normalisation(self.mean, self.std)
 
     @functools.cached_property
     def plan(self):
@@ -142,7 +156,11 @@ class InputPipeline:
         Returns:
             A `tf.data.Dataset` or a `keras.utils.PyDataset` of `(images, labels, sample_weight)`: float32
             `(batch, height, width, 3)`, normalised, `(batch, classes)` and `(batch,)`.
+
+        Raises:
+            ValueError: If `batch_size` or `multiple_of` is not a positive integer.
         """
+        check_at_least(1, batch_size=batch_size, multiple_of=multiple_of)
         plan = EvaluationPlan(len(self.data), batch_size, self.image_size, multiple_of)
         if self._pipeline_for(NONE) == "tf.data":
             normalisation = dict(mean=self.mean, std=self.std, crop_ratio=self.crop_ratio)

@@ -273,3 +273,40 @@ def test_files_whose_names_are_not_utf_8_are_read(pipeline, tmp_path):
     arrays = ImageData("arrays", [pixels], np.array([0]), ("a", "b"))
     np.testing.assert_array_equal(evaluation_images(files, pipeline), evaluation_images(arrays, pipeline))
     assert files.content_digest()
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"batch_size": 0}, "`batch_size` must be an integer of at least 1. Received: batch_size=0"),
+        ({"batch_size": 2.5}, "`batch_size` must be an integer"),
+        ({"batch_size": None}, "`batch_size` must be an integer"),
+        ({"steps_per_epoch": 0}, "`steps_per_epoch` must be an integer of at least 1"),
+        ({"steps_per_epoch": -3}, "`steps_per_epoch` must be an integer of at least 1"),
+        ({"seed": -1}, "`seed` must be an integer of at least 0"),
+        ({"num_workers": -1}, "`num_workers` must be an integer of at least 0"),
+        ({"num_shards": 0}, "`num_shards` must be an integer of at least 1"),
+        ({"shard": -1, "num_shards": 2}, "`shard` must be an integer of at least 0"),
+        ({"shard": 2, "num_shards": 2}, "`shard` must be less than `num_shards`.*shard=2, num_shards=2"),
+        ({"crop_ratio": 1.15}, "`crop_ratio` must be above 0 and at most 1. Received: crop_ratio=1.15"),
+        ({"crop_ratio": 87.5}, "`crop_ratio` must be"),
+        ({"crop_ratio": 0}, "`crop_ratio` must be"),
+        ({"crop_ratio": -1}, "`crop_ratio` must be"),
+    ],
+)
+def test_an_argument_out_of_range_is_refused(argument, message):
+    with pytest.raises(ValueError, match=message):
+        InputPipeline(noise(), **argument)
+
+
+@pytest.mark.parametrize("argument", [{"batch_size": 0}, {"batch_size": 2.5}, {"multiple_of": 0}])
+def test_an_argument_of_the_evaluation_out_of_range_is_refused(argument):
+    with pytest.raises(ValueError, match=f"`{next(iter(argument))}` must be an integer of at least 1"):
+        InputPipeline(noise(), pipeline="python").evaluation_batches(**argument)
+
+
+def test_numbers_of_numpy_are_integers():
+    options = dict(batch_size=np.int64(4), seed=np.int64(3), steps_per_epoch=np.int32(2), image_size=np.int64(32))
+    inputs = InputPipeline(noise(), pipeline="python", **options)
+    images, labels = next(iter(inputs.training_batches()))
+    assert (np.shape(images), np.shape(labels), inputs.steps) == ((4, 32, 32, 3), (4, 2), 2)
