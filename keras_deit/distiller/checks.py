@@ -1,6 +1,7 @@
 """Checks of a Distiller's arguments and data, and their error messages."""
 
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -246,7 +247,7 @@ def check_arrays(x, y, sample_weight, num_classes, distillation, multi_label, im
         raise ValueError(f"`x` must be images, or a dictionary with `image` and `teacher`. Received keys: {sorted(x)}")
     if any(hasattr(array, "shape") and len(array.shape) and array.shape[0] == 0 for array in keras.tree.flatten(x)):
         raise ValueError("There are no images. Received: arrays of length 0")
-    _check_pixels(x["image"] if isinstance(x, dict) else x, image_mean, image_std)
+    check_images(x["image"] if isinstance(x, dict) else x, image_mean, image_std)
     if hasattr(y, "shape"):
         check_labels(_to_numpy(y), num_classes, multi_label)
     stored = x.get("teacher") if isinstance(x, dict) else None
@@ -256,6 +257,37 @@ def check_arrays(x, y, sample_weight, num_classes, distillation, multi_label, im
             check_decisions(stored, num_classes)
         elif distillation == "soft" or multi_label:
             check_output_kind(stored, "logits")
+
+
+def check_images(images, image_mean, image_std):
+    """Checks that images are normalised as declared.
+
+    Args:
+        images: Array or tensor `(batch, height, width, channels)`. Anything else passes.
+        image_mean, image_std: See `Distiller`.
+
+    Raises:
+        ValueError: If they are not. A warning if they are in 0..1 and would not be if they were normalised.
+    """
+    if len(getattr(images, "shape", ())) != 4:
+        return
+    images = _to_numpy(images[:32]).astype("float32")
+    mean, std = np.asarray(image_mean), np.asarray(image_std)
+    pixels = images * std + mean
+    if not np.abs(pixels).max() <= LARGEST_PIXEL:
+        raise ValueError(
+            "The images must be normalised by `image_mean` and `image_std` of the Distiller, of pixels in 0..1; for "
+            "example (images / 255 - keras_deit.IMAGENET_MEAN) / keras_deit.IMAGENET_STD. Received: images whose "
+            f"pixels would lie in {pixels.min():.4g}..{pixels.max():.4g}"
+        )
+    if 0 <= images.min() < images.max() <= 1 and np.any(mean / std > 0.5):
+        warnings.warn(
+            "The images look like pixels in 0..1 that are not normalised: all values lie in "
+            f"{images.min():.4g}..{images.max():.4g}. The Distiller expects (images - image_mean) / image_std with "
+            f"image_mean={np.round(mean, 4).tolist()} and image_std={np.round(std, 4).tolist()}. Normalise them, or declare "
+            "images in 0..1 by image_mean=0 and image_std=1.",
+            stacklevel=2,
+        )
 
 
 def check_batches(sizes, replicas):
@@ -292,18 +324,6 @@ def batch_sizes(x, batch_size, validation_split=0):
 
 def _has_distillation_head(outputs):
     return isinstance(outputs, dict) and "distillation" in outputs
-
-
-def _check_pixels(images, image_mean, image_std):
-    if not hasattr(images, "shape") or len(images.shape) != 4:
-        return
-    pixels = _to_numpy(images[:32]).astype("float32") * np.asarray(image_std) + np.asarray(image_mean)
-    if np.abs(pixels).max() > LARGEST_PIXEL:
-        raise ValueError(
-            "The images must be normalised by `image_mean` and `image_std` of the Distiller, of pixels in 0..1; for "
-            "example (images / 255 - keras_deit.IMAGENET_MEAN) / keras_deit.IMAGENET_STD. Received: images whose "
-            f"pixels would lie in {pixels.min():.4g}..{pixels.max():.4g}"
-        )
 
 
 def _to_numpy(array):

@@ -1,6 +1,7 @@
 """The Distiller: its loss, metrics and settings, the same on every backend."""
 
 import dataclasses
+import functools
 import importlib
 import types
 from typing import Any
@@ -11,6 +12,7 @@ from keras import ops
 
 from keras_deit import losses
 from keras_deit.distiller import checks
+from keras_deit.distiller.first_batch import FirstBatchCheck
 from keras_deit.distiller.labels import are_rows, is_multi_label, is_sparse, read_classes, read_labels
 from keras_deit.distiller.metrics import by_log_name, set_modes, wrap_metrics
 from keras_deit.fusion import fuse
@@ -218,7 +220,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         validation_data=None,
         **kwargs,
     ):
-        """Trains, as `keras.Model.fit` does, after checking arrays and batch sizes.
+        """Trains, as `keras.Model.fit` does, after checking arrays, batch sizes and the images of the first batch.
 
         Args:
             x: Images or a dataset, see the class.
@@ -234,8 +236,10 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             The `keras.callbacks.History`.
 
         Raises:
-            ValueError: If a label is out of range, or the replicas do not divide a batch.
+            ValueError: If a label is out of range, the images are not normalised as declared, or the replicas do not divide
+                a batch.
         """
+        first_batch = self._first_batch_check()
         checks.check_class_weight(kwargs.get("class_weight"), self._is_multi_label)
         self._check_data(x, y, kwargs.get("sample_weight"))
         set_modes(callbacks, self._monitor_modes)
@@ -247,11 +251,13 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             self._check_batches(x_y_weight[0], kwargs.get("validation_batch_size") or batch_size)
         elif validation_data is not None:
             self._check_batches(validation_data)
-            validation_data = self.pad_batches(validation_data)
+            validation_data = first_batch.wrap(self.pad_batches(validation_data))
         kwargs |= dict(validation_split=validation_split, validation_data=validation_data)
         self._is_fitting = True
+        x = first_batch.wrap(self.pad_batches(x))
         try:
-            return super().fit(self.pad_batches(x), y, batch_size, epochs, verbose, callbacks, **kwargs)
+            with first_batch.raising():
+                return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
         finally:
             self._is_fitting = False
 
@@ -274,7 +280,10 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         if not is_validation:  # of validation data, `fit` has checked and padded the whole already
             self._check_data(x, y, kwargs.get("sample_weight"))
             self._check_batches(x, batch_size)
-            x = self.pad_batches(x)
+            first_batch = self._first_batch_check()
+            x = first_batch.wrap(self.pad_batches(x))
+            with first_batch.raising():
+                return super().evaluate(x, y, batch_size, *args, **kwargs)
         return super().evaluate(x, y, batch_size, *args, **kwargs)
 
     def call(self, x, training=None):
@@ -526,6 +535,10 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             checks.check_multi_label(self.loss, self.fusion, teacher)
         if attention:
             checks.check_patches(self.student, patches, self.run_inference)
+
+    def _first_batch_check(self):
+        normalisation = dict(image_mean=self.image_mean, image_std=self.image_std)
+        return FirstBatchCheck(functools.partial(checks.check_images, **normalisation))
 
     def _check_data(self, x, y=None, sample_weight=None):
         normalisation = self.image_mean, self.image_std
