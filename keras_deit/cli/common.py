@@ -72,6 +72,8 @@ def _option_value(name, value):
         return value
     if value is None:
         return NONE
+    if value is ...:
+        return "..."
     if not isinstance(value, (tuple, list)):
         return str(value)
     items = [str(item) for item in value]

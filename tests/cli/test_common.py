@@ -66,6 +66,7 @@ def parser():
         ("Pass `teacher_value_range=(0, 255)`.", "Pass `--teacher-value-range 0,255`."),
         ("Pass teacher_outputs='probabilities'", "Pass --teacher-outputs probabilities"),
         ("clip_norm=None, compare=True, check_images=False", "--clip-norm none, --compare, --no-check-images"),
+        ("Pass `batch_size=...`.", "Pass `--batch-size ...`."),
         ("`bach_size` and other=1 are no options", "`bach_size` and other=1 are no options"),
         ("Use `keras_deit.weights.to_timm`.", "Use an --output that ends in .safetensors."),
     ],
