@@ -151,6 +151,8 @@ def as_rgb(image, bit_depth=None):
         return read_image(image, bit_depth)
     if hasattr(image, "convert"):  # a Pillow image
         return rgb_pixels(image, bit_depth)
+    if isinstance(image, np.ndarray):
+        image = image.astype(image.dtype.newbyteorder("="), copy=False)
     if isinstance(image, np.ndarray) and image.dtype == np.uint16:
         if bit_depth is None:
             _question_unused_bits(image)
@@ -202,7 +204,7 @@ def used_bits(content):
 
 
 def is_upright(content):
-    """Tells whether an image needs no rotation by its EXIF data.
+    """Tells whether an image needs no rotation by its EXIF data or, without EXIF, its XMP data.
 
     Args:
         content: Content of the image file as bytes.

@@ -111,3 +111,12 @@ def test_first_frame_and_orientation_of_sixteen_bits():
     frames = io.BytesIO()
     pillow.fromarray(RGB).save(frames, "PNG", save_all=True, append_images=[pillow.fromarray(RGB // 2)])
     np.testing.assert_array_equal(read_image(frames.getvalue()), RGB)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4", "f8"])
+def test_arrays_of_the_other_byte_order_have_the_same_pixels(dtype):
+    scale = 257 if dtype == "u2" else 1
+    pixels = np.arange(0, 240, 5).reshape(4, 4, 3)
+    read = as_rgb((pixels * scale).astype(np.dtype(dtype).newbyteorder("S")))
+    assert read.dtype.isnative
+    np.testing.assert_array_equal(to_uint8(read), pixels)

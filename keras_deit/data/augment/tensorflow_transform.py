@@ -16,7 +16,11 @@ from keras_deit.runtime.shutdown import unless_exiting
 # comes here, see `_is_plain_jpeg`.
 LIKE_PILLOW = {"dct_method": "INTEGER_ACCURATE", "try_recover_truncated": True, "acceptable_fraction": 1e-9}
 END_OF_JPEG = b"\xff\xd9"
-EXIF_SEARCH_BYTES = 4096  # other segments may come before the EXIF segment
+HEADER_BYTES = 4096  # searched for what follows
+# Segments that hold a rotation (EXIF, XMP), or a small JPEG file of their own whose scan is not that of the image.
+ROTATION_OR_PREVIEW = r"\C*(Exif\x00\x00|ns\.adobe\.com|8BIM|JFXX)\C*"
+# The begin of the scan, behind which there are no further segments: its length and the number of its channels.
+BEGIN_OF_SCAN = r"\C*\xff\xda\x00(\x08\x01|\x0a\x02|\x0c\x03)\C*"
 
 
 class ImageTransform:
@@ -181,9 +185,9 @@ class ImageTransform:
             )
             return tf.ensure_shape(upright, ())
 
-        may_be_rotated = tf.strings.regex_full_match(
-            tf.strings.substr(content, 0, EXIF_SEARCH_BYTES), r"\C*Exif\x00\x00\C*"
-        )
+        header = tf.strings.substr(content, 0, HEADER_BYTES)
+        has_no_scan = ~tf.strings.regex_full_match(header, BEGIN_OF_SCAN)
+        may_be_rotated = has_no_scan | tf.strings.regex_full_match(header, ROTATION_OR_PREVIEW)
         is_plain = tf.cond(tf.io.is_jpeg(content), is_whole_and_has_plain_channels, lambda: False)
         return tf.cond(is_plain & may_be_rotated, is_not_rotated, lambda: is_plain)
 

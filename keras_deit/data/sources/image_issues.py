@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import threading
 import warnings
 
 import numpy as np
@@ -19,7 +20,9 @@ from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.files import write_whole
 from keras_deit.runtime.optional import require
 
-SAME_EXTENSION = {"MPO": "JPEG"}  # cameras store several JPEG images in one .jpg file
+SAME_EXTENSION = {
+    "MPO": "JPEG"
+}  # cameras store a preview or the view of the other eye behind the photograph in a .jpg file
 TINY = 32  # pixels
 CHUNK = 1024  # examples that are handed to the threads together
 
@@ -208,7 +211,8 @@ def image_issues(content, extension=None, bit_depth=None):
     try:
         with open_image(content) as image:
             issues = _issues_of_opened(pillow, image, extension)
-        read_image(content, bit_depth)
+        with _STRICT_DECODING:
+            read_image(content, bit_depth)
         if bit_depth is None and "16-bit" in issues and used_bits(content) is not None:
             issues.insert(issues.index("16-bit") + 1, "unused-bits")
     except Exception as error:  # Pillow's plugins raise exceptions of any type for damaged files
@@ -216,11 +220,39 @@ def image_issues(content, extension=None, bit_depth=None):
     return issues
 
 
+class _StrictDecoding:
+    """Context in which Pillow refuses truncated files, whatever the program has set; for several threads at once."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._users = 0
+        self._of_program = False
+
+    def __enter__(self):
+        pillow_files = require("PIL.ImageFile", extra="weights", purpose="Reading an image")
+        with self._lock:
+            if not self._users:
+                self._of_program = pillow_files.LOAD_TRUNCATED_IMAGES
+                pillow_files.LOAD_TRUNCATED_IMAGES = False
+            self._users += 1
+
+    def __exit__(self, *error):
+        pillow_files = require("PIL.ImageFile", extra="weights", purpose="Reading an image")
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                pillow_files.LOAD_TRUNCATED_IMAGES = self._of_program
+
+
+_STRICT_DECODING = _StrictDecoding()
+
+
 def _reason(data, index):
     """Why an example cannot be read; None if its format is not known or the file cannot be opened."""
     try:
         image, _ = data[index]
-        read_image(image, data.bit_depth)
+        with _STRICT_DECODING:
+            read_image(image, data.bit_depth)
     except OSError:
         return None
     except ValueError as error:
@@ -236,6 +268,6 @@ def _issues_of_opened(pillow, image, extension):
         "tiny": min(image.size) < TINY,
         "cmyk": image.mode in ("CMYK", "YCCK"),
         "16-bit": holds_16_bits(image) or image.mode.startswith(("I", "F")),
-        "animated": getattr(image, "n_frames", 1) > 1,
+        "animated": getattr(image, "n_frames", 1) > 1 and image.format not in SAME_EXTENSION,
     }
     return [issue for issue, is_found in found.items() if is_found]

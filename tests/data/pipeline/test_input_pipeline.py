@@ -310,3 +310,52 @@ def test_numbers_of_numpy_are_integers():
     inputs = InputPipeline(noise(), pipeline="python", **options)
     images, labels = next(iter(inputs.training_batches()))
     assert (np.shape(images), np.shape(labels), inputs.steps) == ((4, 32, 32, 3), (4, 2), 2)
+
+
+def with_segment(content, marker, payload):
+    """A JPEG file with one more segment before all others."""
+    return content[:2] + bytes([0xFF, marker]) + (len(payload) + 2).to_bytes(2, "big") + payload + content[2:]
+
+
+def rotated_jpegs():
+    """JPEG files that are to be shown rotated, of which a small part says so."""
+    rows, columns = np.mgrid[:40, :56]
+    image = pillow.fromarray(np.stack([4 * columns, 6 * rows, rows * columns // 9], -1).astype("uint8"))
+    tags = pillow.Exif()
+    tags[0x0112] = 6
+    plain, tagged = encode(image, "JPEG"), encode(image, "JPEG", exif=tags)
+    preview = encode(image.resize((7, 5)), "JPEG")
+    xmp = b"<rdf:Description xmlns:tiff='http://ns.adobe.com/tiff/1.0/' tiff:Orientation=\"6\"/>"
+    return {
+        "EXIF first": tagged,
+        "EXIF behind a comment": with_segment(tagged, 0xFE, b"comment " * 900),
+        "EXIF behind two segments": with_segment(with_segment(tagged, 0xE2, bytes(60_000)), 0xFE, bytes(9000)),
+        "EXIF behind a preview of Photoshop": with_segment(
+            tagged, 0xED, b"Photoshop 3.0\0008BIM" + preview + bytes(6000)
+        ),
+        "XMP alone": with_segment(plain, 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp),
+        "XMP behind a comment": with_segment(
+            with_segment(plain, 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp), 0xFE, bytes(9000)
+        ),
+        "not rotated": with_segment(plain, 0xFE, bytes(9000)),
+        "progressive": encode(image, "JPEG", progressive=True),
+        "grey": encode(image.convert("L"), "JPEG"),
+    }
+
+
+@pytest.mark.parametrize("pipeline", ["tf.data", "python"])
+def test_a_jpeg_is_upright_wherever_its_rotation_is_written(pipeline):
+    skip_without(pipeline)
+    from PIL import ImageOps
+
+    images = rotated_jpegs()
+    data = ImageRecords("mine", [(content, 0) for content in images.values()], ("a", "b"))
+    for name, pixels, content in zip(images, evaluation_images(data, pipeline), images.values(), strict=True):
+        upright = ImageOps.exif_transpose(pillow.open(io.BytesIO(content))).convert("RGB")
+        assert (upright.height > upright.width) == ("EXIF" in name or "XMP" in name)
+        short, long = 36, int(36 * 56 / 40)  # int(32 / 0.875) and the other side
+        size = (short, long) if upright.height > upright.width else (long, short)
+        resized = upright.resize(size, pillow.Resampling.BICUBIC)
+        left, top = (round((side - 32) / 2) for side in size)
+        expected = np.asarray(resized.crop((left, top, left + 32, top + 32)), "float32")
+        assert np.abs(pixels - expected).mean() < 0.7, name

@@ -53,9 +53,9 @@ def test_an_extension_that_names_no_format_is_not_wrong(image):
     assert image_issues(encode(image, "PNG"), ".jfif") == ["wrong-extension"]
 
 
-def test_several_images_in_one_jpeg_file_of_a_camera_have_the_right_extension(image):
+def test_a_photograph_with_a_second_image_in_its_file_is_neither_animated_nor_of_another_format(image):
     several = encode(image, "MPO", save_all=True, append_images=[image.rotate(90)])
-    assert image_issues(several, ".jpg") == ["animated"]
+    assert image_issues(several, ".jpg") == []
 
 
 def test_an_image_that_is_cut_anywhere_causes_no_crash(image):
@@ -160,3 +160,16 @@ def test_other_files_are_refused_as_reports(text, tmp_path):
     (tmp_path / "report.json").write_text(text)
     with pytest.raises(ValueError, match="is not a report of `keras-deit validate-data`"):
         read_report(tmp_path / "report.json")
+
+
+def test_truncated_files_are_found_although_the_program_lets_pillow_read_them(image, monkeypatch, tmp_path):
+    from PIL import ImageFile
+
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    for name in ("JPEG", "PNG"):
+        content = encode(image, name)
+        assert image_issues(content[: len(content) // 2]) == ["truncated"]
+        records = ImageRecords("mine", [(content, 0), (content[: len(content) // 2], 1)] * 20, ("a", "b"))
+        problems = validate(records, num_threads=4, progress=False).problems
+        assert problems == {str(index): ["truncated"] for index in range(1, 40, 2)}
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
