@@ -13,7 +13,7 @@ from keras_deit.training.settings import Settings, resolve
 FLAGS = """
 --variant --image-size --weights --patch-size --precision
 --dataset --data-dir --class-names --validated --check-images --no-check-images --skip-images --max-skipped --pipeline
---num-workers --train-folder --test-folder --test-split
+--num-workers --train-folder --test-folder --test-split --bit-depth
 --crop-scale --augmentation-layers --flip --auto-augment --color-jitter --erasing --mixup --cutmix --repeats --crop-ratio
 --teacher --teacher-outputs --teacher-image-size --teacher-value-range --teacher-mean --teacher-std --teacher-preprocessing
 --teacher-cache
