@@ -125,6 +125,12 @@ def _parser():
         metavar="FRACTION",
         help=f"fraction of the resized image's shorter side that is kept; default: the preset's, or {CROP_RATIO}",
     )
+    group.add_argument(
+        "--bit-depth",
+        type=int,
+        metavar="BITS",
+        help="bits that image files of 16 bits use, if they do not state it, as for keras-deit train; default: 16",
+    )
     group = parser.add_argument_group("predictions")
     group.add_argument("--top", type=int, default=5, metavar="K", help="number of classes to print; default: 5")
     group.add_argument(
@@ -153,7 +159,7 @@ def _processor(options, model):
         preset = find_preset(options.weights)
         crop_ratio = preset.crop_ratio if preset else CROP_RATIO
     image_size = getattr(model, "image_size", None) or options.image_size or CONVNET_IMAGE_SIZE
-    return ImageProcessor(image_size, crop_ratio)
+    return ImageProcessor(image_size, crop_ratio, bit_depth=options.bit_depth)
 
 
 def _lines(probabilities, names, top):

@@ -11,6 +11,7 @@ from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.kernels import HALF, INTERPOLATIONS, crop_weights
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.pixel_range import check_pixels
+from keras_deit.imaging.sixteen_bits import BIT_DEPTHS
 from keras_deit.imaging.sizes import before_centre_crop, check_crop_ratio, height_and_width
 from keras_deit.runtime.shutdown import unless_exiting
 
@@ -75,6 +76,11 @@ class ImageProcessor(keras.layers.Layer):
         if interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"`interpolation` must be one of {INTERPOLATIONS}. Received: interpolation={interpolation!r}"
+            )
+        if bit_depth is not None and bit_depth not in BIT_DEPTHS:
+            raise ValueError(
+                f"`bit_depth` must be from {BIT_DEPTHS[0]} to {BIT_DEPTHS[-1]}, or None for 16. Received: "
+                f"bit_depth={bit_depth}"
             )
         self.image_size = height_and_width(image_size)
         self.crop_ratio = crop_ratio

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 
+BIT_DEPTHS = range(9, 17)  # numbers of bits that pixels of 16 bits may use
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_BITS_PER_SAMPLE, TIFF_MAX_SAMPLE_VALUE = 258, 281
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_deit.choices import FATAL_ISSUES, IMAGE_ISSUES
 from keras_deit.data import LabelledImages, load, validate
+from keras_deit.data.augment.tensorflow_transform import refuses_jpeg
 from keras_deit.data.pipeline.teacher_cache import DamagedCacheError
 from keras_deit.data.sources.classes import count_labels
 from keras_deit.data.sources.equal_images import (
@@ -133,7 +134,8 @@ def explain_unreadable_images(suspects):
     except (DivergedError, DamagedCacheError):  # which explain themselves
         raise
     except Exception as error:
-        name, unreadable = _find_unreadable(suspects)
+        is_of_tensorflow = type(error).__module__.startswith("tensorflow.")
+        name, unreadable = _find_unreadable(suspects, refuses_jpeg if is_of_tensorflow else None)
         if not unreadable:
             raise
         raise UnreadableError(
@@ -143,11 +145,14 @@ def explain_unreadable_images(suspects):
         ) from error
 
 
-def _find_unreadable(suspects):
-    """Name of the first dataset with unreadable images, and the sorted descriptions of those images."""
+def _find_unreadable(suspects, is_refused):
+    """Name of the first dataset with unreadable images, and the sorted descriptions of those images.
+
+    `is_refused` tells of the content of a file whether another decoder than Pillow refuses it; None if there is no other.
+    """
     try:
         for data, indices in suspects():
-            unreadable = _unreadable(data, indices)
+            unreadable = _unreadable(data, indices) or _refused(data, indices, is_refused)
             if unreadable:
                 return data.name, unreadable
     except Exception:  # an error of this search must not hide the exception that is explained
@@ -161,6 +166,14 @@ def _unreadable(data, indices):
     chosen = data if indices is None else data.select(np.unique(indices))
     bad = validate(chosen, progress=indices is None).having(FATAL_ISSUES)
     return sorted(chosen.describe(index) for index in range(len(chosen)) if example_key(chosen, index) in bad)
+
+
+def _refused(data, indices, is_refused):
+    if data.in_memory or is_refused is None:
+        return []
+    indices = range(len(data)) if indices is None else np.unique(indices)
+    contents = ((index, data[index][0]) for index in indices)
+    return [data.describe(index) for index, content in contents if isinstance(content, bytes) and is_refused(content)]
 
 
 def _say_or_refuse(settings, split, data, report, skipped):

@@ -150,3 +150,15 @@ def test_weights_that_are_not_finite_are_an_error(photographs, tmp_path, capsys)
     model.save(tmp_path / "student.keras")
     assert predict(photographs[0], "--weights", tmp_path / "student.keras") == 2
     assert "predictions must be finite" in capsys.readouterr().err
+
+
+def test_files_of_sixteen_bits_are_read_with_the_bits_that_they_use(photographs, tmp_path, capsys):
+    model = kd.DeiT.from_variant("deit_ti", image_size=32, patch_size=8, num_layers=1, num_classes=3)
+    model.save(tmp_path / "model.keras")
+    grey = np.asarray(pillow.open(photographs[0]).convert("L"))
+    pillow.fromarray(grey).save(tmp_path / "8.png")
+    pillow.fromarray(np.round(grey / 255 * 4095).astype("uint16")).save(tmp_path / "12.png")
+    files = [tmp_path / "8.png", tmp_path / "12.png"]
+    assert predict(*files, "--weights", tmp_path / "model.keras", "--bit-depth", 12) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:4] == lines[5:8]

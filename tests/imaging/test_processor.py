@@ -118,6 +118,8 @@ def test_invalid_images_and_arguments_are_refused(tmp_path):
         processor(keras.Input((None, None, 3)))
     with pytest.raises(ValueError, match="`crop_ratio` must be above 0"):
         kd.ImageProcessor(32, crop_ratio=0)
+    with pytest.raises(ValueError, match="`bit_depth` must be from 9 to 16, or None for 16. Received: bit_depth=8"):
+        kd.ImageProcessor(32, bit_depth=8)
     with pytest.raises(ValueError, match="`std` must be positive"):
         kd.ImageProcessor(32, std=0)
     with pytest.raises(

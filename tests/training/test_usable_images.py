@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import pathlib
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from keras_deit.choices import FATAL_ISSUES
 from keras_deit.cli import main
-from keras_deit.data import ImageData, ImageRecords
+from keras_deit.data import ImageData, ImageRecords, load
 from keras_deit.data.sources.image_issues import ValidationReport
 from keras_deit.training import usable_images
 from keras_deit.training.settings import resolve
@@ -181,6 +182,19 @@ def test_an_error_names_the_unreadable_images(records):
     suspects = [(records, [4]), (records.select([4, 3]), None)]
     message = r"'mine:1\.0\.0' cannot be read: image 3 of .*RuntimeError: step 7"
     with pytest.raises(UnreadableError, match=message), explain_unreadable_images(lambda: suspects):
+        raise RuntimeError("step 7")
+
+
+def test_an_error_of_tensorflow_names_the_jpeg_files_that_tensorflow_refuses(tmp_path, monkeypatch):
+    tf = pytest.importorskip("tensorflow")
+    write_images(tmp_path / "light", 10)
+    data = load(tmp_path / "light")
+    refused = pathlib.Path(data.paths[3]).read_bytes()
+    monkeypatch.setattr("keras_deit.training.usable_images.refuses_jpeg", lambda content: content == refused)
+    message = f"cannot be read: {data.paths[3]}. "
+    with pytest.raises(UnreadableError, match=message), explain_unreadable_images(lambda: [(data, None)]):
+        raise tf.errors.InvalidArgumentError(None, None, "jpeg::Uncompress failed")
+    with pytest.raises(RuntimeError, match="step 7"), explain_unreadable_images(lambda: [(data, None)]):
         raise RuntimeError("step 7")
 
 

@@ -23,6 +23,24 @@ ROTATION_OR_PREVIEW = r"\C*(Exif\x00\x00|ns\.adobe\.com|8BIM|JFXX)\C*"
 BEGIN_OF_SCAN = r"\C*\xff\xda\x00(\x08\x01|\x0a\x02|\x0c\x03)\C*"
 
 
+def refuses_jpeg(content):
+    """Tells whether TensorFlow cannot decode a JPEG file.
+
+    Args:
+        content: Content of an image file, bytes.
+
+    Returns:
+        A boolean; False for files of other formats, which Pillow decodes.
+    """
+    tf = tensorflow_ops.tensorflow()
+    try:
+        if bool(tf.io.is_jpeg(content)):
+            tf.io.decode_jpeg(content, **LIKE_PILLOW)
+    except tf.errors.OpError:
+        return True
+    return False
+
+
 class ImageTransform:
     """Turns images into samples of one size and normalisation.
 

@@ -13,6 +13,7 @@ from keras_deit.data.sources.npz import load_npz
 from keras_deit.data.sources.sklearn_digits import load_digits
 from keras_deit.data.sources.splits import SPLITS, shorten
 from keras_deit.data.sources.tfds import TFDS_NAME, load_tfds
+from keras_deit.imaging.sixteen_bits import BIT_DEPTHS
 
 TABLE_EXTENSIONS = (".csv", ".tsv")
 
@@ -90,7 +91,7 @@ def load(
 
 
 def _with_bit_depth(data, bit_depth):
-    if data.in_memory or bit_depth not in range(9, 17):
+    if data.in_memory or bit_depth not in BIT_DEPTHS:
         raise ValueError(
             f"`bit_depth` must be from 9 to 16 and is for image files. Received: bit_depth={bit_depth} for {data.name!r}"
         )
