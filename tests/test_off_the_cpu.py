@@ -121,7 +121,7 @@ def test_step_of_an_optimizer(name):
     def step(gradient):
         optimizer = getattr(kd.optimizers, name)(1e-3, weight_decay=0.05, global_clipnorm=1.0)
         optimizer.build(model.trainable_variables)
-        optimizer.apply([keras.ops.ones_like(variable) * gradient[0, 0] for variable in model.trainable_variables])
+        optimizer.apply([keras.ops.ones(variable.shape) * gradient[0, 0] for variable in model.trainable_variables])
         return optimizer.iterations.value
 
     with elsewhere() as put:
