@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_deit.data.augment.mixing import mix
 from keras_deit.data.augment.pillow_transform import ImageTransform
+from keras_deit.data.sources.labelled_images import check_labels
 
 
 class TrainingBatches:
@@ -48,7 +49,7 @@ class TrainingBatches:
             with _naming_image(self.data, example):
                 images.append(self.transform.training_sample(image, of_sample, self.plan.augmentation))
             labels.append(label)
-        images, labels = np.stack(images), one_hot(labels, self.data.num_classes)
+        images, labels = np.stack(images), _rows(labels, self.data)
         return (
             mix(images, labels, *self.plan.mixing(epoch, index)) if self.plan.augmentation.mixes else (images, labels)
         )
@@ -88,7 +89,7 @@ class EvaluationBatches(keras.utils.PyDataset):
             with _naming_image(self.data, example):
                 images.append(self.transform.evaluation_sample(image))
             labels.append(label)
-        return np.stack(images), one_hot(labels, self.data.num_classes), weights
+        return np.stack(images), _rows(labels, self.data), weights
 
 
 def one_hot(labels, num_classes):
@@ -109,9 +110,14 @@ def one_hot(labels, num_classes):
     return np.vstack([np.eye(num_classes, dtype="float32"), np.zeros(num_classes, "float32")])[np.asarray(labels)]
 
 
+def _rows(labels, data):
+    check_labels(data.name, labels, data.num_classes)  # a dataset of the user's own checks none
+    return one_hot(labels, data.num_classes)
+
+
 def _unchanged(data, indices, transform):
     """A batch of images in memory that are only normalised, without a loop over them."""
-    return transform.normalize(data.images[indices]), one_hot(data.labels[indices], data.num_classes)
+    return transform.normalize(data.images[indices]), _rows(data.labels[indices], data)
 
 
 @contextlib.contextmanager

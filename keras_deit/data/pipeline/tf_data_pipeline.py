@@ -8,6 +8,7 @@ import numpy as np
 from keras_deit.data.augment.keras_layers import apply, shape_error
 from keras_deit.data.augment.tensorflow_ops import tensorflow
 from keras_deit.data.augment.tensorflow_transform import ImageTransform
+from keras_deit.data.sources.labelled_images import check_labels
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.shutdown import unless_exiting, until_exit
 
@@ -203,6 +204,7 @@ def _from_generator(tf, generate):
 def _reader(tf, data):
     """A function from an index to image and label within the graph; files are read without Python."""
     if data.paths is not None and data.labels is not None:
+        check_labels(data.name, data.labels, data.num_classes)
         paths, labels = tf.constant([os.fsencode(path) for path in data.paths]), tf.constant(data.labels, tf.int64)
         return lambda index: (tf.io.read_file(paths[index]), labels[index])
     image, _ = data[0]
@@ -212,6 +214,7 @@ def _reader(tf, data):
     @unless_exiting
     def read(index):
         image, label = data[int(index)]
+        check_labels(data.name, [label], data.num_classes)
         return image, np.int64(label)
 
     def read_in_graph(index):

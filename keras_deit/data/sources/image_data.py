@@ -23,7 +23,7 @@ class ImageData(LabelledImages):
             `keras_deit.imaging.image_files.as_rgb`.
         labels: Integers `(examples,)` or `(examples, 1)`, which become an int64 array `(examples,)`; -1 for an unlabelled
             image.
-        class_names: Tuple of the names of the classes, in the order of the labels.
+        class_names: Names of the classes, in the order of the labels; a sequence of strings, which becomes a tuple.
 
     Raises:
         ValueError: If the numbers of images and labels differ, a label is not a class index, or the pixels have another
@@ -50,6 +50,7 @@ class ImageData(LabelledImages):
                 f"{len(self.labels)} labels"
             )
         object.__setattr__(self, "images", _uint8_images(self.images, self.name))
+        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         object.__setattr__(self, "labels", class_indices(self.name, self.labels, self.num_classes))
 
     def __len__(self):

@@ -18,7 +18,7 @@ class ImageFiles(LabelledImages):
         paths: Tuple of the paths of the files, strings.
         labels: Integers `(examples,)` or `(examples, 1)`, which become an int64 array `(examples,)`; -1 for an unlabelled
             image.
-        class_names: Tuple of the names of the classes, in the order of the labels.
+        class_names: Names of the classes, in the order of the labels; a sequence of strings, which becomes a tuple.
         origin, notes, bit_depth: See `LabelledImages`.
 
     Raises:
@@ -34,6 +34,7 @@ class ImageFiles(LabelledImages):
     bit_depth: int | None = None
 
     def __post_init__(self):
+        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         object.__setattr__(self, "labels", class_indices(self.name, self.labels, self.num_classes))
 
     def __len__(self):

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from keras_deit.data.sources.labelled_images import LabelledImages
+from keras_deit.data.sources.labelled_images import LabelledImages, whole_numbers
 from keras_deit.imaging.image_files import as_rgb, to_uint8
 from keras_deit.imaging.pixel_range import check_pixels
 
@@ -24,7 +24,7 @@ class ImageRecords(LabelledImages):
             A record is a dictionary with an image and a label, or a pair of both. An image is whatever
             `keras_deit.imaging.image_files.as_rgb` reads: the content of an image file as bytes, a Pillow image, or pixels
             in 0..255. A label is an integer; -1 or None for an unlabelled image.
-        class_names: Tuple of the names of the classes, in the order of the labels.
+        class_names: Names of the classes, in the order of the labels; a sequence of strings, which becomes a tuple.
         identity: String that changes whenever the records do, such as a name with a version; None if there is no such
             string.
         bit_depth: See `LabelledImages`.
@@ -50,6 +50,9 @@ class ImageRecords(LabelledImages):
     image_key: str = "image"
     label_key: str = "label"
 
+    def __post_init__(self):
+        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
+
     def __len__(self):
         return len(self.records)
 
@@ -62,7 +65,7 @@ class ImageRecords(LabelledImages):
                 image = self._pixels(image)
             except ValueError as error:
                 raise ValueError(f"{self.describe(index)}: {error}") from error
-        return image, -1 if label is None else label
+        return image, -1 if label is None else int(whole_numbers(self.name, [label])[0])
 
     def _image_and_label(self, index):
         record = self.records[int(index)]

@@ -189,6 +189,13 @@ def class_indices(name, labels, num_classes):
     >>> class_indices("mine", [[0.0], [1.0]], 2).tolist()
     [0, 1]
     """
+    integers = whole_numbers(name, labels)
+    check_labels(name, integers, num_classes)
+    return integers
+
+
+def whole_numbers(name, labels):
+    """Reads labels as integers of any range, see `class_indices`."""
     given = np.asarray(labels)
     if given.ndim not in (1, 2) or given.size != len(given):
         advice = " Pass labels.argmax(-1) for one-hot rows." if given.ndim == 2 else ""
@@ -201,9 +208,7 @@ def class_indices(name, labels, num_classes):
             f"The labels of {name!r} must be integers, the indices of its classes, or -1 for an unlabelled image. "
             f"Received: dtype={given.dtype}, such as {given.ravel()[:1].tolist()}"
         )
-    given = given.reshape(-1).astype("int64")
-    check_labels(name, given, num_classes)
-    return given
+    return given.reshape(-1).astype("int64")
 
 
 def check_labels(name, labels, num_classes):

@@ -78,12 +78,13 @@ def load(
             f"`test_split` must be one of {TEST_SPLITS}, and None if `test_folder` is given. Received: "
             f"test_split={test_split!r}, test_folder={test_folder!r}"
         )
+    class_names = None if class_names is None else tuple(map(str, class_names))
     data = _load(name, split, data_dir, class_names, (train_folder, test_folder), test_split)
     if bit_depth is not None:
         data = _with_bit_depth(data, bit_depth)
     check_classes(data.name, data.class_names)
     warn_of_similar_names(data.name, data.class_names)
-    if class_names is not None and tuple(class_names) != data.class_names:
+    if class_names is not None and class_names != data.class_names:
         raise ValueError(
             f"The classes of {data.name!r} are {shorten(data.class_names)}. Received: class_names={shorten(class_names)}"
         )

@@ -1,12 +1,13 @@
 """An `.npz` file of images and labels, in the convention of `keras.datasets`."""
 
+import warnings
 import zipfile
 import zlib
 
 import numpy as np
 
 from keras_deit.data.sources.image_data import ImageData
-from keras_deit.data.sources.splits import divide
+from keras_deit.data.sources.splits import divide, shorten
 
 ARRAYS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 
@@ -35,6 +36,8 @@ def load_npz(path, split, class_names=None):
     if has_test:
         test_images, test_labels = _checked(path, arrays, "test")
     num_classes = 1 + max(labels.max(initial=0), test_labels.max(initial=0))
+    if class_names is None:
+        _check_counted_from_0(path, np.concatenate([labels, test_labels]))
     names = tuple(class_names or (str(label) for label in range(num_classes)))
     if not has_test:
         chosen = divide(path, labels, split, names)
@@ -44,6 +47,25 @@ def load_npz(path, split, class_names=None):
     if not len(labels):
         raise ValueError(f"The file {str(path)!r} has no image for the {split} split.")
     return ImageData(path.name, images, labels, names)
+
+
+def _check_counted_from_0(path, labels):
+    """Refuses labels that begin with 1 or a larger number, and warns of numbers between them that no image has."""
+    used = np.unique(labels[labels >= 0])
+    if not used.size:
+        return
+    if used[0] > 0:
+        raise ValueError(
+            f"The labels of {str(path)!r} must count the classes from 0. Received: labels from {used[0]} to {used[-1]}. "
+            f"Subtract {used[0]} from the labels, or, if the class 0 has no images, pass --class-names (`class_names`) with "
+            "a name for it."
+        )
+    unused = np.setdiff1d(np.arange(used[-1]), used)
+    if len(unused):
+        warnings.warn(
+            f"The labels of {str(path)!r} leave out {shorten(unused)}: these classes are kept without images.",
+            stacklevel=5,
+        )
 
 
 def _read(path):

@@ -225,3 +225,44 @@ def test_indices_are_integers():
     assert indices_of([], 3).dtype == int
     with pytest.raises(IndexError, match="integer"):
         indices_of([0.0, 1.0], 3)
+
+
+@backend_independent
+def test_names_of_classes_may_be_an_array():
+    names, images, labels = np.unique(["b", "a", "a"]), noise(2, 6, 6, 3), [0, 1]
+    for data in (
+        ImageData("mine", images, labels, names),
+        ImageFiles("mine", ("a.png", "b.png"), labels, list(names)),
+        ImageRecords("mine", list(zip(images, labels, strict=True)), names),
+    ):
+        assert (data.class_names, {type(name) for name in data.class_names}) == (("a", "b"), {str})
+
+
+@backend_independent
+@pytest.mark.parametrize("label", [1, True, np.int64(1), np.uint8(1), 1.0, np.array([1]), np.float32(1)])
+def test_labels_of_records_are_whole_numbers_of_any_type(label):
+    data = ImageRecords("mine", [(noise(6, 6, 3), label)], ("a", "b"))
+    assert [(label, type(label)) for _, label in data] == [(1, int)]
+    for wrong in (0.5, "a", np.eye(2)[1]):
+        with pytest.raises(ValueError, match="The labels of 'mine' must be"):
+            ImageRecords("mine", [(noise(6, 6, 3), wrong)], ("a", "b"))[0]
+
+
+class CountedFrom1(Noise):
+    """A dataset whose labels are no indices: 1 to 3 for three classes."""
+
+    def __getitem__(self, index):
+        return noise(12, 10, 3, seed=int(index)), int(index) % 3 + 1
+
+
+@pytest.mark.parametrize("pipeline", ["python", "tf.data"])
+def test_labels_that_are_no_indices_are_refused_while_batches_are_made(pipeline):
+    errors = ValueError
+    if pipeline == "tf.data":
+        errors = pytest.importorskip("tensorflow").errors.OpError
+    records = ImageRecords("noise", [(noise(12, 10, 3), 1 + index % 3) for index in range(10)], CLASSES)
+    for data in (CountedFrom1(), records):
+        inputs = InputPipeline(data, image_size=(12, 10), batch_size=10, pipeline=pipeline)
+        for batches in (inputs.training_batches(), inputs.evaluation_batches()):
+            with pytest.raises(errors, match="labels of 'noise' must be from 0 to 2 for its 3 classes"):
+                batches[0] if hasattr(batches, "num_batches") else next(iter(batches))

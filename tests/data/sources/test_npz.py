@@ -146,3 +146,23 @@ def test_a_file_gives_the_batches_of_its_arrays(tmp_path):
         batches = [pipeline.evaluation_batches(4) for pipeline in (loaded, expected)]
         for index in range(2):
             keras.tree.map_structure(np.testing.assert_array_equal, *(one[index] for one in batches))
+
+
+@backend_independent
+@pytest.mark.parametrize("first", [1, 5])
+def test_labels_that_do_not_begin_with_0_are_refused_unless_the_classes_are_named(first, tmp_path):
+    train = np.where(LABELS < 0, -1, LABELS + first)
+    path = save(tmp_path / "svhn.npz", y_train=train, y_test=TEST_LABELS + first)
+    with pytest.raises(
+        ValueError, match=f"from 0. Received: labels from {first} to {first + 3}. Subtract {first} from"
+    ):
+        load(path)
+    names = [f"class {label}" for label in range(4 + first)]
+    assert load(path, class_names=names).class_names == tuple(names)
+
+
+@backend_independent
+def test_numbers_that_no_image_has_are_warned_of(tmp_path):
+    path = save(tmp_path / "gaps.npz", y_train=np.array([0, 1, 5, 3, -1, 0]), y_test=np.array([0, 1]))
+    with pytest.warns(UserWarning, match="leave out 2, 4: these classes"):
+        assert load(path).class_names == ("0", "1", "2", "3", "4", "5")
