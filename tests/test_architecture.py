@@ -37,7 +37,6 @@ MAY_NAME_A_FRAMEWORK = (
     "distiller/tensorflow.py",
     "distiller/jax.py",
     "distiller/torch.py",
-    "distiller/first_batch.py",
     "data/",
     "export/",
     "training/device_strategy.py",

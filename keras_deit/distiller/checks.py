@@ -1,18 +1,17 @@
 """Checks of a Distiller's arguments and data, and their error messages."""
 
 import math
-import warnings
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_deit.distiller.labels import check_decisions, check_labels, expects_probabilities, is_sparse
+from keras_deit.imaging.pixel_range import check_normalized
 from keras_deit.teacher import check_output_kind
 
 DISTILLATIONS = ("hard", "soft")
 SOFT_REDUCTIONS = ("batch_mean", "official")
-LARGEST_PIXEL = 5  # images after undoing their normalisation should be in 0..1; augmentation may go a little beyond
 
 _SWAPPED = "Are student and teacher swapped? Here the student comes first, unlike in keras.distillation.Distiller."
 
@@ -232,11 +231,11 @@ def check_distillation_values(values):
         )
 
 
-def check_arrays(x, y, sample_weight, num_classes, distillation, multi_label, image_mean, image_std):
-    """Checks arrays given to `fit` or `evaluate`. Datasets are not checked.
+def check_arrays(x, y, sample_weight, num_classes, distillation, multi_label):
+    """Checks arrays given to `fit` or `evaluate`, but for the values of the images. Datasets are not checked.
 
     Raises:
-        ValueError: If arrays are empty, images are not normalised, or labels or stored outputs are out of range.
+        ValueError: If arrays are empty, or labels or stored outputs are out of range.
     """
     if y is None and sample_weight is not None:
         raise ValueError(
@@ -247,7 +246,6 @@ def check_arrays(x, y, sample_weight, num_classes, distillation, multi_label, im
         raise ValueError(f"`x` must be images, or a dictionary with `image` and `teacher`. Received keys: {sorted(x)}")
     if any(hasattr(array, "shape") and len(array.shape) and array.shape[0] == 0 for array in keras.tree.flatten(x)):
         raise ValueError("There are no images. Received: arrays of length 0")
-    check_images(x["image"] if isinstance(x, dict) else x, image_mean, image_std)
     if hasattr(y, "shape"):
         check_labels(_to_numpy(y), num_classes, multi_label)
     stored = x.get("teacher") if isinstance(x, dict) else None
@@ -259,35 +257,19 @@ def check_arrays(x, y, sample_weight, num_classes, distillation, multi_label, im
             check_output_kind(stored, "logits")
 
 
-def check_images(images, image_mean, image_std):
-    """Checks that images are normalised as declared.
+def check_images(x, image_mean, image_std):
+    """Checks that the images of a batch are normalised as declared.
 
     Args:
-        images: Array or tensor `(batch, height, width, channels)`. Anything else passes.
+        x: Images, or a dictionary with `image`. Anything else than a tensor of four dimensions passes.
         image_mean, image_std: See `Distiller`.
 
     Raises:
-        ValueError: If they are not. A warning if they are in 0..1 and would not be if they were normalised.
+        ValueError: If they are not. A warning if they seem to be pixels in 0..1.
     """
-    if len(getattr(images, "shape", ())) != 4:
-        return
-    images = _to_numpy(images[:32]).astype("float32")
-    mean, std = np.asarray(image_mean), np.asarray(image_std)
-    pixels = images * std + mean
-    if not np.abs(pixels).max() <= LARGEST_PIXEL:
-        raise ValueError(
-            "The images must be normalised by `image_mean` and `image_std` of the Distiller, of pixels in 0..1; for "
-            "example (images / 255 - keras_deit.IMAGENET_MEAN) / keras_deit.IMAGENET_STD. Received: images whose "
-            f"pixels would lie in {pixels.min():.4g}..{pixels.max():.4g}"
-        )
-    if 0 <= images.min() < images.max() <= 1 and np.any(mean / std > 0.5):
-        warnings.warn(
-            "The images look like pixels in 0..1 that are not normalised: all values lie in "
-            f"{images.min():.4g}..{images.max():.4g}. The Distiller expects (images - image_mean) / image_std with "
-            f"image_mean={np.round(mean, 4).tolist()} and image_std={np.round(std, 4).tolist()}. Normalise them, or declare "
-            "images in 0..1 by image_mean=0 and image_std=1.",
-            stacklevel=2,
-        )
+    images = x.get("image") if isinstance(x, dict) else x
+    if len(getattr(images, "shape", ())) == 4:
+        check_normalized(images, image_mean, image_std)
 
 
 def check_batches(sizes, replicas):

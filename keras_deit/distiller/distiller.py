@@ -12,12 +12,12 @@ from keras import ops
 
 from keras_deit import losses
 from keras_deit.distiller import checks
-from keras_deit.distiller.first_batch import FirstBatchCheck
 from keras_deit.distiller.labels import are_rows, is_multi_label, is_sparse, read_classes, read_labels
 from keras_deit.distiller.metrics import by_log_name, set_modes, wrap_metrics
 from keras_deit.fusion import fuse
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.normalisation import check_normalisation
+from keras_deit.runtime.first_batch import FirstBatchCheck
 from keras_deit.runtime.keras_private import EpochLogsHook, compiled_loss, monitor_mode
 from keras_deit.teacher import Teacher
 
@@ -249,14 +249,15 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             x_y_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
             self._check_data(*x_y_weight)
             self._check_batches(x_y_weight[0], kwargs.get("validation_batch_size") or batch_size)
+            first_batch.of(x_y_weight[0])
         elif validation_data is not None:
             self._check_batches(validation_data)
-            validation_data = first_batch.wrap(self.pad_batches(validation_data))
+            validation_data = first_batch.of(self.pad_batches(validation_data))
         kwargs |= dict(validation_split=validation_split, validation_data=validation_data)
         self._is_fitting = True
-        x = first_batch.wrap(self.pad_batches(x))
+        x = first_batch.of(self.pad_batches(x))
         try:
-            with first_batch.raising():
+            with first_batch:
                 return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
         finally:
             self._is_fitting = False
@@ -280,9 +281,8 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         if not is_validation:  # of validation data, `fit` has checked and padded the whole already
             self._check_data(x, y, kwargs.get("sample_weight"))
             self._check_batches(x, batch_size)
-            first_batch = self._first_batch_check()
-            x = first_batch.wrap(self.pad_batches(x))
-            with first_batch.raising():
+            with self._first_batch_check() as first_batch:
+                x = first_batch.of(self.pad_batches(x))
                 return super().evaluate(x, y, batch_size, *args, **kwargs)
         return super().evaluate(x, y, batch_size, *args, **kwargs)
 
@@ -541,9 +541,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         return FirstBatchCheck(functools.partial(checks.check_images, **normalisation))
 
     def _check_data(self, x, y=None, sample_weight=None):
-        normalisation = self.image_mean, self.image_std
-        kind = self.num_classes, self.distillation, self._is_multi_label
-        checks.check_arrays(x, y, sample_weight, *kind, *normalisation)
+        checks.check_arrays(x, y, sample_weight, self.num_classes, self.distillation, self._is_multi_label)
 
     def _check_batches(self, x, batch_size=None, validation_split=0):
         divisor = self.batch_divisor()

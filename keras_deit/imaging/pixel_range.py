@@ -82,7 +82,7 @@ def check_normalized(images, mean=IMAGENET_MEAN, std=IMAGENET_STD, name="The ima
     if not np.isfinite([low, high]).all():
         raise ValueError(f"{name} must be normalised by mean and standard deviation. Received: NaN or infinite values.")
     received = f"{dtype} values in {low:.4g}..{high:.4g}"
-    if not is_black and ("float" not in dtype or max(-low, high) > LARGEST_NORMALIZED):
+    if not is_black and ("float" not in dtype or max(-low, high) > _largest_normalized(mean, std)):
         raise ValueError(
             f"{name} must be normalised by mean and standard deviation. Received: {received}. Pass the pixels in 0..255 "
             "through keras_deit.ImageProcessor first, or compute (images / 255 - mean) / std with "
@@ -94,6 +94,12 @@ def check_normalized(images, mean=IMAGENET_MEAN, std=IMAGENET_STD, name="The ima
             f"mean={_rounded(mean)} and std={_rounded(std)} have negative values. Compute (images - mean) / std.",
             stacklevel=3,
         )
+
+
+def _largest_normalized(mean, std):
+    """The largest absolute value that images normalised by `mean` and `std` may have; more where pixels keep their range."""
+    mean, std = np.asarray(mean), np.asarray(std)
+    return max(LARGEST_NORMALIZED, 2 * np.abs([mean / std, (1 - mean) / std]).max())
 
 
 def _has_pixel_dtype(array):

@@ -368,10 +368,112 @@ def test_images_that_are_not_normalised_raise(dtype):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype(dtype)
     distiller = compiled(small_deit(), conv_teacher(CLASSES, (16, 16, 3)))
     for images in (pixels, {"image": pixels}):
-        with pytest.raises(ValueError, match=r"must be normalised.*whose pixels would lie in 0.4.*\.\.5\d"):
+        with pytest.raises(
+            ValueError, match=r"must be normalised by mean and standard deviation. Received: .*in 0..255"
+        ):
             distiller.fit(images, np.zeros(8))
     raw = compiled(small_deit(), conv_teacher(CLASSES, (16, 16, 3)), image_mean=0.0, image_std=1 / 255)
     raw.fit(pixels.astype("float32"), np.zeros(8), verbose=0)  # a student for pixels in 0..255, declared as such
+
+
+# Raw pixels in the first batch of every kind of data.
+
+RAW = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype("float32")
+NORMALISED = ((RAW / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD).astype("float32")
+RAW_LABELS = np.arange(8) % CLASSES
+
+
+class Batches(keras.utils.PyDataset):
+    """Two batches."""
+
+    def __init__(self, images, **options):
+        super().__init__(**options)
+        self.images = images
+
+    @property
+    def num_batches(self):
+        return 2
+
+    def __getitem__(self, index):
+        chosen = slice(4 * index, 4 * index + 4)
+        return self.images[chosen], RAW_LABELS[chosen]
+
+
+def generator(images):
+    for _ in range(10):
+        yield images, RAW_LABELS
+
+
+def tf_dataset(images):
+    tf = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
+    return tf.data.Dataset.from_tensor_slices((images, RAW_LABELS)).batch(4)
+
+
+def stored_tf_dataset(images):
+    tf = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
+    x = {"image": images, "teacher": np.eye(CLASSES, dtype="float32")[RAW_LABELS]}
+    return tf.data.Dataset.from_tensor_slices((x, RAW_LABELS)).batch(4)
+
+
+def data_loader(images):
+    torch = pytest.importorskip("torch", reason="a DataLoader needs PyTorch")
+    dataset = torch.utils.data.TensorDataset(torch.tensor(images), torch.tensor(RAW_LABELS))
+    return torch.utils.data.DataLoader(dataset, batch_size=4)
+
+
+def grain_dataset(images):
+    grain = pytest.importorskip("grain", reason="Grain is optional")
+    source = [(images[i], RAW_LABELS[i]) for i in range(8)]
+    return grain.MapDataset.source(source).batch(4)
+
+
+KINDS = {
+    "tf.data": tf_dataset,
+    "tf.data with stored outputs": stored_tf_dataset,
+    "generator": generator,
+    "PyDataset": Batches,
+    "PyDataset with workers": lambda images: Batches(images, workers=2),
+    "DataLoader": data_loader,
+    "Grain": grain_dataset,
+}
+
+
+@pytest.fixture(scope="module")
+def distiller():
+    return compiled(small_deit(), conv_teacher(CLASSES, (16, 16, 3)))
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS.keys())
+def test_raw_pixels_raise(distiller, make):
+    message = r"must be normalised by mean and standard deviation. Received: .* values in 0..255"
+    steps = {"steps_per_epoch": 2} if make is generator else {}
+    with pytest.raises(ValueError, match=message):
+        distiller.fit(make(RAW), verbose=0, **steps)
+    with pytest.raises(ValueError, match=message):
+        distiller.evaluate(make(RAW), verbose=0, steps=2 if steps else None)
+    validation = {"validation_data": make(RAW), "validation_steps": 2 if steps else None}
+    with pytest.raises(ValueError, match=message):
+        distiller.fit(NORMALISED, RAW_LABELS, verbose=0, **validation)
+    fit(distiller, make(NORMALISED), **steps)
+
+
+def test_a_directory_of_images_raises(distiller, tmp_path):
+    pytest.importorskip("tensorflow", reason="image_dataset_from_directory returns a tf.data.Dataset")
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+        for index in range(2):
+            keras.utils.save_img(tmp_path / name / f"{index}.png", RAW[index], scale=False)
+    data = keras.utils.image_dataset_from_directory(tmp_path, image_size=(16, 16), batch_size=4, verbose=False)
+    with pytest.raises(ValueError, match="must be normalised by mean and standard deviation"):
+        distiller.fit(data, verbose=0)
+    fit(distiller, data.map(lambda images, labels: ((images / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD, labels)))
+
+
+def test_pixels_in_0_to_1_are_questioned(distiller):
+    with pytest.warns(UserWarning, match=r"seem to be pixels in 0..1 that are not normalised.*mean=.0.485"):
+        distiller.evaluate(RAW / 255, RAW_LABELS, verbose=0)
+    with pytest.warns(UserWarning, match="seem to be pixels in 0..1"):
+        distiller.evaluate(Batches(RAW / 255), verbose=0)
 
 
 def test_stored_outputs_that_do_not_fit_raise():
