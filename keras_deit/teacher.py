@@ -12,6 +12,7 @@ from keras_deit.choices import APPLICATIONS, OUTPUTS
 from keras_deit.fusion import fuse
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.sizes import height_and_width
+from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
 
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -316,7 +317,7 @@ def _load_path(path):
     if not path.exists():
         raise ValueError(f"There is no teacher at {str(path)!r}: no such file or directory.")
     if not path.is_dir():
-        return keras.saving.load_model(path, compile=False)
+        return load_keras_file(path)
     if not (path / "saved_model.pb").exists():
         raise ValueError(f"The directory {str(path)!r} holds no SavedModel (no file `saved_model.pb`).")
     if keras.backend.backend() != "tensorflow":

@@ -38,7 +38,9 @@ def main(arguments=None):
         raise ValueError(f"{options.output!r} exists already: choose another name, or pass --overwrite.")
     if output.suffix == ".pth":
         require("torch", extra="torch", purpose="Writing a .pth file")  # before anything is downloaded
-    model = pretrained(options.weights, variant=options.variant, num_heads=options.num_heads)
+    model = pretrained(
+        options.weights, variant=options.variant, num_heads=options.num_heads, weights_entry=options.weights_entry
+    )
     write(model, output)
     fusion = getattr(model, "fusion", "mean_logits")
     if fusion != "mean_logits" and output.suffix != ".keras":
@@ -52,6 +54,12 @@ def _parser():
     parser.add_argument("--output", required=True, metavar="DESTINATION", help="the file or directory to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing DESTINATION")
     group = parser.add_argument_group("architecture", "Needed only if it cannot be inferred from the weights.")
+    group.add_argument(
+        "--weights-entry",
+        metavar="KEY",
+        help="key of the weights in a file that holds several, such as model_ema, or the prefix of their names; "
+        "default: model or state_dict, or the only weights",
+    )
     group.add_argument("--variant", help="variant of the weights; default: inferred from the shapes of the tensors")
     group.add_argument(
         "--num-heads", type=int, metavar="N", help="number of attention heads, if no published variant fits the weights"

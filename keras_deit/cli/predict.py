@@ -45,6 +45,7 @@ def main(arguments=None):
         fused=True,
         variant=options.variant,
         num_heads=options.num_heads,
+        weights_entry=options.weights_entry,
     )
     if not hasattr(model, "num_classes"):
         raise ValueError(f"Expected a classifier in {options.weights!r}. Received: {type(model).__name__}")
@@ -103,6 +104,12 @@ def _parser():
     )
     group = parser.add_argument_group("model")
     group.add_argument("--weights", required=True, metavar="NAME", help=SOURCES)
+    group.add_argument(
+        "--weights-entry",
+        metavar="KEY",
+        help="key of the weights in a file that holds several, such as model_ema, or the prefix of their names; "
+        "default: model or state_dict, or the only weights",
+    )
     group.add_argument(
         "--variant", help="variant of weights without a model; default: inferred from the tensors' shapes"
     )

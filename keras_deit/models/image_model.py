@@ -71,7 +71,7 @@ class ImageModel(CheckedImages, keras.Model):
         return cls(**{**get_variant(variant, cls.family).arguments, **overrides})
 
     @classmethod
-    def from_preset(cls, preset, num_classes=None, image_size=None, variant=None, **overrides):
+    def from_preset(cls, preset, num_classes=None, image_size=None, variant=None, weights_entry=None, **overrides):
         """Builds a model with trained weights. Weights that are not in the cache yet are downloaded.
 
         Args:
@@ -82,6 +82,8 @@ class ImageModel(CheckedImages, keras.Model):
             image_size: Side of the images in pixels, or `(height, width)`; None means the checkpoint's. For another size the
                 position embeddings are resized.
             variant: Name of the variant of a file; None means that it is inferred from the tensors' shapes.
+            weights_entry: Key of the weights in a file that holds several, such as `"model_ema"`, see
+                `keras_deit.weights.load`.
             **overrides: Constructor arguments that replace the checkpoint's, for example `drop_path_rate=0.1`,
                 `distilled=True`, or `fusion="class"` for a `DeiTClassifier`.
 
@@ -100,7 +102,7 @@ class ImageModel(CheckedImages, keras.Model):
         ```
         """
         cls.check_num_classes(num_classes)
-        checkpoint, variant = open_preset(preset, cls.family, variant)
+        checkpoint, variant = open_preset(preset, cls.family, variant, weights_entry)
         model, notes = cls.from_checkpoint(checkpoint, variant, num_classes, image_size, **overrides)
         if notes:
             warnings.warn(f"{preset}: {' '.join(notes)}", stacklevel=2)

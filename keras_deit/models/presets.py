@@ -186,13 +186,14 @@ def is_weights(source):
     return find_preset(source) is not None or source.startswith(HUB_PREFIX) or is_checkpoint(source)
 
 
-def open_preset(source, family=None, variant=None):
+def open_preset(source, family=None, variant=None, weights_entry=None):
     """Opens a checkpoint. A preset or repository that is not in the cache yet is downloaded.
 
     Args:
         source: Name of a preset; `hf://owner/repository`, optionally with `@revision`; or a path.
         family: Family of the preset, `"deit"` or `"regnety"`; None means any.
         variant: Name of the variant of a file, or None.
+        weights_entry: As for `keras_deit.weights.load`; only for files and repositories.
 
     Returns:
         A `keras_deit.weights.checkpoint.Checkpoint`, and the name of its variant; None if that is not known.
@@ -209,15 +210,17 @@ def open_preset(source, family=None, variant=None):
             raise ValueError(
                 f"The preset {preset.name!r} is of the variant {preset.variant!r}. Received: variant={variant!r}"
             )
+        if weights_entry is not None:
+            raise ValueError(f"A preset holds one model. Received: weights_entry={weights_entry!r}")
         tensors = open_checkpoint(_find_or_download(preset)).tensors
         return Checkpoint(tensors, f"the preset {preset.name!r}"), preset.variant
     if str(source).startswith(HUB_PREFIX):
         repository, _, revision = str(source).removeprefix(HUB_PREFIX).partition("@")
-        checkpoint = open_checkpoint(download.from_hub(repository, revision or None))
+        checkpoint = open_checkpoint(download.from_hub(repository, revision or None), weights_entry)
         return dataclasses.replace(checkpoint, label=f"the checkpoint {str(source)!r}"), variant
     path = pathlib.Path(source).expanduser()
     if path.exists():
-        return open_checkpoint(path), variant
+        return open_checkpoint(path, weights_entry), variant
     if preset is not None:
         raise ValueError(f"The preset {str(source)!r} is of another model. Presets of this model: {', '.join(known)}.")
     if path.suffix in EXTENSIONS:

@@ -3,8 +3,6 @@
 import pathlib
 import warnings
 
-import keras
-
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.models.classifier import LATE_FUSIONS, DeiTClassifier
 from keras_deit.models.deit import DeiT
@@ -12,6 +10,7 @@ from keras_deit.models.image_model import ImageModel
 from keras_deit.models.masked_image_model import DeiTMaskedImageModel
 from keras_deit.models.presets import find_preset, open_preset
 from keras_deit.models.regnet import RegNetY
+from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.weights.files import HUB_FILES, is_checkpoint
 from keras_deit.weights.load import load
 from keras_deit.weights.write import as_checkpoint
@@ -19,7 +18,9 @@ from keras_deit.weights.write import as_checkpoint
 STUDENT_FILE = "student.keras"  # the model in the output directory of a run
 
 
-def pretrained(source, num_classes=None, image_size=None, fused=False, variant=None, num_heads=None):
+def pretrained(
+    source, num_classes=None, image_size=None, fused=False, variant=None, num_heads=None, weights_entry=None
+):
     """Loads a trained model. The source determines the class of the model.
 
     Args:
@@ -36,6 +37,7 @@ def pretrained(source, num_classes=None, image_size=None, fused=False, variant=N
         fused: Whether a `DeiT` is returned as a `DeiTClassifier`, with its heads fused.
         variant: Name of the variant of weights without a model; None means that it is inferred from the tensors' shapes.
         num_heads: Number of attention heads of weights without a model, if no published variant fits them.
+        weights_entry: Key of the weights in a file that holds several, such as `"model_ema"`, see `keras_deit.weights.load`.
 
     Returns:
         A `DeiT` or `DeiTClassifier`, a `DeiTMaskedImageModel` or a `RegNetY`; from a `.keras` file also a `DeiTBackbone`. A
@@ -55,10 +57,10 @@ def pretrained(source, num_classes=None, image_size=None, fused=False, variant=N
     """
     file = find_keras_file(source)
     if file is not None:
-        _check_absent(source, variant=variant, num_heads=num_heads)
+        _check_absent(source, variant=variant, num_heads=num_heads, weights_entry=weights_entry)
         model, notes = _load_saved(file, num_classes, image_size)
     else:
-        model, notes = _load_checkpoint(source, num_classes, image_size, fused, variant, num_heads)
+        model, notes = _load_checkpoint(source, num_classes, image_size, fused, variant, num_heads, weights_entry)
     if notes:
         warnings.warn(f"{source}: {' '.join(notes)}", stacklevel=2)
     return DeiTClassifier(model) if fused and isinstance(model, DeiT) else model
@@ -98,7 +100,7 @@ def _check_absent(source, **arguments):
 def _load_saved(file, num_classes, image_size):
     if not file.exists():
         raise ValueError(f"There is no file {str(file)!r}.")
-    model = keras.saving.load_model(file, compile=False)
+    model = load_keras_file(file)
     model = getattr(model, "student", model)
     if not isinstance(model, ImageModel):
         raise ValueError(f"Expected a model of keras_deit in {str(file)!r}. Received: {type(model).__name__}")
@@ -135,14 +137,14 @@ def _adapt_classifier(model, deit_config, label):
     return DeiTClassifier(deit, **config), notes
 
 
-def _load_checkpoint(source, num_classes, image_size, fused, variant, num_heads):
+def _load_checkpoint(source, num_classes, image_size, fused, variant, num_heads, weights_entry):
     path = pathlib.Path(source).expanduser()
     if find_preset(str(source)) is None and path.is_dir() and not is_checkpoint(path):
         raise ValueError(
             f"The directory {str(source)!r} holds no model: it has neither {STUDENT_FILE}, as the directory of a finished "
-            f"run has, nor {' or '.join(HUB_FILES)}."
+            f"run has, nor one of {', '.join(HUB_FILES)}."
         )
-    checkpoint, variant = open_preset(source, variant=variant)
+    checkpoint, variant = open_preset(source, variant=variant, weights_entry=weights_entry)
     model_class = _model_class(checkpoint, fused)
     if model_class is RegNetY and num_heads is not None:
         raise ValueError(f"A RegNetY has no attention heads. Received: num_heads={num_heads} for {checkpoint.label}")

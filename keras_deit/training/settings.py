@@ -66,6 +66,13 @@ class Settings(RecipeFields):
         metavar="NAME_OR_PATH",
         none="random initialisation",
     )
+    weights_entry: str | None = setting(
+        "key of the weights in a checkpoint that holds several, such as model_ema, or the prefix of their names",
+        group=MODEL,
+        default=None,
+        metavar="KEY",
+        none="model or state_dict, or the only weights",
+    )
     patch_size: int | None = setting(
         "height and width of a patch",
         group=MODEL,

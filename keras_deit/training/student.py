@@ -32,6 +32,8 @@ def make_student(settings, data):
         dtype=PRECISIONS[settings.precision],
         distilled=arguments["distilled"] and settings.distillation != "none",
     )
+    if settings.weights_entry and not settings.weights:
+        raise ValueError(f"Received: weights_entry={settings.weights_entry!r} without weights. Pass --weights.")
     if settings.weights:
         return _with_weights(settings, options)
     patch_size = settings.patch_size or suitable_patch_size(data.image_size[0], arguments["patch_size"])
@@ -65,9 +67,13 @@ def _with_weights(settings, options):
             f"The weights determine the patch size. Received: patch_size={settings.patch_size}. Leave --patch-size out."
         )
     if find_keras_file(settings.weights) is None:
-        return DeiT.from_preset(settings.weights, variant=settings.variant, **options)
+        return DeiT.from_preset(
+            settings.weights, variant=settings.variant, weights_entry=settings.weights_entry, **options
+        )
     # The weights of a saved model are loaded like those of any checkpoint: by timm's names.
-    checkpoint = as_checkpoint(pretrained(settings.weights), f"the model {settings.weights!r}")
+    checkpoint = as_checkpoint(
+        pretrained(settings.weights, weights_entry=settings.weights_entry), f"the model {settings.weights!r}"
+    )
     student, notes = DeiT.from_checkpoint(checkpoint, **options)
     if notes:
         warnings.warn(f"{settings.weights}: {' '.join(notes)}", stacklevel=2)

@@ -4,11 +4,14 @@ import dataclasses
 import math
 import re
 
+from keras_deit.runtime.foreign_files import reading
 from keras_deit.weights import files
-from keras_deit.weights.names import MASK_TOKEN, to_timm
+from keras_deit.weights.entries import choose
+from keras_deit.weights.names import MASK_TOKEN, is_pooler, to_timm
 
 HEADS = {"class_head": "head", "distillation_head": "head_dist", "head": "head.fc"}  # our names to timm's
 _FAMILY_TENSORS = {"deit": "patch_embed.proj.weight", "regnety": "stem.conv.weight"}  # by which a family is recognised
+_MAX_TENSORS = 10_000  # the largest published model has 522
 _PLACEHOLDER_SCALE = 1e-4  # the constructor requires an initial value of LayerScale, which loading then replaces
 
 
@@ -21,11 +24,13 @@ class Checkpoint:
         label: Name of the checkpoint in messages, for example `"the checkpoint 'model.safetensors'"`.
         metadata: Dictionary of constructor arguments that the file states beside the tensors, see
             `keras_deit.weights.files.read_metadata`.
+        notes: Sentences on what was chosen and left out when the file was read.
     """
 
     tensors: dict
     label: str
     metadata: dict = dataclasses.field(default_factory=dict)
+    notes: tuple = ()
 
     @property
     def family(self):
@@ -130,7 +135,12 @@ class Checkpoint:
         return inferred
 
     def _deit_arguments(self, image_size):
-        hidden_dim, _, patch_size, _ = self.shape("patch_embed.proj.weight", 4)
+        hidden_dim, channels, patch_size, width = self.shape("patch_embed.proj.weight", 4)
+        if channels != 3 or width != patch_size:
+            raise ValueError(
+                f"Expected square patches of images with 3 channels in {self.label}. Received: patches of "
+                f"{patch_size} × {width} pixels, {channels} channels"
+            )
         grid = image_size and tuple(side // patch_size for side in image_size)
         prefix, _, (rows, columns) = self.positions(grid)
         arguments = {
@@ -174,12 +184,14 @@ def _square_of(grid):
     return (side, side) if side * side == num_patches else grid
 
 
-def open_checkpoint(source):
+def open_checkpoint(source, weights_entry=None):
     """Reads a checkpoint of timm, the official code or transformers.
 
     Args:
         source: Path of a `.safetensors` or PyTorch file, or of a directory as on the Hugging Face hub; a dictionary from
-            names to arrays; or a `Checkpoint`, which is returned unchanged.
+            names to arrays or PyTorch tensors; or a `Checkpoint`, which is returned unchanged.
+        weights_entry: Key of the weights in a file that holds several, or the prefix of their names; None means that they
+            are under `model` or `state_dict`, or the only ones.
 
     Returns:
         A `Checkpoint`.
@@ -191,5 +203,22 @@ def open_checkpoint(source):
     if isinstance(source, Checkpoint):
         return source
     if isinstance(source, dict):
-        return Checkpoint(to_timm(source), "the checkpoint")
-    return Checkpoint(to_timm(files.read(source)), f"the checkpoint {str(source)!r}", files.read_metadata(source))
+        return _translate(*choose(source, weights_entry, "the checkpoint"), "the checkpoint", {})
+    tensors, notes = files.read_with_notes(source, weights_entry)
+    with reading(source):
+        return _translate(tensors, notes, f"the checkpoint {str(source)!r}", files.read_metadata(source))
+
+
+def _translate(tensors, notes, label, metadata):
+    if len(tensors) > _MAX_TENSORS:
+        raise ValueError(
+            f"Expected at most {_MAX_TENSORS:,} tensors, more than any DeiT or RegNetY has, in {label}. Received: "
+            f"{len(tensors):,}."
+        )
+    if any(map(is_pooler, tensors)):
+        notes = (*notes, "The pooler is left out.")
+    try:
+        translated = to_timm(tensors)
+    except ValueError as error:
+        raise ValueError(f"In {label}: {error}") from error
+    return Checkpoint(translated, label, metadata, notes)

@@ -13,7 +13,7 @@ import keras
 
 from keras_deit.runtime.files import cache_directory, replacing
 from keras_deit.runtime.optional import require
-from keras_deit.weights.files import CONFIG, HUB_FILES
+from keras_deit.weights.files import CONFIG, HUB_FILES, parts
 
 TIMEOUT = 60  # seconds without a byte after which a download fails
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -61,7 +61,15 @@ def from_hub(repository, revision=None):
             continue
         with contextlib.suppress(hub.errors.EntryNotFoundError, DownloadError):
             _fetch(hub, repository, CONFIG, revision)  # states arguments that no tensor determines
-        _check(path, _hash_of_name(path))
+        for part in parts(path):
+            try:
+                _fetch(hub, repository, part.name, revision)
+            except hub.errors.EntryNotFoundError as error:
+                raise DownloadError(
+                    f"{repository!r} on the hub lacks the file {part.name}, which {path.name} lists."
+                ) from error
+        for file in (path, *parts(path)):
+            _check(file, _hash_of_name(file))
         return path
     raise DownloadError(f"{repository!r} on the hub has none of {', '.join(HUB_FILES)}.")
 
@@ -83,7 +91,10 @@ def cached_from_hub(repository, revision=None):
         found = _hub().try_to_load_from_cache(repository, name, cache_dir=cache_directory("hub"), revision=revision)
         if isinstance(found, str):  # and not None or a marker of a missing file
             path = pathlib.Path(found)
-            _check(path, _hash_of_name(path))
+            if not all(part.exists() for part in parts(path)):
+                continue
+            for file in (path, *parts(path)):
+                _check(file, _hash_of_name(file))
             return path
     return None
 

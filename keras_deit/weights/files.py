@@ -1,16 +1,25 @@
 """Checkpoint files: safetensors without PyTorch, and `.pth` without running code stored in the file."""
 
-import argparse
 import json
 import pathlib
-import re
 
 import numpy as np
 
 from keras_deit.runtime.files import replacing
+from keras_deit.runtime.foreign_files import reading
 from keras_deit.runtime.optional import require
+from keras_deit.weights.entries import choose
+from keras_deit.weights.foreign_config import arguments_of, check_arguments
+from keras_deit.weights.pytorch_file import read_pytorch
+from keras_deit.weights.safetensors_file import read_safetensors, read_safetensors_metadata
 
-HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # in the order of preference
+INDEX = ".index.json"  # the end of the name of a file that lists the parts of a checkpoint
+HUB_FILES = (  # in the order of preference
+    "model.safetensors",
+    f"model.safetensors{INDEX}",
+    "pytorch_model.bin",
+    f"pytorch_model.bin{INDEX}",
+)
 CONFIG = "config.json"
 EXTENSIONS = (".safetensors", ".pth", ".pt", ".bin")
 METADATA = (
@@ -20,12 +29,6 @@ METADATA = (
     "drop_path_schedule",
 )  # arguments that no tensor determines
 _METADATA_KEY = "keras_deit"  # of our arguments in a safetensors file's own metadata
-_TRANSFORMERS_METADATA = {  # names in transformers' config.json to ours
-    "image_size": "image_size",
-    "num_attention_heads": "num_heads",
-    "layer_norm_eps": "layer_norm_epsilon",
-}
-_WEIGHT_KEYS = ("model", "state_dict")  # under which training scripts store the weights
 
 
 def is_checkpoint(path):
@@ -38,30 +41,67 @@ def is_checkpoint(path):
         A boolean.
     """
     path = pathlib.Path(path)
-    return path.suffix in EXTENSIONS or any((path / name).exists() for name in HUB_FILES)
+    return path.suffix in EXTENSIONS or path.name.endswith(INDEX) or any((path / name).exists() for name in HUB_FILES)
 
 
 def read(path):
-    """Reads a checkpoint.
+    """Reads a checkpoint, see `read_with_notes`.
 
     Args:
-        path: Path of a `.safetensors` file, of a PyTorch file (`.pth`, `.pt` or `.bin`), or of a directory that holds
-            `model.safetensors` or `pytorch_model.bin`.
+        path: As for `read_with_notes`.
 
     Returns:
         Dictionary from names to NumPy arrays.
+    """
+    return read_with_notes(path)[0]
+
+
+def read_with_notes(path, weights_entry=None):
+    """Reads a checkpoint.
+
+    Args:
+        path: Path of a `.safetensors` file, of a PyTorch file (`.pth`, `.pt` or `.bin`), of the index of a checkpoint in
+            several files (`model.safetensors.index.json`), or of a directory that holds one of `HUB_FILES`.
+        weights_entry: Key of the weights in a file that holds several, or the prefix of their names, see
+            `keras_deit.weights.entries.choose`.
+
+    Returns:
+        Dictionary from names to NumPy arrays, and a tuple of sentences on what was chosen and left out.
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
         ValueError: If the file is missing, damaged, or holds anything but weights.
     """
     path = _checkpoint_file(path)
-    if path.suffix not in EXTENSIONS:
+    with reading(path):
+        stored = {}
+        for file in parts(path) or [path]:
+            stored = {**stored, **_read_one(file)} if path.name.endswith(INDEX) else _read_one(file)
+        return choose(stored, weights_entry, f"the file {str(path)!r}")
+
+
+def parts(path):
+    """Lists the files of a checkpoint in several files.
+
+    Args:
+        path: `pathlib.Path` of a checkpoint file.
+
+    Returns:
+        List of `pathlib.Path` beside the file; empty for a checkpoint in one file.
+
+    Raises:
+        ValueError: If the file is an index that lists no files, or files in other directories.
+    """
+    if not path.name.endswith(INDEX):
+        return []
+    names = _parse_object(path.read_text(encoding="utf-8", errors="replace")).get("weight_map")
+    names = set(names.values()) if isinstance(names, dict) else {None}
+    if not all(isinstance(name, str) and name == pathlib.PurePath(name).name and name for name in names):
         raise ValueError(
-            f"A checkpoint's file name must end in one of {', '.join(EXTENSIONS)}. Received: {str(path)!r}. Load a model "
-            "saved as `.keras` by `keras_deit.pretrained`."
+            f"The file {str(path)!r} must list the files of a checkpoint, which lie beside it, under 'weight_map'. "
+            f"Received: {', '.join(sorted(map(repr, names)))[:200]}"
         )
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    return [path.with_name(name) for name in sorted(names)]
 
 
 def read_metadata(path):
@@ -76,14 +116,16 @@ def read_metadata(path):
         Dictionary of constructor arguments of a DeiT, a subset of `METADATA`; empty if none are stored.
     """
     path = _checkpoint_file(path)
-    stored = _own_metadata(path) if path.suffix == ".safetensors" else {}
+    with reading(path):
+        stored = _own_metadata(path) if path.suffix == ".safetensors" else {}
     config = path.with_name(CONFIG)
     if not stored and config.exists():
-        theirs = _parse_object(config.read_text(encoding="utf-8"))
-        stored = {ours: theirs[name] for name, ours in _TRANSFORMERS_METADATA.items() if name in theirs}
-    if isinstance(stored.get("image_size"), int):
-        stored["image_size"] = 2 * [stored["image_size"]]
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+        with reading(config):
+            label = f"The file {str(config)!r}"
+            return check_arguments(
+                arguments_of(_parse_object(config.read_text(encoding="utf-8", errors="replace")), label), label
+            )
+    return check_arguments(stored, f"The metadata of {str(path)!r}")
 
 
 def write(checkpoint, path, metadata=None):
@@ -124,9 +166,7 @@ def _checkpoint_file(path):
     if path.is_dir():
         present = [path / name for name in HUB_FILES if (path / name).exists()]
         if not present:
-            raise ValueError(
-                f"The directory {str(path)!r} holds no checkpoint: it has neither {' nor '.join(HUB_FILES)}."
-            )
+            raise ValueError(f"The directory {str(path)!r} holds no checkpoint: it has none of {', '.join(HUB_FILES)}.")
         return present[0]
     if not path.exists():
         raise ValueError(f"There is no checkpoint at {str(path)!r}: no such file or directory.")
@@ -134,9 +174,7 @@ def _checkpoint_file(path):
 
 
 def _own_metadata(path):
-    safetensors = require("safetensors", extra="weights", purpose="Reading a safetensors file")
-    with safetensors.safe_open(path, framework="numpy") as file:
-        stored = _parse_object((file.metadata() or {}).get(_METADATA_KEY, "{}"))
+    stored = _parse_object(read_safetensors_metadata(path).get(_METADATA_KEY, "{}"))
     return {name: value for name, value in stored.items() if name in METADATA}
 
 
@@ -144,49 +182,17 @@ def _parse_object(text):
     """Parses a JSON object; anything else counts as an empty one."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
-def _read_safetensors(path):
-    safetensors = require("safetensors", extra="weights", purpose="Reading a safetensors file")
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is not a dictionary
-    except (safetensors.SafetensorError, TypeError) as error:
+def _read_one(path):
+    if not path.exists():
+        raise ValueError(f"The file {str(path)!r}, which the index of the checkpoint lists, does not exist.")
+    if path.suffix not in EXTENSIONS:
         raise ValueError(
-            f"The file {str(path)!r} is not a complete safetensors file ({error}). If a download or copy was interrupted, "
-            "repeat it."
-        ) from error
-
-
-def _read_pickle(path):
-    torch = require("torch", extra="torch", purpose=f"Reading the PyTorch file {str(path)!r}")
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # the official script stores its options in one
-            stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged and malicious files cause errors of many kinds
-        objects = re.findall(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it holds {', '.join(objects)}" if objects else str(error).partition("\n")[0][:200]
-        raise ValueError(
-            f"The file {str(path)!r} cannot be read as PyTorch weights: {reason}. The file is damaged, or it holds Python "
-            "objects that could run code, which are never loaded. Save the weights alone, with "
-            "`torch.save(model.state_dict(), path)`."
-        ) from error
-    weights = _find_weights(stored)
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise ValueError(f"Expected a dictionary from names to tensors in the file {str(path)!r}.")
-    return {name: _to_numpy(value) for name, value in weights.items()}
-
-
-def _find_weights(stored):
-    """Returns the innermost value under the keys that training scripts use."""
-    for key in _WEIGHT_KEYS:
-        if isinstance(stored, dict) and key in stored:
-            return _find_weights(stored[key])
-    return stored
-
-
-def _to_numpy(tensor):
-    return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
+            f"A checkpoint's file name must end in one of {', '.join(EXTENSIONS)}. Received: {str(path)!r}. Load a model "
+            "saved as `.keras` by `keras_deit.pretrained`."
+        )
+    return read_safetensors(path) if path.suffix == ".safetensors" else read_pytorch(path)

@@ -33,7 +33,7 @@ class LoadReport:
         return "\n".join([counts, *self.notes])
 
 
-def load(model, source, ignore_prefixes=()):
+def load(model, source, ignore_prefixes=(), weights_entry=None):
     """Loads a checkpoint of timm, the official code or transformers into a model.
 
     Every tensor of the checkpoint and every variable of the model must have a counterpart, except those that
@@ -50,10 +50,12 @@ def load(model, source, ignore_prefixes=()):
     Args:
         model: A `DeiT`, `DeiTBackbone`, `DeiTClassifier`, `DeiTMaskedImageModel` or `RegNetY`.
         source: Path of a `.safetensors` or PyTorch file, or of a directory as on the Hugging Face hub; or a dictionary from
-            names to arrays.
+            names to arrays or PyTorch tensors.
         ignore_prefixes: List of the first components of names without a counterpart: of the model's variables, which keep
             their values (such as `"class_head"` or `"block_1/mlp"`), and of the checkpoint's tensors in timm's names, which
             stay unused (such as `"head"` or `"blocks.0"`). `"block_1"` does not mean `block_10`, nor `"head"` `head_dist`.
+        weights_entry: Key of the weights in a file that holds several, such as `"model_ema"`, or the prefix of their names,
+            such as `"teacher"`. None means those under `model` or `state_dict`, or the only ones.
 
     Returns:
         A `LoadReport`.
@@ -76,7 +78,9 @@ def load(model, source, ignore_prefixes=()):
         )
     variables = {variable.path: variable for variable in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
-    loading = _Loading(open_checkpoint(source), shapes, ignore_prefixes)
+    checkpoint = open_checkpoint(source, weights_entry)
+    loading = _Loading(checkpoint, shapes, ignore_prefixes)
+    loading.compare_metadata(getattr(model, "backbone", model))
     loading.convert_tokens(_grid(model))
     values = loading.values()
     report = loading.report(values)
@@ -95,8 +99,21 @@ class _Loading:
         self.shapes = shapes
         self.ignore_prefixes = _prefixes(ignore_prefixes)
         self.fresh_heads = []
-        self.notes = []
+        self.notes = list(checkpoint.notes)
         self.dropped = []
+
+    def compare_metadata(self, backbone):
+        """Compares the arguments that no tensor's shape depends on: the model could compute something else in silence."""
+        stated = {name: value for name, value in self.checkpoint.metadata.items() if hasattr(backbone, name)}
+        heads, epsilon = stated.get("num_heads"), stated.get("layer_norm_epsilon")
+        if heads is not None and heads != backbone.num_heads:
+            raise ValueError(
+                f"The weights need num_heads={heads} in {self.label}. Received: a model with num_heads={backbone.num_heads}"
+            )
+        if epsilon is not None and epsilon != backbone.layer_norm_epsilon:
+            self.notes.append(
+                f"The layer norms were trained with epsilon={epsilon:g}, and the model has {backbone.layer_norm_epsilon:g}."
+            )
 
     def convert_tokens(self, grid):
         """Converts tokens, positions and heads to the model's number of tokens and its grid `(rows, columns)` of patches."""

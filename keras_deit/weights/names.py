@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 
+_QKV = ("query", "key", "value")
 MASK_TOKEN = "mask_token"  # as in timm's BEiT; timm's models of this family have no mask token
 MASKED_IMAGE_PREFIXES = (MASK_TOKEN, "decoder")  # of the names that only a masked image model has
 TOKENS = {
@@ -97,8 +98,25 @@ _TRANSFORMERS = {
 }
 _TO_TIMM = {name: timm for family in _TRANSFORMERS.values() for timm, name in family.items()}
 _TO_TIMM.update((name, timm) for timm, name in _VIT.items())  # a model without heads has no prefix for its family
-_WRAPPERS = ("module.", "model.", "_orig_mod.")  # DistributedDataParallel, Lightning, torch.compile
-_QKV = ("query", "key", "value")
+# In transformers 5 the models in memory have other names than the files that it writes.
+_IN_MEMORY = {
+    **{
+        f"layers.#.attention.{letter}_proj.*": f"blocks.#.attn.{name}.*"
+        for letter, name in zip("qkv", _QKV, strict=True)
+    },
+    "layers.#.attention.o_proj.*": "blocks.#.attn.proj.*",
+    "layers.#.layernorm_before.*": "blocks.#.norm1.*",
+    "layers.#.layernorm_after.*": "blocks.#.norm2.*",
+    "layers.#.mlp.fc1.*": "blocks.#.mlp.fc1.*",
+    "layers.#.mlp.fc2.*": "blocks.#.mlp.fc2.*",
+}
+_TO_TIMM.update((prefix + name, timm) for prefix in ("", "deit.", "vit.") for name, timm in _IN_MEMORY.items())
+_FIRST_TENSORS = (  # that every model has: what stands before their names is the prefix of all its names
+    "patch_embed.proj.weight",
+    "embeddings.patch_embeddings.projection.weight",
+    "stem.conv.weight",
+    "embedder.embedder.convolution.weight",
+)
 STEP_COUNTER = "num_batches_tracked"  # of PyTorch's batch norm; no output depends on it
 
 
@@ -165,23 +183,63 @@ def to_timm(checkpoint):
         Dictionary from timm's names to arrays; an unknown name is kept.
 
     Raises:
-        ValueError: If a query has no key or value.
+        ValueError: If a query has no key or value, or the names are those of several models.
     """
     translated = {}
-    for name, value in _strip_wrappers(checkpoint).items():
-        if name.endswith(STEP_COUNTER):
+    for name, value in _strip_prefix(checkpoint).items():
+        if name.endswith(STEP_COUNTER) or is_pooler(name):
             continue
         name = re.sub(r"^(blocks\.\d+)\.gamma_([12])$", r"\1.ls\2.gamma", name)  # the official DeiT III
         translated[_from_transformers(name)] = value
     return _join_qkv(translated)
 
 
-def _strip_wrappers(checkpoint):
-    """Removes the prefixes that PyTorch's wrappers put before every name."""
-    for prefix in 2 * _WRAPPERS:  # twice, because wrappers can be nested
-        if checkpoint and all(name.startswith(prefix) for name in checkpoint):
-            checkpoint = {name.removeprefix(prefix): value for name, value in checkpoint.items()}
-    return checkpoint
+def is_pooler(name):
+    """Tells whether a tensor belongs to the pooler of transformers' models without heads, which no logits depend on.
+
+    Args:
+        name: Name of the tensor.
+
+    Returns:
+        A boolean.
+
+    Example:
+
+    >>> is_pooler("vit.pooler.dense.weight")
+    True
+    """
+    return re.search(r"(^|\.)pooler\.dense\.\w+$", name) is not None
+
+
+def _strip_prefix(checkpoint):
+    """Removes the prefix that wrappers and training scripts put before the names, for example `module.backbone.`."""
+    found = {_prefix(name) for name in checkpoint} - {None}
+    if len(found) > 1:
+        shown = " and ".join(repr(prefix) for prefix in sorted(found)[:5])
+        raise ValueError(
+            f"There are {len(found)} models, whose names begin with {shown}. Choose one by its prefix: "
+            f"`weights_entry={max(found).rstrip('.')!r}` (--weights-entry on the command line)."
+        )
+    prefix = max(found, default="")
+    parts = prefix.split(".")[:-1]
+    prefixes = [
+        ".".join(parts[:length]) + "." for length in range(len(parts), 0, -1)
+    ]  # the heads may have a shorter one
+    stripped = {}
+    for name, value in checkpoint.items():
+        name = name.removeprefix(next(filter(name.startswith, prefixes), ""))
+        if name in stripped:
+            raise ValueError(f"There are two tensors {name!r}, with and without the prefix {prefix!r}.")
+        stripped[name] = value
+    return stripped
+
+
+def _prefix(name):
+    """What stands before the name of a model's first tensor, without transformers' own prefix; None for other tensors."""
+    for first in _FIRST_TENSORS:
+        if name == first or name.endswith(f".{first}"):
+            return re.sub(r"(^|\.)(deit|vit|regnet)\.$", r"\1", name.removesuffix(first))
+    return None
 
 
 def to_official_names(checkpoint):

@@ -129,7 +129,11 @@ def test_invalid_sources_and_arguments_are_refused(run, tmp_path):
     (tmp_path / "unfinished" / "config.toml").touch()
     for source, arguments, message in (
         ("none.keras", {}, "There is no file 'none.keras'"),
-        (tmp_path / "unfinished", {}, "holds no model: it has neither student.keras, .* nor model.safetensors"),
+        (
+            tmp_path / "unfinished",
+            {},
+            "holds no model: it has neither student.keras, .* nor one of model.safetensors, ",
+        ),
         (directory, {"num_heads": 2}, "`num_heads` is only for weights without a model"),
         (directory, {"variant": "deit_ti"}, "`variant` is only for weights without a model"),
         (late, {"num_classes": 3}, "The head of fusion='concat' in .* is only for the saved number of classes"),

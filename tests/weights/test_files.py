@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 import os
 import pickle
 
@@ -114,6 +115,48 @@ def test_transformers_configuration_is_read_as_metadata(text, tmp_path):
 def test_only_known_arguments_are_read_from_the_metadata(tmp_path):
     write({"a": np.zeros(1)}, tmp_path / "model.safetensors", {"num_heads": 4, "name": "other", "image_size": (8, 16)})
     assert read_metadata(tmp_path / "model.safetensors") == {"num_heads": 4, "image_size": (8, 16)}
+
+
+def in_parts(folder, write_part, extension):
+    """Writes a checkpoint in two files with an index, as transformers does."""
+    tensors = {name: np.full(2, index, "float32") for index, name in enumerate("abc")}
+    parts = {"a": f"part-1{extension}", "b": f"part-2{extension}", "c": f"part-2{extension}"}
+    for part in set(parts.values()):
+        write_part({name: tensors[name] for name in parts if parts[name] == part}, folder / part)
+    stem = "model.safetensors" if extension == ".safetensors" else "pytorch_model.bin"
+    (folder / f"{stem}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": parts}))
+    return folder / f"{stem}.index.json", tensors
+
+
+@pytest.mark.parametrize("extension", [".safetensors", pytest.param(".bin", marks=needs_torch)])
+def test_checkpoints_in_several_files_are_read(extension, tmp_path):
+    def write_part(tensors, file):
+        if extension == ".safetensors":
+            write(tensors, file)
+        else:
+            import torch
+
+            torch.save({name: torch.from_numpy(value) for name, value in tensors.items()}, file)
+
+    index, tensors = in_parts(tmp_path, write_part, extension)
+    for source in (tmp_path, index):
+        assert is_checkpoint(source)
+        received = read(source)
+        assert set(received) == set(tensors)
+        for name, value in tensors.items():
+            np.testing.assert_array_equal(received[name], value)
+    (tmp_path / f"part-2{extension}").unlink()
+    with pytest.raises(
+        ValueError, match=f"part-2{extension}', which the index of the checkpoint lists, does not exist"
+    ):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../outside.safetensors", "/etc/passwd", 3, ""])
+def test_an_index_lists_only_files_beside_it(name, tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(ValueError, match="must list the files of a checkpoint, which lie beside it"):
+        read(tmp_path)
 
 
 def test_checkpoints_are_recognised_by_their_extension_or_files(tmp_path):

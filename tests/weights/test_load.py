@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
+from keras_deit.weights.checkpoint import open_checkpoint
 from keras_deit.weights.files import read
 from tests.weights.checkpoints import LAYOUTS, REGNETS, expected_logits, goldens, logits_of, model_for, path
 
@@ -241,3 +242,61 @@ def test_the_prefix_head_does_not_mean_the_distillation_head():
 def test_a_prefix_without_a_list_is_refused():
     with pytest.raises(ValueError, match=r"must be a list. Pass ignore_prefixes=\['block_1'\]"):
         kd.weights.load(model_for("timm_two_tokens"), path("timm_two_tokens"), ignore_prefixes="block_1")
+
+
+@pytest.mark.parametrize("prefix", ["backbone.", "net.", "encoder.", "module.backbone.", "visual.trunk."])
+@pytest.mark.parametrize("name", ["timm_two_tokens", "transformers_one_token"])
+def test_any_common_prefix_is_removed_and_heads_may_lack_it(name, prefix):
+    tensors = read(path(name))
+    is_head = {key: "classifier" in key or "head" in key for key in tensors}
+    outer = prefix.removesuffix("backbone.")  # of a module that holds the backbone and the heads
+    renamed = {(outer if is_head[key] else prefix) + key: value for key, value in tensors.items()}
+    model = model_for(name)
+    kd.weights.load(model, renamed)
+    for head, expected in expected_logits(name).items():
+        np.testing.assert_allclose(logits_of(model)[head], expected, atol=1e-4)
+
+
+def test_one_of_several_models_is_chosen_by_its_prefix():
+    tensors = read(path("timm_two_tokens"))
+    both = {
+        f"{model}.{key}": value * scale
+        for model, scale in (("student", 0), ("teacher", 1))
+        for key, value in tensors.items()
+    }
+    model = model_for("timm_two_tokens")
+    with pytest.raises(ValueError, match="2 models, whose names begin with 'student.' and 'teacher.'.*weights_entry"):
+        kd.weights.load(model, both)
+    report = kd.weights.load(model, both, weights_entry="teacher")
+    assert report.notes == (f"{len(tensors)} tensors without the prefix 'teacher.' are left out.",)
+    for head, expected in expected_logits("timm_two_tokens").items():
+        np.testing.assert_allclose(logits_of(model)[head], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("prefix", ["", "vit."])
+def test_the_pooler_is_left_out_and_said(prefix):
+    tensors = read(path("transformers_one_token"))
+    tensors |= {f"{prefix}pooler.dense.weight": np.ones((16, 16)), f"{prefix}pooler.dense.bias": np.ones(16)}
+    report = kd.weights.load(model_for("transformers_one_token"), tensors)
+    assert report.notes == ("The pooler is left out.",)
+
+
+def test_weights_for_another_number_of_heads_are_refused(tmp_path):
+    written = kd.weights.to_timm(model_for("timm_two_tokens"), tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="weights need num_heads=2 in .*model.safetensors'. Received: .*num_heads=4"):
+        kd.weights.load(model_for("timm_two_tokens", num_heads=4), written)
+
+
+@pytest.mark.parametrize("shape", [(16, 1, 8, 8), (16, 3, 8, 4)])
+def test_other_channels_and_patches_are_refused(shape):
+    tensors = {**read(path("timm_two_tokens")), "patch_embed.proj.weight": np.ones(shape, "float32")}
+    with pytest.raises(
+        ValueError, match="Expected square patches of images with 3 channels .* Received: patches of 8 × "
+    ):
+        open_checkpoint(tensors).architecture()
+
+
+def test_another_epsilon_is_said(tmp_path):
+    written = kd.weights.to_timm(model_for("timm_two_tokens"), tmp_path / "model.safetensors")
+    report = kd.weights.load(model_for("timm_two_tokens", layer_norm_epsilon=1e-3), written)
+    assert report.notes == ("The layer norms were trained with epsilon=1e-06, and the model has 0.001.",)

@@ -91,6 +91,59 @@ def test_transformers_loads_a_deit_strictly_with_equal_logits(name, tmp_path):
     np.testing.assert_allclose(logits.numpy(), logits_of(model)["class"], atol=1e-4)
 
 
+@with_transformers
+@pytest.mark.parametrize("name", ["DeiTForImageClassificationWithTeacher", "ViTForImageClassification"])
+def test_models_of_transformers_in_memory_and_in_several_files_are_loaded_with_equal_logits(name, tmp_path):
+    import torch
+    import transformers
+
+    config = {"DeiT": transformers.DeiTConfig, "ViT": transformers.ViTConfig}[name.partition("For")[0]]
+    sizes = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    torch.manual_seed(0)
+    theirs = getattr(transformers, name)(config(**sizes, image_size=32, patch_size=8, num_labels=5)).eval()
+    theirs.save_pretrained(tmp_path / "several", max_shard_size="5KB")
+    assert len(list((tmp_path / "several").glob("*.safetensors"))) > 1
+    images = torch.from_numpy(goldens()["images"]).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        outputs = theirs(pixel_values=images)
+    expected = {"class": getattr(outputs, "cls_logits", outputs.logits)}
+    if "DeiT" in name:
+        expected["distillation"] = outputs.distillation_logits
+    ours = kd.DeiT(**SHAPE, distilled="DeiT" in name, layer_norm_epsilon=1e-12)
+    kd.weights.load(ours, dict(theirs.named_parameters()))  # other names than in files, as parameters with gradients
+    for model in (ours, kd.pretrained(tmp_path / "several")):
+        for head, value in logits_of(model).items():
+            np.testing.assert_allclose(value, expected[head].numpy(), atol=1e-5)
+
+
+@with_transformers
+def test_a_model_of_transformers_without_heads_is_read_without_its_pooler(tmp_path):
+    import torch
+    import transformers
+
+    sizes = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    theirs = transformers.DeiTModel(transformers.DeiTConfig(**sizes, image_size=32, patch_size=8)).eval()
+    theirs.save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match="The pooler is left out"):
+        ours = kd.DeiTBackbone.from_preset(tmp_path)
+    images = torch.from_numpy(goldens()["images"]).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = theirs(pixel_values=images).last_hidden_state.numpy()
+    np.testing.assert_allclose(ours.predict(goldens()["images"], verbose=0)["tokens"], expected, atol=1e-4)
+
+
+@with_transformers
+@pytest.mark.parametrize("activation", ["relu", "gelu_new"])
+def test_another_activation_of_transformers_is_refused_by_name(activation, tmp_path):
+    import transformers
+
+    sizes = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    config = transformers.ViTConfig(**sizes, image_size=32, patch_size=8, hidden_act=activation)
+    transformers.ViTForImageClassification(config).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=f"config.json' states hidden_act='{activation}', which the models .* do not"):
+        kd.pretrained(tmp_path)
+
+
 def test_the_extension_must_match_the_format(tmp_path):
     model = model_for("timm_one_token")
     with pytest.raises(ValueError, match="must end in .safetensors"):

@@ -1,0 +1,92 @@
+"""Loading `.keras` files: damaged and crafted ones are refused quickly, by name."""
+
+import json
+import math
+import pathlib
+import zipfile
+
+import keras
+
+from keras_deit.runtime.foreign_files import cause, excerpt
+
+_CONFIG = "config.json"
+_MAX_CONFIG = 50_000_000  # bytes
+_LEAST_BYTES = 0.5  # of a parameter: int4
+_LEAST_BLOCK = 1000  # bytes of the names and shapes in one block
+_COMPRESSION = 4  # Keras does not compress; another tool may
+
+
+def load_keras_file(path):
+    """Loads a model that Keras has saved, without its optimizer.
+
+    Args:
+        path: Path of a `.keras` file, or of another file that `keras.saving.load_model` takes.
+
+    Returns:
+        The model.
+
+    Raises:
+        ImportError: If a package is missing.
+        ValueError: If the file is damaged, holds classes that are not registered or objects that could run code, or
+            describes a model of this package that is larger than the file.
+    """
+    path = pathlib.Path(path)
+    if path.suffix == ".keras":
+        _check(path)
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # damaged and crafted files cause errors of many kinds
+        raise ValueError(
+            f"The file {str(path)!r} cannot be loaded as a Keras model ({type(error).__name__}: {excerpt(error)}). The file "
+            "is damaged, or it holds classes that are not registered: import the module that defines them first."
+        ) from cause(error)
+
+
+def _check(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(_CONFIG).file_size > _MAX_CONFIG:
+                raise ValueError(f"{_CONFIG} is larger than {_MAX_CONFIG:,} bytes")
+            config = json.loads(archive.read(_CONFIG))
+        needed = _least_size(config)
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RecursionError, OverflowError, EOFError) as error:
+        raise ValueError(
+            f"The file {str(path)!r} is not a complete Keras file ({type(error).__name__}: {excerpt(error)}). If a download "
+            "or copy was interrupted, repeat it."
+        ) from error
+    size = path.stat().st_size
+    if needed > _COMPRESSION * size:
+        raise ValueError(
+            f"The file {str(path)!r} describes a model of at least {needed:,} bytes, but it has only {size:,} bytes. It is "
+            "damaged or was altered."
+        )
+
+
+def _least_size(config):
+    """The number of bytes that the weights of this package's models in a config need at least."""
+    if isinstance(config, list):
+        return sum(map(_least_size, config))
+    if not isinstance(config, dict):
+        return 0
+    inside = sum(map(_least_size, config.values()))
+    arguments = config.get("config")
+    if not str(config.get("registered_name")).startswith("keras_deit>") or not isinstance(arguments, dict):
+        return inside
+    return inside + _least_size_of_model(arguments)
+
+
+def _least_size_of_model(arguments):
+    if "num_layers" in arguments:
+        width, layers, patch_size = (int(arguments[name]) for name in ("hidden_dim", "num_layers", "patch_size"))
+        inner = int(arguments.get("intermediate_dim") or 4 * width)
+        patches = math.prod(int(side) // patch_size for side in arguments["image_size"])
+        parameters = layers * width * (4 * width + 2 * inner) + width * (3 * patch_size**2 + patches)
+    elif "depths" in arguments:
+        widths, layers = [int(width) for width in arguments["widths"]], sum(map(int, arguments["depths"]))
+        parameters, width = sum(width * width for width in widths), widths[-1]
+    else:
+        return 0
+    parameters += width * int(arguments.get("num_classes", 0))
+    return int(_LEAST_BYTES * parameters) + _LEAST_BLOCK * layers

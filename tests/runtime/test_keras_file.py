@@ -1,0 +1,93 @@
+"""Damaged and crafted `.keras` files."""
+
+import io
+import json
+import time
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.runtime.keras_file import load_keras_file
+from tests.weights.checkpoints import SHAPE
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "model.keras"
+    kd.DeiT(**SHAPE).save(path)
+    return path.read_bytes()
+
+
+def altered(saved, path, change):
+    """Writes a copy whose config is changed by a function."""
+    with zipfile.ZipFile(io.BytesIO(saved)) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                change(config)
+                content = json.dumps(config)
+            target.writestr(name, content)
+    return path
+
+
+def test_a_whole_file_is_loaded(saved, tmp_path):
+    path = altered(saved, tmp_path / "model.keras", lambda config: None)
+    assert isinstance(load_keras_file(path), kd.DeiT)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 5000, -1])
+def test_a_truncated_file_is_refused(saved, keep, tmp_path):
+    (tmp_path / "cut.keras").write_bytes(saved[:keep])
+    with pytest.raises(ValueError, match="cut.keras' is not a complete Keras file.*repeat it"):
+        kd.pretrained(tmp_path / "cut.keras")
+
+
+def test_flipped_bytes_are_refused_by_the_files_name(saved, tmp_path):
+    for position in np.linspace(0.1, 0.9, 12) * len(saved):
+        flipped = bytearray(saved)
+        flipped[int(position)] ^= 0xFF
+        (tmp_path / "flipped.keras").write_bytes(flipped)
+        with pytest.raises(ValueError, match="flipped.keras"):
+            kd.pretrained(tmp_path / "flipped.keras")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("num_layers", 10**7), ("hidden_dim", 10**6), ("image_size", [10**6, 10**6]), ("num_classes", 10**9)],
+)
+def test_a_model_larger_than_the_file_is_refused_at_once(saved, name, value, tmp_path):
+    path = altered(saved, tmp_path / "model.keras", lambda config: config["config"].update({name: value}))
+    begin = time.perf_counter()
+    with pytest.raises(ValueError, match="model.keras' describes a model of at least .* bytes, but it has only"):
+        kd.pretrained(path)
+    assert time.perf_counter() - begin < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_heads", "three"), ("num_layers", "two"), ("image_size", None), ("sublayers", [1])]
+)
+def test_metadata_of_a_wrong_type_is_refused_by_the_files_name(saved, name, value, tmp_path):
+    path = altered(saved, tmp_path / "model.keras", lambda config: config["config"].update({name: value}))
+    with pytest.raises(ValueError, match="model.keras'"):
+        kd.pretrained(path)
+
+
+def test_a_foreign_class_is_refused(saved, tmp_path):
+    change = {"module": "elsewhere", "class_name": "Other", "registered_name": "elsewhere>Other"}
+    path = altered(saved, tmp_path / "model.keras", lambda config: config.update(change))
+    with pytest.raises(ValueError, match="model.keras' cannot be loaded as a Keras model.*not registered"):
+        kd.pretrained(path)
+
+
+def test_a_lambda_layer_is_refused_without_advice_to_load_it(tmp_path):
+    inputs = keras.Input((2,))
+    keras.Model(inputs, keras.layers.Lambda(lambda values: values + 1)(inputs)).save(tmp_path / "model.keras")
+    for load in (kd.pretrained, lambda path: kd.Teacher(path, image_size=2)):
+        with pytest.raises(ValueError, match="model.keras' cannot be loaded") as failure:
+            load(tmp_path / "model.keras")
+        assert "safe_mode" not in str(failure.value)
+        assert failure.value.__cause__ is None
