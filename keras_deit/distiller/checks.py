@@ -78,8 +78,8 @@ def check_no_shared_variables(student, teacher):
     """
     if {id(variable) for variable in student.variables} & {id(variable) for variable in teacher.variables}:
         raise ValueError(
-            "Teacher and student share variables. Give the teacher its own: `clone = keras.models.clone_model(model)`, "
-            "then `clone.set_weights(model.get_weights())`."
+            "Teacher and student share variables. Give the teacher its own: `clone = type(model).from_config("
+            "model.get_config())`, then `clone.set_weights(model.get_weights())`."
         )
 
 

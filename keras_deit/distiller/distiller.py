@@ -18,6 +18,7 @@ from keras_deit.fusion import fuse
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.runtime.first_batch import FirstBatchCheck
+from keras_deit.runtime.keras_file import check_weights_file
 from keras_deit.runtime.keras_private import EpochLogsHook, compiled_loss, monitor_mode
 from keras_deit.teacher import Teacher
 
@@ -202,6 +203,19 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         self._monitor_modes |= {name: monitor_mode(metric.metric) for name, metric in by_log_name(wrapped)}
         self._sparse = is_sparse(loss)
         super().compile(optimizer=optimizer, loss=loss, weighted_metrics=wrapped or None, **kwargs)
+
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        """Loads a file of `save_weights`, see `keras.Model.load_weights`.
+
+        Args:
+            filepath, skip_mismatch, **kwargs: As for `keras.Model.load_weights`.
+
+        Raises:
+            ValueError: If the file is of a student alone, or does not fit.
+        """
+        advice = "load it with `distiller.student.load_weights(path)`."
+        check_weights_file(filepath, is_around_deit=True, advice=advice)
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def compile_from_config(self, config):
         """Compiles a loaded Distiller as it was compiled when it was saved."""

@@ -8,6 +8,7 @@ from keras_deit.fusion import EARLY_FUSIONS, fuse
 from keras_deit.models.deit import DeiT
 from keras_deit.models.image_model import BackboneMixin, ImageModel, classification_head
 from keras_deit.models.variants import get_variant
+from keras_deit.runtime.keras_file import check_weights_file
 
 LATE_FUSIONS = ("concat", "sum")
 
@@ -178,6 +179,20 @@ class DeiTClassifier(BackboneMixin, ImageModel):
     def class_names(self):
         """Names of the classes, a tuple of strings; None if unknown."""
         return self.deit.class_names
+
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        """Loads a file of `save_weights`, see `keras.Model.load_weights`.
+
+        Args:
+            filepath, skip_mismatch, **kwargs: As for `keras.Model.load_weights`.
+
+        Raises:
+            ValueError: If the file is of a `DeiT`, or does not fit.
+        """
+        if self.fusion not in LATE_FUSIONS:
+            advice = "load it with `classifier.deit.load_weights(path)`."
+            check_weights_file(filepath, is_around_deit=True, advice=advice)
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def call_with_attention(self, images, training=False):
         """Calls the model and returns the attention map of every block as well.

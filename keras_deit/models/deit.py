@@ -4,6 +4,7 @@ import keras
 
 from keras_deit.models.backbone import DeiTBackbone
 from keras_deit.models.image_model import BackboneMixin, ImageModel, classification_head
+from keras_deit.runtime.keras_file import check_weights_file
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -71,6 +72,19 @@ class DeiT(BackboneMixin, ImageModel):
     def distilled(self):
         """Whether the model has a distillation token and a distillation head."""
         return self.backbone.distilled
+
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        """Loads a file of `save_weights`, see `keras.Model.load_weights`.
+
+        Args:
+            filepath, skip_mismatch, **kwargs: As for `keras.Model.load_weights`.
+
+        Raises:
+            ValueError: If the file is of a `Distiller` or a `DeiTClassifier`, or does not fit.
+        """
+        advice = "`keras_deit.DeiTClassifier(deit).load_weights(path)` loads it into the variables of `deit`."
+        check_weights_file(filepath, is_around_deit=False, advice=advice)
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def call_with_attention(self, images, training=False):
         """Calls the model and returns the attention map of every block as well.

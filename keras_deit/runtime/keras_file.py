@@ -1,10 +1,12 @@
 """Loading `.keras` files: damaged and crafted ones are refused quickly, by name."""
 
+import contextlib
 import json
 import math
 import pathlib
 import zipfile
 
+import h5py
 import keras
 
 from keras_deit.runtime.foreign_files import cause, excerpt
@@ -42,6 +44,26 @@ def load_keras_file(path):
             f"The file {str(path)!r} cannot be loaded as a Keras model ({type(error).__name__}: {excerpt(error)}). The file "
             "is damaged, or it holds classes that are not registered: import the module that defines them first."
         ) from cause(error)
+
+
+def check_weights_file(path, is_around_deit, advice):
+    """Checks whether a file of `save_weights` is of a model around a DeiT or of a DeiT itself. Keras names no way out.
+
+    Args:
+        path: Path of the file. Other files than `.weights.h5` are not checked.
+        is_around_deit: Whether the model that loads the file has a DeiT inside, as a Distiller has.
+        advice: What to do otherwise.
+
+    Raises:
+        ValueError: If the file is of the other kind.
+    """
+    layers = set()
+    if str(path).endswith(".weights.h5"):
+        with contextlib.suppress(OSError, KeyError), h5py.File(path) as file:  # Keras names what is wrong with the file
+            layers = set(file["layers"])
+    if ("dei_t_backbone" if is_around_deit else "dei_t") in layers:  # the names of the classes in Keras's files
+        holder = "a DeiT itself" if is_around_deit else "a Distiller or a DeiTClassifier"
+        raise ValueError(f"The file {str(path)!r} holds the weights of {holder}: {advice}")
 
 
 def _check(path):

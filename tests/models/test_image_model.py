@@ -203,3 +203,20 @@ def test_head_starts_normal_with_zero_biases():
 def test_num_classes_must_be_positive(num_classes):
     with pytest.raises(ValueError, match=f"`num_classes` must be positive. Received: num_classes={num_classes}"):
         DeiT.from_variant("deit_ti", num_classes=num_classes, **SMALL)
+
+
+@pytest.mark.parametrize("model_class", [DeiTBackbone, DeiT, DeiTClassifier, DeiTMaskedImageModel])
+def test_a_model_can_be_copied_and_cloned(model_class):
+    model = model_class.from_variant("deit_ti", **SMALL, name="some_name")
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    clone = keras.models.clone_model(model)  # a plain functional model: Keras rebuilds the layers, not the class
+    clone.set_weights(model.get_weights())
+    assert (type(copy), copy.name, clone.name) == (model_class, "some_name", "some_name")
+    images = noise("images", (2, 32, 32, 3))
+    inputs = (images, np.zeros((2, 16), "bool")) if model_class is DeiTMaskedImageModel else images
+    expected = keras.tree.flatten(model.predict(inputs, verbose=0))
+    for other in (copy, clone):
+        for value, own in zip(keras.tree.flatten(other.predict(inputs, verbose=0)), expected, strict=True):
+            np.testing.assert_allclose(value, own, atol=1e-6)
+        assert not {id(variable) for variable in other.variables} & {id(variable) for variable in model.variables}

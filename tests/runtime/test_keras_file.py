@@ -91,3 +91,28 @@ def test_a_lambda_layer_is_refused_without_advice_to_load_it(tmp_path):
             load(tmp_path / "model.keras")
         assert "safe_mode" not in str(failure.value)
         assert failure.value.__cause__ is None
+
+
+def test_weights_files_of_a_distiller_and_of_its_student_are_told_apart(tmp_path):
+    deit = kd.DeiT(**SHAPE)
+    classifier = kd.DeiTClassifier(deit)
+    distiller = kd.Distiller(deit, kd.RegNetY(widths=(8,), depths=(1,), group_width=8, num_classes=5))
+    for name, model in (("deit", deit), ("classifier", classifier), ("distiller", distiller)):
+        model.save_weights(tmp_path / f"{name}.weights.h5")
+    before = deit.get_weights()
+    deit.set_weights([value + 1 for value in before])
+    for name in ("classifier", "distiller"):
+        with pytest.raises(
+            ValueError, match=f"{name}.weights.h5' holds the weights of a Distiller or a DeiTClassifier: `"
+        ):
+            deit.load_weights(tmp_path / f"{name}.weights.h5")
+    for model, way in ((distiller, "distiller.student.load_weights"), (classifier, "classifier.deit.load_weights")):
+        with pytest.raises(
+            ValueError, match=f"deit.weights.h5' holds the weights of a DeiT itself: load it with `{way}"
+        ):
+            model.load_weights(tmp_path / "deit.weights.h5")
+    kd.DeiTClassifier(deit).load_weights(tmp_path / "distiller.weights.h5")  # as the message says
+    for value, expected in zip(deit.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, expected)
+    with pytest.raises(FileNotFoundError):
+        deit.load_weights(tmp_path / "none.weights.h5")
