@@ -2,7 +2,6 @@
 
 import argparse
 
-from keras_deit.data.sources.class_names import read_class_names
 from keras_deit.recipes.fields import GROUPS, NONE, settings_of
 from keras_deit.training.settings import Settings, default_in_words
 
@@ -70,6 +69,8 @@ def _parsed(declared, text):
 
 
 def _class_names(file):
+    from keras_deit.data.sources.class_names import read_class_names  # not at the top: `--help` needs no Keras
+
     try:
         return read_class_names(file)
     except ValueError as error:

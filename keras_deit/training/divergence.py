@@ -5,8 +5,10 @@ import math
 import keras
 from keras import ops
 
+from keras_deit import recipes
+
 VALUES = LOSS, TEST_LOSS, WEIGHTS = "loss", "loss on the test split", "weights"
-LOWER = 10  # factor between the learning rate of the run and the one that the error suggests
+LOWER = 10  # factor between the learning rate of the run and a lower one, where the recipe has none
 
 
 class DivergedError(ArithmeticError):
@@ -98,9 +100,15 @@ def has_finite_weights(model):
     return all(bool(ops.convert_to_numpy(ops.all(ops.isfinite(ops.convert_to_tensor(weight))))) for weight in floats)
 
 
+def _lower_learning_rate(settings):
+    """The recipe's learning rate if it is lower than that of the run, otherwise a fraction of the latter."""
+    of_recipe = recipes.get(settings.recipe).values(settings.variant).get("learning_rate", math.inf)
+    return of_recipe if of_recipe < settings.learning_rate else settings.learning_rate / LOWER
+
+
 def _describe(details, settings):
     is_or_are = "are" if details["value"] == WEIGHTS else "is"
-    remedies = [f"a lower learning rate, such as --learning-rate {settings.learning_rate / LOWER:g}"]
+    remedies = [f"a lower learning rate, such as --learning-rate {_lower_learning_rate(settings):g}"]
     if settings.clip_norm is None:
         remedies.append("--clip-norm 1")
     if settings.precision == "float16":

@@ -44,7 +44,7 @@ def test_the_first_loss_that_is_not_finite_ends_the_training_before_the_epoch_is
     _, log, error = fit(tmp_path, [0.0, 0.0, 0.0, label, 0.0, 0.0])
     assert error.details == {"value": "loss", "epoch": 2, "step": 2, "learning_rate": 0.0, "model": "student"}
     assert (log.last_epoch, checkpoint.epochs_done(tmp_path)) == (1, 1)
-    for part in ("step 2 of epoch 2", "--learning-rate 0.5", "such as --learning-rate 0.05", "--clip-norm 1"):
+    for part in ("step 2 of epoch 2", "--learning-rate 0.5", "such as --learning-rate 0.0005", "--clip-norm 1"):
         assert part in str(error)
 
 
@@ -62,6 +62,13 @@ def test_a_loss_on_the_test_split_that_is_not_finite_ends_the_training(tmp_path)
     _, log, error = fit(tmp_path, [0.0] * 6, validation=1e30)
     assert error.details["value"] == "loss on the test split"
     assert (log.last_epoch, checkpoint.epochs_done(tmp_path)) == (0, 0)
+
+
+def test_the_error_proposes_the_learning_rate_of_the_recipe_or_a_tenth_of_the_runs():
+    for learning_rate, proposed in ((1e30, "0.0005"), (5e-4, "5e-05"), (1e-5, "1e-06")):
+        settings = resolve({"variant": "deit_ti", "learning_rate": learning_rate})
+        with pytest.raises(DivergedError, match=f"such as --learning-rate {proposed} or"):
+            check_finite_loss(float("nan"), settings)
 
 
 def test_the_first_loss_of_a_dry_run_is_checked():
