@@ -17,6 +17,7 @@ from keras_deit.distiller.metrics import by_log_name, set_modes, wrap_metrics
 from keras_deit.fusion import fuse
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.normalisation import check_normalisation
+from keras_deit.runtime.endless import check_steps
 from keras_deit.runtime.first_batch import FirstBatchCheck
 from keras_deit.runtime.keras_file import check_weights_file
 from keras_deit.runtime.keras_private import EpochLogsHook, compiled_loss, monitor_mode
@@ -250,9 +251,11 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
             The `keras.callbacks.History`.
 
         Raises:
-            ValueError: If a label is out of range, the images are not normalised as declared, or the replicas do not divide
-                a batch.
+            ValueError: If a label is out of range, the images are not normalised as declared, the replicas do not divide a
+                batch, or the data have no end and the number of steps is not given.
         """
+        check_steps("steps_per_epoch", kwargs.get("steps_per_epoch"), x)
+        check_steps("validation_steps", kwargs.get("validation_steps"), validation_data)
         first_batch = self._first_batch_check()
         checks.check_class_weight(kwargs.get("class_weight"), self._is_multi_label)
         self._check_data(x, y, kwargs.get("sample_weight"))
@@ -293,6 +296,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         """
         is_validation = self._is_fitting and isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList)
         if not is_validation:  # of validation data, `fit` has checked and padded the whole already
+            check_steps("steps", kwargs.get("steps"), x)
             self._check_data(x, y, kwargs.get("sample_weight"))
             self._check_batches(x, batch_size)
             with self._first_batch_check() as first_batch:

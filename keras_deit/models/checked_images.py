@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_deit.imaging.pixel_range import check_normalized
+from keras_deit.runtime.endless import check_steps
 from keras_deit.runtime.first_batch import FirstBatchCheck
 
 
@@ -20,8 +21,11 @@ class CheckedImages:
         """Trains the model, see `keras.Model.fit`.
 
         Raises:
-            ValueError: If the first images of the data are raw pixels or not finite.
+            ValueError: If the first images of the data are raw pixels or not finite, or the data have no end and the number
+                of steps is not given.
         """
+        check_steps("steps_per_epoch", kwargs.get("steps_per_epoch"), x)
+        check_steps("validation_steps", kwargs.get("validation_steps"), validation_data)
         with FirstBatchCheck(_check_images) as first:
             if isinstance(validation_data, (tuple, list)):
                 first.of(validation_data[0])
@@ -34,11 +38,13 @@ class CheckedImages:
         is_within_fit = isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList)
         if is_within_fit:  # `fit` has checked the validation data
             return super().evaluate(x, *args, **kwargs)
+        check_steps("steps", kwargs.get("steps"), x)
         with FirstBatchCheck(_check_images) as first:
             return super().evaluate(first.of(x), *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """Returns the outputs for data, see `keras.Model.predict`, after the same check as `fit`."""
+        check_steps("steps", kwargs.get("steps"), x)
         with FirstBatchCheck(_check_images) as first:
             return super().predict(first.of(x), *args, **kwargs)
 

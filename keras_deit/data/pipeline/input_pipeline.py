@@ -18,6 +18,7 @@ from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.sizes import check_crop_ratio, height_and_width
 from keras_deit.runtime.cores import usable_cores
+from keras_deit.runtime.endless import mark_endless
 
 PIXELS = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # the normalisation that leaves pixels in 0..255
 
@@ -118,6 +119,9 @@ class InputPipeline:
     def training_batches(self, epoch=0, batch=0, teacher_outputs=None, timer=None):
         """Makes training batches without an end, for `fit(..., steps_per_epoch=pipeline.steps)`.
 
+        Without `steps_per_epoch` the first epoch would never finish: the models of this package and the `Distiller` raise an
+        error, other Keras models do not.
+
         Args:
             epoch, batch: Position of the first batch; nothing before it is read.
             teacher_outputs: Function that returns an iterator of stored teacher outputs from this position on, see
@@ -142,9 +146,9 @@ class InputPipeline:
             batches = tf_data_pipeline.with_teacher_outputs(batches, teacher_outputs)
         elif teacher_outputs is not None:
             batches = _with_teacher_outputs(batches, teacher_outputs())
-        if timer is None:
-            return batches
-        return tf_data_pipeline.timed(batches, timer) if is_dataset else timer.timed(batches)
+        if timer is not None:
+            batches = tf_data_pipeline.timed(batches, timer) if is_dataset else timer.timed(batches)
+        return mark_endless(batches) if teacher_outputs is None else batches
 
     def evaluation_batches(self, batch_size=128, multiple_of=1):
         """Makes batches that have every image once, for `evaluate` and `validation_data`.
