@@ -51,7 +51,7 @@ def _find(stored, label):
     if len(with_weights) > 1:
         raise ValueError(
             f"There are several weights in {label}: {_listed(stored, with_weights)}. Choose one with "
-            f"`weights_entry={with_weights[0]!r}` (--weights-entry on the command line)."
+            f"`weights_entry={with_weights[0]!r}`."
         )
     weights, notes = _find(stored[with_weights[0]], label)
     return weights, (f"The weights are those under {with_weights[0]!r}.", *notes)
@@ -98,7 +98,7 @@ def _advice(weights):
     with_weights = [key for key, value in weights.items() if _has_weights(value)]
     if not with_weights:
         return "Save the weights alone, as a dictionary from names to tensors."
-    return f"Choose weights with `weights_entry={with_weights[0]!r}` (--weights-entry on the command line)."
+    return f"Choose weights with `weights_entry={with_weights[0]!r}`."
 
 
 def _kind(value):

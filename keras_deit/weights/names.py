@@ -218,7 +218,7 @@ def _strip_prefix(checkpoint):
         shown = " and ".join(repr(prefix) for prefix in sorted(found)[:5])
         raise ValueError(
             f"There are {len(found)} models, whose names begin with {shown}. Choose one by its prefix: "
-            f"`weights_entry={max(found).rstrip('.')!r}` (--weights-entry on the command line)."
+            f"`weights_entry={max(found).rstrip('.')!r}`."
         )
     prefix = max(found, default="")
     parts = prefix.split(".")[:-1]

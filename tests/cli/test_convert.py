@@ -89,3 +89,30 @@ def test_impossible_conversions_are_errors(source, target, message, tmp_path, ca
     assert convert(path(source), tmp_path / target) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / target).exists()
+
+
+@needs_pytorch
+def test_the_weights_of_a_file_with_several_models_are_chosen(tmp_path, capsys):
+    import torch
+
+    weights = {name: torch.from_numpy(value) for name, value in read(path("timm_two_tokens")).items()}
+    zeros = {name: torch.zeros_like(value) for name, value in weights.items()}
+    torch.save({"student": zeros, "teacher": weights, "epoch": 3}, tmp_path / "run.pth")
+    target = tmp_path / "model.safetensors"
+    assert convert(tmp_path / "run.pth", target, "--num-heads", 2) == 2
+    error = capsys.readouterr().err
+    assert f"run.pth': 'student' (weights, {len(weights)} names), 'teacher' (weights, {len(weights)} names)." in error
+    assert "--weights-entry student" in error
+    assert convert(tmp_path / "run.pth", target, "--num-heads", 2, "--weights-entry", "teacher") == 0
+    assert_same_tensors(read(target), read(path("timm_two_tokens")))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.keras", pytest.param("model.pth", marks=needs_pytorch)])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x10" + bytes(40), b"[1, 2]" * 20])
+def test_a_file_of_anything_else_is_an_error_and_no_traceback(name, content, tmp_path, capsys):
+    (tmp_path / name).write_bytes(content)
+    assert convert(tmp_path / name, tmp_path / "target.safetensors") == 2
+    error = capsys.readouterr().err
+    assert name in error
+    assert "Traceback" not in error
+    assert "weights_only" not in error
