@@ -1,7 +1,10 @@
 """Class token, distillation token and position embeddings."""
 
 import keras
+import numpy as np
 from keras import ops
+
+_GRID_KEY = "grid"  # beside the variables in a weights file
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -14,6 +17,11 @@ class PrefixTokens(keras.layers.Layer):
         distilled: Whether to add a distillation token after the class token.
         prefix_positions: Whether the prefix tokens get position embeddings as well, as in DeiT. In DeiT III only the
             patches do.
+        grid: `(rows, columns)` of the patches; None means unknown. The grid is saved with the weights, because position
+            embeddings of another grid of as many patches have the same shape.
+
+    Raises:
+        ValueError: If weights of another grid are loaded.
 
     Input shape:
         `(batch, patches, hidden_dim)`.
@@ -30,10 +38,12 @@ class PrefixTokens(keras.layers.Layer):
         Touvron et al., 2020 (arXiv 2012.12877), section 4 and figure 2; Touvron et al., 2022 (arXiv 2204.07118).
     """
 
-    def __init__(self, distilled=True, prefix_positions=True, **kwargs):
+    def __init__(self, distilled=True, prefix_positions=True, grid=None, **kwargs):
         super().__init__(**kwargs)
         self.distilled = distilled
         self.prefix_positions = prefix_positions
+        self.grid = None if grid is None else tuple(grid)
+        self._grid_error = None
 
     @property
     def num_prefix_tokens(self):
@@ -64,8 +74,40 @@ class PrefixTokens(keras.layers.Layer):
         batch_size, num_patches, hidden_dim = input_shape
         return (batch_size, self.num_prefix_tokens + num_patches, hidden_dim)
 
+    def save_own_variables(self, store):
+        """Saves the variables and the grid."""
+        super().save_own_variables(store)
+        if self.grid is not None:
+            store[_GRID_KEY] = np.array(self.grid)
+
+    def load_own_variables(self, store):
+        """Loads the variables, after checking that they are of the same grid."""
+        stored = {key: store[key] for key in store.keys()}  # noqa: SIM118 the store is no dictionary
+        if stored:
+            self._grid_error = self._compare_grid(stored.pop(_GRID_KEY, None))
+        if self._grid_error is not None:  # Keras asks again with an empty store, and shows the last error
+            raise self._grid_error
+        super().load_own_variables(stored)
+
     def get_config(self):
-        return {**super().get_config(), "distilled": self.distilled, "prefix_positions": self.prefix_positions}
+        return {
+            **super().get_config(),
+            "distilled": self.distilled,
+            "prefix_positions": self.prefix_positions,
+            "grid": self.grid,
+        }
+
+    def _compare_grid(self, stored):
+        """Returns a ValueError if weights are of another grid, else None."""
+        grid = None if stored is None else tuple(int(side) for side in np.array(stored))
+        if self.grid is None or grid in (None, self.grid):
+            return None
+        expected, received = (f"{rows} × {columns}" for rows, columns in (self.grid, grid))
+        return ValueError(
+            f"Expected position embeddings of {expected} patches. Received: those of {received} patches. Load the weights "
+            "into a model of their own image size, save it as `.keras`, and resize the position embeddings with "
+            "`keras_deit.pretrained(file, image_size=...)`."
+        )
 
     def _add_token(self, name, length, hidden_dim):
         return self.add_weight(

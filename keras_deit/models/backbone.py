@@ -86,7 +86,8 @@ class DeiTBackbone(ImageModel):
         images = keras.Input((height, width, 3), name="images", dtype=policy.variable_dtype)
 
         patch_embedding = PatchEmbedding(hidden_dim, patch_size, dtype=policy, name="patch_embedding")
-        prefix_tokens = PrefixTokens(distilled, prefix_positions, dtype=policy, name="prefix_tokens")
+        grid = (height // patch_size, width // patch_size)
+        prefix_tokens = PrefixTokens(distilled, prefix_positions, grid, dtype=policy, name="prefix_tokens")
         blocks = [
             EncoderBlock(
                 num_heads,

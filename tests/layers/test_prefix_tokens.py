@@ -1,5 +1,6 @@
 """Prefix tokens and position embeddings."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -16,7 +17,7 @@ from tests.goldens.weights import fill, noise
 def test_battery(distilled, prefix_positions, num_weights, num_vectors):
     check_layer(
         PrefixTokens,
-        {"distilled": distilled, "prefix_positions": prefix_positions},
+        {"distilled": distilled, "prefix_positions": prefix_positions, "grid": (1, 5)},
         input_shape=(2, 5, 12),
         output_shape=(2, 7 if distilled else 6, 12),
         num_weights=num_weights,
@@ -71,3 +72,22 @@ def test_initial_values_are_normal_and_not_truncated():
     for token in (layer.class_token, layer.distillation_token):
         assert ops.convert_to_numpy(token).std() == pytest.approx(0.02, rel=0.1)
     assert np.any(ops.convert_to_numpy(layer.class_token) != ops.convert_to_numpy(layer.distillation_token))
+
+
+def test_saved_weights_are_refused_by_a_layer_of_another_grid(tmp_path):
+    def model(grid):
+        return keras.Sequential([keras.Input((6, 4)), PrefixTokens(grid=grid)])
+
+    source = model((2, 3))
+    source.save_weights(tmp_path / "model.weights.h5")
+    for grid in ((2, 3), None):
+        same = model(grid)
+        same.load_weights(tmp_path / "model.weights.h5")
+        for value, expected in zip(same.get_weights(), source.get_weights(), strict=True):
+            np.testing.assert_array_equal(value, expected)
+    other = model((3, 2))
+    before = other.get_weights()
+    with pytest.raises(ValueError, match="Expected position embeddings of 3 × 2 patches. Received: those of 2 × 3"):
+        other.load_weights(tmp_path / "model.weights.h5")
+    for value, expected in zip(other.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, expected)

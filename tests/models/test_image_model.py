@@ -220,3 +220,18 @@ def test_a_model_can_be_copied_and_cloned(model_class):
         for value, own in zip(keras.tree.flatten(other.predict(inputs, verbose=0)), expected, strict=True):
             np.testing.assert_allclose(value, own, atol=1e-6)
         assert not {id(variable) for variable in other.variables} & {id(variable) for variable in model.variables}
+
+
+@pytest.mark.parametrize("late_fusion", [False, True])
+def test_weights_of_another_grid_of_as_many_patches_are_refused(tmp_path, late_fusion):
+    def model(image_size):
+        deit = DeiT(num_classes=4, **{**SMALL, "image_size": image_size})
+        return DeiTClassifier(deit, fusion="concat") if late_fusion else deit
+
+    model(32).save_weights(tmp_path / "square.weights.h5")
+    wide = model((16, 64))
+    before = wide.backbone.get_layer("prefix_tokens").get_weights()
+    with pytest.raises(ValueError, match="of 2 × 8 patches. Received: those of 4 × 4 patches.*image_size="):
+        wide.load_weights(tmp_path / "square.weights.h5")
+    for value, expected in zip(wide.backbone.get_layer("prefix_tokens").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, expected)
