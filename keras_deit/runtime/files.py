@@ -47,7 +47,8 @@ def replacing(path):
     write of `path` is removed.
 
     Args:
-        path: The file or directory to write. Missing parent directories are created.
+        path: The file or directory to write. Missing parent directories are created. If `path` is a symbolic link, the link
+            is kept and its target is written.
 
     Yields:
         `pathlib.Path` of the temporary file or directory, which does not exist yet.
@@ -60,13 +61,14 @@ def replacing(path):
     ...     pathlib.Path(f"{folder}/new/report.txt").read_text()
     'all of it'
     """
-    path = pathlib.Path(path)
+    name = pathlib.Path(path).name
+    path = pathlib.Path(os.path.realpath(path) if os.path.islink(path) else path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     with tempfile.TemporaryDirectory(
         prefix=_temporary_prefix(path), suffix=f"-{os.getpid()}", dir=path.parent
     ) as folder:
-        temporary = pathlib.Path(folder) / path.name
+        temporary = pathlib.Path(folder) / name
         yield temporary
         flush(temporary)
         os.replace(temporary, path)

@@ -32,6 +32,19 @@ def test_an_error_leaves_the_former_content_and_no_other_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets only administrators create symbolic links")
+@pytest.mark.parametrize("target", ["v1.txt", "new/v2"])
+def test_a_symbolic_link_is_kept_and_its_target_is_written(tmp_path, target):
+    (tmp_path / "v1.txt").write_text("former")
+    link = tmp_path / "current.txt"
+    link.symlink_to(target)
+    with replacing(link) as temporary:
+        assert temporary.name == "current.txt"
+        temporary.write_text("whole")
+    assert link.is_symlink()
+    assert (tmp_path / target).read_text() == "whole"
+
+
 def test_cached_files_are_kept_under_keras_home(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert cache_directory("teachers") == tmp_path / "keras_deit" / "teachers"
