@@ -594,8 +594,15 @@ def _serialize_distillation(distillation):
         return distillation
     definition = distillation if isinstance(distillation, types.FunctionType) else type(distillation)
     name = keras.saving.get_registered_name(definition)
-    is_registered = keras.saving.get_registered_object(name) is definition
-    if not is_registered and not definition.__module__.startswith("keras."):
+    registered = keras.saving.get_registered_object(name)
+    if registered not in (None, definition):
+        raise ValueError(
+            f"A Distiller can be saved only with the function that is registered as {name!r}, but another one was "
+            "registered again under this name after the Distiller was built, for example by running a notebook cell twice. "
+            "Build the Distiller with the newer function, or register it under another name. Received: "
+            f"{distillation!r}"
+        )
+    if registered is None and not definition.__module__.startswith("keras."):
         raise ValueError(
             "A Distiller can be saved only if the function given as `distillation` is registered: decorate it with "
             f"@keras.saving.register_keras_serializable(package='...'). Received: {distillation!r}"

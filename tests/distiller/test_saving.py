@@ -166,3 +166,21 @@ def test_predict_returns_what_the_student_predicts():
         expected = student.predict(images, verbose=0)
         for x in (images, {"image": images}, {"image": images, "teacher": random_logits()[2]}):
             keras.tree.map_structure(np.testing.assert_array_equal, distiller.predict(x, verbose=0), expected)
+
+
+def test_saving_with_a_function_that_was_registered_again_raises(tmp_path):
+    def run_cell():
+        @keras.saving.register_keras_serializable(package="notebook")
+        def squared(teacher_logits, student_logits):
+            return keras.ops.mean(keras.ops.square(teacher_logits - student_logits), axis=-1)
+
+        return squared
+
+    distiller = compiled(distillation=run_cell())
+    newer = run_cell()
+    with pytest.raises(
+        ValueError, match="registered again under this name.*a notebook cell twice. Build the Distiller"
+    ):
+        distiller.save(tmp_path / "distiller.keras")
+    compiled(distillation=newer).save(tmp_path / "distiller.keras")
+    assert keras.saving.load_model(tmp_path / "distiller.keras").distillation is newer
