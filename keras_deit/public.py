@@ -3,6 +3,7 @@
 from keras_deit import data, explain, export, fusion, losses, optimizers, recipes, weights
 from keras_deit.distiller import Distiller
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.processor import ImageProcessor
 from keras_deit.models import (
     DeiT,
@@ -27,6 +28,7 @@ __all__ = [
     "DeiTMaskedImageModel",
     "Distiller",
     "ImageProcessor",
+    "Preprocessing",
     "RegNetY",
     "Teacher",
     "__version__",

@@ -10,7 +10,9 @@ from keras import ops
 
 from keras_deit.choices import APPLICATIONS, OUTPUTS
 from keras_deit.fusion import fuse
+from keras_deit.imaging.class_names import match_classes, shorten_names
 from keras_deit.imaging.normalisation import check_normalisation
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
@@ -43,9 +45,10 @@ class Teacher:
             or any callable of images on the active backend, such as a PyTorch module. The model must return a tensor
             `(batch, classes)`, a dictionary or list with one such tensor, the dictionary of a `DeiT` (the mean of its two
             heads is used) or an object with an attribute `logits`.
-        image_size: Side, or `(height, width)`, of the teacher's input in pixels; None means that of the student's images.
+        image_size: Side, or `(height, width)`, of the teacher's input in pixels; None means that of the student's images, or
+            the model's own if it has a record `model.preprocessing`.
         mean, std: The teacher's normalisation: a number, or one number for each channel, in units of `value_range`; None
-            means no normalisation.
+            for both means that of the record `model.preprocessing` of a model of this package, or no normalisation.
         value_range: `(low, high)`, the range of the pixels before `mean` and `std` are applied.
         preprocessing: Instead of `value_range`, `mean` and `std`: the name of a module or a model of `keras.applications`,
             such as `"resnet50"` or `"ResNet101"`, whose `preprocess_input` is applied; or a function from float32 pixels in
@@ -94,16 +97,24 @@ class Teacher:
         self._preprocessing_function = _preprocessing_function(preprocessing)
         self.image_size = None if image_size is None else height_and_width(image_size)
         self.model = _load(model)
+        record = getattr(self.model, "preprocessing", None)
+        if isinstance(record, Preprocessing):
+            self.image_size = self.image_size or getattr(self.model, "image_size", None)
+            if mean is None and std is None and tuple(value_range) == (0, 1) and preprocessing is None:
+                mean, std = record.mean, record.std
         self.mean = mean
         self.std = std
         self.value_range = tuple(value_range)
         self.outputs = outputs
         self.data_format = data_format
         self.uses_student_images = False
+        self.class_positions = None
 
     @classmethod
     def from_bare_model(cls, model):
         """Makes a teacher that takes the student's images unchanged and returns logits.
+
+        A model with a record `model.preprocessing` of another normalisation or size takes the images that it needs.
 
         Args:
             model: See the class.
@@ -124,6 +135,34 @@ class Teacher:
     def num_prefix_tokens(self):
         """Number of tokens before the patch tokens of a transformer teacher."""
         return self.model.num_prefix_tokens
+
+    def match_classes(self, class_names):
+        """Reorders the outputs to the order of the student's classes, with a warning, if both know the names.
+
+        Args:
+            class_names: Names of the student's classes, or None.
+
+        Raises:
+            ValueError: If the teacher's classes have other names.
+        """
+        theirs = getattr(self.model, "class_names", None)
+        self.class_positions = None
+        if theirs is None or class_names is None or len(theirs) != len(class_names):  # `check` compares the numbers
+            return
+        positions = match_classes(theirs, class_names)
+        names = f"teacher: {shorten_names(theirs)}; student: {shorten_names(class_names)}"
+        if positions is None:
+            raise ValueError(
+                f"The teacher's classes must be those of the student. Received: other names ({names}). Pass a teacher of "
+                "the student's classes, or give the student the teacher's names if only the spelling differs "
+                "(--class-names)."
+            )
+        if np.any(positions != np.arange(len(positions))):
+            self.class_positions = positions
+            warnings.warn(
+                f"The teacher has the student's classes in another order ({names}): its outputs are reordered.",
+                stacklevel=2,
+            )
 
     def __call__(self, images, image_mean, image_std, return_attention=False):
         """Predicts on the student's images.
@@ -206,6 +245,8 @@ class Teacher:
 
     def _to_logits(self, outputs):
         outputs = ops.cast(outputs, "float32")
+        if self.class_positions is not None:
+            outputs = ops.take(outputs, self.class_positions, axis=-1)
         if self.outputs == "probabilities":
             return ops.log(ops.maximum(outputs, _TINY))
         if self.outputs == "sigmoid":
@@ -215,7 +256,7 @@ class Teacher:
 
     def _preprocess(self, images, image_mean, image_std):
         images = ops.cast(images, "float32")
-        if not self.uses_student_images:
+        if not self._takes(images, image_mean, image_std):
             images = images * _constant(image_std) + _constant(image_mean)  # pixels in 0..1
             if self.image_size not in (None, tuple(images.shape[1:3])):
                 images = _resize(images, self.image_size)
@@ -230,6 +271,13 @@ class Teacher:
         if self.mean is not None:
             images = images - _constant(self.mean)
         return images if self.std is None else images / _constant(self.std)
+
+    def _takes(self, images, image_mean, image_std):
+        """Whether a bare model takes the student's images unchanged."""
+        if not self.uses_student_images or self.mean is None:
+            return self.uses_student_images
+        is_same = np.array_equal((self.mean, self.std), (image_mean, image_std))
+        return is_same and self.image_size in (None, tuple(images.shape[1:3]))
 
 
 def check_output_kind(outputs, declared, are_surely_logits=False):

@@ -453,3 +453,63 @@ def test_what_cannot_be_called_raises():
 def test_attention_of_a_model_that_has_none_raises():
     with pytest.raises(ValueError, match="needs a transformer teacher.*Received: Sequential"):
         kd.Teacher(linear_model()).check((4, 4, 3), 5, **NORMALISATION, attention=True)
+
+
+# The record of a model of this package, and the names of its classes.
+
+
+def recorded_teacher(**options):
+    """A DeiT that keeps its normalisation and the names of its classes."""
+    shape = dict(image_size=8, patch_size=4, hidden_dim=8, num_layers=1, num_heads=2, distilled=False)
+    preprocessing = {"mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.3)}
+    deit = kd.DeiT(num_classes=3, **shape, class_names=("a", "b", "c"), preprocessing=preprocessing, **options)
+    head = deit.get_layer("class_head")
+    head.set_weights([np.random.default_rng(0).normal(size=(8, 3)), np.zeros(3)])
+    return deit
+
+
+@pytest.mark.parametrize("make", [kd.Teacher, kd.Teacher.from_bare_model])
+def test_a_model_with_a_record_receives_the_images_that_it_was_trained_on(make):
+    pixels, images = student_images(size=8)
+    deit = recorded_teacher()
+    expected = deit.predict(((pixels - (0.5, 0.4, 0.3)) / (0.1, 0.2, 0.3)).astype("float32"), verbose=0)["class"]
+    np.testing.assert_allclose(predict(make(deit), images), expected, atol=1e-4)
+    assert make(deit).image_size == (8, 8)
+    plain = deit.predict(pixels.astype("float32"), verbose=0)["class"]
+    np.testing.assert_allclose(predict(kd.Teacher(deit, mean=0, std=1), images), plain, atol=1e-4)  # said otherwise
+
+
+def test_a_bare_model_of_the_students_normalisation_receives_its_images_to_the_bit():
+    _, images = student_images(size=8)
+    deit = recorded_teacher()
+    deit.preprocessing = kd.Preprocessing(MEAN, STD)
+    teacher = kd.Teacher.from_bare_model(deit)
+    np.testing.assert_array_equal(ops.convert_to_numpy(teacher._preprocess(images, MEAN, STD)), images)
+
+
+def test_classes_in_another_order_are_reordered_and_others_refused():
+    _, images = student_images(size=8)
+    teacher = kd.Teacher(recorded_teacher())
+    before = predict(teacher, images)
+    with pytest.warns(
+        UserWarning, match=r"another order \(teacher: a, b, c; student: c, a, b\): its outputs are reordered"
+    ):
+        teacher.match_classes(("c", "a", "b"))
+    np.testing.assert_allclose(predict(teacher, images), before[:, [2, 0, 1]], atol=1e-6)
+    with pytest.raises(
+        ValueError, match=r"must be those of the student. Received: other names \(teacher: a, b, c; student"
+    ):
+        teacher.match_classes(("a", "b", "d"))
+    teacher.match_classes(None)
+    np.testing.assert_allclose(predict(teacher, images), before, atol=1e-6)
+
+
+def test_a_distiller_matches_the_classes_of_teacher_and_student():
+    shape = dict(image_size=8, patch_size=4, hidden_dim=8, num_layers=1, num_heads=2)
+    student = kd.DeiT(num_classes=3, **shape, class_names=("b", "c", "a"))
+    with pytest.warns(UserWarning, match="its outputs are reordered"):
+        distiller = kd.Distiller(student, recorded_teacher())
+    assert distiller.teacher.class_positions.tolist() == [1, 2, 0]
+    other = kd.DeiT(num_classes=3, **shape, class_names=("b", "c", "z"))
+    with pytest.raises(ValueError, match="The teacher's classes must be those of the student"):
+        kd.Distiller(other, recorded_teacher())

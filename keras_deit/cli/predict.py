@@ -1,5 +1,6 @@
 """`keras-deit predict`: classify images."""
 
+import argparse
 import pathlib
 import sys
 
@@ -10,9 +11,9 @@ from keras_deit.choices import SOURCES
 from keras_deit.cli.common import make_parser, reporting
 from keras_deit.data.sources.class_names import read_class_names
 from keras_deit.data.sources.image_tree import describe_ignored, find_images
-from keras_deit.imaging import imagenet
-from keras_deit.imaging.processor import ImageProcessor
-from keras_deit.models import find_preset, pretrained
+from keras_deit.imaging.kernels import INTERPOLATIONS
+from keras_deit.imaging.preprocessing import Preprocessing
+from keras_deit.models import pretrained
 from keras_deit.runtime.optional import require
 
 DESCRIPTION = """\
@@ -20,8 +21,6 @@ Classify images and print the most probable classes of each. Published weights a
 network; `keras_deit.list_presets()` lists their names. The environment variable KERAS_BACKEND chooses the backend."""
 
 BATCH_SIZE = 32
-CROP_RATIO = 0.875
-CONVNET_IMAGE_SIZE = 224
 
 
 @reporting(lambda: _parser())
@@ -126,34 +125,58 @@ def _parser():
         help="side of the images; default: the model's own. For another size the position embeddings are resized",
     )
     group = parser.add_argument_group("images")
+    unknown = "default: the model's own, which runs and presets keep with it, or"
     group.add_argument(
         "--crop-ratio",
         type=float,
         metavar="FRACTION",
-        help=f"fraction of the resized image's shorter side that is kept; default: the preset's, or {CROP_RATIO}",
+        help=f"fraction of the resized image's shorter side that is kept; {unknown} {Preprocessing.crop_ratio}",
     )
     group.add_argument(
         "--bit-depth",
         type=int,
         metavar="BITS",
-        help="bits that image files of 16 bits use, if they do not state it, as for keras-deit train; default: 16",
+        help="bits that image files of 16 bits use, if they do not state it, as for keras-deit train; default: that of the "
+        "run that trained the model, or 16",
     )
+    group.add_argument(
+        "--interpolation",
+        choices=INTERPOLATIONS,
+        help=f"filter of Pillow that resizes the image; {unknown} {Preprocessing.interpolation}",
+    )
+    group.add_argument(
+        "--squash",
+        action=argparse.BooleanOptionalAction,
+        help=f"resize without keeping the aspect ratio; {unknown} --no-squash",
+    )
+    for name, meaning in (("mean", "mean"), ("std", "standard deviation")):
+        group.add_argument(
+            f"--{name}",
+            type=_channels,
+            metavar="R,G,B",
+            help=f"{meaning} of each channel, for pixels in 0..1; {unknown} ImageNet's",
+        )
     group = parser.add_argument_group("predictions")
     group.add_argument("--top", type=int, default=5, metavar="K", help="number of classes to print; default: 5")
     group.add_argument(
         "--class-names",
         metavar="FILE",
-        help="text file with one class name per line; default: the model's own names, or ImageNet's for 1,000 classes",
+        help="text file with one class name per line; default: the names that are kept with the model",
     )
     return parser
 
 
+def _channels(text):
+    values = tuple(float(value) for value in text.split(","))
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"expected three numbers, separated by commas. Received: {text!r}")
+    return values
+
+
 def _class_names(file, model):
     num_classes = model.num_classes
-    if file is None and getattr(model, "class_names", None):
-        return model.class_names
     if file is None:
-        return imagenet.class_names() if num_classes == 1000 else [f"class {index}" for index in range(num_classes)]
+        return model.class_names or [f"class {index}" for index in range(num_classes)]
     names = read_class_names(file)
     if len(names) != num_classes:
         raise ValueError(f"{file!r} has {len(names)} names, but the model has {num_classes} classes.")
@@ -161,12 +184,12 @@ def _class_names(file, model):
 
 
 def _processor(options, model):
-    crop_ratio = options.crop_ratio
-    if crop_ratio is None:
-        preset = find_preset(options.weights)
-        crop_ratio = preset.crop_ratio if preset else CROP_RATIO
-    image_size = getattr(model, "image_size", None) or options.image_size or CONVNET_IMAGE_SIZE
-    return ImageProcessor(image_size, crop_ratio, bit_depth=options.bit_depth)
+    given = {
+        name: getattr(options, name) for name in ("crop_ratio", "interpolation", "squash", "mean", "std", "bit_depth")
+    }
+    return model.image_processor(
+        options.image_size, **{name: value for name, value in given.items() if value is not None}
+    )
 
 
 def _lines(probabilities, names, top):

@@ -53,6 +53,7 @@ def _titles(settings, images, labels, class_names):
     if not settings.teacher:
         return titles
     teacher = load_teacher(settings, len(class_names))
+    teacher.match_classes(class_names)
     attention = bool(settings.attention_weight)
     with naming_settings():
         teacher.check(

@@ -549,6 +549,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
         image_shape = self.student.input_shape[1:]
         normalisation = self.image_mean, self.image_std
         patches = teacher.check(image_shape, self.num_classes, *normalisation, attention, run=self.run_inference)
+        teacher.match_classes(getattr(self.student, "class_names", None))
         if self.compiled and self._is_multi_label:
             checks.check_multi_label(self.loss, self.fusion, teacher)
         if attention:

@@ -180,6 +180,11 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         """Names of the classes, a tuple of strings; None if unknown."""
         return self.deit.class_names
 
+    @property
+    def preprocessing(self):
+        """How images must be prepared for the model, a `keras_deit.Preprocessing`; None if unknown."""
+        return self.deit.preprocessing
+
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):
         """Loads a file of `save_weights`, see `keras.Model.load_weights`.
 
@@ -210,6 +215,10 @@ class DeiTClassifier(BackboneMixin, ImageModel):
             return self.get_layer("fusion_head")(_join(embeddings, self.fusion)), maps
         outputs, maps = self.deit.call_with_attention(images, training=training)
         return self.get_layer("fuse")([outputs[key] for key in ("class", "distillation") if key in outputs]), maps
+
+    def record_config(self):
+        """Returns `class_names` and `preprocessing`, which are those of `deit`, a dictionary that JSON can hold."""
+        return self.deit.record_config()
 
     def get_config(self):
         return {

@@ -2,8 +2,9 @@
 
 import keras
 
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models.backbone import DeiTBackbone
-from keras_deit.models.image_model import BackboneMixin, ImageModel, classification_head
+from keras_deit.models.image_model import BackboneMixin, ImageModel, check_class_names, classification_head
 from keras_deit.runtime.keras_file import check_weights_file
 
 
@@ -20,6 +21,8 @@ class DeiT(BackboneMixin, ImageModel):
             policy.
         name, trainable: As for every `keras.Model`.
         class_names: Names of the classes, which are saved with the model; None if unknown.
+        preprocessing: A `keras_deit.Preprocessing` or a dictionary of its attributes: how images must be prepared for the
+            model. The record is saved with the model; None if unknown.
         **backbone_arguments: Constructor arguments of `keras_deit.DeiTBackbone`: `image_size`, `patch_size`,
             `hidden_dim`, `num_layers`, `num_heads`, `intermediate_dim`, `distilled`, `drop_path_rate`, ...
 
@@ -44,13 +47,20 @@ class DeiT(BackboneMixin, ImageModel):
         Touvron et al., 2020 (arXiv 2012.12877), section 4, "Distillation through attention".
     """
 
+    recorded_arguments = ("class_names", "preprocessing")
+
     def __init__(
-        self, num_classes=1000, dtype=None, name="deit", trainable=True, class_names=None, **backbone_arguments
+        self,
+        num_classes=1000,
+        dtype=None,
+        name="deit",
+        trainable=True,
+        class_names=None,
+        preprocessing=None,
+        **backbone_arguments,
     ):
-        if class_names is not None and len(class_names) != num_classes:
-            raise ValueError(
-                f"`class_names` must have one name per class. Received: {len(class_names)} names, num_classes={num_classes}"
-            )
+        class_names = check_class_names(class_names, num_classes)
+        preprocessing = Preprocessing.of(preprocessing)
         policy = keras.dtype_policies.get(dtype)
         backbone = DeiTBackbone(dtype=policy, **backbone_arguments)
         images = keras.Input(backbone.input_shape[1:], name="images", dtype=policy.variable_dtype)
@@ -61,7 +71,8 @@ class DeiT(BackboneMixin, ImageModel):
             outputs["distillation"] = head(features["distillation_token"])
         super().__init__(images, outputs, dtype=policy, name=name, trainable=trainable)
         self.num_classes = num_classes
-        self.class_names = None if class_names is None else tuple(class_names)
+        self.class_names = class_names
+        self.preprocessing = preprocessing
 
     @property
     def backbone(self):
@@ -103,5 +114,9 @@ class DeiT(BackboneMixin, ImageModel):
         return outputs, maps
 
     def get_config(self):
-        names = None if self.class_names is None else list(self.class_names)
-        return {"num_classes": self.num_classes, "class_names": names, **self.backbone_config(), **super().get_config()}
+        return {
+            "num_classes": self.num_classes,
+            **self.record_config(),
+            **self.backbone_config(),
+            **super().get_config(),
+        }

@@ -4,6 +4,7 @@ import warnings
 
 import keras
 
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers.composite import CHANGES, changes_of, restore_changes
 from keras_deit.models.checked_images import CheckedImages
@@ -17,6 +18,7 @@ _IDENTIFYING_ARGUMENTS = {  # by which the variant of a checkpoint is recognised
     "deit": ("hidden_dim", "num_layers", "patch_size", "prefix_positions"),
     "regnety": ("widths", "depths", "group_width"),
 }
+DEFAULT_IMAGE_SIZE = 224  # of the official evaluation, for a model that takes images of any size
 
 
 class ImageModel(CheckedImages, keras.Model):
@@ -32,6 +34,8 @@ class ImageModel(CheckedImages, keras.Model):
     Attributes:
         family: `"deit"` or `"regnety"`: the family of variants and presets that the class can be built from.
         has_classes: Whether the class has classification heads.
+        recorded_arguments: Names of the constructor arguments that describe the data of the weights: of `class_names` and
+            `preprocessing`, those that the class keeps.
         ignored_checkpoint_prefixes: First components of timm's names: tensors that the class does not load.
         quantization_modes: Modes of `quantize`.
         fresh_variable_prefixes: First components of variable paths: variables that keep their initial values if a checkpoint
@@ -40,6 +44,9 @@ class ImageModel(CheckedImages, keras.Model):
 
     family = "deit"
     has_classes = True
+    recorded_arguments = ()
+    class_names = None
+    preprocessing = None
     ignored_checkpoint_prefixes = MASKED_IMAGE_PREFIXES
     quantization_modes = ("int8", "int4", "float8")
     fresh_variable_prefixes = ()
@@ -139,6 +146,8 @@ class ImageModel(CheckedImages, keras.Model):
                 ignore_prefixes += HEADS
             overrides["num_classes"] = _inferred_classes(inferred, checkpoint) if num_classes is None else num_classes
         inferred.pop("num_classes", None)
+        known = checkpoint.record(overrides.get("num_classes"))
+        overrides = {**{name: known[name] for name in cls.recorded_arguments}, **overrides}
         if checkpoint.lacks_distillation_head:
             ignore_prefixes.append("distillation_head")
         model = cls(**_arguments(cls.family, checkpoint, inferred, variant, overrides))
@@ -186,6 +195,38 @@ class ImageModel(CheckedImages, keras.Model):
                 "use `keras_deit.export.to_litert(model, path, quantization=...)`."
             )
         super().quantize(mode=mode, config=config, filters=filters, **kwargs)
+
+    def image_processor(self, image_size=None, **overrides):
+        """Builds the layer that prepares images for the model, as in the evaluation of the run or preset that it is from.
+
+        Args:
+            image_size: Side of the images in pixels, or `(height, width)`; None means the model's own, or that of
+                `preprocessing` for a model that takes images of any size.
+            **overrides: Arguments of `keras_deit.ImageProcessor` that replace those of `preprocessing`.
+
+        Returns:
+            A `keras_deit.ImageProcessor`. Without a record in `preprocessing`, the processor is that of the official
+            evaluation.
+
+        Example:
+
+        >>> import keras_deit as kd
+        >>> model = kd.DeiT.from_variant("deit_ti", num_layers=1, image_size=32, preprocessing={"crop_ratio": 1.0})
+        >>> processor = model.image_processor()
+        >>> processor.image_size, processor.crop_ratio
+        ((32, 32), 1.0)
+        """
+        record = self.preprocessing or Preprocessing()
+        own_size = getattr(self, "image_size", None) or record.image_size or DEFAULT_IMAGE_SIZE
+        return record.processor(image_size or own_size, **overrides)
+
+    def record_config(self):
+        """Returns `class_names` and `preprocessing` as far as the class keeps them, a dictionary that JSON can hold."""
+        values = {
+            "class_names": None if self.class_names is None else list(self.class_names),
+            "preprocessing": None if self.preprocessing is None else self.preprocessing.get_config(),
+        }
+        return {name: values[name] for name in self.recorded_arguments}
 
     @property
     def input_spec(self):
@@ -270,6 +311,28 @@ def _arguments(family, checkpoint, inferred, variant, overrides):
             f"num_heads={overrides['num_heads']}"
         )
     return {**known, **overrides}
+
+
+def check_class_names(class_names, num_classes):
+    """Checks that there is one name for each class.
+
+    Args:
+        class_names: Names of the classes, or None.
+        num_classes: Number of classes.
+
+    Returns:
+        The names as a tuple, or None.
+
+    Raises:
+        ValueError: If the number of names is another one.
+    """
+    if class_names is None:
+        return None
+    if len(class_names) != num_classes:
+        raise ValueError(
+            f"`class_names` must have one name per class. Received: {len(class_names)} names, num_classes={num_classes}"
+        )
+    return tuple(class_names)
 
 
 def head_dtype(policy):

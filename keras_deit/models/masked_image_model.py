@@ -5,6 +5,7 @@ import types
 import keras
 from keras import ops
 
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.layers import MaskPatches
 from keras_deit.models.backbone import DeiTBackbone
 from keras_deit.models.image_model import BackboneMixin, ImageModel, head_dtype
@@ -22,6 +23,7 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
     Args:
         dtype: Dtype policy; None means the global one. The pixels are float32 under every policy.
         name, trainable: As for every `keras.Model`.
+        preprocessing: As for `keras_deit.DeiT`.
         **backbone_arguments: Constructor arguments of `keras_deit.DeiTBackbone`.
 
     Input shape:
@@ -50,10 +52,14 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
     """
 
     has_classes = False
+    recorded_arguments = ("preprocessing",)
     ignored_checkpoint_prefixes = ("head", "head_dist")
     fresh_variable_prefixes = ("mask_patches", "decoder")
 
-    def __init__(self, dtype=None, name="deit_masked_image_model", trainable=True, **backbone_arguments):
+    def __init__(
+        self, dtype=None, name="deit_masked_image_model", trainable=True, preprocessing=None, **backbone_arguments
+    ):
+        preprocessing = Preprocessing.of(preprocessing)
         policy = keras.dtype_policies.get(dtype)
         backbone = DeiTBackbone(dtype=policy, **backbone_arguments)
         rows, columns = (side // backbone.patch_size for side in backbone.image_size)
@@ -76,6 +82,7 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
         )
         pixels = _pixels(decoder(features), rows, columns, backbone.patch_size)
         super().__init__([images, mask], pixels, dtype=policy, name=name, trainable=trainable)
+        self.preprocessing = preprocessing
         self._untracked = types.SimpleNamespace(backbone=backbone)  # Keras already tracks its layers as this model's
 
     @property
@@ -126,7 +133,7 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def get_config(self):
-        return {**self.backbone_config(), **super().get_config()}
+        return {**self.record_config(), **self.backbone_config(), **super().get_config()}
 
 
 def _pixels(features, rows, columns, size):

@@ -5,6 +5,8 @@ import difflib
 import importlib.util
 import pathlib
 
+from keras_deit.imaging import imagenet
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models.variants import ALIASES, VARIANTS
 from keras_deit.weights import download
 from keras_deit.weights.checkpoint import Checkpoint, open_checkpoint
@@ -213,11 +215,15 @@ def open_preset(source, family=None, variant=None, weights_entry=None):
         if weights_entry is not None:
             raise ValueError(f"A preset holds one model. Received: weights_entry={weights_entry!r}")
         tensors = open_checkpoint(_find_or_download(preset)).tensors
-        return Checkpoint(tensors, f"the preset {preset.name!r}"), preset.variant
+        record = {"class_names": imagenet.class_names(), "preprocessing": _preprocessing(preset)}
+        return Checkpoint(tensors, f"the preset {preset.name!r}", **record), preset.variant
     if str(source).startswith(HUB_PREFIX):
         repository, _, revision = str(source).removeprefix(HUB_PREFIX).partition("@")
         checkpoint = open_checkpoint(download.from_hub(repository, revision or None), weights_entry)
-        return dataclasses.replace(checkpoint, label=f"the checkpoint {str(source)!r}"), variant
+        names = imagenet.class_names() if _is_published(repository) else None
+        return dataclasses.replace(
+            checkpoint, label=f"the checkpoint {str(source)!r}", class_names=checkpoint.class_names or names
+        ), variant
     path = pathlib.Path(source).expanduser()
     if path.exists():
         return open_checkpoint(path, weights_entry), variant
@@ -234,6 +240,18 @@ def open_preset(source, family=None, variant=None, weights_entry=None):
         f"There is no preset {str(source)!r}, and no such file or directory.{hint} `keras_deit.list_presets()` lists all "
         f"presets; a repository on the hub is written {HUB_PREFIX}owner/repository."
     )
+
+
+def _preprocessing(preset):
+    variant = VARIANTS[preset.variant]
+    image_size = (
+        variant.image_size if variant.family == "regnety" else None
+    )  # the other models have a size of their own
+    return Preprocessing(crop_ratio=preset.crop_ratio, image_size=image_size)
+
+
+def _is_published(repository):
+    return any(repository in preset.repositories for preset in PRESETS.values())
 
 
 def _find_or_download(preset):

@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from keras_deit.models.image_model import ImageModel, head_dtype
+from keras_deit.imaging.preprocessing import Preprocessing
+from keras_deit.models.image_model import ImageModel, check_class_names, head_dtype
 
 STEM_WIDTH = 32
 SQUEEZE_RATIO = 4  # input width of a block to width of its squeeze layer
@@ -21,6 +22,7 @@ class RegNetY(ImageModel):
         num_classes: Number of classes.
         dtype: Dtype policy; None means the global one. The logits are float32 under every policy.
         name, trainable: As for every `keras.Model`.
+        class_names, preprocessing: As for `keras_deit.DeiT`.
 
     Input shape:
         `(batch, height, width, 3)`: channels-last RGB images of any size, normalised by mean and standard deviation of
@@ -46,13 +48,27 @@ class RegNetY(ImageModel):
 
     family = "regnety"
     quantization_modes = ()  # Keras quantizes no convolutions
+    recorded_arguments = ("class_names", "preprocessing")
 
-    def __init__(self, widths, depths, group_width, num_classes=1000, dtype=None, name="regnety", trainable=True):
+    def __init__(
+        self,
+        widths,
+        depths,
+        group_width,
+        num_classes=1000,
+        dtype=None,
+        name="regnety",
+        trainable=True,
+        class_names=None,
+        preprocessing=None,
+    ):
         if len(widths) != len(depths) or any(width % group_width for width in widths):
             raise ValueError(
                 "`widths` and `depths` must have the same length, and `group_width` must divide every width. "
                 f"Received: widths={widths}, depths={depths}, group_width={group_width}"
             )
+        class_names = check_class_names(class_names, num_classes)
+        preprocessing = Preprocessing.of(preprocessing)
         policy = keras.dtype_policies.get(dtype)
         images = keras.Input((None, None, 3), name="images", dtype=policy.variable_dtype)
         make = _Layers(policy)
@@ -73,6 +89,8 @@ class RegNetY(ImageModel):
         self.depths = tuple(depths)
         self.group_width = group_width
         self.num_classes = num_classes
+        self.class_names = class_names
+        self.preprocessing = preprocessing
 
     def get_config(self):
         return {
@@ -80,6 +98,7 @@ class RegNetY(ImageModel):
             "depths": self.depths,
             "group_width": self.group_width,
             "num_classes": self.num_classes,
+            **self.record_config(),
             **super().get_config(),
         }
 

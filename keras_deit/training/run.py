@@ -84,6 +84,7 @@ def build_run(settings, directory, num_replicas=1, adapts_batch_size=False):
     settings = data.settings
     keras.utils.set_random_seed(settings.seed)
     student = make_student(settings, data)
+    data = data.normalised_for(student.preprocessing)
     if settings.distillation == "none":
         return Run(settings, directory, num_replicas, data, student, _classifier(settings, data, student))
     teacher, accuracy = _teacher(settings, data, num_replicas)
@@ -144,6 +145,8 @@ def _distiller(settings, data, student, teacher):
         alpha=settings.alpha,
         temperature=settings.temperature,
         attention_weight=settings.attention_weight,
+        image_mean=data.mean,
+        image_std=data.std,
         multi_label=False,  # the binary loss of DeiT III is one on images of one class
     )
     distiller.compile(_optimizer(settings, data, student), loss=make_criterion(settings))

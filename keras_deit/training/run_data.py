@@ -9,6 +9,9 @@ import numpy as np
 
 from keras_deit.data import Augmentation, InputPipeline, LabelledImages
 from keras_deit.data.sources.classes import check_trained, describe_classes
+from keras_deit.data.sources.image_data import RESIZED_BY
+from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models import get_variant
 from keras_deit.training.usable_images import explain_unreadable_images, load_images, warn_of_equal_images
 
@@ -26,6 +29,8 @@ class RunData:
         train, test: `LabelledImages` of the two splits.
         skipped: Dictionary from the name of a split to the number of images that were left out, see `load_images`.
         class_counts: Dictionary from the name of a split to the number of images of each class, see `load_images`.
+        is_resized: Whether `train` and `test` were resized once, by `ImageData.resized`.
+        mean, std: Normalisation of the student's images, for pixels in 0..1.
     """
 
     settings: object
@@ -33,6 +38,9 @@ class RunData:
     test: LabelledImages
     skipped: dict
     class_counts: dict
+    is_resized: bool = False
+    mean: tuple = IMAGENET_MEAN
+    std: tuple = IMAGENET_STD
 
     @functools.cached_property
     def training(self):
@@ -48,6 +56,27 @@ class RunData:
     def plan(self):
         """The `SamplingPlan` of the training batches."""
         return self.training.plan
+
+    @property
+    def preprocessing(self):
+        """How the evaluation prepares images, a `keras_deit.Preprocessing`."""
+        resizing = {"interpolation": RESIZED_BY, "squash": True} if self.is_resized else {}
+        return Preprocessing(
+            self.mean, self.std, self.settings.crop_ratio, **resizing, bit_depth=self.settings.bit_depth
+        )
+
+    def normalised_for(self, preprocessing):
+        """Returns the same data, whose pipelines normalise the images as a record says.
+
+        Args:
+            preprocessing: `keras_deit.Preprocessing` of the student.
+
+        Returns:
+            A `RunData`.
+        """
+        if (self.mean, self.std) == (preprocessing.mean, preprocessing.std):
+            return self
+        return dataclasses.replace(self, mean=preprocessing.mean, std=preprocessing.std)
 
     @property
     def image_size(self):
@@ -114,6 +143,8 @@ class RunData:
             steps_per_epoch=settings.steps_per_epoch,
             pipeline=settings.pipeline,
             num_workers=settings.num_workers,
+            mean=self.mean,
+            std=self.std,
         )
 
 
@@ -143,10 +174,12 @@ def load_run_data(settings, adapts_batch_size=False, num_replicas=1):
             "training images. --batch-size chooses another one."
         )
         settings = dataclasses.replace(settings, batch_size=suitable)
-    if settings.crop_scale is None:  # images in memory that are only resized: once, not in every epoch
+    original = test
+    if settings.crop_scale is None and settings.crop_ratio == 1:  # once, not in every epoch; for images in memory
         size = settings.image_size or _default_image_size(settings, train)
         train, test = train.resized(size), test.resized(size)
-    data = RunData(settings, train, test, {split: images.skipped for split, images in loaded.items()}, class_counts)
+    skipped = {split: images.skipped for split, images in loaded.items()}
+    data = RunData(settings, train, test, skipped, class_counts, is_resized=test is not original)
     plan = data.plan.with_crops_alone() if settings.augmentation_layers else data.plan
     plan.check()
     if settings.augmentation_layers:

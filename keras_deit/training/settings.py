@@ -225,7 +225,7 @@ class Settings(RecipeFields):
         default=None,
         rule=CHANNELS,
         metavar="R,G,B",
-        none="ImageNet's; 0 if teacher_value_range or teacher_std is given",
+        none="that kept with the teacher, otherwise ImageNet's; 0 if teacher_value_range or teacher_std is given",
     )
     teacher_std: tuple[float, ...] | None = setting(
         "standard deviation by which the teacher's pixels are divided after scaling to teacher_value_range",
@@ -233,7 +233,7 @@ class Settings(RecipeFields):
         default=None,
         rule=POSITIVE_CHANNELS,
         metavar="R,G,B",
-        none="ImageNet's; 1 if teacher_value_range or teacher_mean is given",
+        none="that kept with the teacher, otherwise ImageNet's; 1 if teacher_value_range or teacher_mean is given",
     )
     teacher_preprocessing: str | None = setting(
         "module of keras.applications whose `preprocess_input` prepares the teacher's images, instead of "

@@ -1,5 +1,6 @@
 """The student of a run, from its settings."""
 
+import dataclasses
 import warnings
 
 from keras_deit.models import DeiT, get_variant
@@ -35,9 +36,14 @@ def make_student(settings, data):
     if settings.weights_entry and not settings.weights:
         raise ValueError(f"Received: weights_entry={settings.weights_entry!r} without weights. Pass --weights.")
     if settings.weights:
-        return _with_weights(settings, options)
+        student = _with_weights(settings, options)
+        taken = (
+            student.preprocessing or data.preprocessing
+        )  # the weights expect the normalisation that they were trained on
+        student.preprocessing = dataclasses.replace(data.preprocessing, mean=taken.mean, std=taken.std)
+        return student
     patch_size = settings.patch_size or suitable_patch_size(data.image_size[0], arguments["patch_size"])
-    return DeiT.from_variant(settings.variant, patch_size=patch_size, **options)
+    return DeiT.from_variant(settings.variant, patch_size=patch_size, preprocessing=data.preprocessing, **options)
 
 
 def suitable_patch_size(image_size, published):

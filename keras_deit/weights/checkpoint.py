@@ -4,10 +4,12 @@ import dataclasses
 import math
 import re
 
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.runtime.foreign_files import reading
 from keras_deit.weights import files
 from keras_deit.weights.entries import choose
 from keras_deit.weights.names import MASK_TOKEN, is_pooler, to_timm
+from keras_deit.weights.record import read_record
 
 HEADS = {"class_head": "head", "distillation_head": "head_dist", "head": "head.fc"}  # our names to timm's
 _FAMILY_TENSORS = {"deit": "patch_embed.proj.weight", "regnety": "stem.conv.weight"}  # by which a family is recognised
@@ -25,12 +27,20 @@ class Checkpoint:
         metadata: Dictionary of constructor arguments that the file states beside the tensors, see
             `keras_deit.weights.files.read_metadata`.
         notes: Sentences on what was chosen and left out when the file was read.
+        class_names: Names of the classes, a tuple; None if unknown.
+        preprocessing: How images must be prepared, a `keras_deit.Preprocessing`; None if unknown.
     """
 
     tensors: dict
     label: str
     metadata: dict = dataclasses.field(default_factory=dict)
     notes: tuple = ()
+    class_names: tuple | None = None
+    preprocessing: Preprocessing | None = None
+
+    def __post_init__(self):
+        if self.class_names is not None and len(self.class_names) != self.num_classes:
+            object.__setattr__(self, "class_names", None)
 
     @property
     def family(self):
@@ -46,6 +56,24 @@ class Checkpoint:
             f"Expected the tensor {' or '.join(map(repr, _FAMILY_TENSORS.values()))}, which every DeiT or RegNetY has, in "
             f"{self.label}. Received: {', '.join(list(self.tensors)[:3])}, ..."
         )
+
+    @property
+    def num_classes(self):
+        """Number of classes of the head; None without a head."""
+        heads = [f"{head}.weight" for head in HEADS.values() if f"{head}.weight" in self.tensors]
+        return self.shape(heads[0], 2)[0] if heads else None
+
+    def record(self, num_classes=None):
+        """Returns what is known about the data of the weights.
+
+        Args:
+            num_classes: Number of classes of the model; None means that of the checkpoint.
+
+        Returns:
+            Dictionary with `class_names` (None for another number of classes) and `preprocessing`; None what is unknown.
+        """
+        has_same_classes = num_classes in (None, self.num_classes)
+        return {"class_names": self.class_names if has_same_classes else None, "preprocessing": self.preprocessing}
 
     @property
     def num_prefix_tokens(self):
@@ -129,9 +157,8 @@ class Checkpoint:
             inferred = self._regnety_arguments()
         else:
             inferred = {**self._deit_arguments(image_size), **self.metadata}
-        heads = [f"{head}.weight" for head in HEADS.values() if f"{head}.weight" in self.tensors]
-        if heads:
-            inferred["num_classes"] = self.shape(heads[0], 2)[0]
+        if self.num_classes is not None:
+            inferred["num_classes"] = self.num_classes
         return inferred
 
     def _deit_arguments(self, image_size):
@@ -206,7 +233,9 @@ def open_checkpoint(source, weights_entry=None):
         return _translate(*choose(source, weights_entry, "the checkpoint"), "the checkpoint", {})
     tensors, notes = files.read_with_notes(source, weights_entry)
     with reading(source):
-        return _translate(tensors, notes, f"the checkpoint {str(source)!r}", files.read_metadata(source))
+        checkpoint = _translate(tensors, notes, f"the checkpoint {str(source)!r}", files.read_metadata(source))
+        record = read_record(source, checkpoint.metadata.get("image_size"))
+        return dataclasses.replace(checkpoint, **{**record, "notes": (*checkpoint.notes, *record["notes"])})
 
 
 def _translate(tensors, notes, label, metadata):

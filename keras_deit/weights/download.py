@@ -14,6 +14,7 @@ import keras
 from keras_deit.runtime.files import cache_directory, replacing
 from keras_deit.runtime.optional import require
 from keras_deit.weights.files import CONFIG, HUB_FILES, parts
+from keras_deit.weights.record import PREPROCESSOR
 
 TIMEOUT = 60  # seconds without a byte after which a download fails
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -59,8 +60,9 @@ def from_hub(repository, revision=None):
             return cached
         except hub.errors.EntryNotFoundError:
             continue
-        with contextlib.suppress(hub.errors.EntryNotFoundError, DownloadError):
-            _fetch(hub, repository, CONFIG, revision)  # states arguments that no tensor determines
+        for stated in (CONFIG, PREPROCESSOR):  # what no tensor determines
+            with contextlib.suppress(hub.errors.EntryNotFoundError, DownloadError):
+                _fetch(hub, repository, stated, revision)
         for part in parts(path):
             try:
                 _fetch(hub, repository, part.name, revision)

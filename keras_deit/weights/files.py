@@ -28,6 +28,7 @@ METADATA = (
     "layer_norm_epsilon",
     "drop_path_schedule",
 )  # arguments that no tensor determines
+RECORD = ("class_names", "preprocessing")  # of the data of the weights
 _METADATA_KEY = "keras_deit"  # of our arguments in a safetensors file's own metadata
 
 
@@ -94,7 +95,7 @@ def parts(path):
     """
     if not path.name.endswith(INDEX):
         return []
-    names = _parse_object(path.read_text(encoding="utf-8", errors="replace")).get("weight_map")
+    names = parse_object(path.read_text(encoding="utf-8", errors="replace")).get("weight_map")
     names = set(names.values()) if isinstance(names, dict) else {None}
     if not all(isinstance(name, str) and name == pathlib.PurePath(name).name and name for name in names):
         raise ValueError(
@@ -117,15 +118,28 @@ def read_metadata(path):
     """
     path = _checkpoint_file(path)
     with reading(path):
-        stored = _own_metadata(path) if path.suffix == ".safetensors" else {}
+        stored = _own_metadata(path, METADATA) if path.suffix == ".safetensors" else {}
     config = path.with_name(CONFIG)
     if not stored and config.exists():
         with reading(config):
             label = f"The file {str(config)!r}"
             return check_arguments(
-                arguments_of(_parse_object(config.read_text(encoding="utf-8", errors="replace")), label), label
+                arguments_of(parse_object(config.read_text(encoding="utf-8", errors="replace")), label), label
             )
     return check_arguments(stored, f"The metadata of {str(path)!r}")
+
+
+def read_own_record(path):
+    """Reads the names of the classes and the preparation of images in the metadata that `write` stored.
+
+    Args:
+        path: As for `read`.
+
+    Returns:
+        Dictionary with the keys of `RECORD` that are stored; empty for another file.
+    """
+    path = _checkpoint_file(path)
+    return _own_metadata(path, RECORD) if path.suffix == ".safetensors" else {}
 
 
 def write(checkpoint, path, metadata=None):
@@ -173,13 +187,20 @@ def _checkpoint_file(path):
     return path
 
 
-def _own_metadata(path):
-    stored = _parse_object(read_safetensors_metadata(path).get(_METADATA_KEY, "{}"))
-    return {name: value for name, value in stored.items() if name in METADATA}
+def _own_metadata(path, names):
+    stored = parse_object(read_safetensors_metadata(path).get(_METADATA_KEY, "{}"))
+    return {name: value for name, value in stored.items() if name in names}
 
 
-def _parse_object(text):
-    """Parses a JSON object; anything else counts as an empty one."""
+def parse_object(text):
+    """Parses a JSON object.
+
+    Args:
+        text: String.
+
+    Returns:
+        The object, a dictionary; empty if the text is anything else.
+    """
     try:
         value = json.loads(text)
     except (ValueError, TypeError, RecursionError):

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from keras_deit.imaging.class_names import match_classes, shorten_names
 from keras_deit.layers.composite import check_not_quantized
 from keras_deit.layers.lora import lora_layers
 from keras_deit.weights.checkpoint import HEADS, open_checkpoint
@@ -39,7 +40,8 @@ def load(model, source, ignore_prefixes=(), weights_entry=None):
     Every tensor of the checkpoint and every variable of the model must have a counterpart, except those that
     `ignore_prefixes` names. These differences are converted, each with a note in the report:
 
-    - other number of classes: the heads keep their values;
+    - other number of classes, or classes of other names: the heads keep their values;
+    - the same names of classes in another order: the rows of the heads are reordered;
     - other image size: the position embeddings of the patches are resized;
     - one token in the checkpoint, two in the model: the distillation token, its position and its head are copies of the
       class token's;
@@ -82,6 +84,7 @@ def load(model, source, ignore_prefixes=(), weights_entry=None):
     loading = _Loading(checkpoint, shapes, ignore_prefixes)
     loading.compare_metadata(getattr(model, "backbone", model))
     loading.convert_tokens(_grid(model))
+    loading.convert_heads(getattr(model, "class_names", None))
     values = loading.values()
     report = loading.report(values)
     for path, value in values.items():
@@ -138,6 +141,26 @@ class _Loading:
         if source != grid:
             self.notes.append(self._describe_resizing(source, grid))
         self.tensors["pos_embed"] = np.concatenate([prefix, resize_positions(patches, source, grid)], axis=1)
+
+    def convert_heads(self, class_names):
+        """Reorders the rows of the heads for the model's names of classes; drops the heads if they are of other classes."""
+        theirs = self.checkpoint.class_names
+        if class_names is None or theirs is None or len(theirs) != len(class_names):
+            return
+        positions = match_classes(theirs, class_names)
+        heads = [f"{head}.{leaf}" for head in HEADS.values() for leaf in ("weight", "bias")]
+        if positions is None:
+            self.dropped += [name for name in heads if self.tensors.pop(name, None) is not None]
+            self.fresh_heads += HEADS
+            self.ignore_prefixes += tuple(HEADS)
+            self.notes.append(
+                f"The heads are fresh: the checkpoint's classes ({shorten_names(theirs)}) are not the model's "
+                f"({shorten_names(class_names)})."
+            )
+        elif np.any(positions != np.arange(len(positions))):
+            for name in set(heads) & set(self.tensors):
+                self.tensors[name] = self.tensors[name][positions]
+            self.notes.append("The heads are reordered: the checkpoint has the model's classes in another order.")
 
     def values(self):
         """Returns the model's new values by path, after checking them."""

@@ -18,6 +18,8 @@ from keras_deit.weights.names import (
     to_official_names,
     to_transformers,
 )
+from keras_deit.weights.record import PREPROCESSOR
+from keras_deit.weights.record import to_transformers as to_transformers_processor
 
 _ARCHITECTURES = {  # transformers' classes, by model type and whether the model has classes
     ("deit", True): "DeiTForImageClassificationWithTeacher",
@@ -30,8 +32,8 @@ _ARCHITECTURES = {  # transformers' classes, by model type and whether the model
 def to_timm(model, path):
     """Writes the weights of a model as a safetensors file that timm loads strictly.
 
-    The arguments that no tensor determines (number of heads, image size, epsilon) are stored as metadata, which
-    `from_preset` reads.
+    The arguments that no tensor determines (number of heads, image size, epsilon), the names of the classes and the
+    preparation of images are stored as metadata, which `from_preset` reads.
 
     Args:
         model: A `DeiT`, `DeiTClassifier`, `DeiTBackbone` or `RegNetY`.
@@ -52,7 +54,7 @@ def to_timm(model, path):
     ```
     """
     _check_extension(path, ".safetensors")
-    files.write(_for_pytorch(model), path, _metadata(model))
+    files.write(_for_pytorch(model), path, {**_metadata(model), **_record(model)})
     return pathlib.Path(path)
 
 
@@ -81,7 +83,8 @@ def to_huggingface(model, directory):
 
     Args:
         model: A `DeiT`, `DeiTClassifier` or `DeiTMaskedImageModel`.
-        directory: Path of the directory. `model.safetensors` and `config.json` in it are written atomically.
+        directory: Path of the directory. `model.safetensors`, `config.json` and `preprocessor_config.json` in it are
+            written atomically.
 
     Returns:
         The `pathlib.Path` of the directory.
@@ -113,7 +116,9 @@ def to_huggingface(model, directory):
     family = "deit" if backbone.distilled else "vit"
     directory = pathlib.Path(directory)
     files.write(to_transformers(_in_timm_names(model), family), directory / "model.safetensors")
-    write_whole(directory / "config.json", json.dumps(_config(model, backbone, family), indent=2) + "\n")
+    processor = to_transformers_processor(model.preprocessing, backbone.image_size)
+    for name, content in ((files.CONFIG, _config(model, backbone, family)), (PREPROCESSOR, processor)):
+        write_whole(directory / name, json.dumps(content, indent=2) + "\n")
     return directory
 
 
@@ -130,13 +135,20 @@ def as_checkpoint(model, label):
     Raises:
         ValueError: If the model has variables that timm has no name for.
     """
-    return Checkpoint(_in_timm_names(model), label, _metadata(model))
+    names = getattr(model, "class_names", None)
+    return Checkpoint(_in_timm_names(model), label, _metadata(model), (), names, getattr(model, "preprocessing", None))
 
 
 def _metadata(model):
     backbone = getattr(model, "backbone", model)
     is_transformer = hasattr(backbone, "patch_size")
     return {name: getattr(backbone, name) for name in files.METADATA} if is_transformer else {}
+
+
+def _record(model):
+    """What is known about the data of the weights, as JSON can hold it."""
+    known = model.record_config() if hasattr(model, "record_config") else {}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _check_extension(path, extension):
@@ -186,10 +198,10 @@ def _config(model, backbone, family):
         "qkv_bias": True,
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
-        **(_labels(model.num_classes) if hasattr(model, "num_classes") else {"encoder_stride": backbone.patch_size}),
+        **(_labels(model) if hasattr(model, "num_classes") else {"encoder_stride": backbone.patch_size}),
     }
 
 
-def _labels(num_classes):
-    labels = {index: f"LABEL_{index}" for index in range(num_classes)}
+def _labels(model):
+    labels = dict(enumerate(model.class_names or [f"LABEL_{index}" for index in range(model.num_classes)]))
     return {"id2label": labels, "label2id": {label: index for index, label in labels.items()}}

@@ -116,3 +116,11 @@ def test_a_file_of_anything_else_is_an_error_and_no_traceback(name, content, tmp
     assert name in error
     assert "Traceback" not in error
     assert "weights_only" not in error
+
+
+@needs_pytorch
+def test_a_pth_file_has_no_class_names_which_is_said(tmp_path, capsys):
+    shape = {**SHAPE, "class_names": [str(index) for index in range(SHAPE["num_classes"])]}
+    kd.DeiT(**shape).save(tmp_path / "model.keras")
+    assert convert(tmp_path / "model.keras", tmp_path / "model.pth") == 0
+    assert "but not the class names and how images are prepared." in capsys.readouterr().err

@@ -7,6 +7,7 @@ import keras_deit as kd
 from keras_deit.cli import main
 from keras_deit.imaging.imagenet import class_names
 from tests.loopback import pretend_hub, serving
+from tests.runs import SHORT_VARIANT, add_short_variant, need_run_packages, summary_of, train
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub downloads the weights")
 pillow = pytest.importorskip("PIL.Image", reason="Pillow reads the images")
@@ -77,6 +78,66 @@ def test_a_saved_model_prints_its_own_class_names(photographs, tmp_path, capsys)
     assert sorted(line.split()[1] for line in lines[1:]) == ["cat", "dog", "house"]
     assert predict(photographs[0], *options) == 0
     assert "  class 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [[], ["--image-size", 12]])
+def test_the_images_of_a_test_split_are_classified_as_the_run_did(options, monkeypatch, tmp_path, capsys):
+    """On the digits' test split as files, `predict` is right as often as `summary.json` says, to the digit."""
+    need_run_packages()
+    add_short_variant(monkeypatch)
+    short = ["--variant", SHORT_VARIANT, "--epochs", 1, "--steps-per-epoch", 30, "--learning-rate", 0.003]
+    run = tmp_path / "run"
+    assert train(*short, "--distillation", "none", "--output-dir", run, *options) == 0
+    test = kd.data.load("digits", split="test")
+    (tmp_path / "images").mkdir()
+    for index, (pixels, label) in enumerate(zip(test.images, test.labels, strict=True)):
+        pillow.fromarray(pixels).save(tmp_path / "images" / f"{index:04}-{label}.png")
+    capsys.readouterr()
+    assert predict(tmp_path / "images", "--weights", run, "--top", 1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    files, answers = lines[::2], lines[1::2]
+    right = [file.split("-")[-1] == f"{answer.split()[-1]}.png" for file, answer in zip(files, answers, strict=True)]
+    accuracy = summary_of(run)["student"]["accuracy"]
+    assert len(right) == 364
+    assert np.mean(right) == pytest.approx(accuracy, abs=1e-6)
+    assert accuracy > 0.2  # 0.1 by chance
+
+
+def test_options_replace_what_is_kept_with_the_model(photographs, tmp_path, capsys):
+    student = kd.DeiT.from_variant(
+        "deit_ti", num_classes=3, image_size=32, patch_size=8, num_layers=1, preprocessing={"crop_ratio": 1.0}
+    )
+    rng = np.random.default_rng(0)
+    for head in ("class_head", "distillation_head"):
+        student.get_layer(head).set_weights([rng.normal(size=(192, 3)), np.zeros(3)])
+    student.save(tmp_path / "student.keras")
+    assert predict(photographs[0], "--weights", tmp_path / "student.keras") == 0
+    kept = capsys.readouterr().out
+    given = {"crop_ratio": 0.5, "interpolation": "box", "squash": True, "mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.3)}
+    options = [
+        "--crop-ratio",
+        0.5,
+        "--interpolation",
+        "box",
+        "--squash",
+        "--mean",
+        "0.5,0.4,0.3",
+        "--std",
+        "0.1,0.2,0.3",
+    ]
+    assert predict(photographs[0], "--weights", tmp_path / "student.keras", *options) == 0
+    printed = capsys.readouterr().out
+    images = np.asarray([kd.ImageProcessor(32, **given)(photographs[0])])
+    logits = sum(student.predict(images, verbose=0).values()) / 2
+    shares = np.exp(logits[0]) / np.exp(logits[0]).sum()
+    assert printed.splitlines()[1:] == [f"  {shares[index]:6.1%}  class {index}" for index in np.argsort(-shares)]
+    assert printed != kept
+
+
+def test_a_model_of_a_thousand_classes_of_its_own_has_no_names_of_imagenet(weights, photographs, capsys):
+    assert predict(photographs[0], "--weights", weights[1]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert all(line.split("%")[1].startswith("  class ") for line in lines)
 
 
 def test_another_image_size_resizes_the_positions(weights, photographs, capsys):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
+from keras_deit.imaging import imagenet
 from keras_deit.models import variants
 from keras_deit.training import usable_images
 from tests.loopback import pretend_hub, serving
@@ -24,7 +25,7 @@ def test_a_published_convnet_teaches(tmp_path, monkeypatch):
     monkeypatch.setitem(variants.VARIANTS, "regnety_002", shallow)
     convnet = kd.RegNetY.from_variant("regnety_002")
     file = kd.weights.to_timm(convnet, tmp_path / "model.safetensors")
-    digits = dataclasses.replace(kd.data.load("digits", "test"), class_names=tuple(map(str, range(1000))))
+    digits = dataclasses.replace(kd.data.load("digits", "test"), class_names=imagenet.class_names())
     monkeypatch.setattr(usable_images, "load", lambda *_, **__: digits)
     with serving() as server:
         pretend_hub(monkeypatch, server.url)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
+from keras_deit.imaging import imagenet
+from keras_deit.models import presets
 from keras_deit.models.presets import PRESETS, find_preset
 from keras_deit.models.variants import VARIANTS
 from keras_deit.weights import files
@@ -229,7 +231,9 @@ def test_arguments_that_no_tensor_determines_are_read_from_the_file(tmp_path):
     square = kd.DeiT(num_classes=3, **{**options, "image_size": 32})
     kd.weights.to_huggingface(square, tmp_path / "directory")
     again = kd.DeiT.from_preset(tmp_path / "directory")
-    assert again.get_config() == square.get_config()
+    # 32 pixels of int(32 / 0.875): the official evaluation, which is written for a model without a record
+    assert again.preprocessing == kd.Preprocessing(crop_ratio=32 / 36)
+    assert again.get_config() == {**square.get_config(), "preprocessing": again.preprocessing.get_config()}
     with pytest.raises(ValueError, match="The weights need num_heads=6 .*Received: num_heads=3"):
         kd.DeiT.from_preset(tmp_path / "directory", num_heads=3)
 
@@ -285,3 +289,18 @@ def test_another_variant_than_the_files_is_refused(published):
         ValueError, match="The variant 'deit_small' does not fit .*hidden_dim=192.*that fits is deit_ti"
     ):
         kd.DeiT.from_preset(published[0], variant="deit_small")
+
+
+def test_a_preset_keeps_the_preparation_and_the_classes_of_its_published_accuracy(tmp_path, monkeypatch):
+    pytest.importorskip("safetensors", reason="the weights are in its format")
+    model = kd.DeiT(num_classes=1000, **{**SMALL, "distilled": False})
+    file = kd.weights.to_timm(model, tmp_path / "model.safetensors")
+    monkeypatch.setattr(presets, "_find_or_download", lambda preset: file)
+    for name, crop_ratio, image_size in (
+        ("deit_tiny_patch16_224", 0.875, None),
+        ("deit3_small_patch16_224", 1.0, None),
+    ):
+        checkpoint, _ = presets.open_preset(name)
+        assert checkpoint.preprocessing == kd.Preprocessing(crop_ratio=crop_ratio, image_size=image_size)
+        assert checkpoint.class_names == imagenet.class_names()
+    assert presets.open_preset("regnety_160")[0].preprocessing.image_size == (224, 224)

@@ -96,3 +96,20 @@ def test_equal_settings_give_equal_students(tmp_path):
 def test_settings_that_do_not_fit_together_are_refused(given, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         build(tmp_path, num_replicas=2, **given)
+
+
+def test_the_weights_determine_the_normalisation_of_the_whole_run(teacher, tmp_path):
+    """The images, and what the Distiller undoes before the teacher's own normalisation."""
+    record = kd.Preprocessing((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    kd.DeiT.from_variant("deit_short", num_classes=2, image_size=8, patch_size=4, preprocessing=record).save(
+        tmp_path / "weights.keras"
+    )
+    run = build(tmp_path / "run", teacher=str(teacher), weights=str(tmp_path / "weights.keras"))
+    assert (run.student.preprocessing.mean, run.student.preprocessing.std) == (record.mean, record.std)
+    assert (tuple(run.model.image_mean), tuple(run.model.image_std)) == (record.mean, record.std)
+    images = np.concatenate([np.asarray(batch[0]) for batch in run.test_batches()])
+    np.testing.assert_allclose(images, (NOISE.images / 255 - record.mean) / record.std, atol=1e-5)
+    model = keras.saving.load_model(teacher, compile=False)
+    imagenet = ((NOISE.images / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD).astype("float32")
+    accuracy = (model.predict(imagenet, verbose=0).argmax(-1) == NOISE.labels).mean()
+    assert run.teacher_accuracy == pytest.approx(accuracy)

@@ -170,3 +170,41 @@ def test_the_batch_size_of_a_recipe_gives_way_to_a_small_dataset_and_a_given_one
 )
 def test_a_suitable_batch_size_is_even_and_divided_by_the_replicas(num_images, num_replicas, expected):
     assert suitable_batch_size(num_images, num_replicas) == expected
+
+
+WIDE = ImageData("wide", RNG.integers(0, 256, (6, 24, 40, 3), dtype="uint8"), np.arange(6) % 2, ("a", "b"))
+
+
+@pytest.mark.parametrize("size", [None, 16])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"crop_ratio": 0.8}, {"crop_scale": (0.5, 1.0), "crop_ratio": 0.875}],
+    ids=["squash", "crop", "random"],
+)
+@pytest.mark.parametrize("data", [NOISE, WIDE], ids=["square", "wide"])
+def test_the_record_prepares_images_as_the_evaluation_does(data, options, size, monkeypatch):
+    """The processor of the record, on the images as they were before the run resized them."""
+    pytest.importorskip("PIL.Image", reason="the pipeline resizes with Pillow")
+    loaded = load_with(monkeypatch, data, image_size=size, pipeline="python", recipe="small_data", **options)
+    evaluated = np.concatenate([np.asarray(batch[0]) for batch in loaded.test_batches()])
+    prepared = loaded.preprocessing.processor(loaded.image_size)(data.images)
+    np.testing.assert_allclose(evaluated, keras.ops.convert_to_numpy(prepared), atol=1e-5)
+
+
+def test_photographs_of_several_sizes_are_prepared_as_in_the_evaluation(monkeypatch):
+    photographs = pytest.importorskip("sklearn.datasets", reason="the photographs").load_sample_images().images
+    images = [photographs[0], np.ascontiguousarray(photographs[1][:, :400]), photographs[1][:300, :300]]
+    data = ImageRecords("photographs", [(image, 0) for image in images], ("a",))
+    loaded = load_with(
+        monkeypatch, data, image_size=32, pipeline="python", recipe="transfer", batch_size=2, check_images=False
+    )
+    evaluated = np.concatenate([np.asarray(batch[0]) for batch in loaded.test_batches()])
+    prepared = [keras.ops.convert_to_numpy(loaded.preprocessing.processor(32)(image)) for image in images]
+    np.testing.assert_allclose(evaluated, np.stack(prepared), atol=1e-5)
+
+
+def test_the_weights_determine_the_normalisation(monkeypatch):
+    loaded = load_with(monkeypatch, NOISE)
+    record = dataclasses.replace(loaded.preprocessing, mean=(0.5,) * 3, std=(0.25,) * 3)
+    images = np.concatenate([np.asarray(batch[0]) for batch in loaded.normalised_for(record).test_batches()])
+    np.testing.assert_allclose(images, (NOISE.images / 255 - 0.5) / 0.25, atol=1e-5)

@@ -63,3 +63,26 @@ def test_a_student_starts_from_saved_weights(tmp_path):
 def test_weights_determine_the_patch_size(tmp_path):
     with pytest.raises(ValueError, match="weights determine the patch size.*patch_size=4.*Leave --patch-size out"):
         student_of(weights=str(tmp_path / "student.keras"), patch_size=4)
+
+
+def test_the_student_keeps_how_the_evaluation_prepares_images():
+    assert student_of().preprocessing == kd.Preprocessing(crop_ratio=1.0)
+    options = dict(crop_ratio=0.8, bit_depth=12)
+    assert student_of(**options).preprocessing == kd.Preprocessing(**options)
+
+
+@pytest.mark.parametrize("name", ["weights.keras", "weights.safetensors"])
+def test_weights_determine_the_normalisation_and_are_loaded_by_the_names_of_classes(name, tmp_path):
+    pytest.importorskip("safetensors", reason="the weights go through its format")
+    record = kd.Preprocessing((0.5, 0.4, 0.3), (0.2, 0.3, 0.4), 0.5, "box")
+    arguments = dict(num_classes=3, image_size=16, class_names=("c", "a", "b"), preprocessing=record)
+    saved = kd.DeiT.from_variant("deit_short", **arguments)
+    saved.save(tmp_path / name) if name.endswith(".keras") else kd.weights.to_timm(saved, tmp_path / name)
+    with pytest.warns(
+        UserWarning, match="The heads are reordered: the checkpoint has the model's classes in another order"
+    ):
+        student = student_of(weights=str(tmp_path / name))
+    assert student.preprocessing == kd.Preprocessing(record.mean, record.std, crop_ratio=1.0)
+    for head in ("class_head", "distillation_head"):
+        kernel, theirs = (model.get_layer(head).get_weights()[0] for model in (student, saved))
+        np.testing.assert_array_equal(kernel, theirs[:, [1, 2, 0]])

@@ -10,6 +10,8 @@ from tests.weights.checkpoints import LAYOUTS, REGNETS, expected_logits, goldens
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 
+NAMES = ("ant", "bee", "cat", "dog", "eel")
+
 
 @pytest.mark.parametrize("name", [*LAYOUTS, *REGNETS])
 def test_logits_equal_those_of_the_other_framework(name):
@@ -300,3 +302,30 @@ def test_another_epsilon_is_said(tmp_path):
     written = kd.weights.to_timm(model_for("timm_two_tokens"), tmp_path / "model.safetensors")
     report = kd.weights.load(model_for("timm_two_tokens", layer_norm_epsilon=1e-3), written)
     assert report.notes == ("The layer norms were trained with epsilon=1e-06, and the model has 0.001.",)
+
+
+def test_classes_of_the_same_names_in_another_order_reorder_the_heads(tmp_path):
+    source = model_for("timm_two_tokens", class_names=NAMES)
+    kd.weights.load(source, path("timm_two_tokens"))
+    kd.weights.to_timm(source, tmp_path / "source.safetensors")
+    order = [3, 0, 4, 1, 2]
+    model = model_for("timm_two_tokens", class_names=[NAMES[index] for index in order])
+    report = kd.weights.load(model, tmp_path / "source.safetensors")
+    assert report.notes == ("The heads are reordered: the checkpoint has the model's classes in another order.",)
+    for head, logits in expected_logits("timm_two_tokens").items():
+        np.testing.assert_allclose(logits_of(model)[head], logits[:, order], atol=1e-4)
+
+
+def test_classes_of_other_names_leave_the_heads_fresh(tmp_path):
+    source = model_for("timm_two_tokens", class_names=NAMES)
+    kd.weights.to_timm(source, tmp_path / "source.safetensors")
+    model = model_for("timm_two_tokens", class_names=("fox", *NAMES[1:]))
+    before = model.get_layer("class_head").get_weights()
+    report = kd.weights.load(model, tmp_path / "source.safetensors")
+    assert (
+        "The heads are fresh: the checkpoint's classes (ant, bee, cat, ...) are not the model's (fox, bee, cat, ...)."
+        in (report.notes)
+    )
+    assert sorted(report.unused) == ["head.bias", "head.weight", "head_dist.bias", "head_dist.weight"]
+    for value, former in zip(model.get_layer("class_head").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, former)

@@ -8,8 +8,11 @@ import numpy as np
 from keras_deit.data.sources.labelled_images import LabelledImages, class_indices, indices_of
 from keras_deit.imaging.image_files import as_rgb, to_uint8
 from keras_deit.imaging.pixel_range import check_pixels
+from keras_deit.imaging.processor import ImageProcessor
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.runtime.concrete import concrete_values
+
+RESIZED_BY = "bilinear"  # filter of `ImageData.resized`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +75,7 @@ class ImageData(LabelledImages):
         return dataclasses.replace(self, images=images, labels=self.labels[indices])
 
     def resized(self, image_size):
-        """Returns the dataset with images of another size, resized bilinearly with antialiasing.
+        """Returns the dataset with images of another size, resized by Pillow's bilinear filter, whatever their aspect ratio.
 
         Args:
             image_size: Side in pixels, or `(height, width)`.
@@ -83,10 +86,9 @@ class ImageData(LabelledImages):
         size = height_and_width(image_size)
         if self.image_size in (None, size):
             return self
-        images = self.images.astype("float32")
-        images = keras.ops.image.resize(images, size, antialias=True, data_format="channels_last")
-        images = np.clip(np.round(keras.ops.convert_to_numpy(images)), 0, 255).astype("uint8")
-        return dataclasses.replace(self, images=images)
+        resize = ImageProcessor(size, 1.0, (0, 0, 0), 3 * (1 / 255,), interpolation=RESIZED_BY, squash=True)
+        pixels = np.round(keras.ops.convert_to_numpy(resize(self.images))).astype("uint8")
+        return dataclasses.replace(self, images=pixels)
 
     def _digest(self):
         digest = super()._digest()

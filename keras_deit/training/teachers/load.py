@@ -75,9 +75,10 @@ def load_teacher(settings, num_classes):
     }
     normalisation = {name: value for name, value in normalisation.items() if value is not None}
     with naming_settings():
-        return (
-            Teacher(model, **normalisation, **options) if normalisation else teacher_of_student_images(model, **options)
-        )
+        teacher = Teacher(model, **normalisation, **options)
+    if not normalisation and teacher.mean is None:  # without a record of its own
+        teacher.mean, teacher.std = imagenet.IMAGENET_MEAN, imagenet.IMAGENET_STD
+    return teacher
 
 
 def teacher_of_student_images(model, **options):

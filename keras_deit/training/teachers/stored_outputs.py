@@ -26,18 +26,24 @@ WAIT_SECONDS = 2.0  # between two checks of the outputs that other processes sto
 
 
 class TeacherPredictor(keras.Model):
-    """Predicts a teacher's logits for the student's images, compiled as Keras compiles `predict`."""
+    """Predicts a teacher's logits for the student's images, compiled as Keras compiles `predict`.
 
-    def __init__(self, teacher):
+    Args:
+        teacher: `keras_deit.Teacher`.
+        image_mean, image_std: Normalisation of the student's images, for pixels in 0..1.
+    """
+
+    def __init__(self, teacher, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD):
         super().__init__(name="teacher_predictor")
         self.teacher_model = teacher.model  # tracked by Keras, so that its variables are the state of the compiled step
+        self._normalisation = (image_mean, image_std)
         self._teacher = (teacher,)  # in a tuple, which Keras does not track
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         self.compile(loss=loss, weighted_metrics=["categorical_accuracy"])
 
     def call(self, images):
         """Returns the logits `(batch, classes)` for normalised images `(batch, height, width, 3)` of the student."""
-        return self._teacher[0](images, IMAGENET_MEAN, IMAGENET_STD)
+        return self._teacher[0](images, *self._normalisation)
 
 
 def open_cache(settings, data, teacher, num_replicas):
@@ -61,7 +67,7 @@ def open_cache(settings, data, teacher, num_replicas):
     cache = TeacherCache(settings.teacher_cache, _key(settings, data, teacher), *size, top)
     metadata, test = cache.metadata(), data.test.content_digest()
     if not cache.is_complete() or metadata.get("test") != test:
-        predictor = TeacherPredictor(teacher)
+        predictor = TeacherPredictor(teacher, data.mean, data.std)
         _fill(cache, data, predictor)
         accuracy = data.evaluate(predictor, num_replicas)["categorical_accuracy"]
         metadata = {"accuracy": accuracy, "test": test}
@@ -87,6 +93,10 @@ def _key(settings, data, teacher):
     sampling = {
         name: getattr(plan, name) for name in ("num_examples", "batch_size", "image_size", "seed", "num_shards")
     }
+    if (data.mean, data.std) != (IMAGENET_MEAN, IMAGENET_STD):
+        described["normalisation"] = [data.mean, data.std]
+    if teacher.class_positions is not None:
+        described["teacher_classes"] = teacher.class_positions.tolist()
     return {**described, **sampling, **dataclasses.asdict(plan.augmentation)}
 
 

@@ -64,3 +64,18 @@ def test_weights_receive_images_of_their_own_size(tmp_path):
 def test_a_teacher_that_does_not_exist_or_fit_is_refused(teacher, message):
     with pytest.raises(ValueError, match=message):
         load_teacher(settings_of(teacher), num_classes=10)
+
+
+def test_a_saved_student_receives_the_images_that_it_was_trained_on(tmp_path):
+    record = {"mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.3)}
+    model = kd.DeiT.from_variant(
+        "deit_ti", num_classes=10, num_layers=1, image_size=8, patch_size=4, preprocessing=record
+    )
+    rng = np.random.default_rng(0)
+    for head in ("class_head", "distillation_head"):
+        model.get_layer(head).set_weights([rng.normal(size=(192, 10)), np.zeros(10)])
+    model.save(tmp_path / "teacher.keras")
+    expected = model.predict((PIXELS / 255 - record["mean"]) / record["std"], verbose=0)
+    teacher = load_teacher(settings_of(tmp_path / "teacher.keras"), num_classes=10)
+    outputs = keras.ops.convert_to_numpy(teacher(IMAGES, kd.IMAGENET_MEAN, kd.IMAGENET_STD))
+    np.testing.assert_allclose(outputs, (expected["class"] + expected["distillation"]) / 2, atol=1e-4)

@@ -1,0 +1,109 @@
+"""How the images of a model must be prepared: the record that is kept with its weights."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.imaging.processor import ImageProcessor
+from keras_deit.imaging.sizes import height_and_width
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """How the images of a model must be prepared. The defaults are those of the official evaluation.
+
+    Models keep the record as `model.preprocessing`, and `model.image_processor()` builds the `ImageProcessor` from it.
+
+    Attributes:
+        mean, std: Normalisation of each channel, for pixels in 0..1.
+        crop_ratio: Fraction of the resized image's shorter side that the centre crop keeps, above 0 and at most 1.
+        interpolation: Filter of Pillow that resizes the image, see `keras_deit.ImageProcessor`.
+        squash: Whether images are resized without keeping their aspect ratio.
+        image_size: Side of the images in pixels, or `(height, width)`, for a model that takes images of any size; None for
+            the others, whose own size counts.
+        bit_depth: Bits that image files of 16 bits use, see `keras_deit.ImageProcessor`; None means what the files state.
+
+    Raises:
+        ValueError: If a value is out of range.
+
+    Example:
+
+    >>> Preprocessing(crop_ratio=1.0).processor(224).crop_ratio
+    1.0
+    """
+
+    mean: tuple = IMAGENET_MEAN
+    std: tuple = IMAGENET_STD
+    crop_ratio: float = 0.875
+    interpolation: str = "bicubic"
+    squash: bool = False
+    image_size: tuple | None = None
+    bit_depth: int | None = None
+
+    def __post_init__(self):
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(np.ravel(getattr(self, name)).tolist()))
+        if self.image_size is not None:
+            object.__setattr__(self, "image_size", height_and_width(self.image_size))
+        self.processor(32)  # raises if a value is out of range
+
+    @classmethod
+    def of(cls, record):
+        """Returns a record, from a record or from the dictionary that `get_config` returned.
+
+        Args:
+            record: A `Preprocessing`, a dictionary of its attributes, or None.
+
+        Returns:
+            The `Preprocessing`, or None.
+
+        Raises:
+            ValueError: If `record` is neither, or a value is out of range.
+        """
+        if record is None or isinstance(record, cls):
+            return record
+        names = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(record, dict) or not set(record) <= set(names):
+            raise ValueError(
+                f"`preprocessing` must be a keras_deit.Preprocessing, or a dictionary with keys of {names}. Received: "
+                f"{record!r}"
+            )
+        return cls(**record)
+
+    def get_config(self):
+        """Returns the attributes as a dictionary that JSON can hold."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()
+        }
+
+    def processor(self, image_size, **overrides):
+        """Builds the layer that prepares images as the record says.
+
+        Args:
+            image_size: Side of the images in pixels, or `(height, width)`.
+            **overrides: Arguments of `keras_deit.ImageProcessor` that replace those of the record.
+
+        Returns:
+            A `keras_deit.ImageProcessor`.
+        """
+        arguments = {**dataclasses.asdict(self), "image_size": image_size, **overrides}
+        return ImageProcessor(**arguments)
+
+
+def crop_ratio_of(crop, resized):
+    """Computes the crop ratio of a crop from an image that was resized to a given side.
+
+    Args:
+        crop, resized: Sides in pixels.
+
+    Returns:
+        The largest ratio, at most `crop / resized`, with `int(crop / ratio) == resized`.
+
+    Example:
+
+    >>> crop_ratio_of(224, 256)
+    0.875
+    """
+    ratio = crop / resized
+    return ratio if int(crop / ratio) == resized else float(np.nextafter(ratio, 0))

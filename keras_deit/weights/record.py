@@ -1,0 +1,220 @@
+"""What is stored beside the weights about their data: names of the classes, and how images must be prepared."""
+
+import pathlib
+import re
+
+from keras_deit.imaging.preprocessing import Preprocessing, crop_ratio_of
+from keras_deit.imaging.sizes import height_and_width
+from keras_deit.weights import files
+
+PREPROCESSOR = "preprocessor_config.json"  # of transformers
+_RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # in the order of Pillow's codes
+_PIXEL_SCALE = 1 / 255
+_HALF = [0.5, 0.5, 0.5]
+_DEFAULTS = {  # what a processor of transformers does where its file does not say
+    "ViT": {"size": 224, "resample": 2, "image_mean": _HALF, "image_std": _HALF},
+    "DeiT": {"size": 256, "crop_size": 224, "resample": 3, "image_mean": _HALF, "image_std": _HALF},
+    "ConvNext": {"size": 384, "crop_pct": 0.875, "resample": 3, "image_mean": _HALF, "image_std": _HALF},
+}
+_STEPS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb")
+_WARPED_SIZE = 384  # from which on transformers' ConvNext processor resizes without a crop and without the aspect ratio
+
+
+def read_record(path, image_size=None):
+    """Reads the names of the classes and the preparation of images that are stored beside a checkpoint.
+
+    They come from the metadata that `to_timm` writes, from transformers' `config.json` (`id2label`) and
+    `preprocessor_config.json`, or from timm's `config.json` (`label_names`, `pretrained_cfg`).
+
+    Args:
+        path: Path of a checkpoint that exists, as for `keras_deit.weights.files.read`.
+        image_size: `(height, width)` of the model's images in pixels; None for a model that takes images of any size.
+
+    Returns:
+        Dictionary with `class_names` (a tuple, or None), `preprocessing` (a `Preprocessing`, or None) and `notes`: sentences
+        about what is stored but cannot be done.
+    """
+    path = pathlib.Path(path)
+    directory = path if path.is_dir() else path.parent
+    own = files.read_own_record(path)
+    config = _content(directory / files.CONFIG)
+    record = {"class_names": _names(own.get("class_names")) or _class_names(config), "notes": ()}
+    try:
+        if own:
+            record["preprocessing"] = Preprocessing.of(own.get("preprocessing"))
+        elif (directory / PREPROCESSOR).exists():
+            record["preprocessing"] = from_transformers(_content(directory / PREPROCESSOR), image_size)
+        else:
+            record["preprocessing"] = _from_timm(config, image_size)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        record["preprocessing"] = None
+        record["notes"] = (
+            f"How images are prepared could not be taken over: {error}. They are prepared as in the official evaluation, "
+            "unless you say otherwise.",
+        )
+    return record
+
+
+def from_transformers(config, image_size=None):
+    """Translates the configuration of an image processor of transformers.
+
+    Args:
+        config: Dictionary, the content of `preprocessor_config.json`.
+        image_size: `(height, width)` of the model's images in pixels; None for a model that takes images of any size.
+
+    Returns:
+        A `Preprocessing`.
+
+    Raises:
+        ValueError: If the processor does what an `ImageProcessor` cannot do; the message names the entry.
+
+    Example:
+
+    >>> from_transformers({"image_processor_type": "DeiTImageProcessor"}).squash
+    True
+    """
+    kind = re.sub(r"(ImageProcessor|FeatureExtractor)\w*$", "", _kind(config))
+    config = {**_DEFAULTS.get(kind, {}), **{name: value for name, value in config.items() if value is not None}}
+    unknown = [name for name, value in config.items() if name.startswith("do_") and value and name not in _STEPS]
+    if unknown:
+        raise ValueError(f"`{unknown[0]}` of {PREPROCESSOR} is not supported")
+    mean, std = _normalisation(config)
+    resized, crop, squash = _geometry(config, kind)
+    if image_size is not None and not config.get("do_resize", True):
+        resized = crop = tuple(image_size)
+    if image_size is not None and tuple(image_size) != crop:
+        raise ValueError(
+            f"{PREPROCESSOR} prepares images of {crop} pixels, and the model takes images of {tuple(image_size)} pixels"
+        )
+    ratios = {crop_ratio_of(side, before) for side, before in zip(crop, resized, strict=True)}
+    if len(ratios) > 1 or max(ratios) > 1:
+        raise ValueError(
+            f"{PREPROCESSOR} resizes to {resized} pixels and crops {crop}, which no `crop_ratio` describes"
+        )
+    return Preprocessing(mean, std, ratios.pop(), _resampling(config), squash, crop if image_size is None else None)
+
+
+def to_transformers(preprocessing, image_size):
+    """Translates a record to the configuration of an image processor of transformers.
+
+    Args:
+        preprocessing: A `Preprocessing`; None means that of the official evaluation.
+        image_size: `(height, width)` of the model's images in pixels.
+
+    Returns:
+        Dictionary, the content of `preprocessor_config.json`. `CLIPImageProcessor` is the class of transformers that keeps
+        the aspect ratio and crops in every version.
+    """
+    record = preprocessing or Preprocessing()
+    resized = [int(side / record.crop_ratio) for side in image_size]
+    return {
+        "image_processor_type": "DeiTImageProcessor" if record.squash else "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": dict(zip(("height", "width"), resized, strict=True))
+        if record.squash
+        else {"shortest_edge": resized[0]},
+        "resample": _RESAMPLING.index(record.interpolation),
+        "do_center_crop": True,
+        "crop_size": dict(zip(("height", "width"), image_size, strict=True)),
+        "do_rescale": True,
+        "rescale_factor": _PIXEL_SCALE,
+        "do_normalize": True,
+        "image_mean": list(record.mean),
+        "image_std": list(record.std),
+    }
+
+
+def _content(path):
+    return files.parse_object(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else {}
+
+
+def _kind(config):
+    return str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
+
+
+def _entry(config, name):
+    if name not in config:
+        raise ValueError(f"{PREPROCESSOR} of {_kind(config) or 'an unknown processor'} has no `{name}`")
+    return config[name]
+
+
+def _normalisation(config):
+    """The mean and standard deviation of pixels in 0..1, whatever factor the pixels are scaled by first."""
+    scale = config.get("rescale_factor", _PIXEL_SCALE) if config.get("do_rescale", True) else 1
+    factor = _PIXEL_SCALE / scale
+    if not config.get("do_normalize", True):
+        return (0.0,) * 3, (factor,) * 3
+    channels = [_entry(config, name) for name in ("image_mean", "image_std")]
+    channels = [3 * values if len(values) == 1 else values for values in map(_as_list, channels)]
+    return tuple(tuple(value * factor for value in values) for values in channels)
+
+
+def _as_list(values):
+    return list(values) if isinstance(values, (list, tuple)) else [values]
+
+
+def _geometry(config, kind):
+    """The size before the crop and that of the crop, `(height, width)`, and whether the aspect ratio is given up."""
+    size = _entry(config, "size")
+    if "crop_pct" in config and kind == "ConvNext":
+        side = size["shortest_edge"] if isinstance(size, dict) else size
+        if side >= _WARPED_SIZE:
+            return (side, side), (side, side), True
+        return 2 * (int(side / config["crop_pct"]),), (side, side), False
+    if not isinstance(size, dict):
+        size = dict(zip(("height", "width"), height_and_width(size), strict=True))
+        if kind not in ("ViT", "DeiT") and size["height"] == size["width"]:
+            size = {"shortest_edge": size["height"]}
+    if set(size) == {"height", "width"}:
+        resized, squash = (size["height"], size["width"]), True
+    elif set(size) == {"shortest_edge"}:
+        resized, squash = 2 * (size["shortest_edge"],), False
+    else:
+        raise ValueError(f"`size` of {PREPROCESSOR} is not supported: {size}")
+    if not config.get("do_center_crop", kind == "DeiT"):
+        if not squash:
+            raise ValueError(f"`size` of {PREPROCESSOR} is {size} without `do_center_crop`: images of several sizes")
+        return resized, resized, squash
+    if not config.get("do_resize", True):
+        raise ValueError(f"`do_center_crop` of {PREPROCESSOR} without `do_resize` is not supported")
+    crop = _entry(config, "crop_size")
+    crop = (crop["height"], crop["width"]) if isinstance(crop, dict) else height_and_width(crop)
+    return resized, crop, squash
+
+
+def _resampling(config):
+    code = _entry(config, "resample")
+    if not isinstance(code, int) or not 0 <= code < len(_RESAMPLING):
+        raise ValueError(f"`resample` of {PREPROCESSOR} is not supported: {code!r}")
+    return _RESAMPLING[code]
+
+
+def _from_timm(config, image_size):
+    """Translates timm's `pretrained_cfg`; None if the file is not timm's."""
+    stated = config.get("pretrained_cfg", config if "architecture" in config else {})
+    if not {"mean", "std", "crop_pct", "interpolation"} <= set(stated):
+        return None
+    mode = stated.get("crop_mode", "center")
+    if mode not in ("center", "squash"):
+        raise ValueError(f"`crop_mode` of timm's {files.CONFIG} is not supported: {mode!r}")
+    size = tuple(stated["input_size"][1:]) if image_size is None and "input_size" in stated else None
+    return Preprocessing(
+        stated["mean"], stated["std"], stated["crop_pct"], stated["interpolation"], mode == "squash", size
+    )
+
+
+def _class_names(config):
+    """The names in `config.json`: timm's `label_names`, or transformers' `id2label`; None if classes are only counted."""
+    labels = config.get("label_names") or config.get("pretrained_cfg", {}).get("label_names")
+    if labels is None:
+        by_index = config.get("id2label") or {}
+        labels = [by_index.get(str(index)) for index in range(len(by_index))]
+    if all(re.fullmatch(r"LABEL_\d+", str(label)) for label in labels):
+        return None
+    return _names(labels)
+
+
+def _names(labels):
+    is_complete = isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)
+    return tuple(labels) if is_complete else None
