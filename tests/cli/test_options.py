@@ -11,7 +11,7 @@ from keras_deit.training.settings import Settings, resolve
 
 # In the order of their groups. A flag that is renamed or lost breaks the commands of users.
 FLAGS = """
---variant --image-size --weights --patch-size --precision
+--variant --image-size --weights --weights-entry --patch-size --precision
 --dataset --data-dir --class-names --validated --check-images --no-check-images --skip-images --max-skipped --pipeline
 --num-workers --train-folder --test-folder --test-split --bit-depth
 --crop-scale --augmentation-layers --flip --auto-augment --color-jitter --erasing --mixup --cutmix --repeats --crop-ratio
