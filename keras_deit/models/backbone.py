@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens
-from keras_deit.models.image_model import ImageModel
+from keras_deit.models.image_model import ImageModel, python_number
 from keras_deit.weights.names import MASKED_IMAGE_PREFIXES
 
 DROP_PATH_SCHEDULES = ("linear", "constant")
@@ -81,6 +81,13 @@ class DeiTBackbone(ImageModel):
         trainable=True,
     ):
         height, width = height_and_width(image_size)
+        patch_size, hidden_dim, num_layers, num_heads, intermediate_dim = map(
+            python_number, (patch_size, hidden_dim, num_layers, num_heads, intermediate_dim)
+        )
+        layer_scale_init, drop_path_rate, layer_norm_epsilon = map(
+            python_number, (layer_scale_init, drop_path_rate, layer_norm_epsilon)
+        )
+        distilled, prefix_positions = map(python_number, (distilled, prefix_positions))
         intermediate_dim = intermediate_dim or 4 * hidden_dim
         policy = keras.dtype_policies.get(dtype)
         images = keras.Input((height, width, 3), name="images", dtype=policy.variable_dtype)
@@ -153,6 +160,7 @@ class DeiTBackbone(ImageModel):
         >>> backbone.trainable_variables[0].path.split("/")[0]
         'block_2'
         """
+        up_to = python_number(up_to)
         if up_to is not None and not 0 <= up_to <= self.num_layers:
             raise ValueError(f"`up_to` must lie in 0..{self.num_layers}, the number of blocks. Received: up_to={up_to}")
         for name in ("patch_embedding", "prefix_tokens"):

@@ -4,7 +4,13 @@ import keras
 
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models.backbone import DeiTBackbone
-from keras_deit.models.image_model import BackboneMixin, ImageModel, check_class_names, classification_head
+from keras_deit.models.image_model import (
+    BackboneMixin,
+    ImageModel,
+    check_class_names,
+    classification_head,
+    python_number,
+)
 from keras_deit.runtime.keras_file import check_weights_file
 
 
@@ -59,6 +65,7 @@ class DeiT(BackboneMixin, ImageModel):
         preprocessing=None,
         **backbone_arguments,
     ):
+        num_classes = python_number(num_classes)
         class_names = check_class_names(class_names, num_classes)
         preprocessing = Preprocessing.of(preprocessing)
         policy = keras.dtype_policies.get(dtype)

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from keras_deit.imaging.preprocessing import Preprocessing
-from keras_deit.models.image_model import ImageModel, check_class_names, head_dtype
+from keras_deit.models.image_model import ImageModel, check_class_names, head_dtype, python_number
 
 STEM_WIDTH = 32
 SQUEEZE_RATIO = 4  # input width of a block to width of its squeeze layer
@@ -62,6 +62,8 @@ class RegNetY(ImageModel):
         class_names=None,
         preprocessing=None,
     ):
+        widths, depths = tuple(map(python_number, widths)), tuple(map(python_number, depths))
+        group_width, num_classes = python_number(group_width), python_number(num_classes)
         if len(widths) != len(depths) or any(width % group_width for width in widths):
             raise ValueError(
                 "`widths` and `depths` must have the same length, and `group_width` must divide every width. "
@@ -85,8 +87,8 @@ class RegNetY(ImageModel):
             name="head",
         )
         super().__init__(images, head(pooled), dtype=policy, name=name, trainable=trainable)
-        self.widths = tuple(widths)
-        self.depths = tuple(depths)
+        self.widths = widths
+        self.depths = depths
         self.group_width = group_width
         self.num_classes = num_classes
         self.class_names = class_names

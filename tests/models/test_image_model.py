@@ -1,5 +1,7 @@
 """The base class of the models."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -235,3 +237,28 @@ def test_weights_of_another_grid_of_as_many_patches_are_refused(tmp_path, late_f
         wide.load_weights(tmp_path / "square.weights.h5")
     for value, expected in zip(wide.backbone.get_layer("prefix_tokens").get_weights(), before, strict=True):
         np.testing.assert_array_equal(value, expected)
+
+
+def test_numpy_numbers_are_arguments_like_pythons(tmp_path):
+    numbers = dict(
+        image_size=np.int64(32),
+        patch_size=np.int32(8),
+        hidden_dim=np.int64(48),
+        num_layers=np.int64(2),
+        num_heads=np.uint8(3),
+        intermediate_dim=np.int16(300),
+        distilled=np.bool_(True),
+        layer_scale_init=np.float32(0.5),
+        drop_path_rate=np.float64(0.25),
+        frozen_blocks=np.int64(1),
+    )
+    deit = DeiT(num_classes=np.array([0, 4, 2]).max() + 1, **numbers)
+    expected = DeiT(num_classes=5, **{name: value.item() for name, value in numbers.items()}).get_config()
+    assert deit.get_config() == expected
+    regnet = RegNetY(np.array([8, 16]), np.array([1, 1]), np.int64(8), num_classes=np.int64(5))
+    for model in (DeiTClassifier(deit), regnet):
+        json.loads(model.to_json())
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        for value, former in zip(loaded.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(value, former)
