@@ -45,7 +45,8 @@ def read_safetensors(path):
     header.pop("__metadata__", None)
     with path.open("rb") as file:
         file.seek(start)
-        data = memoryview(bytearray(file.read()))  # arrays on it are writable
+        data = memoryview(bytearray(path.stat().st_size - start))  # arrays on it are writable
+        file.readinto(data)
     spans = [_span(path, name, entry) for name, entry in header.items()]
     if sum(end - begin for begin, end in spans) != len(data) or any(end > len(data) for _, end in spans):
         raise _damaged(path, f"{len(data)} bytes of tensors, where the header describes another number")
