@@ -6,6 +6,7 @@ import keras
 
 from keras_deit.data.augment.policies import BLUR_RADII, SOLARIZE_THRESHOLD, ColorJitter, RandAugment, ThreeAugment
 from keras_deit.data.augment.randaugment_space import HIGHEST_LEVEL
+from keras_deit.runtime.foreign_files import excerpt
 from keras_deit.runtime.optional import require
 
 KERAS_CV = "keras-cv"
@@ -96,7 +97,7 @@ def _read(path):
         try:
             return keras.saving.load_model(path)
         except (OSError, TypeError, ValueError) as reason:
-            error = reason
+            error = excerpt(reason)
     raise ValueError(
         "`augmentation_layers` must be 'keras-cv', the path of a `.keras` file or, in Python, a Keras layer. Received: "
         f"augmentation_layers={path!r} ({error})"
