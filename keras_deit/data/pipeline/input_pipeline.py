@@ -159,7 +159,8 @@ class InputPipeline:
 
         Returns:
             A `tf.data.Dataset` or a `keras.utils.PyDataset` of `(images, labels, sample_weight)`: float32
-            `(batch, height, width, 3)`, normalised, `(batch, classes)` and `(batch,)`.
+            `(batch, height, width, 3)`, normalised, `(batch, classes)` and `(batch,)`. The row of an unlabelled image is
+            zero, which only a `Distiller` understands: for other Keras models select the labelled images first.
 
         Raises:
             ValueError: If `batch_size` or `multiple_of` is not a positive integer.
