@@ -10,8 +10,8 @@ class MaskPatches(keras.layers.Layer):
 
     Call arguments:
         patch_tokens: Tensor of shape `(batch, patches, hidden_dim)`.
-        masked: Tensor of shape `(batch, patches)`, booleans or 0 and 1; True means masked. (Keras reserves the name
-            `mask`.)
+        masked: Tensor of shape `(batch, patches)`, booleans or 0 and 1; True means masked, and so does every number
+            except 0. (Keras reserves the name `mask`.)
 
     Output shape:
         `(batch, patches, hidden_dim)`.
@@ -30,11 +30,7 @@ class MaskPatches(keras.layers.Layer):
 
     def build(self, patch_tokens_shape, masked_shape):
         """Checks the shapes and creates the mask token."""
-        if tuple(masked_shape[1:]) != tuple(patch_tokens_shape[1:2]):
-            raise ValueError(
-                f"Expected a mask of shape (batch, patches) = {('batch', patch_tokens_shape[1])}. Received: "
-                f"shape={tuple(masked_shape)}"
-            )
+        _check_shapes(patch_tokens_shape, masked_shape)
         self.mask_token = self.add_weight(
             name="mask_token",
             shape=(1, 1, patch_tokens_shape[-1]),
@@ -43,6 +39,7 @@ class MaskPatches(keras.layers.Layer):
 
     def call(self, patch_tokens, masked):
         """Replaces the masked tokens."""
+        _check_shapes(patch_tokens.shape, masked.shape)
         return ops.where(ops.cast(masked, "bool")[..., None], ops.convert_to_tensor(self.mask_token), patch_tokens)
 
     def compute_output_shape(self, patch_tokens_shape, masked_shape):
@@ -51,3 +48,11 @@ class MaskPatches(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config()  # without this method Keras refuses a layer that was given a dtype policy
+
+
+def _check_shapes(patch_tokens_shape, masked_shape):
+    if len(masked_shape) != 2 or masked_shape[1] != patch_tokens_shape[1]:
+        raise ValueError(
+            f"Expected a mask of shape (batch, patches) = {('batch', patch_tokens_shape[1])}. Received: "
+            f"shape={tuple(masked_shape)}"
+        )

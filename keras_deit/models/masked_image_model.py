@@ -28,7 +28,8 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
 
     Input shape:
         A pair: normalised channels-last RGB images `(batch, height, width, 3)`, and a boolean mask `(batch, N)` of the N
-        patches, row by row; True means masked. `keras_deit.data.random_masks` draws masks.
+        patches, row by row. True means masked, and so does every number except 0. `keras_deit.data.random_masks` draws
+        masks.
 
     Output shape:
         `(batch, height, width, 3)`: the reconstructed images, normalised like the input.
@@ -107,7 +108,7 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         images, mask = keras.tree.flatten(x)  # a dictionary is flattened in alphabetical order
         rows, columns = (side // self.backbone.patch_size for side in self.image_size)
-        weights = ops.reshape(ops.cast(mask, "float32"), (-1, rows, columns))
+        weights = ops.reshape(ops.cast(ops.cast(mask, "bool"), "float32"), (-1, rows, columns))
         for axis in (1, 2):
             weights = ops.repeat(weights, self.backbone.patch_size, axis=axis)
         return keras.losses.MeanAbsoluteError(reduction="mean_with_sample_weight")(images, y_pred, weights)

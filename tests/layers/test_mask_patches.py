@@ -32,6 +32,14 @@ def test_a_mask_of_another_shape_is_refused():
         MaskPatches()(TOKENS, MASK[:, :3])
 
 
+@pytest.mark.parametrize("shape", [(2, 2, 2), (2, 3), (2, 1), (4,)])
+def test_a_built_layer_refuses_a_mask_of_another_shape(shape):
+    layer = MaskPatches()
+    layer(TOKENS, MASK)
+    with pytest.raises(ValueError, match=r"Expected a mask of shape \(batch, patches\) = \('batch', 4\)"):
+        layer(TOKENS, np.ones(shape, "bool"))
+
+
 def test_the_config_builds_the_layer_again():
     layer = MaskPatches(dtype=keras.dtype_policies.get("mixed_bfloat16"), name="some_name", trainable=False)
     again = MaskPatches.from_config(layer.get_config())

@@ -117,3 +117,14 @@ def test_frozen_layers_stay_frozen_when_saved(tmp_path):
         "norm",
         "decoder",
     }
+
+
+def test_the_loss_and_the_model_take_the_same_numbers_as_masked():
+    images, masks = with_masks(noise("images", (4, 32, 32, 3)))
+    model = small()
+    model.compile("sgd")
+    pixels = model.predict((images, masks), verbose=0)
+    masked = masks.reshape(-1, 4, 4).repeat(8, axis=1).repeat(8, axis=2)
+    numbers = np.where(masks, np.arange(1, 17) / 10, 0).astype("float32")
+    loss = model.evaluate((images, numbers), verbose=0)
+    np.testing.assert_allclose(loss, np.abs(pixels - images)[masked].mean(), rtol=1e-5)
