@@ -20,7 +20,7 @@ from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.runtime.endless import check_steps
 from keras_deit.runtime.first_batch import FirstBatchCheck
 from keras_deit.runtime.keras_file import check_weights_file
-from keras_deit.runtime.keras_private import EpochLogsHook, compiled_loss, monitor_mode
+from keras_deit.runtime.keras_private import EpochLogsHook, PortableCompileConfig, compiled_loss, monitor_mode
 from keras_deit.teacher import Teacher
 
 _DistillationSteps = importlib.import_module(f"keras_deit.distiller.{keras.backend.backend()}").DistillationSteps
@@ -34,7 +34,7 @@ class _BatchMean(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class Distiller(_DistillationSteps, EpochLogsHook, keras.Model):
+class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.Model):
     """Trains a student from labels and from a teacher, with `compile` and `fit`.
 
     The loss is `(1 - alpha) · criterion(class logits, labels) + alpha · distillation(distillation logits, teacher)` plus

@@ -15,7 +15,8 @@ def to_saved_model(model, path, overwrite=False):
     """Writes a model as a SavedModel, which TensorFlow and TensorFlow Serving run without this package or Keras.
 
     The SavedModel has the signature `serving_default`. Its input `images` is float32 of shape `(batch, height, width, 3)`,
-    normalised as the model expects. Its output `logits` is float32 of shape `(batch, classes)`. The batch size is free.
+    normalised as the model expects. Images of another shape raise `tf.errors.InvalidArgumentError`. Its output `logits` is
+    float32 of shape `(batch, classes)`. The batch size is free.
     A model in mixed precision is exported in float32. On JAX and PyTorch, a child process with TensorFlow rebuilds the
     model and writes the SavedModel.
 
@@ -58,11 +59,16 @@ def write_saved_model(model, path, batch_size=None):
         path: The directory to write.
         batch_size: The fixed batch size of the signature; None leaves it free.
     """
-    signature = keras.InputSpec(shape=(batch_size, *image_shape(model)), dtype="float32", name=INPUT)
+    import tensorflow as tf
+
+    shape = (batch_size, *image_shape(model))
+
+    def serve(images):
+        # A signature called with another shape would run: a traced function does not compare shapes by itself.
+        images = tf.ensure_shape(images, shape, name=f"images_must_be_{'x'.join(map(str, shape[1:]))}")
+        return {OUTPUT: keras.tree.flatten(model(images, training=False))[0]}
+
+    signature = keras.InputSpec(shape=shape, dtype="float32", name=INPUT)
     archive = keras.export.ExportArchive()
-    archive.add_endpoint(SIGNATURE, lambda images: {OUTPUT: _logits(model, images)}, input_signature=[signature])
+    archive.add_endpoint(SIGNATURE, serve, input_signature=[signature])
     archive.write_out(str(path), verbose=False)
-
-
-def _logits(model, images):
-    return keras.tree.flatten(model(images, training=False))[0]

@@ -7,6 +7,7 @@ counterpart is here, and a check raises `UnsupportedKerasError` at the first use
 - `Model._get_metrics_result_or_logs`, overridden by `EpochLogsHook` for the logs of an epoch: it exists, takes `logs`, and
   is called by `fit` and `evaluate`.
 - `Model._compile_loss`, for `compiled_loss`: it is a `keras.losses.Loss`.
+- The modules `keras.src.backend...` of a saved optimiser, which `PortableCompileConfig` replaces by the public one.
 - `Metric._direction`, for `monitor_mode`: it is `"up"` for an accuracy.
 - `Optimizer._clip_gradients` and, on TensorFlow, `Optimizer._all_reduce_sum_gradients`, overridden by `OptimizerInternals`
   to clip after the sum over the replicas: they exist, take `grads` and `grads_and_vars`, and are called by `apply`.
@@ -146,6 +147,31 @@ def monitor_mode(metric):
     if getattr(keras.metrics.CategoricalAccuracy(), "_direction", None) != "up":
         raise UnsupportedKerasError("`CategoricalAccuracy._direction` is not 'up'")
     return {"up": "max", "down": "min"}.get(getattr(metric, "_direction", None))
+
+
+class PortableCompileConfig:
+    """Mixin for a `keras.Model` whose files can be loaded, with the optimiser, where the backend that saved them is missing.
+
+    Keras saves the module of the backend's own optimiser, such as `keras.src.backend.torch.optimizers.torch_adam`, and
+    imports it on loading. The public class of the same name has the same configuration and makes the optimiser of the
+    backend that loads the file.
+    """
+
+    def get_compile_config(self):
+        """Returns the arguments of `compile`, see `keras.Model.get_compile_config`, without modules of a backend."""
+        return _without_backend_modules(super().get_compile_config())
+
+
+def _without_backend_modules(config):
+    if isinstance(config, (list, tuple)):
+        return type(config)(_without_backend_modules(value) for value in config)
+    if not isinstance(config, dict):
+        return config
+    config = {key: _without_backend_modules(value) for key, value in config.items()}
+    is_of_backend = str(config.get("module")).startswith("keras.src.backend.")
+    if is_of_backend and hasattr(keras.optimizers, config["class_name"]):
+        config |= {"module": "keras.optimizers", "registered_name": None}
+    return config
 
 
 class EpochLogsHook:

@@ -184,3 +184,23 @@ def test_saving_with_a_function_that_was_registered_again_raises(tmp_path):
         distiller.save(tmp_path / "distiller.keras")
     compiled(distillation=newer).save(tmp_path / "distiller.keras")
     assert keras.saving.load_model(tmp_path / "distiller.keras").distillation is newer
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lion", "loss_scale_optimizer"])
+def test_the_file_of_a_compiled_model_names_no_module_of_a_backend(tmp_path, name):
+    optimizer = keras.optimizers.get(name) if name != "loss_scale_optimizer" else None
+    optimizer = optimizer or keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3))
+    distiller = compiled(options={"optimizer": optimizer})
+    fit(distiller, script(*random_logits()), INTEGERS)
+    classifier = kd.DeiTClassifier(small_deit())
+    classifier.compile(name if name != "loss_scale_optimizer" else "adam", "mse")
+    for model in (distiller, classifier):
+        model.save(tmp_path / "model.keras")
+        with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+            config = archive.read("config.json").decode()
+        assert "keras.src.backend" not in config
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        assert type(loaded.optimizer) is type(model.optimizer)
+        expected = model.optimizer.variables
+        for variable, reference in zip(loaded.optimizer.variables, expected, strict=False):
+            np.testing.assert_array_equal(ops.convert_to_numpy(variable), ops.convert_to_numpy(reference))

@@ -55,6 +55,16 @@ def test_the_signature_is_that_of_tensorflow_serving(written):
 
 
 @tensorflow_only
+@pytest.mark.parametrize("shape", [(1, 64, 64, 3), (1, 3, 32, 32), (32, 32, 3), (3072,), (1, 32, 32, 1)])
+def test_images_of_another_shape_raise(written, shape):
+    import tensorflow as tf
+
+    loaded = load(written[1])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="images_must_be_32x32x3"):
+        loaded.signatures["serving_default"](images=tf.zeros(shape))
+
+
+@tensorflow_only
 def test_every_weight_is_stored_once(written):
     model, path = written
     stored = (path / "variables" / "variables.data-00000-of-00001").stat().st_size
