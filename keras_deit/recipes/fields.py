@@ -8,6 +8,7 @@ the command line, the attributes in the classes' docstrings and the tables of `d
 import dataclasses
 import functools
 import inspect
+import math
 import numbers
 import re
 import textwrap
@@ -172,14 +173,15 @@ class Setting:
         )
 
 
-# The classes whose instances are values of a type, and the type in words. Integers are numbers; NumPy's count as well.
+# The classes whose instances are values of a type, and the type in words. Integers are numbers; NumPy's count as well. TOML
+# and Python's `float` read "nan" and "inf", which no setting accepts.
 _TYPES = {
     int: (numbers.Integral, "an integer"),
-    float: (numbers.Real, "a number"),
+    float: (numbers.Real, "a finite number"),
     str: (str, "a string"),
     bool: (bool, "true or false"),
 }
-_PLURALS = {float: "numbers", str: "strings"}
+_PLURALS = {float: "finite numbers", str: "strings"}
 
 
 def setting(
@@ -270,7 +272,7 @@ def _attribute(declared):
 def _is_a(value, kind):
     if isinstance(value, bool) and kind is not bool:  # Python counts True as an integer
         return False
-    return isinstance(value, _TYPES[kind][0])
+    return isinstance(value, _TYPES[kind][0]) and (kind is not float or math.isfinite(value))
 
 
 def _listed(choices):

@@ -7,6 +7,7 @@ import pathlib
 from typing import NamedTuple
 
 from keras_deit.models import DeiT
+from keras_deit.models.image_model import python_number
 from keras_deit.recipes.fields import NONE
 from keras_deit.training import loop, run_directory
 from keras_deit.training.closing_summary import describe
@@ -111,10 +112,10 @@ def start_or_resume(run, resume):
 
 
 def _as_option(value):
-    """A value as the command line would give it: there, None is a word, and a path is a string."""
+    """A value as the command line would give it: there, None is a word, a path is a string and numbers are Python's."""
     if value is None:
         return NONE
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    return os.fspath(value) if isinstance(value, os.PathLike) else python_number(value)
 
 
 def _settings_and_directory(settings, output_dir, resume, config):

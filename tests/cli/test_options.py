@@ -91,8 +91,8 @@ def test_class_names_come_from_a_file(tmp_path):
     ("arguments", "message"),
     [
         (["--epochs", "3.5"], "argument --epochs: expected an integer. Received: '3.5'"),
-        (["--mixup", "high"], "argument --mixup: expected a number. Received: 'high'"),
-        (["--crop-scale", "a,b"], "argument --crop-scale: expected a list of two numbers, separated by commas"),
+        (["--mixup", "high"], "argument --mixup: expected a finite number. Received: 'high'"),
+        (["--crop-scale", "a,b"], "argument --crop-scale: expected a list of two finite numbers, separated by commas"),
         (["--class-names", "no/such/file"], "'no/such/file' cannot be read: No such file"),
         (["--augmentation", "keras-cv"], "unrecognized arguments: --augmentation"),
     ],

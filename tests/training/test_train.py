@@ -113,6 +113,22 @@ def test_none_switches_a_setting_of_the_recipe_off(tmp_path, monkeypatch):
     assert (resolved[0].auto_augment, resolved[0].ema_decay, resolved[0].mixup) == (None, None, 0.8)
 
 
+def test_numbers_of_numpy_become_numbers_of_python(tmp_path, monkeypatch):
+    resolved = []
+
+    def built(settings, *_):
+        resolved.append(settings)
+        raise ValueError("built")
+
+    monkeypatch.setattr("keras_deit.training.train.build_run", built)
+    values = dict(epochs=np.int64(2), learning_rate=np.float32(0.5), seed=np.int64(3))
+    with pytest.raises(ValueError, match="built"):
+        kd.train(variant="deit_ti", output_dir=tmp_path / "run", **values)
+    assert {name: type(getattr(resolved[0], name)) for name in values} == dict(
+        epochs=int, learning_rate=float, seed=int
+    )
+
+
 def test_an_output_directory_with_another_run_is_refused(whole_run):
     with pytest.raises(ValueError, match=r"holds another run\. Add --resume"):
         kd.train(**SHORTEST, output_dir=whole_run.directory)
