@@ -15,8 +15,8 @@ from keras_deit.distiller import checks
 from keras_deit.distiller.labels import are_rows, is_multi_label, is_sparse, read_classes, read_labels
 from keras_deit.distiller.metrics import by_log_name, set_modes, wrap_metrics
 from keras_deit.fusion import fuse
-from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.normalisation import check_normalisation
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.runtime.endless import check_steps
 from keras_deit.runtime.first_batch import FirstBatchCheck
 from keras_deit.runtime.keras_file import check_weights_file
@@ -61,8 +61,8 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             a `keras.losses.BinaryCrossentropy` or `BinaryFocalCrossentropy`. False trains with such a loss on images of one
             class each.
         fusion: How the heads are fused for `accuracy` and for the metrics given to `compile`, see `keras_deit.fusion.fuse`.
-        image_mean, image_std: Normalisation of the images that `fit` receives, of pixels in 0..1. A `Teacher` undoes it
-            before it applies its own.
+        image_mean, image_std: Normalisation of the images that `fit` receives, of pixels in 0..1; None means that of the
+            record `student.preprocessing`, or ImageNet's without a record. A `Teacher` undoes it before it applies its own.
         name: Name of the model.
 
     Call arguments:
@@ -119,12 +119,16 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         soft_reduction="batch_mean",
         multi_label=None,
         fusion="mean_logits",
-        image_mean=IMAGENET_MEAN,
-        image_std=IMAGENET_STD,
+        image_mean=None,
+        image_std=None,
         name="distiller",
     ):
         checks.check_settings(distillation, alpha, temperature, attention_weight, soft_reduction)
         checks.check_student(student, teacher)
+        record = getattr(student, "preprocessing", None)
+        record = record if isinstance(record, Preprocessing) else Preprocessing()
+        image_mean = record.mean if image_mean is None else image_mean
+        image_std = record.std if image_std is None else image_std
         check_normalisation(image_mean, image_std, names=("image_mean", "image_std", None))
         super().__init__(name=name, dtype=student.dtype_policy)
         self.student = student

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_deit.imaging.pixel_range import check_normalized
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.runtime.endless import check_steps
 from keras_deit.runtime.first_batch import FirstBatchCheck
 
@@ -14,7 +15,7 @@ class CheckedImages:
     def __call__(self, images, *args, **kwargs):
         """Calls the model, see `keras.Model.__call__`, after checking the value range of NumPy arrays."""
         if all(isinstance(array, np.ndarray) for array in keras.tree.flatten(images)):
-            _check_images(images)
+            self._check_images(images)
         return super().__call__(images, *args, **kwargs)
 
     def fit(self, x=None, *args, validation_data=None, **kwargs):
@@ -26,7 +27,7 @@ class CheckedImages:
         """
         check_steps("steps_per_epoch", kwargs.get("steps_per_epoch"), x)
         check_steps("validation_steps", kwargs.get("validation_steps"), validation_data)
-        with FirstBatchCheck(_check_images) as first:
+        with FirstBatchCheck(self._check_images) as first:
             if isinstance(validation_data, (tuple, list)):
                 first.of(validation_data[0])
             else:
@@ -39,33 +40,33 @@ class CheckedImages:
         if is_within_fit:  # `fit` has checked the validation data
             return super().evaluate(x, *args, **kwargs)
         check_steps("steps", kwargs.get("steps"), x)
-        with FirstBatchCheck(_check_images) as first:
+        with FirstBatchCheck(self._check_images) as first:
             return super().evaluate(first.of(x), *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """Returns the outputs for data, see `keras.Model.predict`, after the same check as `fit`."""
         check_steps("steps", kwargs.get("steps"), x)
-        with FirstBatchCheck(_check_images) as first:
+        with FirstBatchCheck(self._check_images) as first:
             return super().predict(first.of(x), *args, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
         """Trains on a batch, see `keras.Model.train_on_batch`, after the same check as `fit`."""
-        _check_images(x)
+        self._check_images(x)
         return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
         """Evaluates a batch, see `keras.Model.test_on_batch`, after the same check as `fit`."""
-        _check_images(x)
+        self._check_images(x)
         return super().test_on_batch(x, *args, **kwargs)
 
     def predict_on_batch(self, x):
         """Returns the outputs for a batch, see `keras.Model.predict_on_batch`, after the same check as `fit`."""
-        _check_images(x)
+        self._check_images(x)
         return super().predict_on_batch(x)
 
-
-def _check_images(inputs):
-    """Checks the images among the inputs of a model."""
-    for array in keras.tree.flatten(inputs):
-        if len(getattr(array, "shape", ())) == 4:
-            check_normalized(array)
+    def _check_images(self, inputs):
+        """Checks the images among the inputs, by the normalisation that is kept with the model or else ImageNet's."""
+        record = getattr(self, "preprocessing", None) or Preprocessing()
+        for array in keras.tree.flatten(inputs):
+            if len(getattr(array, "shape", ())) == 4:
+                check_normalized(array, record.mean, record.std)

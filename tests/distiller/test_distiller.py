@@ -608,6 +608,15 @@ class NoGradient(keras.layers.Layer):
         return no_gradient(values)
 
 
+def test_the_normalisation_is_that_of_the_students_record_unless_it_is_given():
+    record = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
+    student = small_deit(preprocessing=record)
+    distiller = kd.Distiller(student, kd.Teacher(conv_teacher(CLASSES, (16, 16, 3)), value_range=(0, 1)))
+    assert (distiller.image_mean, distiller.image_std) == ([0.5, 0.4, 0.3], [0.2, 0.3, 0.4])
+    assert kd.Distiller(small_deit(preprocessing=record), image_mean=0.5).image_mean == [0.5]
+    assert kd.Distiller(small_deit()).image_mean == list(kd.IMAGENET_MEAN)
+
+
 def test_a_layer_that_refuses_gradients_does_refuse_them():
     student = scripted_student(distilled=False)
     outputs = NoGradient()(keras.layers.Dense(CLASSES)(student.output))

@@ -58,3 +58,10 @@ def test_raw_pixels_of_a_folder_are_refused(tmp_path):
 def test_pixels_in_0_to_1_are_questioned():
     with pytest.warns(UserWarning, match=r"seem to be pixels in 0\.\.1"):
         compiled_classifier().predict(RAW / 255, verbose=0)
+
+
+def test_a_model_whose_record_says_so_takes_pixels_in_0_to_1_without_a_warning(recwarn):
+    record = {"mean": (0, 0, 0), "std": (1, 1, 1)}
+    model = DeiTClassifier.from_variant("deit_ti", **SMALL, num_classes=2, preprocessing=record)
+    model.predict(RAW / 255, verbose=0)
+    assert not [one for one in recwarn if "seem to be pixels" in str(one.message)]
