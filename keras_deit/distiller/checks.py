@@ -12,6 +12,7 @@ from keras_deit.teacher import check_output_kind
 
 DISTILLATIONS = ("hard", "soft")
 SOFT_REDUCTIONS = ("batch_mean", "official")
+ENOUGH_LOGITS = 16  # of which not all lie in 0..1 by chance; the first batch of a dataset may be a single image
 
 _SWAPPED = "Are student and teacher swapped? Here the student comes first, unlike in keras.distillation.Distiller."
 
@@ -178,13 +179,20 @@ def check_num_classes(num_classes):
         )
 
 
-def check_class_weight(class_weight, multi_label):
-    """Checks that class weights can be sample weights.
+def check_class_weight(class_weight, num_classes, multi_label):
+    """Checks the weights of classes given to `fit`.
 
     Raises:
-        ValueError: If an example may have several classes.
+        ValueError: If they are no dictionary by class, or if an example may have several classes.
     """
-    if class_weight is not None and multi_label:
+    if class_weight is None:
+        return
+    if not isinstance(class_weight, dict) or not set(class_weight) <= set(range(num_classes)):
+        raise ValueError(
+            f"`class_weight` must be a dictionary from classes, integers from 0 to {num_classes - 1}, to weights. Received: "
+            f"class_weight={class_weight!r}"
+        )
+    if multi_label:
         raise ValueError(
             "Keras weights an example by its one class, and with multi-label rows it has none. Pass `sample_weight` instead "
             "of `class_weight`."
@@ -231,11 +239,11 @@ def check_distillation_values(values):
         )
 
 
-def check_arrays(x, y, sample_weight, num_classes, distillation, multi_label):
-    """Checks arrays given to `fit` or `evaluate`, but for the values of the images. Datasets are not checked.
+def check_arrays(x, y, sample_weight, num_classes, multi_label):
+    """Checks arrays given to `fit` or `evaluate`, but for the values of `x`. Datasets are not checked.
 
     Raises:
-        ValueError: If arrays are empty, or labels or stored outputs are out of range.
+        ValueError: If arrays are empty, or labels are out of range.
     """
     if y is None and sample_weight is not None:
         raise ValueError(
@@ -248,28 +256,65 @@ def check_arrays(x, y, sample_weight, num_classes, distillation, multi_label):
         raise ValueError("There are no images. Received: arrays of length 0")
     if hasattr(y, "shape"):
         check_labels(_to_numpy(y), num_classes, multi_label)
-    stored = x.get("teacher") if isinstance(x, dict) else None
-    if hasattr(stored, "shape"):
-        stored = _to_numpy(stored)
-        if stored.ndim == 1:
-            check_decisions(stored, num_classes)
-        elif distillation == "soft" or multi_label:
-            check_output_kind(stored, "logits")
 
 
-def check_images(x, image_mean, image_std):
-    """Checks that the images of a batch are normalised as declared.
+def check_loss_inputs(x, y_pred, attention):
+    """Checks that the loss of a training step has all that it compares.
 
     Args:
-        x: Images, or a dictionary with `image`. Anything else than a tensor of four dimensions passes.
-        image_mean, image_std: See `Distiller`.
+        x, y_pred: See `Distiller.compute_loss`.
+        attention: Whether attention maps are compared too.
 
     Raises:
-        ValueError: If they are not. A warning if they seem to be pixels in 0..1.
+        ValueError: If the teacher's outputs or the student's attention maps are missing.
+    """
+    own_loop = (
+        "In a training loop of your own, make them outside of the gradient with `x, y, sample_weight = "
+        "distiller.add_teacher_outputs((x, y), training=True)`, then call `y_pred = distiller(x, training=True)` and "
+        "`distiller.compute_loss(x, y, y_pred, sample_weight)`."
+    )
+    if not isinstance(x, dict) or "teacher" not in x or (attention and "teacher_attention" not in x):
+        received = sorted(x) if isinstance(x, dict) else type(x).__name__
+        raise ValueError(f"The loss needs the outputs of the teacher in `x`. {own_loop} Received: x={received}")
+    if attention and not (isinstance(y_pred, dict) and "attention" in y_pred):
+        raise ValueError(
+            f"Attention distillation needs the attention maps of the student in `y_pred`. {own_loop} Received: "
+            f"y_pred={sorted(y_pred) if isinstance(y_pred, dict) else type(y_pred).__name__}"
+        )
+
+
+def check_x(x, image_mean, image_std, num_classes, needs_logits):
+    """Checks the images and the stored outputs of a batch.
+
+    Args:
+        x: Images, or a dictionary with `image` and perhaps `teacher`. Images that are no tensor of four dimensions pass.
+        image_mean, image_std: See `Distiller`.
+        num_classes: Number of classes.
+        needs_logits: Whether stored outputs `(batch, classes)` must be logits. If not, only their largest value counts.
+
+    Raises:
+        ValueError: If images are not normalised as declared, or stored outputs are out of range, not finite or of another
+            kind. A warning if the images seem to be pixels in 0..1.
     """
     images = x.get("image") if isinstance(x, dict) else x
     if len(getattr(images, "shape", ())) == 4:
         check_normalized(images, image_mean, image_std)
+    stored = x.get("teacher") if isinstance(x, dict) else None
+    if hasattr(stored, "shape"):
+        _check_stored_outputs(_to_numpy(stored), num_classes, needs_logits)
+
+
+def _check_stored_outputs(stored, num_classes, needs_logits):
+    if stored.ndim == 1:
+        check_decisions(stored, num_classes)
+    elif needs_logits:
+        check_output_kind(stored, "logits", are_surely_logits=stored.size < ENOUGH_LOGITS)
+    elif np.isnan(stored).any():
+        raise ValueError(
+            "The stored outputs of the teacher must be finite. Received: NaN for "
+            f"{np.isnan(stored).any(axis=-1).sum()} of {len(stored)} images. Store them again; or store decisions, integers "
+            "(images,) with -1 for an image without one."
+        )
 
 
 def check_batches(sizes, replicas):

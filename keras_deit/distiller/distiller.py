@@ -1,5 +1,6 @@
 """The Distiller: its loss, metrics and settings, the same on every backend."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -12,7 +13,7 @@ from keras import ops
 
 from keras_deit import losses
 from keras_deit.distiller import checks
-from keras_deit.distiller.labels import are_rows, is_multi_label, is_sparse, read_classes, read_labels
+from keras_deit.distiller.labels import are_rows, is_multi_label, is_sparse, read_classes, read_labels, weigh_classes
 from keras_deit.distiller.metrics import by_log_name, set_modes, wrap_metrics
 from keras_deit.fusion import fuse
 from keras_deit.imaging.normalisation import check_normalisation
@@ -148,7 +149,9 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         self.num_classes = class_logits.shape[-1]
         self._batch_mean = _BatchMean(name="batch_mean")
         self._means = {name: keras.metrics.Mean(name=name) for name in self._log_names()}
-        self._num_invalid = keras.metrics.Sum(name="invalid_labels")
+        self._num_invalid = {name: keras.metrics.Sum(name=f"invalid_{name}") for name in ("labels", "outputs")}
+        self._class_weight = self._compiled_class_weight = None
+        self._reported = ("loss", *self._means)
         self._sparse = False
         self._metrics_by_head = False
         self._monitor_modes = {}
@@ -249,7 +252,8 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             callbacks: See `keras.Model.fit`. Those that monitor a log in the mode `"auto"`, such as
                 `keras.callbacks.EarlyStopping`, get the mode of that log.
             validation_data: See `keras.Model.fit`.
-            **kwargs: Further arguments of `keras.Model.fit`.
+            **kwargs: Further arguments of `keras.Model.fit`. `class_weight` works with data of any kind. It multiplies the
+                sample weights, and unlabelled images have the class weight 1.
 
         Returns:
             The `keras.callbacks.History`.
@@ -261,7 +265,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         check_steps("steps_per_epoch", kwargs.get("steps_per_epoch"), x)
         check_steps("validation_steps", kwargs.get("validation_steps"), validation_data)
         first_batch = self._first_batch_check()
-        checks.check_class_weight(kwargs.get("class_weight"), self._is_multi_label)
+        class_weight = kwargs.pop("class_weight", None)
         self._check_data(x, y, kwargs.get("sample_weight"))
         set_modes(callbacks, self._monitor_modes)
         split = 0 if validation_data is not None else validation_split
@@ -278,35 +282,70 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         self._is_fitting = True
         x = first_batch.of(self.pad_batches(x))
         try:
-            with first_batch:
+            with first_batch, self._weighting_classes(class_weight):
                 return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
         finally:
             self._is_fitting = False
 
-    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        callbacks=None,
+        return_dict=False,
+        **kwargs,
+    ):
         """Evaluates, as `keras.Model.evaluate` does, after the same checks. Without a teacher it uses the labels alone.
 
         Args:
             x: Images or a dataset, see the class.
             y: Labels, see the class.
             batch_size: Number of images in a batch, over all replicas; None for a dataset.
-            *args, **kwargs: Further arguments of `keras.Model.evaluate`.
+            verbose, steps, callbacks: See `keras.Model.evaluate`.
+            sample_weight: Weight of each example, `(examples,)`.
+            return_dict: Whether to return a dictionary instead of a list.
+            **kwargs: For Keras, which evaluates in `fit`.
 
         Returns:
-            The logs, see `keras.Model.evaluate`.
+            The logs: a dictionary from names to values, or a list of the values in the order of `metrics_names`.
 
         Raises:
             ValueError: If a label is out of range, or the replicas do not divide a batch.
         """
-        is_validation = self._is_fitting and isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList)
-        if not is_validation:  # of validation data, `fit` has checked and padded the whole already
-            check_steps("steps", kwargs.get("steps"), x)
-            self._check_data(x, y, kwargs.get("sample_weight"))
-            self._check_batches(x, batch_size)
-            with self._first_batch_check() as first_batch:
-                x = first_batch.of(self.pad_batches(x))
-                return super().evaluate(x, y, batch_size, *args, **kwargs)
-        return super().evaluate(x, y, batch_size, *args, **kwargs)
+        kwargs |= dict(steps=steps, callbacks=callbacks, return_dict=True)
+        is_validation = self._is_fitting and isinstance(callbacks, keras.callbacks.CallbackList)
+        if is_validation:  # of validation data, `fit` has checked and padded the whole already
+            return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+        check_steps("steps", steps, x)
+        self._check_data(x, y, sample_weight)
+        self._check_batches(x, batch_size)
+        with self._first_batch_check() as first_batch:
+            x = first_batch.of(self.pad_batches(x))
+            logs = super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+        return logs if return_dict else [logs[name] for name in self.metrics_names]
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """Trains on a batch, see `keras.Model.train_on_batch`, after the same checks as `fit`."""
+        self._check_data(x, y, sample_weight)
+        self._first_batch_check().of(x)
+        with self._weighting_classes(class_weight):
+            logs = super().train_on_batch(x, y, sample_weight, return_dict=True)
+        return self._batch_logs(logs, return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """Evaluates a batch, see `keras.Model.test_on_batch`, after the same checks as `evaluate`."""
+        self._check_data(x, y, sample_weight)
+        self._first_batch_check().of(x)
+        return self._batch_logs(super().test_on_batch(x, y, sample_weight, return_dict=True), return_dict)
+
+    @property
+    def metrics_names(self):
+        """Names of the logs of the last epoch, evaluation or batch, in the order in which `evaluate` lists their values."""
+        return list(self._reported)
 
     def call(self, x, training=None):
         """The student's outputs; if `x` has the teacher's attention, the student's attention maps are added to them."""
@@ -321,12 +360,16 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
     def add_teacher_outputs(self, data, training):
         """Adds the teacher's outputs to a batch, unless stored ones came with it.
 
+        `fit` and `evaluate` do so themselves. A training loop of one's own calls the method outside of the gradient, before
+        it calls the Distiller and `compute_loss`.
+
         Args:
             data: A batch of `fit` or `evaluate`: `x`, `(x, y)` or `(x, y, sample_weight)`.
             training: Whether the outputs are required. Evaluation does without them.
 
         Returns:
-            `(x, y, sample_weight)`, `x` being a dictionary with `image` and, where there are outputs, `teacher`.
+            `(x, y, sample_weight)`, `x` being a dictionary with `image` and, where there are outputs, `teacher`. In `fit`
+            the sample weights include the class weights.
 
         Raises:
             ValueError: If outputs are required and there is no teacher, or if there are neither outputs nor labels.
@@ -345,10 +388,29 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             )
         elif y is None and "teacher" not in x:
             raise ValueError("There are neither labels nor a teacher, so there is nothing to evaluate. Pass `y`.")
+        if training and y is not None and self._class_weight is not None:
+            weights = weigh_classes(y, self._class_weight, self.num_classes)
+            if sample_weight is not None:
+                weights = weights * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+            sample_weight = weights
         return x, y, sample_weight
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The scalar loss of a batch, see the class."""
+        """The scalar loss of a batch, see the class.
+
+        Args:
+            x, y, sample_weight: The batch that `add_teacher_outputs` returns.
+            y_pred: The outputs of the Distiller for `x`.
+            training: Whether the teacher's outputs are required.
+
+        Returns:
+            Scalar tensor.
+
+        Raises:
+            ValueError: If required outputs of the teacher, or attention maps of the student, are missing.
+        """
+        if training:
+            checks.check_loss_inputs(x, y_pred, self.attention_weight > 0)
         class_logits, distillation_logits = _heads(y_pred)
         weights = None if sample_weight is None else ops.reshape(sample_weight, (-1,))
         terms = {}
@@ -356,13 +418,13 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             labels = read_labels(y, self.num_classes, self._sparse, self._is_multi_label)
             label_weights = labels.labelled if weights is None else labels.labelled * ops.cast(weights, "float32")
             terms["class_loss"] = compiled_loss(self, labels.targets, class_logits, label_weights)
-            self._num_invalid.update_state(labels.invalid)
+            self._num_invalid["labels"].update_state(labels.invalid)
         teacher = self._read_teacher_outputs(x)
         if teacher is not None:
             student_logits = class_logits if distillation_logits is None else distillation_logits
             values = self._distillation_values(teacher.logits, student_logits) * teacher.available
             terms["distillation_loss"] = self._reduce(values, weights)
-            self._num_invalid.update_state(teacher.invalid)
+            self._num_invalid["outputs"].update_state(teacher.invalid)
         if isinstance(y_pred, dict) and "attention" in y_pred:
             maps = _patch_attention(y_pred["attention"], self.student.num_prefix_tokens)
             divergence = losses.attention_distillation(x["teacher_attention"], maps)
@@ -423,13 +485,10 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
 
         Keras's own choice would be the values of the last step, on one replica, when its names are not those of all metrics.
         """
-        num_invalid = int(self._num_invalid.result())
-        if num_invalid:
-            raise ValueError(
-                f"{num_invalid} labels or stored decisions of this epoch were out of range. They were left out of the loss. "
-                f"{self._expected_labels()}"
-            )
-        return {name: value for name, value in self.get_metrics_result().items() if name in logs}
+        self._check_invalid()
+        values = {name: value for name, value in self.get_metrics_result().items() if name in logs}
+        self._reported = tuple(values)
+        return values
 
     def get_config(self):
         return {
@@ -464,8 +523,11 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             return None
         outputs = x["teacher"]
         if len(outputs.shape) == 2:
-            available = ops.ones_like(outputs[:, 0], dtype="float32")
-            return _TeacherOutputs(outputs, available, invalid=ops.zeros_like(available))
+            is_number = ops.isfinite(outputs) if self.distillation == "soft" else ops.logical_not(ops.isnan(outputs))
+            is_usable = ops.all(is_number, axis=-1)
+            logits = ops.where(ops.expand_dims(is_usable, -1), outputs, ops.zeros_like(outputs))
+            available = ops.cast(is_usable, "float32")
+            return _TeacherOutputs(logits, available, invalid=1 - available)
         if self.distillation != "hard" or self._is_multi_label:
             raise ValueError(
                 "Soft distillation, a function of logits, or multi-label classes need the teacher's logits (batch, classes) "
@@ -520,6 +582,20 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         hits = ops.reshape(ops.cast(hits, "float32"), (-1, self.num_classes if self._is_multi_label else 1))
         self._means[name].update_state(ops.mean(hits, axis=-1), sample_weight=counted)
 
+    def _check_invalid(self):
+        num_labels, num_outputs = (int(self._num_invalid[name].result()) for name in ("labels", "outputs"))
+        if num_labels:
+            raise ValueError(
+                f"{num_labels} labels of this epoch were out of range. They were left out of the loss. "
+                f"{self._expected_labels()}"
+            )
+        if num_outputs:
+            raise ValueError(
+                f"{num_outputs} outputs of the teacher in this epoch were not finite or out of range. They were left out of "
+                f"the loss. Expected logits, or stored decisions as integers from 0 to {self.num_classes - 1}, -1 for none. "
+                "Check the teacher's weights and its precision, or store its outputs again."
+            )
+
     def _expected_labels(self):
         if self._is_multi_label:
             return "Expected rows with a value in 0..1 for each class, or -1 throughout for an unlabelled example."
@@ -540,7 +616,9 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         return {"loss", *self._means}
 
     def _unavailable_logs(self, labelled, taught, attention):
-        names = {"invalid_labels"} if attention else {"invalid_labels", "attention_loss"}
+        names = {metric.name for metric in self._num_invalid.values()}
+        if not attention:
+            names.add("attention_loss")
         if not labelled:
             names |= {"class_loss", "accuracy", "class_accuracy", "distillation_accuracy", "teacher_accuracy"}
         if not taught:
@@ -560,11 +638,30 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             checks.check_patches(self.student, patches, self.run_inference)
 
     def _first_batch_check(self):
-        normalisation = dict(image_mean=self.image_mean, image_std=self.image_std)
-        return FirstBatchCheck(functools.partial(checks.check_images, **normalisation))
+        needs_logits = self.distillation == "soft" or self._is_multi_label
+        settings = dict(image_mean=self.image_mean, image_std=self.image_std)
+        settings |= dict(num_classes=self.num_classes, needs_logits=needs_logits)
+        return FirstBatchCheck(functools.partial(checks.check_x, **settings))
 
     def _check_data(self, x, y=None, sample_weight=None):
-        checks.check_arrays(x, y, sample_weight, self.num_classes, self.distillation, self._is_multi_label)
+        checks.check_arrays(x, y, sample_weight, self.num_classes, self._is_multi_label)
+
+    @contextlib.contextmanager
+    def _weighting_classes(self, class_weight):
+        """Multiplies the sample weights of the training steps within by the weights of the classes."""
+        checks.check_class_weight(class_weight, self.num_classes, self._is_multi_label)
+        if class_weight != self._compiled_class_weight:
+            self.train_function = None
+        self._class_weight = self._compiled_class_weight = class_weight
+        try:
+            yield
+        finally:
+            self._class_weight = None
+
+    def _batch_logs(self, logs, return_dict):
+        """The logs of a batch as `train_on_batch` and `test_on_batch` return them."""
+        names = self.epoch_logs(logs)
+        return logs if return_dict else [logs[name] for name in names]
 
     def _check_batches(self, x, batch_size=None, validation_split=0):
         divisor = self.batch_divisor()

@@ -74,17 +74,36 @@ def read_classes(y, num_classes):
     """Reads integers that may be missing or out of range.
 
     Args:
-        y: Integers `(batch,)` or `(batch, 1)`, -1 meaning missing.
+        y: Integers `(batch,)` or `(batch, 1)` of any dtype, -1 meaning missing.
         num_classes: Number of classes.
 
     Returns:
         Three tensors `(batch,)`: integers, 0 where missing or out of range; float32, 1 where valid; float32, 1 where out of
-        range.
+        range, a fraction or NaN.
     """
-    classes = ops.cast(ops.reshape(y, (-1,)), "int32")
-    valid = ops.logical_and(classes >= 0, classes < num_classes)
-    invalid = ops.logical_and(ops.logical_not(valid), classes != -1)
+    values = ops.reshape(y, (-1,))
+    classes = ops.cast(values, "int32")
+    is_whole = ops.equal(ops.cast(classes, values.dtype), values)
+    valid = ops.logical_and(is_whole, ops.logical_and(classes >= 0, classes < num_classes))
+    missing = ops.logical_and(is_whole, classes == -1)
+    invalid = ops.logical_not(ops.logical_or(valid, missing))
     return ops.where(valid, classes, 0), ops.cast(valid, "float32"), ops.cast(invalid, "float32")
+
+
+def weigh_classes(y, class_weight, num_classes):
+    """Gives each example the weight of its class.
+
+    Args:
+        y: Labels of exclusive classes, see `read_labels`. A mixed row has the weight of its most probable class.
+        class_weight: Dictionary from classes to weights; a class that is missing has the weight 1.
+        num_classes: Number of classes.
+
+    Returns:
+        Float32 tensor `(batch,)`: the weight, 1 for an unlabelled example.
+    """
+    labels = read_labels(y, num_classes, sparse=False)
+    weights = ops.convert_to_tensor([float(class_weight.get(index, 1)) for index in range(num_classes)], "float32")
+    return ops.where(labels.labelled > 0, ops.take(weights, labels.decisions), 1.0)
 
 
 def check_labels(y, num_classes, multi_label=False):
@@ -150,7 +169,9 @@ def check_decisions(decisions, num_classes):
     Raises:
         ValueError: If a class is out of range.
     """
-    if decisions.size and (decisions.min() < -1 or decisions.max() >= num_classes):
+    if decisions.size and not np.all(
+        (decisions == np.round(decisions)) & (decisions >= -1) & (decisions < num_classes)
+    ):
         raise ValueError(
             f"Expected the teacher's stored decisions as integers from 0 to {num_classes - 1} (-1 for none). Received: from "
             f"{decisions.min()} to {decisions.max()}. Check that the teacher was trained on the same classes."

@@ -237,10 +237,18 @@ def test_labels_that_do_not_fit_a_multi_label_loss_raise():
         fit(compiled(teacher=None, options={"loss": BINARY}), {"image": images, "teacher": INTEGERS}, ONE_HOT)
 
 
+@pytest.mark.parametrize("class_weight", [{"cat": 2.0}, {4: 2.0}, {-1: 0.0}, [1.0, 2.0, 1.0, 1.0]])
+def test_class_weights_of_no_class_raise(class_weight):
+    distiller, images = compiled(), script(*random_logits())
+    for method in (distiller.fit, distiller.train_on_batch):
+        with pytest.raises(ValueError, match="`class_weight` must be a dictionary from classes, integers from 0 to 3"):
+            method(images, INTEGERS, class_weight=class_weight)
+
+
 def test_several_labels_in_a_dataset_that_are_out_of_range_raise_at_the_end_of_the_epoch():
     images = script(*random_logits())
     with pytest.raises(ValueError, match="6 labels .* out of range.*Expected rows with a value in 0..1 for each class"):
-        compiled(options={"loss": BINARY}).fit(OneBatch(images, ONE_HOT - 0.5), verbose=0)
+        compiled(options={"loss": BINARY}).fit(GivenBatches((images, ONE_HOT - 0.5)), verbose=0)
 
 
 def test_a_metric_with_the_name_of_a_log_raises():
@@ -277,47 +285,111 @@ def test_labels_out_of_range_raise_before_training():
         distiller.fit(images, INTEGERS, validation_data=(images, labels))
 
 
-class OneBatch(keras.utils.PyDataset):
-    """One given batch."""
+class GivenBatches(keras.utils.PyDataset):
+    """A dataset of these batches."""
 
-    num_batches = 1
-
-    def __init__(self, *batch):
+    def __init__(self, *batches):
         super().__init__()
-        self.batch = batch
+        self.batches = batches
+
+    @property
+    def num_batches(self):
+        return len(self.batches)
 
     def __getitem__(self, index):
-        return self.batch
+        return self.batches[index]
 
 
-@pytest.mark.parametrize("invalid", [4, -2])
+@pytest.mark.parametrize("invalid", [4, -2, 0.5, -0.5, np.nan])
 def test_labels_out_of_range_in_a_dataset_are_left_out_and_raise_at_the_end_of_the_epoch(invalid):
     images, labels = script(*random_logits()), np.array([0, 1, 2, invalid, 3, invalid])
     expected = compiled()
-    fit(expected, images, np.where(labels == invalid, -1, labels))
+    fit(expected, images, np.array([0, 1, 2, -1, 3, -1]))
     distiller = compiled()
     for method in (distiller.fit, distiller.evaluate):
-        with pytest.raises(
-            ValueError, match="2 labels or stored decisions of this epoch were out of range.*integers from 0 to 3"
-        ):
-            method(OneBatch(images, labels), verbose=0)
+        with pytest.raises(ValueError, match="2 labels of this epoch were out of range.*integers from 0 to 3"):
+            method(GivenBatches((images, labels)), verbose=0)
         assert_same_weights(weights_of(distiller.student), weights_of(expected.student))
     assert set(fit(distiller, images, INTEGERS)) == FIT_LOGS  # the next epoch is not affected
 
 
-def test_stored_decisions_out_of_range_in_a_dataset_are_left_out_and_raise_at_the_end_of_the_epoch():
-    images, decisions = script(*random_logits()), np.array([0, 9, 2, 3, -1, 1])
-    distiller = compiled(teacher=None)
-    with pytest.raises(ValueError, match="1 labels or stored decisions of this epoch were out of range"):
-        distiller.fit(OneBatch({"image": images, "teacher": decisions}, INTEGERS), verbose=0)
+@pytest.mark.parametrize("invalid", [9, np.nan])
+def test_stored_decisions_out_of_range_in_a_dataset_are_left_out_and_raise_at_the_end_of_the_epoch(invalid):
+    images, decisions = script(*random_logits()), np.array([0, invalid, 2, 3, -1, 1], "float32")
+    x, fine = ({"image": images, "teacher": stored} for stored in (decisions, np.array([0, -1, 2, 3, -1, 1])))
+    distiller, expected = compiled(teacher=None), compiled(teacher=None)
+    fit(expected, GivenBatches((fine, INTEGERS), (fine, INTEGERS)))
+    with pytest.raises(ValueError, match="1 outputs of the teacher in this epoch were not finite or out of range"):
+        distiller.fit(GivenBatches((fine, INTEGERS), (x, INTEGERS)), verbose=0)
+    assert_same_weights(weights_of(distiller.student), weights_of(expected.student))
+    for data in ([GivenBatches((x, INTEGERS))], [x, INTEGERS]):
+        with pytest.raises(ValueError, match="stored decisions as integers from 0 to 3"):
+            distiller.fit(*data, verbose=0)
+
+
+def test_stored_decisions_of_minus_one_add_nothing():
+    images, decisions = script(*random_logits()), np.array([0, -1, 2, 3, -1, 1])
     logits = random_logits()
     nats = -np.log(softmax(logits[1]))
-    fine = np.where(decisions == 9, -1, decisions)
-    logs = evaluate(compiled(teacher=None), {"image": images, "teacher": fine}, INTEGERS)
-    known = fine >= 0
-    np.testing.assert_allclose(
-        logs["distillation_loss"], nats[np.arange(EXAMPLES), fine][known].sum() / EXAMPLES, rtol=1e-5
-    )
+    logs = evaluate(compiled(teacher=None), {"image": images, "teacher": decisions}, INTEGERS)
+    expected = nats[np.arange(EXAMPLES), decisions][decisions >= 0].sum() / EXAMPLES
+    np.testing.assert_allclose(logs["distillation_loss"], expected, rtol=1e-5)
+
+
+NOT_FINITE = {"hard": np.nan, "soft": np.inf}
+
+
+@pytest.mark.parametrize("distillation", NOT_FINITE)
+def test_stored_logits_that_are_not_finite_raise_before_training(distillation):
+    stored = random_logits()[2].astype("float32")
+    stored[1, 2] = NOT_FINITE[distillation]
+    x = {"image": script(*random_logits()), "teacher": stored}
+    distiller = compiled(teacher=None, distillation=distillation)
+    for method in (distiller.fit, distiller.evaluate):
+        for data in ([x, INTEGERS], [GivenBatches((x, INTEGERS))], [(batch for batch in [(x, INTEGERS)])]):
+            with pytest.raises(ValueError, match="outputs .*must be finite. Received: NaN"):
+                method(*data, verbose=0)
+
+
+@pytest.mark.parametrize("distillation", NOT_FINITE)
+def test_outputs_of_a_teacher_that_are_not_finite_are_left_out_and_raise_at_the_end_of_the_epoch(distillation):
+    images = script(*random_logits())
+    weight = np.array([1, 1, 0, 1, 0, 1], "float32")  # of the examples whose teacher is a number
+
+    def teacher(images):
+        logits = scripted_teacher(images)
+        return ops.where(ops.max(logits, axis=-1, keepdims=True) > 50, NOT_FINITE[distillation], logits)
+
+    spoilt = images.copy()
+    spoilt.reshape(EXAMPLES, 12)[weight == 0, 8] = 60.0
+    distiller = compiled(teacher=teacher, distillation=distillation, image_mean=0.0, image_std=0.01)
+    expected = compiled(distillation=distillation, image_mean=0.0, image_std=0.01)
+    fit(expected, images, np.full(EXAMPLES, -1), sample_weight=weight)
+    with pytest.raises(ValueError, match="2 outputs of the teacher in this epoch were not finite"):
+        distiller.fit(spoilt, np.full(EXAMPLES, -1), shuffle=False, verbose=0)
+    assert_same_weights(weights_of(distiller.student), weights_of(expected.student))
+
+
+@pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch"])
+def test_a_batch_is_checked_like_arrays(method):
+    images, distiller = script(*random_logits()), compiled(teacher=None)
+    stored = {"image": images, "teacher": np.full((EXAMPLES, CLASSES), np.nan, "float32")}
+    call = getattr(distiller, method)
+    with pytest.raises(ValueError, match="Expected class labels as integers from 0 to 3.*labels from 1 to 4"):
+        call({**stored, "teacher": INTEGERS}, INTEGERS + 1)
+    with pytest.raises(ValueError, match="stored outputs of the teacher must be finite. Received: NaN for 6 of 6"):
+        call(stored, INTEGERS)
+    with pytest.raises(ValueError, match="must be normalised"):
+        call({"image": images * 255, "teacher": INTEGERS}, INTEGERS)
+
+
+def test_the_loss_of_an_own_training_loop_needs_the_outputs_of_the_teacher():
+    images, distiller = ops.convert_to_tensor(script(*random_logits())), compiled()
+    with pytest.raises(
+        ValueError, match="needs the outputs of the teacher.*`x, y, sample_weight = .*Received: x="
+    ) as e:
+        distiller.compute_loss(images, INTEGERS, distiller(images))
+    assert "add_teacher_outputs((x, y), training=True)" in str(e.value)
 
 
 def test_labels_of_another_shape_raise():

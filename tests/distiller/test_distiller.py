@@ -258,7 +258,73 @@ def test_class_weights_are_the_sample_weights_of_their_classes():
     assert_same_weights(weights_of(by_class.student), weights_of(by_example.student))
 
 
+UNLABELLED = {
+    "integers": np.where(SOME_UNLABELLED, INTEGERS, -1),
+    "rows of zeros": ONE_HOT * SOME_UNLABELLED[:, None].astype("float32"),
+    "rows of -1": np.where(SOME_UNLABELLED[:, None], ONE_HOT, -1),
+}
+
+
+def as_generator(*batch):
+    yield batch
+
+
+@pytest.mark.parametrize("labels", UNLABELLED)
+@pytest.mark.parametrize("method", ["fit", "fit a generator", "train_on_batch"])
+def test_an_unlabelled_example_has_the_class_weight_one(labels, method):
+    images, class_weight = script(*random_logits()), {0: 10.0, 1: 0.5, 3: 2.0}
+    y, sample_weight = UNLABELLED[labels], np.array([1, 2, 0.5, 1, 3, 1], "float32")
+    weights = sample_weight * np.where(SOME_UNLABELLED, [class_weight.get(label, 1) for label in INTEGERS], 1)
+    distiller, expected = compiled(distillation="soft"), compiled(distillation="soft")
+    reference = fit(expected, images, UNLABELLED["integers"], sample_weight=weights)
+    if method == "train_on_batch":
+        logs = distiller.train_on_batch(images, y, sample_weight, class_weight, return_dict=True)
+    else:
+        arrays = {"x": images, "y": y, "sample_weight": sample_weight}
+        data = arrays if method == "fit" else {"x": as_generator(*arrays.values())}
+        logs = fit(distiller, **data, class_weight=class_weight)
+    for name in ("loss", "class_loss", "distillation_loss"):
+        np.testing.assert_allclose(logs[name], reference[name], rtol=1e-5)
+    assert_same_weights(weights_of(distiller.student), weights_of(expected.student))
+
+
+def test_class_weights_hold_for_their_own_fit_and_not_for_validation():
+    images, frozen = script(*random_logits()), {"optimizer": keras.optimizers.SGD(0.0)}
+    distiller = compiled(options=frozen)
+    plain = fit(distiller, images, INTEGERS)
+    weighted = fit(
+        distiller, images, INTEGERS, class_weight=dict.fromkeys(range(CLASSES), 3.0), validation_data=(images, INTEGERS)
+    )
+    for name in ("loss", "class_loss", "distillation_loss"):
+        np.testing.assert_allclose([weighted[name], weighted[f"val_{name}"]], [3 * plain[name], plain[name]], rtol=1e-5)
+    assert fit(distiller, images, INTEGERS) == plain
+
+
 # The logs.
+
+
+def test_the_list_of_evaluate_is_in_the_order_of_the_names():
+    images, distiller = script(*random_logits()), compiled(teacher=None)
+    metrics = {"class": [keras.metrics.TopKCategoricalAccuracy(2, name="top_two")], "distillation": []}
+    by_head = compiled(options={"metrics": metrics})
+    for model, data in ((distiller, (images, INTEGERS)), (by_head, (images, INTEGERS)), (by_head, (images,))):
+        for method in (model.evaluate, model.test_on_batch):
+            logs = method(*data, return_dict=True)
+            values = method(*data)
+            assert model.metrics_names[0] == "loss"
+            assert sorted(model.metrics_names) == sorted(logs)
+            np.testing.assert_allclose(values, [logs[name] for name in model.metrics_names], rtol=1e-6)
+
+
+def test_an_own_training_loop_has_the_loss_of_fit():
+    images, weights = script(*random_logits()), np.array([1, 2, 0.5, 1, 3, 1], "float32")
+    distiller = compiled(distillation="soft", options={"optimizer": keras.optimizers.SGD(0.0)})
+    expected = fit(distiller, images, INTEGERS, sample_weight=weights)
+    batch = [ops.convert_to_tensor(array) for array in (images, INTEGERS, weights)]
+    x, y, sample_weight = distiller.add_teacher_outputs(tuple(batch), training=True)
+    loss = distiller.compute_loss(x, y, distiller(x, training=True), sample_weight)
+    np.testing.assert_allclose(ops.convert_to_numpy(loss), expected["loss"], rtol=1e-5)
+
 
 # Decisions of six examples: the class head, the distillation head, their mean, the teacher; and the labels.
 SCRIPTED_LOGITS = [

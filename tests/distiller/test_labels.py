@@ -112,6 +112,13 @@ def test_classes_out_of_range_are_left_out_and_marked(sparse):
     np.testing.assert_array_equal(ops.convert_to_numpy(labels.decisions), [0, 0, 0, 2, 0])
 
 
+def test_fractions_nan_and_numbers_beyond_32_bits_are_out_of_range():
+    for values in (np.array([0.5, -0.5, np.nan, 1.0, -1.0], "float32"), np.array([2**40, 300, -7, 1, -1])):
+        labels = read_labels(values, num_classes=3, sparse=False)
+        np.testing.assert_array_equal(ops.convert_to_numpy(labels.labelled), [0, 0, 0, 1, 0])
+        np.testing.assert_array_equal(ops.convert_to_numpy(labels.invalid), [1, 1, 1, 0, 0])
+
+
 def test_rows_raise_with_a_sparse_criterion():
     with pytest.raises(ValueError, match=r"rows over the classes, and the loss is a sparse one. Compile with"):
         read_labels(ROWS, num_classes=3, sparse=True)
