@@ -29,6 +29,10 @@ _KIND_ADVICE = {
     "log(p / (1 - p)). If it ends in another activation, such as a ReLU, remove the activation. If they are logits all the "
     "same, subtract one number from all of them, which leaves a softmax as it is.",
 }
+_CHANNEL_ADVICE = (
+    "Convert the images for the teacher by `preprocessing`, a function of pixels in 0..255; for grey images, for example "
+    "`keras_deit.Teacher(model, preprocessing=lambda pixels: keras.ops.repeat(pixels, 3, axis=-1) / 255)`."
+)
 _CHECK_SEED = 20
 _CHECK_SIZE = 64  # height and width of the images of `check` where the student accepts any
 
@@ -97,6 +101,8 @@ class Teacher:
         self._preprocessing_function = _preprocessing_function(preprocessing)
         self.image_size = None if image_size is None else height_and_width(image_size)
         self.model = _load(model)
+        self._is_torch_module = keras.backend.backend() == "torch" and not isinstance(self.model, keras.layers.Layer)
+        self._is_torch_module &= hasattr(self.model, "eval")
         record = getattr(self.model, "preprocessing", None)
         if isinstance(record, Preprocessing):
             self.image_size = self.image_size or getattr(self.model, "image_size", None)
@@ -206,6 +212,7 @@ class Teacher:
                 f"model. Received: {type(self.model).__name__}"
             )
         image_shape = tuple(_CHECK_SIZE if side is None else side for side in image_shape)
+        self._check_channels(image_shape[2], image_mean, image_std)
         self._check_size(image_shape)
         images = ops.convert_to_tensor(_check_images(image_shape))
         run = run or (lambda function, images, variables: function(images))
@@ -226,11 +233,34 @@ class Teacher:
 
         return run(last_attention, images, self.variables).shape[-1] - self.num_prefix_tokens
 
+    def _check_channels(self, channels, image_mean, image_std):
+        """Checks that no normalisation would turn the channels of the student's images into others by broadcasting."""
+        if self.uses_student_images:
+            return
+        given = {"image_mean": image_mean, "image_std": image_std, "mean": self.mean, "std": self.std}
+        wrong = [name for name, values in given.items() if values is not None and np.size(values) not in (1, channels)]
+        if wrong:
+            raise ValueError(
+                f"The student's images have {channels} channels, and {' and '.join(f'`{name}`' for name in wrong)} have "
+                f"another number of values. {_CHANNEL_ADVICE} The Distiller's `image_mean` and `image_std` are those of the "
+                f"student's images, such as 0.5. Received: {', '.join(f'{name}={given[name]}' for name in wrong)}"
+            )
+        if isinstance(self.preprocessing, str) and channels != 3:
+            raise ValueError(
+                f"The models of keras.applications take images of 3 channels. {_CHANNEL_ADVICE} Received: images of "
+                f"{channels} channels and preprocessing={self.preprocessing!r}"
+            )
+
     def _check_size(self, image_shape):
         expected = getattr(self.model, "input_shape", None)
         if not isinstance(expected, tuple) or len(expected) != 4 or self.data_format != "channels_last":
             return
-        received = (*(self.image_size or image_shape[:2]), image_shape[2])
+        channels = expected[3] if callable(self.preprocessing) else image_shape[2]
+        if expected[3] not in (None, channels):
+            raise ValueError(
+                f"The teacher takes images of {expected[3]} channels, and the student's have {channels}. {_CHANNEL_ADVICE}"
+            )
+        received = (*(self.image_size or image_shape[:2]), channels)
         if any(side not in (None, given) for side, given in zip(expected[1:], received, strict=True)):
             raise ValueError(
                 f"The teacher takes images of shape {expected[1:]} and would receive {received}. Declare its size: "
@@ -241,6 +271,8 @@ class Teacher:
         images = self._preprocess(images, image_mean, image_std)
         if isinstance(self.model, keras.layers.Layer):  # which drops `training` if its `call` does not take it
             return _single_output(self.model(images, training=False))
+        if self._is_torch_module:
+            self.model.eval()  # no dropout, moving statistics; before every call, because others may call `train`
         return _single_output(self.model(images))
 
     def _to_logits(self, outputs):
@@ -356,8 +388,6 @@ def _load(model):
         raise ValueError(
             f"`model` must be a Keras model, a callable or the path of a saved one. Received: {type(model).__name__}"
         )
-    if keras.backend.backend() == "torch" and not isinstance(model, keras.layers.Layer) and hasattr(model, "eval"):
-        model.eval()  # a PyTorch module: no dropout, moving statistics
     return model
 
 

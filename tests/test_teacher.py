@@ -293,10 +293,12 @@ def test_a_pytorch_module_is_a_teacher():
     assert module.training
     pixels, images = student_images()
     teacher = kd.Teacher(module, data_format="channels_first")
-    assert not module.training
     check(teacher)
+    assert not module.training
     with torch.no_grad():
         expected = module(torch.tensor(pixels.transpose(0, 3, 1, 2), dtype=torch.float32))
+    np.testing.assert_allclose(predict(teacher, images), expected.numpy(), atol=1e-5)
+    module.train()  # as another training loop may do
     np.testing.assert_allclose(predict(teacher, images), expected.numpy(), atol=1e-5)
     assert float(module[1].num_batches_tracked) == 0
     assert teacher.variables == []
@@ -344,6 +346,33 @@ def test_a_path_that_is_not_there_raises(tmp_path):
 def test_another_number_of_classes_raises():
     with pytest.raises(ValueError, match=r"student's 7 classes: \(batch, 7\). Received: shape=\(4, 5\)"):
         check(kd.Teacher(linear_model()), num_classes=7)
+
+
+GREY = {"image_shape": (4, 4, 1), "num_classes": 5}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "normalisation", "message"),
+    [
+        ({}, NORMALISATION, "`image_mean` and `image_std` have another number"),
+        ({"mean": MEAN}, {"image_mean": 0.5, "image_std": 0.5}, "`mean` have another number"),
+        ({"preprocessing": "resnet50"}, {"image_mean": 0.5, "image_std": 0.5}, "take images of 3 channels"),
+        ({}, {"image_mean": 0.5, "image_std": 0.5}, "takes images of 3 channels, and the student's have 1"),
+    ],
+)
+def test_a_normalisation_of_three_channels_does_not_colour_grey_images(arguments, normalisation, message):
+    with pytest.raises(ValueError, match=rf"{message}.*keras.ops.repeat\(pixels, 3, axis=-1\)"):
+        kd.Teacher(linear_model(), **arguments).check(**GREY, **normalisation)
+
+
+def test_a_function_makes_coloured_images_of_grey_ones():
+    pixels = np.random.default_rng(0).uniform(size=(2, 4, 4, 1))
+    model, grey = linear_model(), {"image_mean": 0.5, "image_std": 0.25}
+    teacher = kd.Teacher(model, preprocessing=lambda pixels: ops.repeat(pixels, 3, axis=-1) / 255)
+    assert teacher.check(**GREY, **grey) is None
+    received = teacher(ops.convert_to_tensor(((pixels - 0.5) / 0.25).astype("float32")), **grey)
+    expected = np.repeat(pixels, 3, axis=-1).reshape(2, -1) @ model.get_weights()[0].astype("float64")
+    np.testing.assert_allclose(ops.convert_to_numpy(received), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_probabilities_declared_as_logits_raise():

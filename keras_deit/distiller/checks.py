@@ -39,7 +39,7 @@ def check_settings(distillation, alpha, temperature, attention_weight, soft_redu
 
 
 def check_student(student, teacher):
-    """Checks that a student is a model with suitable outputs.
+    """Checks that a student is a model from one tensor of images to suitable outputs.
 
     Raises:
         ValueError: If it is not, with a hint if student and teacher seem to be swapped.
@@ -51,6 +51,12 @@ def check_student(student, teacher):
         raise ValueError(
             "The student's inputs and outputs must be known: wrap a subclassed model as "
             "`keras.Model(inputs := keras.Input(image_shape), student(inputs))`."
+        )
+    shapes = [tuple(tensor.shape) for tensor in student.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4:
+        raise ValueError(
+            "The student must take one tensor of images (batch, height, width, channels). Received: a student with "
+            f"{len(shapes)} inputs, of the shapes {shapes}. Build the student on images alone."
         )
     if (isinstance(outputs, dict) and "class" not in outputs) or isinstance(outputs, (list, tuple)):
         raise ValueError(

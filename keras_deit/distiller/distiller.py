@@ -13,7 +13,15 @@ from keras import ops
 
 from keras_deit import losses
 from keras_deit.distiller import checks
-from keras_deit.distiller.labels import are_rows, is_multi_label, is_sparse, read_classes, read_labels, weigh_classes
+from keras_deit.distiller.labels import (
+    are_rows,
+    is_multi_label,
+    is_sparse,
+    read_classes,
+    read_labels,
+    takes_integers_alone,
+    weigh_classes,
+)
 from keras_deit.distiller.metrics import by_log_name, set_modes, wrap_metrics
 from keras_deit.fusion import fuse
 from keras_deit.imaging.normalisation import check_normalisation
@@ -186,7 +194,8 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
 
         Args:
             optimizer: Name or instance of a Keras optimiser.
-            loss: The criterion of the class head: of logits, averaged over the batch.
+            loss: The criterion of the class head: of logits, averaged over the batch. An own loss gets rows over the
+                classes; or integers, if the loss cannot compute rows.
             metrics: List of metrics of the fused logits; or a dictionary of lists by the student's heads, such as
                 `{"class": [...], "distillation": [...]}`. `"accuracy"` is always reported. Keras's metrics take labels of
                 any form; an own metric gets them in the form of the data.
@@ -209,7 +218,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         self._metrics_by_head = isinstance(wrapped, dict)
         self._monitor_modes = {name: "min" if name.endswith("loss") else "max" for name in self._means}
         self._monitor_modes |= {name: monitor_mode(metric.metric) for name, metric in by_log_name(wrapped)}
-        self._sparse = is_sparse(loss)
+        self._sparse = is_sparse(loss) or (not self._is_multi_label and takes_integers_alone(loss, self.num_classes))
         super().compile(optimizer=optimizer, loss=loss, weighted_metrics=wrapped or None, **kwargs)
 
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):

@@ -232,6 +232,39 @@ def is_sparse(criterion):
     )
 
 
+def takes_integers_alone(criterion, num_classes):
+    """Whether an own loss given to `compile` fails on rows and takes integers, which is tried on a small batch.
+
+    Args:
+        criterion: See `Distiller.compile`.
+        num_classes: Number of classes.
+
+    Returns:
+        Bool; False for a loss of Keras, whose type tells.
+
+    Raises:
+        ValueError: If the loss takes integers, but does not return one value for each example or their mean.
+    """
+    criterion = keras.losses.get(criterion)
+    is_object = isinstance(criterion, keras.losses.Loss)
+    if (type(criterion) if is_object else criterion).__module__.startswith("keras."):
+        return False
+    call = criterion.call if is_object else criterion
+    size = num_classes + 1  # in a batch of as many examples as classes, wrong broadcasting would pass
+    integers = np.arange(size) % num_classes
+    if _shape_of_loss(call, np.eye(num_classes)[integers], num_classes) is not None:
+        return False
+    # Keras calls functions with a column of integers.
+    shape = _shape_of_loss(call, integers if is_object else integers[:, None], num_classes)
+    if shape not in (None, (), (size,)):
+        raise ValueError(
+            f"The loss takes integer labels and must return one value for each example. Received: values of shape {shape} "
+            f"for {size} labels of shape {integers.shape if is_object else (size, 1)}. A loss of one-hot rows (batch, "
+            f"{num_classes}) is simplest: the Distiller makes them from integers."
+        )
+    return shape is not None
+
+
 def expects_probabilities(criterion):
     """Whether a loss given to `compile` takes its predictions for probabilities rather than logits."""
     criterion = keras.losses.get(criterion)
@@ -241,3 +274,12 @@ def expects_probabilities(criterion):
         return criterion.get_config().get("from_logits") is False
     is_of_keras = getattr(criterion, "__module__", "").startswith("keras.")
     return is_of_keras and criterion.__name__.endswith(("crossentropy", "kl_divergence"))
+
+
+def _shape_of_loss(call, labels, num_classes):
+    """Shape of the values of a loss for labels; None if the loss raises an error."""
+    labels = ops.convert_to_tensor(labels, "float32")  # the dtype in which Keras passes labels
+    try:
+        return tuple(call(labels, ops.zeros((len(labels), num_classes))).shape)
+    except Exception:  # an own function may raise anything, and the first batch raises what matters
+        return None

@@ -116,6 +116,19 @@ def test_a_student_of_any_image_size_learns():
     assert np.isfinite(logs["loss"])
 
 
+def test_a_student_of_other_inputs_than_images_raises():
+    images, metadata = keras.Input((4, 4, 3), name="image"), keras.Input((5,), name="metadata")
+    flat = keras.layers.Flatten()(images)
+    logits = keras.layers.Dense(CLASSES)
+    students = [
+        keras.Model({"image": images, "metadata": metadata}, logits(keras.layers.Concatenate()([flat, metadata]))),
+        keras.Sequential([keras.Input((12,)), keras.layers.Dense(CLASSES)]),
+    ]
+    for student in students:
+        with pytest.raises(ValueError, match=r"must take one tensor of images \(batch, height, width, channels\)"):
+            kd.Distiller(student, scripted_teacher)
+
+
 def test_a_student_of_unknown_or_other_outputs_raises():
     class Subclassed(keras.Model):
         def call(self, images):

@@ -258,6 +258,19 @@ def test_class_weights_are_the_sample_weights_of_their_classes():
     assert_same_weights(weights_of(by_class.student), weights_of(by_example.student))
 
 
+class OwnLossOfIntegers(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        targets = ops.one_hot(ops.cast(y_true, "int32"), CLASSES)
+        return -ops.sum(targets * ops.log_softmax(y_pred, axis=-1), axis=-1)
+
+
+def test_an_own_loss_of_integers_is_right_in_a_batch_of_as_many_images_as_classes():
+    images = script(*random_logits())[:CLASSES]
+    labels, nats = INTEGERS[:CLASSES], -np.log(softmax(random_logits()[0]))
+    logs = evaluate(compiled(options={"loss": OwnLossOfIntegers()}), images, labels)
+    np.testing.assert_allclose(logs["class_loss"], nats[np.arange(CLASSES), labels].mean(), rtol=1e-5)
+
+
 UNLABELLED = {
     "integers": np.where(SOME_UNLABELLED, INTEGERS, -1),
     "rows of zeros": ONE_HOT * SOME_UNLABELLED[:, None].astype("float32"),
