@@ -14,6 +14,7 @@ from keras_deit.imaging.class_names import match_classes, shorten_names
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.sizes import height_and_width
+from keras_deit.runtime.files import user_path
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
 
@@ -241,7 +242,7 @@ class Teacher:
         wrong = [name for name, values in given.items() if values is not None and np.size(values) not in (1, channels)]
         if wrong:
             raise ValueError(
-                f"The student's images have {channels} channels, and {' and '.join(f'`{name}`' for name in wrong)} have "
+                f"The student's images have {channels} channel(s), and {' and '.join(f'`{name}`' for name in wrong)} have "
                 f"another number of values. {_CHANNEL_ADVICE} The Distiller's `image_mean` and `image_std` are those of the "
                 f"student's images, such as 0.5. Received: {', '.join(f'{name}={given[name]}' for name in wrong)}"
             )
@@ -383,7 +384,7 @@ def _check_images(image_shape):
 
 def _load(model):
     if isinstance(model, (str, pathlib.Path)):
-        return _load_path(pathlib.Path(model))
+        return _load_path(user_path(model))
     if not callable(model):
         raise ValueError(
             f"`model` must be a Keras model, a callable or the path of a saved one. Received: {type(model).__name__}"

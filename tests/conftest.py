@@ -41,6 +41,16 @@ def home(tmp_path_factory):
     return directory
 
 
+@pytest.fixture
+def user_home(tmp_path, monkeypatch):
+    """Directory that `~` stands for."""
+    directory = tmp_path / "user"
+    directory.mkdir()
+    for variable in ("HOME", "USERPROFILE"):  # of POSIX and of Windows
+        monkeypatch.setenv(variable, str(directory))
+    return directory
+
+
 @pytest.fixture(scope="module")
 def short_runs(home):
     """Adds the short variant, sets the home of its teacher, and skips the estimate of the time, which is compiled too."""

@@ -304,11 +304,11 @@ def test_a_pytorch_module_is_a_teacher():
     assert teacher.variables == []
 
 
-def test_a_keras_file_is_a_teacher(tmp_path):
+def test_a_keras_file_is_a_teacher(user_home):
     model = linear_model()
-    model.save(tmp_path / "teacher.keras")
+    model.save(user_home / "teacher.keras")
     _, images = student_images()
-    for path in (tmp_path / "teacher.keras", str(tmp_path / "teacher.keras")):
+    for path in (user_home / "teacher.keras", str(user_home / "teacher.keras"), "~/teacher.keras"):
         teacher = kd.Teacher(path)
         check(teacher)
         np.testing.assert_allclose(predict(teacher, images), predict(kd.Teacher(model), images), atol=1e-6)

@@ -1,12 +1,11 @@
 """`keras-deit convert`: convert weights from one framework's format to another's."""
 
-import pathlib
 import sys
 
 from keras_deit.choices import SOURCES
 from keras_deit.cli.common import make_parser, reporting
 from keras_deit.models import pretrained
-from keras_deit.runtime.files import replacing
+from keras_deit.runtime.files import replacing, user_path
 from keras_deit.runtime.optional import require
 from keras_deit.weights import to_huggingface, to_official, to_timm
 
@@ -34,7 +33,7 @@ def main(arguments=None):
         The exit status: 0; 2 for bad input; 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
-    output = pathlib.Path(options.output)
+    output = user_path(options.output)
     write = _writer(output)
     if output.exists() and not options.overwrite:
         raise ValueError(f"{options.output!r} exists already: choose another name, or pass --overwrite.")

@@ -1,7 +1,6 @@
 """`keras-deit show-data`: a grid of training images as the student sees them."""
 
 import dataclasses
-import pathlib
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ from keras_deit.cli.options import add_setting_options
 from keras_deit.explain.grid import draw_grid
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.recipes.fields import GROUPS, RUN
+from keras_deit.runtime.files import user_path
 from keras_deit.training.run_data import load_run_data
 from keras_deit.training.settings import is_given, resolve
 from keras_deit.training.teachers.load import load_teacher, naming_settings
@@ -43,7 +43,7 @@ def main(arguments=None):
     data = load_run_data(settings, adapts_batch_size=not is_given("batch_size", options, config))
     images, labels = (values[:MAX_IMAGES] for values in data.first_batch(epoch))
     titles = _titles(settings, images, labels, data.train.class_names)
-    path = draw_grid(images, titles, pathlib.Path(output), COLUMNS, IMAGENET_MEAN, IMAGENET_STD)
+    path = draw_grid(images, titles, user_path(output), COLUMNS, IMAGENET_MEAN, IMAGENET_STD)
     shown = f"{len(images)} of {len(data.train):,} images of {data.train.name}"
     print(f"{path}: {shown}, recipe {settings.recipe}, epoch {epoch + 1}")
 

@@ -1,8 +1,6 @@
 """Training curves as an image file."""
 
-import pathlib
-
-from keras_deit.runtime.files import replacing
+from keras_deit.runtime.files import replacing, user_path
 from keras_deit.runtime.optional import require
 
 LOSSES = {"loss": "total", "class_loss": "class head", "distillation_loss": "distillation head"}
@@ -47,7 +45,7 @@ def draw_curves(histories, path):
     accuracies.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
-    return pathlib.Path(path)
+    return user_path(path)
 
 
 def _draw_panel(axes, title, columns, histories):

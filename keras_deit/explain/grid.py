@@ -1,10 +1,8 @@
 """Images as a grid with a caption above each."""
 
-import pathlib
-
 import numpy as np
 
-from keras_deit.runtime.files import replacing
+from keras_deit.runtime.files import replacing, user_path
 from keras_deit.runtime.optional import require
 
 IMAGE_INCHES = 1.7
@@ -50,4 +48,4 @@ def draw_grid(images, captions, path, columns, mean, std):
             axes.set_title(captions[index], fontsize=6.5, pad=2)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)
-    return pathlib.Path(path)
+    return user_path(path)

@@ -2,9 +2,8 @@
 
 import contextlib
 import os
-import pathlib
 
-from keras_deit.runtime.files import replacing
+from keras_deit.runtime.files import replacing, user_path
 
 
 @contextlib.contextmanager
@@ -34,7 +33,7 @@ def destination(path, overwrite=False, marker=None):
     >>> pathlib.Path(directory.name, "export.txt").read_text()
     'weights'
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     _check_free(path, overwrite, marker)
     with replacing(path) as temporary:
         yield temporary

@@ -1,13 +1,13 @@
 """Exports in several formats at once, for a training run."""
 
 import importlib.util
-import pathlib
 
 from keras_deit.choices import EXPORT_FORMATS
 from keras_deit.export import subprocess_tensorflow
 from keras_deit.export.litert import to_litert
 from keras_deit.export.report import compare, litert_interpreter
 from keras_deit.export.saved_model import to_saved_model
+from keras_deit.runtime.files import user_path
 
 WRITERS = dict(zip(EXPORT_FORMATS, ((to_saved_model, "saved_model"), (to_litert, "student.tflite")), strict=True))
 
@@ -66,6 +66,6 @@ def export(model, formats, directory, images, overwrite=False):
     reports = []
     for name in formats:
         write, file_name = WRITERS[name]
-        path = write(model, pathlib.Path(directory, file_name), overwrite=overwrite)
+        path = write(model, user_path(directory) / file_name, overwrite=overwrite)
         reports.append(compare(model, path, images))
     return reports

@@ -10,6 +10,7 @@ from keras_deit.export import subprocess_tensorflow
 from keras_deit.export.destination import destination
 from keras_deit.export.saved_model import write_saved_model
 from keras_deit.export.serving import image_shape, serving_model
+from keras_deit.runtime.files import user_path
 
 
 def to_litert(model, path, batch_size=1, overwrite=False):
@@ -56,7 +57,7 @@ def to_litert(model, path, batch_size=1, overwrite=False):
             write_litert(served, temporary, batch_size)
         else:
             subprocess_tensorflow.write("litert", served, temporary, batch_size)
-    return pathlib.Path(path)
+    return user_path(path)
 
 
 def write_litert(model, path, batch_size):

@@ -1,7 +1,6 @@
 """Compares an export with its model: the export runs in its own runtime, the model in Keras."""
 
 import dataclasses
-import pathlib
 
 import keras
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from keras_deit.export import subprocess_tensorflow
 from keras_deit.export.saved_model import INPUT, OUTPUT, SIGNATURE
 from keras_deit.export.serving import image_shape, serving_model
+from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
 
 TOLERANCE = 1e-4  # largest accepted difference between two logits
@@ -69,7 +69,7 @@ def compare(model, path, images):
     assert report.largest_difference < 1e-4
     ```
     """
-    path, served = pathlib.Path(path), serving_model(model)
+    path, served = user_path(path), serving_model(model)
     if not path.exists():
         raise FileNotFoundError(f"There is no export at {path}.")
     images = _as_images(images, image_shape(served))

@@ -1,12 +1,11 @@
 """Export to a SavedModel of TensorFlow."""
 
-import pathlib
-
 import keras
 
 from keras_deit.export import subprocess_tensorflow
 from keras_deit.export.destination import destination
 from keras_deit.export.serving import image_shape, serving_model
+from keras_deit.runtime.files import user_path
 
 SIGNATURE, INPUT, OUTPUT = "serving_default", "images", "logits"
 
@@ -48,7 +47,7 @@ def to_saved_model(model, path, overwrite=False):
             write_saved_model(served, temporary)
         else:
             subprocess_tensorflow.write("saved_model", served, temporary)
-    return pathlib.Path(path)
+    return user_path(path)
 
 
 def write_saved_model(model, path, batch_size=None):

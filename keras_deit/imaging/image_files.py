@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_deit.imaging.sixteen_bits import holds_16_bits, is_scaled_up, scale_to_8_bits, stated_bits, swap_bytes
+from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
 
 # Extensions of the raster formats that Pillow reads by itself.
@@ -69,10 +70,10 @@ def read_image(source, bit_depth=None):
     """
     require("PIL.Image", extra="weights", purpose=_PURPOSE)
     name = "in memory" if isinstance(source, bytes) else repr(str(source))
-    if not isinstance(source, bytes) and not pathlib.Path(source).exists():
+    if not isinstance(source, bytes) and not user_path(source).exists():
         raise ValueError(f"There is no image file at {name}.")
     try:
-        content = source if isinstance(source, bytes) else pathlib.Path(source).read_bytes()
+        content = source if isinstance(source, bytes) else user_path(source).read_bytes()
         with open_image(content) as image:
             return _decoded(content, image, bit_depth)
     except Exception as error:  # for damaged files Pillow's plugins raise errors of many kinds

@@ -3,11 +3,11 @@
 import dataclasses
 import difflib
 import importlib.util
-import pathlib
 
 from keras_deit.imaging import imagenet
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models.variants import ALIASES, VARIANTS
+from keras_deit.runtime.files import user_path
 from keras_deit.weights import download
 from keras_deit.weights.checkpoint import Checkpoint, open_checkpoint
 from keras_deit.weights.files import EXTENSIONS, is_checkpoint
@@ -224,7 +224,7 @@ def open_preset(source, family=None, variant=None, weights_entry=None):
         return dataclasses.replace(
             checkpoint, label=f"the checkpoint {str(source)!r}", class_names=checkpoint.class_names or names
         ), variant
-    path = pathlib.Path(source).expanduser()
+    path = user_path(source)
     if path.exists():
         return open_checkpoint(path, weights_entry), variant
     if preset is not None:

@@ -1,6 +1,5 @@
 """Loading a trained model from any kind of source."""
 
-import pathlib
 import warnings
 
 from keras_deit.imaging.sizes import height_and_width
@@ -10,6 +9,7 @@ from keras_deit.models.image_model import ImageModel
 from keras_deit.models.masked_image_model import DeiTMaskedImageModel
 from keras_deit.models.presets import find_preset, open_preset
 from keras_deit.models.regnet import RegNetY
+from keras_deit.runtime.files import user_path
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.weights.files import HUB_FILES, is_checkpoint
 from keras_deit.weights.load import load
@@ -81,7 +81,7 @@ def find_keras_file(source):
     >>> find_keras_file("deit_tiny_patch16_224") is None
     True
     """
-    path = pathlib.Path(source).expanduser()
+    path = user_path(source)
     if path.suffix == ".keras":
         return path
     is_run = find_preset(str(source)) is None and (path / STUDENT_FILE).exists()
@@ -138,7 +138,7 @@ def _adapt_classifier(model, deit_config, label):
 
 
 def _load_checkpoint(source, num_classes, image_size, fused, variant, num_heads, weights_entry):
-    path = pathlib.Path(source).expanduser()
+    path = user_path(source)
     if find_preset(str(source)) is None and path.is_dir() and not is_checkpoint(path):
         raise ValueError(
             f"The directory {str(source)!r} holds no model: it has neither {STUDENT_FILE}, as the directory of a finished "

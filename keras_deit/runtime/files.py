@@ -13,6 +13,23 @@ import time
 ABANDONED_SECONDS = 24 * 60 * 60
 
 
+def user_path(path):
+    """The path that a user means: `~` is the home directory, as in a shell.
+
+    Args:
+        path: A string or a `pathlib.Path`.
+
+    Returns:
+        `pathlib.Path`.
+
+    Example:
+
+    >>> user_path("~/students").name, user_path("students/~a").as_posix()
+    ('students', 'students/~a')
+    """
+    return pathlib.Path(path).expanduser()
+
+
 def keras_home():
     """Returns Keras's directory for settings and downloads.
 
@@ -61,8 +78,9 @@ def replacing(path):
     ...     pathlib.Path(f"{folder}/new/report.txt").read_text()
     'all of it'
     """
-    name = pathlib.Path(path).name
-    path = pathlib.Path(os.path.realpath(path) if os.path.islink(path) else path)
+    path = user_path(path)
+    name = path.name
+    path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     with tempfile.TemporaryDirectory(

@@ -3,12 +3,12 @@
 import contextlib
 import json
 import math
-import pathlib
 import zipfile
 
 import h5py
 import keras
 
+from keras_deit.runtime.files import user_path
 from keras_deit.runtime.foreign_files import cause, excerpt
 
 _CONFIG = "config.json"
@@ -32,7 +32,7 @@ def load_keras_file(path):
         ValueError: If the file is damaged, holds classes that are not registered or objects that could run code, or
             describes a model of this package that is larger than the file.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     if path.suffix == ".keras":
         _check(path)
     try:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import difflib
-import pathlib
 import re
 import tomllib
 
@@ -40,7 +39,7 @@ from keras_deit.recipes.fields import (
     settings_of,
 )
 from keras_deit.recipes.recipe import RecipeFields
-from keras_deit.runtime.files import write_whole
+from keras_deit.runtime.files import user_path, write_whole
 from keras_deit.runtime.optional import require
 
 PATHS = ("data_dir", "validated", "teacher_cache")
@@ -422,7 +421,7 @@ def read_config(path):
     Raises:
         ValueError: If the file is missing, is not TOML or has an unknown key.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -461,7 +460,7 @@ def absolute_path(name, value):
         return value
     from keras_deit.models import find_preset
 
-    path = pathlib.Path(value).expanduser().absolute()
+    path = user_path(value).absolute()
     is_name = name in NAMES_OR_PATHS and (value in BUILT_IN or find_preset(value) or not path.exists())
     return value if is_name else str(path)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from keras_deit.models import DeiT
 from keras_deit.models.image_model import python_number
 from keras_deit.recipes.fields import NONE
+from keras_deit.runtime.files import user_path
 from keras_deit.training import loop, run_directory
 from keras_deit.training.closing_summary import describe
 from keras_deit.training.device_strategy import setup_strategy
@@ -119,7 +120,7 @@ def _as_option(value):
 
 
 def _settings_and_directory(settings, output_dir, resume, config):
-    directory = pathlib.Path(output_dir) if output_dir else None
+    directory = user_path(output_dir) if output_dir else None
     if not resume:
         resolved = resolve(settings, config)
         return resolved, directory or run_directory.default_directory(resolved)

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from keras_deit.runtime.files import replacing
+from keras_deit.runtime.files import replacing, user_path
 from keras_deit.runtime.foreign_files import reading
 from keras_deit.runtime.optional import require
 from keras_deit.weights.entries import choose
@@ -41,7 +41,7 @@ def is_checkpoint(path):
     Returns:
         A boolean.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     return path.suffix in EXTENSIONS or path.name.endswith(INDEX) or any((path / name).exists() for name in HUB_FILES)
 
 
@@ -176,7 +176,7 @@ def write_pickle(stored, path):
 
 
 def _checkpoint_file(path):
-    path = pathlib.Path(path)
+    path = user_path(path)
     if path.is_dir():
         present = [path / name for name in HUB_FILES if (path / name).exists()]
         if not present:

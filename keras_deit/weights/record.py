@@ -1,10 +1,10 @@
 """What is stored beside the weights about their data: names of the classes, and how images must be prepared."""
 
-import pathlib
 import re
 
 from keras_deit.imaging.preprocessing import Preprocessing, crop_ratio_of
 from keras_deit.imaging.sizes import height_and_width
+from keras_deit.runtime.files import user_path
 from keras_deit.weights import files
 
 PREPROCESSOR = "preprocessor_config.json"  # of transformers
@@ -34,7 +34,7 @@ def read_record(path, image_size=None):
         Dictionary with `class_names` (a tuple, or None), `preprocessing` (a `Preprocessing`, or None) and `notes`: sentences
         about what is stored but cannot be done.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     directory = path if path.is_dir() else path.parent
     own = files.read_own_record(path)
     config = _content(directory / files.CONFIG)

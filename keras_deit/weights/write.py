@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_deit.layers.composite import check_not_quantized
 from keras_deit.layers.lora import merged_weights
-from keras_deit.runtime.files import write_whole
+from keras_deit.runtime.files import user_path, write_whole
 from keras_deit.weights import files
 from keras_deit.weights.checkpoint import Checkpoint
 from keras_deit.weights.names import (
@@ -55,7 +55,7 @@ def to_timm(model, path):
     """
     _check_extension(path, ".safetensors")
     files.write(_for_pytorch(model), path, {**_metadata(model), **_record(model)})
-    return pathlib.Path(path)
+    return user_path(path)
 
 
 def to_official(model, path):
@@ -75,7 +75,7 @@ def to_official(model, path):
     """
     _check_extension(path, ".pth")
     files.write_pickle({"model": to_official_names(_for_pytorch(model))}, path)
-    return pathlib.Path(path)
+    return user_path(path)
 
 
 def to_huggingface(model, directory):
@@ -114,7 +114,7 @@ def to_huggingface(model, directory):
     if height != width:
         raise ValueError(f"Only models for square images can be written. Received: image_size={backbone.image_size}")
     family = "deit" if backbone.distilled else "vit"
-    directory = pathlib.Path(directory)
+    directory = user_path(directory)
     files.write(to_transformers(_in_timm_names(model), family), directory / "model.safetensors")
     processor = to_transformers_processor(model.preprocessing, backbone.image_size)
     for name, content in ((files.CONFIG, _config(model, backbone, family)), (PREPROCESSOR, processor)):

@@ -27,6 +27,13 @@ def test_missing_parents_are_created_and_temporary_files_are_deleted(tmp_path):
     assert [found.name for found in path.parent.iterdir()] == ["file"]
 
 
+def test_a_tilde_is_the_home_directory(user_home):
+    write("~/file")
+    assert (user_home / "file").read_text() == "new"
+    with pytest.raises(FileExistsError, match="file already exists"):
+        write("~/file")
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_interruption_leaves_no_file(tmp_path, error):
     with pytest.raises(error):

@@ -8,12 +8,18 @@ import time
 
 import pytest
 
-from keras_deit.runtime.files import ABANDONED_SECONDS, cache_directory, is_running, replacing, write_whole
+from keras_deit.runtime.files import ABANDONED_SECONDS, cache_directory, is_running, replacing, user_path, write_whole
 
 
 def test_text_is_written_into_new_folders(tmp_path):
     write_whole(tmp_path / "a" / "b.txt", "grüß")
     assert (tmp_path / "a" / "b.txt").read_text(encoding="utf-8") == "grüß"
+
+
+def test_a_tilde_is_the_home_directory(user_home):
+    write_whole("~/runs/note.txt", "here")
+    assert user_path("~/runs/note.txt") == user_home / "runs" / "note.txt"
+    assert user_path("~/runs/note.txt").read_text() == "here"
 
 
 def test_an_error_leaves_the_former_content_and_no_other_file(tmp_path):

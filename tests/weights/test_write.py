@@ -23,6 +23,17 @@ def test_timms_files_survive_a_round_trip(name, tmp_path):
     assert_same_tensors(read(kd.weights.to_timm(model, tmp_path / "model.safetensors")), read(path(name)))
 
 
+def test_a_tilde_is_the_home_directory(user_home):
+    model = model_for("timm_two_tokens")
+    written = [
+        kd.weights.to_timm(model, "~/timm.safetensors"),
+        kd.weights.to_huggingface(model, "~/transformers"),
+    ]
+    assert written == [user_home / "timm.safetensors", user_home / "transformers"]
+    assert_same_tensors(read("~/timm.safetensors"), read(user_home / "timm.safetensors"))
+    assert_same_tensors(read("~/transformers"), read(user_home / "transformers"))
+
+
 @pytest.mark.parametrize("name", ["transformers_two_tokens", "transformers_one_token"])
 def test_transformers_files_survive_a_round_trip(name, tmp_path):
     model = model_for(name)

@@ -6,6 +6,7 @@ import keras
 
 from keras_deit.data.augment.policies import BLUR_RADII, SOLARIZE_THRESHOLD, ColorJitter, RandAugment, ThreeAugment
 from keras_deit.data.augment.randaugment_space import HIGHEST_LEVEL
+from keras_deit.runtime.files import user_path
 from keras_deit.runtime.foreign_files import excerpt
 from keras_deit.runtime.optional import require
 
@@ -95,7 +96,7 @@ def _read(path):
     error = "there is no such name"
     if isinstance(path, (str, pathlib.Path)) and pathlib.Path(path).suffix == ".keras":
         try:
-            return keras.saving.load_model(path)
+            return keras.saving.load_model(user_path(path))
         except (OSError, TypeError, ValueError) as reason:
             error = excerpt(reason)
     raise ValueError(

@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 
-from keras_deit.runtime.files import replacing, write_whole
+from keras_deit.runtime.files import replacing, user_path, write_whole
 from keras_deit.runtime.optional import require
 
 KEY, METADATA = "key.json", "teacher.json"
@@ -46,7 +46,7 @@ class TeacherCache:
             raise ValueError(
                 f"A teacher cache takes at most {MAX_CLASSES:,} classes. Received: num_classes={num_classes}"
             )
-        self.directory = pathlib.Path(directory)
+        self.directory = user_path(directory)
         self.num_epochs, self.num_batches, self.batch_size = num_epochs, num_batches, batch_size
         self.num_classes = num_classes
         self.top = None if top is None else min(top, num_classes)

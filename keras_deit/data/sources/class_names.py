@@ -1,8 +1,9 @@
 """Names of classes from a file."""
 
 import codecs
-import pathlib
 import unicodedata
+
+from keras_deit.runtime.files import user_path
 
 
 def read_class_names(path):
@@ -20,7 +21,7 @@ def read_class_names(path):
         ValueError: If the file cannot be read, has another encoding, an empty line between names, or a name twice.
     """
     try:
-        text = _decoded(pathlib.Path(path).expanduser().read_bytes(), path)
+        text = _decoded(user_path(path).read_bytes(), path)
     except OSError as error:
         raise ValueError(f"The file of class names {str(path)!r} cannot be read: {error.strerror}.") from error
     names = [unicodedata.normalize("NFC", line.strip()) for line in text.rstrip().splitlines()]

@@ -17,7 +17,7 @@ from keras_deit.data.sources.labelled_images import check_labels
 from keras_deit.imaging.image_files import open_image, read_image, used_bits
 from keras_deit.imaging.sixteen_bits import holds_16_bits
 from keras_deit.runtime.cores import usable_cores
-from keras_deit.runtime.files import write_whole
+from keras_deit.runtime.files import user_path, write_whole
 from keras_deit.runtime.optional import require
 
 SAME_EXTENSION = {
@@ -105,7 +105,7 @@ def read_report(path):
         ValueError: If the file is not such a report.
     """
     try:
-        values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        values = json.loads(user_path(path).read_text(encoding="utf-8"))
         report = ValidationReport(**values)
         unknown = {issue for issues in report.problems.values() for issue in issues} - set(IMAGE_ISSUES)
         if unknown:

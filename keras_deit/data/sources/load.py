@@ -1,7 +1,6 @@
 """Datasets by name."""
 
 import dataclasses
-import pathlib
 import re
 import warnings
 
@@ -14,6 +13,7 @@ from keras_deit.data.sources.sklearn_digits import load_digits
 from keras_deit.data.sources.splits import SPLITS, shorten
 from keras_deit.data.sources.tfds import TFDS_NAME, load_tfds
 from keras_deit.imaging.sixteen_bits import BIT_DEPTHS
+from keras_deit.runtime.files import user_path
 
 TABLE_EXTENSIONS = (".csv", ".tsv")
 
@@ -100,7 +100,7 @@ def _with_bit_depth(data, bit_depth):
 
 
 def _load(name, split, data_dir, class_names, folders, test_split):
-    path = pathlib.Path(name).expanduser()
+    path = user_path(name)
     is_digits = str(name) == "digits" and (isinstance(name, str) or not path.is_dir())
     if path.is_dir() and not is_digits:
         return load_folder(path, split, class_names, *folders, test_split)

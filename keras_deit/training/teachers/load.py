@@ -1,13 +1,13 @@
 """Loading the teacher that the settings of a run name."""
 
 import contextlib
-import pathlib
 import re
 
 from keras_deit.imaging import imagenet
 from keras_deit.models import find_preset, is_weights
 from keras_deit.models.pretrained import find_keras_file, pretrained
 from keras_deit.runtime.argument_names import replace_arguments
+from keras_deit.runtime.files import user_path
 from keras_deit.teacher import Teacher
 
 TEACHER_ARGUMENTS = (
@@ -62,9 +62,9 @@ def load_teacher(settings, num_classes):
         )
     model = settings.teacher
     options = {"image_size": settings.teacher_image_size, "outputs": settings.teacher_outputs or "logits"}
-    is_run = find_keras_file(model) not in (None, pathlib.Path(model).expanduser())
+    is_run = find_keras_file(model) not in (None, user_path(model))
     # A name that is no path goes to `pretrained` too, which names the nearest presets in its error.
-    if is_weights(model) or is_run or not pathlib.Path(model).exists():
+    if is_weights(model) or is_run or not user_path(model).exists():
         model = pretrained(model, fused=True)
         options["image_size"] = options["image_size"] or getattr(model, "image_size", None)
     normalisation = {
