@@ -7,6 +7,7 @@ import numpy as np
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.processor import ImageProcessor
 from keras_deit.imaging.sizes import height_and_width
+from keras_deit.runtime.numpy_numbers import python_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Preprocessing:
     def __post_init__(self):
         for name in ("mean", "std"):
             object.__setattr__(self, name, tuple(np.ravel(getattr(self, name)).tolist()))
+        for name in ("crop_ratio", "squash", "bit_depth"):
+            object.__setattr__(self, name, python_number(getattr(self, name)))
         if self.image_size is not None:
             object.__setattr__(self, "image_size", height_and_width(self.image_size))
         self.processor(32)  # raises if a value is out of range

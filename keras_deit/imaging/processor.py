@@ -13,6 +13,7 @@ from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.pixel_range import check_pixels
 from keras_deit.imaging.sixteen_bits import BIT_DEPTHS
 from keras_deit.imaging.sizes import before_centre_crop, check_crop_ratio, height_and_width
+from keras_deit.runtime.numpy_numbers import python_number
 from keras_deit.runtime.shutdown import unless_exiting
 
 
@@ -71,6 +72,7 @@ class ImageProcessor(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
+        crop_ratio, squash, bit_depth = map(python_number, (crop_ratio, squash, bit_depth))
         check_crop_ratio(crop_ratio)
         check_normalisation(mean, std)
         if interpolation not in INTERPOLATIONS:

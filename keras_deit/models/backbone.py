@@ -5,7 +5,8 @@ import numpy as np
 
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens
-from keras_deit.models.image_model import ImageModel, python_number
+from keras_deit.models.image_model import ImageModel
+from keras_deit.runtime.numpy_numbers import python_number
 from keras_deit.weights.names import MASKED_IMAGE_PREFIXES
 
 DROP_PATH_SCHEDULES = ("linear", "constant")

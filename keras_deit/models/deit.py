@@ -9,9 +9,9 @@ from keras_deit.models.image_model import (
     ImageModel,
     check_class_names,
     classification_head,
-    python_number,
 )
 from keras_deit.runtime.keras_file import check_weights_file
+from keras_deit.runtime.numpy_numbers import python_number
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")

@@ -3,7 +3,6 @@
 import warnings
 
 import keras
-import numpy as np
 
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.sizes import height_and_width
@@ -335,23 +334,6 @@ def check_class_names(class_names, num_classes):
             f"`class_names` must have one name per class. Received: {len(class_names)} names, num_classes={num_classes}"
         )
     return tuple(class_names)
-
-
-def python_number(value):
-    """Converts a NumPy number to Python's, because Keras's layers and JSON refuse NumPy's.
-
-    Args:
-        value: Value of a constructor argument.
-
-    Returns:
-        The number; any other value is returned unchanged.
-
-    Example:
-
-    >>> python_number(np.int64(10)), python_number(None)
-    (10, None)
-    """
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def head_dtype(policy):

@@ -4,7 +4,8 @@ import keras
 from keras import layers
 
 from keras_deit.imaging.preprocessing import Preprocessing
-from keras_deit.models.image_model import ImageModel, check_class_names, head_dtype, python_number
+from keras_deit.models.image_model import ImageModel, check_class_names, head_dtype
+from keras_deit.runtime.numpy_numbers import python_number
 
 STEM_WIDTH = 32
 SQUEEZE_RATIO = 4  # input width of a block to width of its squeeze layer

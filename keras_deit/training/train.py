@@ -7,9 +7,9 @@ import pathlib
 from typing import NamedTuple
 
 from keras_deit.models import DeiT
-from keras_deit.models.image_model import python_number
 from keras_deit.recipes.fields import NONE
 from keras_deit.runtime.files import user_path
+from keras_deit.runtime.numpy_numbers import python_number
 from keras_deit.training import loop, run_directory
 from keras_deit.training.closing_summary import describe
 from keras_deit.training.device_strategy import setup_strategy

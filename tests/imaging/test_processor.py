@@ -1,5 +1,6 @@
 """The image processor against PIL, on real photographs."""
 
+import json
 import tracemalloc
 
 import keras
@@ -258,3 +259,13 @@ def test_images_of_unknown_size_within_tf_data():
         return
     for received, photograph in zip(dataset.map(processor), photographs, strict=True):
         np.testing.assert_allclose(received, ops.convert_to_numpy(processor(photograph)), atol=1e-6)
+
+
+def test_numpy_numbers_become_pythons():
+    arguments = dict(crop_ratio=np.float32(0.9), squash=np.bool_(True), bit_depth=np.int64(12))
+    arguments |= dict(mean=np.float32([0.5, 0.25, 0.75]), std=np.float64(0.5), image_size=np.int32(32))
+    for config in (kd.ImageProcessor(**arguments).get_config(), kd.Preprocessing(**arguments).get_config()):
+        stored = json.loads(json.dumps(config))
+        assert stored["crop_ratio"] == float(np.float32(0.9))
+        assert (stored["squash"], stored["bit_depth"]) == (True, 12)
+        assert (stored["mean"], stored["image_size"]) == ([0.5, 0.25, 0.75], [32, 32])
