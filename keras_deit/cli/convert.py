@@ -18,7 +18,7 @@ file extension of --output determines the format that is written:
   .keras           a Keras model of this package
   no extension     a directory for transformers, with config.json and preprocessor_config.json
 
-The names of the classes and the preparation of images are kept in every format but .pth.
+The names of the classes and the preparation of images are kept in every format.
 """
 
 
@@ -46,8 +46,6 @@ def main(arguments=None):
     fusion = getattr(model, "fusion", "mean_logits")
     if fusion != "mean_logits" and output.suffix != ".keras":
         print(f"The file holds the heads, but not their fusion={fusion!r}.", file=sys.stderr)
-    if output.suffix == ".pth" and any(model.record_config().values()):
-        print("The file holds the weights, but not the class names and how images are prepared.", file=sys.stderr)
     print(f"{output}: {type(model).__name__}, {model.count_params():,} parameters.")
 
 

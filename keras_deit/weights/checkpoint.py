@@ -8,8 +8,9 @@ from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.runtime.foreign_files import reading
 from keras_deit.weights import files
 from keras_deit.weights.entries import choose
+from keras_deit.weights.foreign_config import check_arguments
 from keras_deit.weights.names import MASK_TOKEN, is_pooler, to_timm
-from keras_deit.weights.record import read_record
+from keras_deit.weights.record import names_of, read_record
 
 HEADS = {"class_head": "head", "distillation_head": "head_dist", "head": "head.fc"}  # our names to timm's
 _FAMILY_TENSORS = {"deit": "patch_embed.proj.weight", "regnety": "stem.conv.weight"}  # by which a family is recognised
@@ -216,7 +217,8 @@ def open_checkpoint(source, weights_entry=None):
 
     Args:
         source: Path of a `.safetensors` or PyTorch file, or of a directory as on the Hugging Face hub; a dictionary from
-            names to arrays or PyTorch tensors; or a `Checkpoint`, which is returned unchanged.
+            names to arrays or PyTorch tensors, or the content of a file that `to_official` wrote; or a `Checkpoint`, which
+            is returned unchanged.
         weights_entry: Key of the weights in a file that holds several, or the prefix of their names; None means that they
             are under `model` or `state_dict`, or the only ones.
 
@@ -230,7 +232,10 @@ def open_checkpoint(source, weights_entry=None):
     if isinstance(source, Checkpoint):
         return source
     if isinstance(source, dict):
-        return _translate(*choose(source, weights_entry, "the checkpoint"), "the checkpoint", {})
+        metadata = check_arguments(files.own_entry(source, files.METADATA), "The checkpoint")
+        checkpoint = _translate(*choose(source, weights_entry, "the checkpoint"), "the checkpoint", metadata)
+        names = names_of(files.own_entry(source, files.RECORD).get("class_names"))
+        return dataclasses.replace(checkpoint, class_names=names)
     tensors, notes = files.read_with_notes(source, weights_entry)
     with reading(source):
         checkpoint = _translate(tensors, notes, f"the checkpoint {str(source)!r}", files.read_metadata(source))

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import zipfile
 
 import numpy as np
 
@@ -29,7 +30,7 @@ METADATA = (
     "drop_path_schedule",
 )  # arguments that no tensor determines
 RECORD = ("class_names", "preprocessing")  # of the data of the weights
-_METADATA_KEY = "keras_deit"  # of our arguments in a safetensors file's own metadata
+_METADATA_KEY = "keras_deit"  # of METADATA and RECORD in a safetensors file's own metadata, and in a PyTorch file
 
 
 def is_checkpoint(path):
@@ -108,7 +109,7 @@ def parts(path):
 def read_metadata(path):
     """Reads the constructor arguments that are stored beside the tensors.
 
-    They come from the metadata that `write` stores in a safetensors file, or from transformers' `config.json`.
+    They come from the metadata that `write` and `write_pickle` store, or from transformers' `config.json`.
 
     Args:
         path: As for `read`.
@@ -118,7 +119,7 @@ def read_metadata(path):
     """
     path = _checkpoint_file(path)
     with reading(path):
-        stored = _own_metadata(path, METADATA) if path.suffix == ".safetensors" else {}
+        stored = _own_metadata(path, METADATA)
     config = path.with_name(CONFIG)
     if not stored and config.exists():
         with reading(config):
@@ -130,7 +131,7 @@ def read_metadata(path):
 
 
 def read_own_record(path):
-    """Reads the names of the classes and the preparation of images in the metadata that `write` stored.
+    """Reads the names of the classes and the preparation of images in the metadata that `write` or `write_pickle` stored.
 
     Args:
         path: As for `read`.
@@ -138,8 +139,7 @@ def read_own_record(path):
     Returns:
         Dictionary with the keys of `RECORD` that are stored; empty for another file.
     """
-    path = _checkpoint_file(path)
-    return _own_metadata(path, RECORD) if path.suffix == ".safetensors" else {}
+    return _own_metadata(_checkpoint_file(path), RECORD)
 
 
 def write(checkpoint, path, metadata=None):
@@ -159,20 +159,19 @@ def write(checkpoint, path, metadata=None):
         temporary.chmod(usual_mode)  # safetensors creates files that only their owner can read
 
 
-def write_pickle(stored, path):
-    """Writes a PyTorch file, atomically.
+def write_pickle(checkpoint, path, metadata):
+    """Writes a PyTorch file as the official code does, with the tensors under `"model"`, atomically.
 
     Args:
-        stored: Dictionary from keys, such as `"model"`, to checkpoints: dictionaries from names to NumPy arrays.
+        checkpoint: Dictionary from names to NumPy arrays.
         path: Path of the file.
+        metadata: Dictionary of values that JSON can hold, to store beside `"model"`, which other readers ignore.
     """
     torch = require("torch", extra="torch", purpose=f"Writing the PyTorch file {str(path)!r}")
-    tensors = {
-        key: {name: torch.from_numpy(np.array(value)) for name, value in checkpoint.items()}
-        for key, checkpoint in stored.items()
-    }
+    tensors = {name: torch.from_numpy(np.array(value)) for name, value in checkpoint.items()}
+    plain = json.loads(json.dumps(metadata))  # lists, strings and numbers, which `torch.load(weights_only=True)` reads
     with replacing(path) as temporary:
-        torch.save(tensors, temporary)
+        torch.save({"model": tensors, _METADATA_KEY: plain}, temporary)
 
 
 def _checkpoint_file(path):
@@ -187,9 +186,28 @@ def _checkpoint_file(path):
     return path
 
 
+def own_entry(stored, names):
+    """Returns what `write_pickle` stored beside the tensors.
+
+    Args:
+        stored: Content of a PyTorch file, or a dictionary in memory of the same form.
+        names: The wanted names, `METADATA` or `RECORD`.
+
+    Returns:
+        Dictionary of the values that are stored; empty for anything else.
+    """
+    own = stored.get(_METADATA_KEY) if isinstance(stored, dict) else None
+    return _named(own, names) if isinstance(own, dict) else {}
+
+
 def _own_metadata(path, names):
-    stored = parse_object(read_safetensors_metadata(path).get(_METADATA_KEY, "{}"))
-    return {name: value for name, value in stored.items() if name in names}
+    if path.suffix == ".safetensors":
+        return _named(parse_object(read_safetensors_metadata(path).get(_METADATA_KEY, "{}")), names)
+    return own_entry(read_pytorch(path, in_place=True), names) if zipfile.is_zipfile(path) else {}
+
+
+def _named(values, names):
+    return {name: value for name, value in values.items() if name in names}
 
 
 def parse_object(text):

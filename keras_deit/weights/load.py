@@ -207,10 +207,11 @@ class _Loading:
         if "image_size" in self.checkpoint.metadata or math.prod(source) != math.prod(grid):
             return note
         patch_size = self.checkpoint.shape("patch_embed.proj.weight", 4)[-1]
+        stated = f'{{"image_size": {[side * patch_size for side in grid]}}}'
         return (
             f"{note} The checkpoint does not state the size of its images, and square ones are assumed. If they are not "
-            f'square, state the size in a file config.json beside the checkpoint: {{"image_size": '
-            f"{[side * patch_size for side in grid]}}}."
+            f"square, state the size in a file config.json beside the checkpoint: {stated}; or for tensors in memory, load "
+            f'{{"model": tensors, "keras_deit": {stated}}}.'
         )
 
     def _misshaped(self, name, path):

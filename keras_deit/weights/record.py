@@ -23,7 +23,7 @@ _WARPED_SIZE = 384  # from which on transformers' ConvNext processor resizes wit
 def read_record(path, image_size=None):
     """Reads the names of the classes and the preparation of images that are stored beside a checkpoint.
 
-    They come from the metadata that `to_timm` writes, from transformers' `config.json` (`id2label`) and
+    They come from the metadata that `to_timm` and `to_official` write, from transformers' `config.json` (`id2label`) and
     `preprocessor_config.json`, or from timm's `config.json` (`label_names`, `pretrained_cfg`).
 
     Args:
@@ -38,7 +38,7 @@ def read_record(path, image_size=None):
     directory = path if path.is_dir() else path.parent
     own = files.read_own_record(path)
     config = _content(directory / files.CONFIG)
-    record = {"class_names": _names(own.get("class_names")) or _class_names(config), "notes": ()}
+    record = {"class_names": names_of(own.get("class_names")) or _class_names(config), "notes": ()}
     try:
         if own:
             record["preprocessing"] = Preprocessing.of(own.get("preprocessing"))
@@ -212,9 +212,10 @@ def _class_names(config):
         labels = [by_index.get(str(index)) for index in range(len(by_index))]
     if all(re.fullmatch(r"LABEL_\d+", str(label)) for label in labels):
         return None
-    return _names(labels)
+    return names_of(labels)
 
 
-def _names(labels):
+def names_of(labels):
+    """Returns the names of classes that a file states: a tuple of strings; None for anything but a list of strings."""
     is_complete = isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)
     return tuple(labels) if is_complete else None

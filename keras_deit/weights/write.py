@@ -64,7 +64,8 @@ def to_official(model, path):
     Args:
         model: A `DeiT`, `DeiTClassifier` or `RegNetY`.
         path: Path of the file, ending in `.pth`. The file is written atomically and replaces an existing one. It holds
-            `{"model": weights}`, as the official files do.
+            the weights under `"model"`, as the official files do, and under `"keras_deit"` the metadata that `to_timm`
+            stores, which `from_preset` reads.
 
     Returns:
         The `pathlib.Path` of the file.
@@ -74,7 +75,7 @@ def to_official(model, path):
         ValueError: If the extension is another one, or the model has variables that the official code has no name for.
     """
     _check_extension(path, ".pth")
-    files.write_pickle({"model": to_official_names(_for_pytorch(model))}, path)
+    files.write_pickle(to_official_names(_for_pytorch(model)), path, {**_metadata(model), **_record(model)})
     return user_path(path)
 
 

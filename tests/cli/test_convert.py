@@ -119,8 +119,10 @@ def test_a_file_of_anything_else_is_an_error_and_no_traceback(name, content, tmp
 
 
 @needs_pytorch
-def test_a_pth_file_has_no_class_names_which_is_said(tmp_path, capsys):
-    shape = {**SHAPE, "class_names": [str(index) for index in range(SHAPE["num_classes"])]}
-    kd.DeiT(**shape).save(tmp_path / "model.keras")
+def test_a_pth_file_keeps_the_class_names(tmp_path, capsys):
+    names = tuple(f"class {index}" for index in range(SHAPE["num_classes"]))
+    kd.DeiT(**{**SHAPE, "class_names": names}).save(tmp_path / "model.keras")
     assert convert(tmp_path / "model.keras", tmp_path / "model.pth") == 0
-    assert "but not the class names and how images are prepared." in capsys.readouterr().err
+    assert capsys.readouterr().err == ""
+    assert convert(tmp_path / "model.pth", tmp_path / "again.keras") == 0
+    assert kd.pretrained(tmp_path / "again.keras").class_names == names

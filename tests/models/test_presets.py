@@ -245,11 +245,15 @@ def test_rectangular_image_sizes_survive_a_round_trip(tmp_path):
         ((8, 32), dict(distilled=False, prefix_positions=False)),
     ):
         model = kd.DeiT(image_size=image_size, **{**SMALL, **prefix}, num_classes=3)
-        values = open_checkpoint(kd.weights.to_timm(model, tmp_path / "model.safetensors")).tensors
-        again = kd.DeiT(image_size=image_size, **{**SMALL, **prefix}, num_classes=3)
-        assert kd.weights.load(again, values).notes == ()
-        for mine, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
-            np.testing.assert_array_equal(mine, theirs)
+        file = kd.weights.to_timm(model, tmp_path / "model.safetensors")
+        tensors = open_checkpoint(file).tensors
+        stated = {"model": tensors, "keras_deit": {"image_size": list(image_size)}}
+        unambiguous = () if image_size == (8, 32) else (tensors,)  # four patches without a size are taken for 2 × 2
+        for source in (file, stated, *unambiguous):
+            again = kd.DeiT(image_size=image_size, **{**SMALL, **prefix}, num_classes=3)
+            assert kd.weights.load(again, source).notes == ()
+            for mine, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
+                np.testing.assert_array_equal(mine, theirs)
 
 
 def test_a_file_without_heads_gets_fresh_heads_for_the_given_classes(tmp_path):

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import warnings
 
 import keras
 import numpy as np
@@ -169,6 +170,46 @@ def test_written_files_have_the_usual_permissions(tmp_path):
     file = kd.weights.to_timm(model_for("timm_one_token"), tmp_path / "model.safetensors")
     (tmp_path / "other").touch()
     assert file.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason=".pth files need PyTorch")
+KNOWN = {  # of the data of the weights
+    "class_names": ("ant", "bee", "cat", "dog", "eel"),
+    "preprocessing": kd.Preprocessing(mean=(0.5, 0.4, 0.3), crop_ratio=1.0, interpolation="bilinear", squash=True),
+}
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["timm_two_tokens", "timm_deit3"])
+def test_official_files_keep_the_image_size_and_the_record(name, tmp_path):
+    """2 × 8 patches are as many as 4 × 4."""
+    import torch
+
+    model = model_for(name, image_size=(16, 64), layer_norm_epsilon=1e-3, **KNOWN)
+    file = kd.weights.to_official(model, tmp_path / "model.pth")
+    content = torch.load(file, weights_only=True)
+    rebuilt = model_for(name, image_size=(16, 64), layer_norm_epsilon=1e-3, **KNOWN)
+    assert kd.weights.load(rebuilt, content).notes == ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        models = (rebuilt, kd.pretrained(file), kd.pretrained(file, image_size=(16, 64)), kd.DeiT.from_preset(file))
+    for again in models:
+        assert again.backbone.image_size == (16, 64)
+        assert again.backbone.layer_norm_epsilon == 1e-3
+        assert (again.class_names, again.preprocessing) == tuple(KNOWN.values())
+        for value, expected in zip(again.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(value, expected)
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["timm_two_tokens", "official_deit3", "timm_regnety"])
+def test_the_official_code_finds_exactly_its_names_under_model(name, tmp_path):
+    import torch
+
+    file = kd.weights.to_official(model_for(name, class_names=KNOWN["class_names"]), tmp_path / "model.pth")
+    content = torch.load(file, weights_only=True)
+    assert set(content["model"]) == set(read(path(name)))
+    assert json.loads(json.dumps(content["keras_deit"])) == content["keras_deit"]
 
 
 def test_half_precision_is_written_as_float32(tmp_path):
