@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_deit.layers.composite import CompositeLayer
-from keras_deit.layers.dense import TokenDense
+from keras_deit.layers.dense import TokenDense, num_tokens
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -62,7 +62,7 @@ class MultiHeadSelfAttention(CompositeLayer):
 
     def call(self, tokens, return_attention=False):
         """Computes the outputs and, if requested, the attention map."""
-        length, hidden_dim = ops.shape(tokens)[1:]
+        length = num_tokens(tokens)
         query, key, value = (
             ops.reshape(projected, (-1, length, self.num_heads, self.head_dim))
             for projected in ops.split(self.qkv(tokens), 3, axis=-1)
@@ -71,7 +71,7 @@ class MultiHeadSelfAttention(CompositeLayer):
             mixed, attention = self._attend(query, key, value)
         else:
             mixed = ops.dot_product_attention(query, key, value)
-        outputs = self.projection(ops.reshape(mixed, (-1, length, hidden_dim)))
+        outputs = self.projection(ops.reshape(mixed, (-1, length, tokens.shape[-1])))
         return (outputs, attention) if return_attention else outputs
 
     def compute_output_shape(self, input_shape):

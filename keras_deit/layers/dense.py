@@ -37,9 +37,8 @@ class TokenDense(keras.layers.Dense):
 
     def call(self, tokens):
         """Maps tokens `(batch, tokens, features)` to `(batch, tokens, units)`."""
-        length, features = ops.shape(tokens)[1:]
-        outputs = super().call(ops.reshape(tokens, (-1, features)))
-        return ops.reshape(outputs, (-1, length, self.units))
+        outputs = super().call(ops.reshape(tokens, (-1, tokens.shape[-1])))
+        return ops.reshape(outputs, (-1, num_tokens(tokens), self.units))
 
     def quantize(self, mode=None, type_check=True, config=None):
         """Quantizes the layer as `keras.layers.Dense` does, which by itself refuses subclasses.
@@ -49,3 +48,21 @@ class TokenDense(keras.layers.Dense):
             type_check: Has no effect.
         """
         super().quantize(mode=mode, type_check=False, config=config)
+
+
+def num_tokens(tokens):
+    """Returns the number of tokens of an image, without an operation in a traced graph where the number is known.
+
+    Args:
+        tokens: Tensor of shape `(batch, tokens, features)`.
+
+    Returns:
+        An integer, or a scalar tensor if TensorFlow traces a graph for any number of tokens.
+
+    Example:
+
+    >>> num_tokens(keras.ops.ones((2, 3, 4)))
+    3
+    """
+    length = tokens.shape[1]
+    return ops.shape(tokens)[1] if length is None else length  # `ops.shape` leaves unused slices in the graph

@@ -64,8 +64,8 @@ class PrefixTokens(keras.layers.Layer):
         if not self.prefix_positions:
             patch_tokens = patch_tokens + self.positions
         prefix = [self.class_token, self.distillation_token] if self.distilled else [self.class_token]
-        batch_size, _, hidden_dim = ops.shape(patch_tokens)
-        prefix = [ops.broadcast_to(token, (batch_size, 1, hidden_dim)) for token in prefix]
+        batch_size = ops.shape(patch_tokens)[0]
+        prefix = [ops.broadcast_to(token, (batch_size, *token.shape[1:])) for token in prefix]
         tokens = ops.concatenate([*prefix, patch_tokens], axis=1)  # (batch, prefix + patches, hidden_dim)
         return tokens + self.positions if self.prefix_positions else tokens
 

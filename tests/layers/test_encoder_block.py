@@ -93,3 +93,17 @@ def test_nothing_is_dropped_at_inference():
 def test_the_drop_path_rate_is_checked():
     with pytest.raises(ValueError, match="`rate` must lie in"):
         EncoderBlock(3, 20, drop_path_rate=1.0)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow traces a graph for free shapes")
+def test_a_graph_for_any_number_of_tokens():
+    import tensorflow as tf
+
+    block = EncoderBlock(num_heads=3, intermediate_dim=20)
+    block.build((None, None, 12))
+    fill(block)
+    traced = tf.function(block, input_signature=[tf.TensorSpec((None, None, 12), tf.float32)])
+    for shape in ((2, 5, 12), (1, 7, 12)):
+        tokens = noise("tokens", shape)
+        expected, _ = numpy_reference.encoder_block(tokens.astype("float64"), weights_of(block), 3, 1e-6)
+        np.testing.assert_allclose(traced(tokens), expected, atol=1e-5)

@@ -238,3 +238,26 @@ def test_a_segmentation_head_learns_on_the_features_of_a_rectangular_image():
     losses = model.fit(examples, brighter.astype("int32"), epochs=30, batch_size=16, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
     assert any(weight is backbone.weights[0] for weight in model.weights)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="only TensorFlow traces a graph with a free batch size"
+)
+def test_a_traced_graph_has_no_operation_without_use():
+    import tensorflow as tf
+
+    model = small()
+    traced = tf.function(lambda images: model(images, training=False)).get_concrete_function(
+        tf.TensorSpec((None, 32, 32, 3), tf.float32)
+    )
+    outputs = {tensor.name for tensor in traced.graph.outputs}
+    unused = [
+        operation.name
+        for operation in traced.graph.get_operations()
+        if operation.outputs and not any(tensor.consumers() or tensor.name in outputs for tensor in operation.outputs)
+    ]
+    assert not unused
+    kinds = [operation.type for operation in traced.graph.get_operations()]
+    assert kinds.count("Shape") == 1  # of the batch size, for the prefix tokens
+    images = noise("images", (3, 32, 32, 3))
+    np.testing.assert_allclose(traced(tf.constant(images))["tokens"], model(images)["tokens"], atol=1e-5)
