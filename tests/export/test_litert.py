@@ -71,6 +71,20 @@ def test_the_signature_has_names_and_a_fixed_shape(interpreter):
 
 
 @needs_litert
+@pytest.mark.parametrize(
+    "shape", [(1, 64, 64, 3), (1, 3, 32, 32), (32, 32, 3), (3072,), (1, 16, 64, 3), (2, 32, 32, 3)]
+)
+def test_set_tensor_and_the_documented_comparison_refuse_other_shapes(interpreter, shape):
+    interpreter.allocate_tensors()
+    (details,) = interpreter.get_input_details()
+    assert shape != tuple(details["shape"])  # which docs/exporting.md compares
+    with pytest.raises(ValueError, match="Cannot set tensor: Dimension mismatch"):
+        interpreter.set_tensor(details["index"], np.zeros(shape, "float32"))
+    with pytest.raises(RuntimeError):
+        interpreter.resize_tensor_input(details["index"], shape, strict=True)
+
+
+@needs_litert
 def test_only_built_in_operations_are_used(interpreter):
     used = {operation["op_name"] for operation in interpreter._get_ops_details()}
     assert used <= OPERATIONS
