@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_deit import recipes
+from keras_deit.training.schedule import last_learning_rate
 
 VALUES = LOSS, TEST_LOSS, WEIGHTS = "loss", "loss on the test split", "weights"
 LOWER = 10  # factor between the learning rate of the run and a lower one, where the recipe has none
@@ -73,7 +74,7 @@ class DivergenceStop(keras.callbacks.Callback):
             "value": value,
             "epoch": self.epoch,
             "step": self.step,
-            "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "learning_rate": last_learning_rate(self.model.optimizer),
             "model": self.title,
         }
         return DivergedError(_describe(details, self.settings), details)

@@ -8,6 +8,7 @@ import time
 import keras
 
 from keras_deit.runtime.files import write_whole
+from keras_deit.training.schedule import last_learning_rate
 
 
 class TrainingLog(keras.callbacks.Callback):
@@ -93,9 +94,9 @@ class TrainingLog(keras.callbacks.Callback):
         if self._steps < self.params["steps"]:  # the epoch was interrupted
             return
         seconds = (self._training_ended or time.perf_counter()) - self._epoch_began
-        learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self._speeds.append(self._steps * self.batch_size / seconds)
-        row = {"epoch": epoch + 1, "learning_rate": learning_rate, "seconds": seconds}
+        rate = last_learning_rate(self.model.optimizer)
+        row = {"epoch": epoch + 1, "learning_rate": rate, "seconds": seconds}
         row["images_per_second"] = self._speeds[-1]
         if self.timer:
             row["waiting_for_data"] = (self.timer.seconds - self._stalled_before) / seconds

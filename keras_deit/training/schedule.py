@@ -89,3 +89,20 @@ def learning_rate_schedule(settings, steps_per_epoch):
         warmup_target=peak if warmup_epochs else None,
         warmup_steps=warmup_epochs * steps_per_epoch,
     )
+
+
+def last_learning_rate(optimizer):
+    """Reads the learning rate of the last step that was taken; the optimizer itself gives that of the next step.
+
+    Args:
+        optimizer: A built Keras optimizer.
+
+    Returns:
+        Float.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+    next_step = int(keras.ops.convert_to_numpy(optimizer.iterations))
+    optimizer.iterations.assign(max(next_step - 1, 0))
+    learning_rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    optimizer.iterations.assign(next_step)
+    return learning_rate

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_deit import recipes
-from keras_deit.training.schedule import CosineByEpochs, learning_rate_schedule
+from keras_deit.training.schedule import CosineByEpochs, last_learning_rate, learning_rate_schedule
 from keras_deit.training.settings import resolve
 from tests import goldens
 
@@ -57,3 +57,18 @@ def test_the_schedule_is_saved_with_its_optimizer():
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     for step in (0, 5, 29):
         assert float(again._learning_rate(step)) == float(schedule(step))
+
+
+@pytest.mark.parametrize("wrap", [lambda optimizer: optimizer, keras.optimizers.LossScaleOptimizer])
+def test_the_last_learning_rate_is_that_of_the_step_before(wrap):
+    schedule = CosineByEpochs(0.5, 0.0, epochs=4, warmup_epochs=0, warmup_from=0.0, steps_per_epoch=2)
+    optimizer, weight = wrap(keras.optimizers.SGD(schedule)), keras.Variable([0.0])
+    optimizer.build([weight])
+    weights, rates = [0.0], []
+    for _ in range(5):
+        scale = optimizer.initial_scale if hasattr(optimizer, "initial_scale") else 1.0
+        optimizer.apply([keras.ops.convert_to_tensor([-scale])], [weight])
+        weights.append(float(keras.ops.convert_to_numpy(weight)[0]))
+        rates.append(last_learning_rate(optimizer))
+    np.testing.assert_allclose(rates, np.diff(weights), rtol=1e-5)  # the gradient is -1
+    np.testing.assert_allclose(rates, [0.5, 0.5, 0.25 + 0.125 * 2**0.5, 0.25 + 0.125 * 2**0.5, 0.25], rtol=1e-5)
