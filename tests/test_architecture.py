@@ -44,7 +44,6 @@ MAY_NAME_A_FRAMEWORK = (
     "benchmark/device.py",
     "benchmark/steps.py",
     "benchmark/pipelines.py",
-    "weights/files.py",
 )
 # Modules without a test file of their own, with the test file that covers them and the reason.
 COVERED_ELSEWHERE = {

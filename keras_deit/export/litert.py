@@ -10,6 +10,7 @@ from keras_deit.export import subprocess_tensorflow
 from keras_deit.export.destination import destination
 from keras_deit.export.saved_model import write_saved_model
 from keras_deit.export.serving import image_shape, serving_model
+from keras_deit.layers.composite import layers_inside
 from keras_deit.runtime.files import user_path
 
 
@@ -37,7 +38,7 @@ def to_litert(model, path, batch_size=1, overwrite=False):
         ImportError: If TensorFlow is not installed.
         RuntimeError: If the conversion fails, for example because LiteRT lacks an operation of the model.
         ValueError: If the model does not have one image input of a known size and one output, or if `batch_size` is not
-            positive.
+            positive, or if Keras has quantized the model.
 
     Example:
 
@@ -52,6 +53,11 @@ def to_litert(model, path, batch_size=1, overwrite=False):
         raise ValueError(
             "LiteRT needs a positive batch size and images of a known size (build the model with a fixed image size). "
             f"Received: batch_size={batch_size}, images of shape {image_shape(served)}"
+        )
+    if any(getattr(layer, "quantization_mode", None) for layer in layers_inside(served)):
+        raise ValueError(
+            "LiteRT cannot convert a model that Keras has quantized. Received: a quantized model. Export the model as it "
+            "was before `quantize`, or export to SavedModel."
         )
     with destination(path, overwrite) as temporary:
         if keras.backend.backend() == "tensorflow":

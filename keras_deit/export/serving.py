@@ -76,8 +76,7 @@ def _check(model):
 
 
 def _in_float32(config):
-    """Returns a config in which every layer computes in float32 and has no LoRA."""
-    """Copies the config of a model and replaces every other floating-point dtype and policy with float32."""
+    """Copies the config of a model: every layer computes in float32 and has no LoRA."""
     if isinstance(config, (list, tuple)):
         return type(config)(_in_float32(value) for value in config)
     if not isinstance(config, dict):

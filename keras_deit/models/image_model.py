@@ -191,10 +191,7 @@ class ImageModel(CheckedImages, PortableCompileConfig, keras.Model):
         received = mode if config is None else config.mode
         if received not in self.quantization_modes:
             works = ", ".join(map(repr, self.quantization_modes)) or "no mode"
-            raise ValueError(
-                f"Keras can quantize a {type(self).__name__} in {works}. Received: {received!r}. For other models and modes "
-                "use `keras_deit.export.to_litert(model, path, quantization=...)`."
-            )
+            raise ValueError(f"Keras can quantize a {type(self).__name__} in {works}. Received: {received!r}.")
         super().quantize(mode=mode, config=config, filters=filters, **kwargs)
 
     def image_processor(self, image_size=None, **overrides):

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import keras
 import pytest
@@ -63,15 +62,13 @@ def command_without_keras(tmp_path):
     return run
 
 
-def test_help_needs_no_keras_and_is_quick(command_without_keras):
-    began = time.perf_counter()
+def test_help_needs_no_keras(command_without_keras):
     for arguments in ([], ["--help"], ["--version"], ["train", "--help"]):
         ended = command_without_keras(*arguments)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert "imported" not in ended.stdout
     assert "--learning-rate" in ended.stdout
     assert "--learning-rate" in command_without_keras("--help", script=SCRIPTS / "train.py").stdout
-    assert time.perf_counter() - began < 30  # 0.2 s each on an idle machine, where Keras alone takes seconds
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -151,6 +151,13 @@ def test_an_unknown_image_size_and_an_invalid_batch_size_are_refused(size, tmp_p
         to_litert(keras.Sequential(layers), tmp_path / "student.tflite", batch_size=1 if size is None else 0)
 
 
+def test_a_quantized_model_is_refused_before_the_conversion(tmp_path):
+    model = student(num_layers=1)
+    model.quantize("int8")
+    with pytest.raises(ValueError, match="LiteRT cannot convert a model that Keras has quantized"):
+        to_litert(model, tmp_path / "student.tflite")
+
+
 @other_backends_only
 def test_without_tensorflow_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)

@@ -176,7 +176,7 @@ def test_other_quantizations_are_refused_with_those_that_work():
     config = keras.quantizers.GPTQConfig(dataset=["text"], tokenizer=str)
     with pytest.raises(ValueError, match="Keras can quantize a DeiT in 'int8', 'int4', 'float8'. Received: 'gptq'"):
         model.quantize(config=config)
-    with pytest.raises(ValueError, match="Keras can quantize a RegNetY in no mode. Received: 'int8'.*to_litert"):
+    with pytest.raises(ValueError, match="Keras can quantize a RegNetY in no mode. Received: 'int8'"):
         RegNetY(widths=(8,), depths=(1,), group_width=8).quantize("int8")
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 import zipfile
 
 import keras
@@ -59,12 +58,11 @@ def test_flipped_bytes_are_refused_by_the_files_name(saved, tmp_path):
     ("name", "value"),
     [("num_layers", 10**7), ("hidden_dim", 10**6), ("image_size", [10**6, 10**6]), ("num_classes", 10**9)],
 )
-def test_a_model_larger_than_the_file_is_refused_at_once(saved, name, value, tmp_path):
+def test_a_model_larger_than_the_file_is_refused_before_it_is_built(saved, name, value, tmp_path, monkeypatch):
     path = altered(saved, tmp_path / "model.keras", lambda config: config["config"].update({name: value}))
-    begin = time.perf_counter()
+    monkeypatch.setattr(keras.saving, "load_model", None)
     with pytest.raises(ValueError, match="model.keras' describes a model of at least .* bytes, but it has only"):
         kd.pretrained(path)
-    assert time.perf_counter() - begin < 2
 
 
 @pytest.mark.parametrize(

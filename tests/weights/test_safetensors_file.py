@@ -1,7 +1,6 @@
 """Reading safetensors files, compared with the safetensors package."""
 
 import json
-import time
 
 import ml_dtypes
 import numpy as np
@@ -73,10 +72,8 @@ def test_a_header_that_is_no_dictionary_is_refused(header, tmp_path):
         read_safetensors(write(tmp_path / "wrong.safetensors", header))
 
 
-def test_many_tensors_are_refused_quickly(tmp_path):
+def test_many_tensors_are_refused(tmp_path):
     header = {f"tensor_{index}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for index in range(200_000)}
     file = write(tmp_path / "many.safetensors", header)
-    begin = time.perf_counter()
     with pytest.raises(ValueError, match="Expected at most 10,000 tensors.*many.safetensors'. Received: 200,000"):
         open_checkpoint(file)
-    assert time.perf_counter() - begin < 10
