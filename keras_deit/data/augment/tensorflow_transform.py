@@ -19,8 +19,13 @@ END_OF_JPEG = b"\xff\xd9"
 HEADER_BYTES = 4096  # searched for what follows
 # Segments that hold a rotation (EXIF, XMP), or a small JPEG file of their own whose scan is not that of the image.
 ROTATION_OR_PREVIEW = r"\C*(Exif\x00\x00|ns\.adobe\.com|8BIM|JFXX)\C*"
-# The begin of the scan, behind which there are no further segments: its length and the number of its channels.
-BEGIN_OF_SCAN = r"\C*\xff\xda\x00(\x08\x01|\x0a\x02|\x0c\x03)\C*"
+# The begin of the scan, behind which there are no further segments: the marker, the length, the number of channels, the
+# tables of each channel, and the range of coefficients. TensorFlow reads the expression as UTF-8, in which \xff is no byte,
+# so the two bytes of the marker itself match any.
+BEGIN_OF_SCAN = (
+    r"\C*\C\C\x00(\x08\x01|\x0a\x02[\x00-\x7f][\x00-\x33]|\x0c\x03([\x00-\x7f][\x00-\x33]){2})"
+    r"[\x00-\x7f][\x00-\x33]\x00[\x00-\x3f][\x00-\x1f]\C*"
+)
 
 
 def refuses_jpeg(content):

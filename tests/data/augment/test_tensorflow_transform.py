@@ -1,5 +1,7 @@
 """Samples within `tf.data`, with draws that are given."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from keras_deit.data import Augmentation
 from keras_deit.data.augment.crops import NUM_UNIFORMS, crop, crop_attempts
 from keras_deit.data.augment.erasing import noise_table
 from keras_deit.data.augment.operation_names import index_of
-from keras_deit.data.augment.tensorflow_transform import ImageTransform
+from keras_deit.data.augment.tensorflow_transform import BEGIN_OF_SCAN, ImageTransform
 from tests.data.augment.given_draws import MEAN, QUARTER, SIZE, STD, draws, normalized
 from tests.data.images import encode, noise
 
@@ -64,3 +66,79 @@ def test_crops_are_cut_out_of_the_image():
     np.testing.assert_allclose(sample, normalized(pixels[2:5, 2:6]), atol=1e-5)
     central = ImageTransform((3, 4), MEAN, STD, crop_ratio=0.5).evaluation_sample(tf.constant(pixels))
     np.testing.assert_allclose(central, normalized(pixels[2:5, 2:6]), atol=1e-5)  # from row 1.5, rounded to even
+
+
+@pytest.fixture(scope="module")
+def jpeg():
+    """A photograph, larger than the bytes that are searched."""
+    return encode(np.repeat(np.repeat(noise(32, 48, 3), 8, axis=0), 8, axis=1), "JPEG")
+
+
+def test_ordinary_jpegs_are_decoded_by_tensorflow_alone(transform, jpeg, monkeypatch):
+    image = pillow_image(jpeg)
+    ordinary = {
+        "colour": jpeg,
+        "grey": encode(image.convert("L"), "JPEG"),
+        "progressive": encode(image, "JPEG", progressive=True),
+        "with a profile of colours": encode(image, "JPEG", icc_profile=bytes(range(256)) * 8),
+        "smaller than the bytes that are searched": encode(noise(*SIZE, 3), "JPEG"),
+    }
+
+    def refuse(*_):
+        raise AssertionError("Pillow was asked")
+
+    for name in ("is_upright", "read_image"):
+        monkeypatch.setattr(f"keras_deit.data.augment.tensorflow_transform.{name}", refuse)
+    evaluate = tf.function(transform.evaluation_sample, autograph=False)
+    train = tf.function(
+        lambda image: transform.training_sample(image, tensors(draws()), Augmentation(crop_scale=(1, 1))),
+        autograph=False,
+    )
+    for name, content in ordinary.items():
+        for make in (evaluate, train):
+            assert make(tf.constant(content)).shape == (*SIZE, 3), name
+
+
+def test_pillow_is_asked_only_about_jpegs_whose_rotation_may_be_anywhere(transform, jpeg, monkeypatch):
+    asked = []
+    target = "keras_deit.data.augment.tensorflow_transform.is_upright"
+    monkeypatch.setattr(target, lambda content: not asked.append(content))
+    is_plain = tf.function(transform._is_plain_jpeg, autograph=False)
+    tags = pillow_image(jpeg).getexif()
+    tags[0x0112] = 6
+    rotated = encode(pillow_image(jpeg), "JPEG", exif=tags)
+    comment = b"\xff\xfe" + (9002).to_bytes(2, "big") + bytes(9000)
+    behind_much = jpeg[:2] + comment + jpeg[2:]
+    for content in (jpeg, rotated, behind_much, encode(noise(*SIZE, 3))):
+        is_plain(tf.constant(content))
+    assert asked == [rotated, behind_much]
+
+
+SCANS = {
+    1: b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00",
+    2: b"\xff\xda\x00\x0a\x02\x01\x00\x02\x11\x00\x3f\x00",
+    3: b"\xff\xda\x00\x0c\x03R\x00G\x11B\x11\x00\x00\x01",
+}
+
+
+def has_scan(header):
+    return bool(tf.strings.regex_full_match(header, BEGIN_OF_SCAN))
+
+
+@pytest.mark.parametrize("channels", SCANS)
+def test_the_begin_of_a_scan_is_found_among_any_bytes(channels):
+    scan = SCANS[channels]
+    assert has_scan(scan)
+    assert has_scan(bytes(range(256)) + b"\n" + scan + bytes(range(255, -1, -1)))
+    assert not has_scan(scan[:-1])
+    assert not has_scan(scan.replace(bytes([0, scan[3], channels]), bytes([0, scan[3], channels + 1])))
+
+
+def test_tables_and_other_bytes_are_no_scan(jpeg):
+    tables = jpeg[: jpeg.index(b"\xff\xda")]
+    assert len(tables) > 500
+    assert not any(map(has_scan, (tables, noise(4096, seed=1).tobytes(), bytes(4096), b"")))
+
+
+def pillow_image(content):
+    return pytest.importorskip("PIL.Image").open(io.BytesIO(content))
