@@ -56,7 +56,9 @@ def main(arguments=None):
 
 
 def _run(command, options):
-    try:  # the import takes seconds, in which Ctrl-C may come too
+    try:  # the imports take seconds, in which Ctrl-C may come too
+        if command != "train":  # which does the same after it has read its options: its `--help` answers at once
+            importlib.import_module("keras_deit.public")  # registers the classes of saved models, such as the Distiller
         return importlib.import_module(f"keras_deit.cli.{COMMANDS[command]}").main(options)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)

@@ -4,12 +4,15 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
+from PIL import Image
 
 import keras_deit
 from keras_deit.cli import COMMANDS, PLANNED, main
 from keras_deit.runtime.child_process import child_environment
 from keras_deit.runtime.command import SCRIPTS
+from tests.weights.checkpoints import SHAPE
 
 pytestmark = pytest.mark.backend_independent
 
@@ -79,6 +82,24 @@ def test_ctrl_c_while_keras_is_imported_is_one_line(command, command_without_ker
     assert ended.stderr.strip().startswith("Interrupted")
     assert len(ended.stderr.strip().splitlines()) == 1
     assert "keras imported" in ended.stdout
+
+
+@pytest.mark.parametrize("command", ["predict", "convert"])
+def test_the_commands_load_a_saved_distiller(command, tmp_path):
+    keras_deit.Distiller(keras_deit.DeiT(**SHAPE), None).save(tmp_path / "distiller.keras")
+    Image.fromarray(np.zeros((32, 32, 3), "uint8")).save(tmp_path / "image.png")
+    given = {"predict": ["image.png"], "convert": ["--output", "student.safetensors"]}[command]
+    script = tmp_path / "keras-deit"  # by its name: a process of a command does not import all of the package
+    script.write_text("import sys; from keras_deit.cli import main; sys.exit(main())")
+    ended = subprocess.run(
+        [sys.executable, script, command, "--weights", "distiller.keras", *given],
+        capture_output=True,
+        text=True,
+        env=child_environment(keras.backend.backend()),
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ("class 4" if command == "predict" else "student.safetensors: DeiT") in ended.stdout
 
 
 def test_a_program_of_the_user_has_all_names(tmp_path):
