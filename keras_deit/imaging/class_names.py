@@ -1,5 +1,8 @@
 """Names of classes: matching the order of two lists."""
 
+import re
+import unicodedata
+
 import numpy as np
 
 from keras_deit.imaging import imagenet
@@ -10,10 +13,13 @@ _LISTED = 3  # names of each list in a message
 def match_classes(theirs, ours):
     """Finds where the classes of one list stand in another.
 
-    The synsets of ImageNet, such as `n01440764`, equal the names of their classes.
+    Names that only count the classes, such as `0`, `1`, ... or `LABEL_0`, `LABEL_1`, ..., are unknown names: they match
+    the other list in its order. Upper case, hyphens, underscores, spaces and the Unicode form make no other name. A name
+    with synonyms, such as `tench, Tinca tinca`, equals its first one. The synsets of ImageNet, such as `n01440764`, equal
+    the names of their classes.
 
     Args:
-        theirs, ours: Sequences of names.
+        theirs, ours: Sequences of as many names.
 
     Returns:
         Integer array of the positions in `theirs` of the names in `ours`; None if the lists hold other names, or a name
@@ -23,16 +29,25 @@ def match_classes(theirs, ours):
 
     >>> match_classes(("cat", "dog", "bird"), ("bird", "cat", "dog")).tolist()
     [2, 0, 1]
+    >>> match_classes(("cat", "Great Dane, German mastiff"), ("great_dane", "Cat")).tolist()
+    [1, 0]
+    >>> match_classes(("cat", "dog"), ("0", "1")).tolist()
+    [0, 1]
     >>> match_classes(("cat", "dog"), ("cat", "horse")) is None
     True
     """
-    theirs, ours = (list(map(imagenet.name_of_synset, names)) for names in (theirs, ours))
-    if theirs == ours:
+    for read in (_as_they_are, _as_synsets, _spelt_alike):  # the strictest first
+        positions = _positions(read(theirs), read(ours))
+        if positions is not None:
+            return positions
+    if _only_count(theirs) or _only_count(ours):
         return np.arange(len(ours))
-    positions = {name: index for index, name in enumerate(theirs)}
-    if len(positions) != len(theirs) or sorted(theirs) != sorted(ours):
+    positions = _positions(_first_synonyms(theirs), _first_synonyms(ours))
+    if positions is None or not all(
+        _share_synonyms(theirs[index], name) for index, name in zip(positions, ours, strict=True)
+    ):
         return None
-    return np.array([positions[name] for name in ours])
+    return positions
 
 
 def shorten_names(names):
@@ -50,3 +65,48 @@ def shorten_names(names):
     'cat, dog, bird, ...'
     """
     return ", ".join([*names[:_LISTED], *(["..."] if len(names) > _LISTED else [])])
+
+
+def _positions(theirs, ours):
+    """The positions of equal names; None if there are others."""
+    if theirs == ours:
+        return np.arange(len(ours))
+    positions = {name: index for index, name in enumerate(theirs)}
+    if len(positions) != len(theirs) or sorted(theirs) != sorted(ours):
+        return None
+    return np.array([positions[name] for name in ours])
+
+
+def _as_they_are(names):
+    return [unicodedata.normalize("NFC", name) for name in names]
+
+
+def _as_synsets(names):
+    """The synsets of all classes of ImageNet in its order: two of the classes have the name crane."""
+    return list(imagenet.synsets()) if tuple(names) == imagenet.class_names() else list(names)
+
+
+def _spelt_alike(names):
+    return [_without_spelling(imagenet.name_of_synset(name)) for name in names]
+
+
+def _first_synonyms(names):
+    return [_synonyms(name)[0] for name in names]
+
+
+def _share_synonyms(one, other):
+    """Whether all synonyms of one of the two names are among those of the other."""
+    one, other = set(_synonyms(one)), set(_synonyms(other))
+    return one <= other or other <= one
+
+
+def _synonyms(name):
+    return [_without_spelling(synonym) for synonym in imagenet.name_of_synset(name).split(",")]
+
+
+def _without_spelling(name):
+    return re.sub(r"[\s_-]", "", unicodedata.normalize("NFC", name).casefold())
+
+
+def _only_count(names):
+    return all(re.fullmatch(rf"(label|class)?[ _]?{index}", name, re.IGNORECASE) for index, name in enumerate(names))

@@ -25,6 +25,20 @@ def class_names():
     return tuple(_names_of_synsets().values())
 
 
+def synsets():
+    """Returns the synsets of the 1,000 classes of ImageNet-1k, such as `n01440764`, in the order of `class_names`.
+
+    Returns:
+        A tuple of strings.
+
+    Example:
+
+    >>> synsets()[281]
+    'n02123045'
+    """
+    return tuple(_names_of_synsets())
+
+
 def name_of_synset(name):
     """Translates a synset of WordNet 3.0, as the folders of ImageNet are called, to the name of its class.
 

@@ -34,3 +34,41 @@ def test_the_folders_of_imagenet_are_the_classes_of_the_presets():
     assert match_classes(
         ("goldfish, Carassius auratus", "tench, Tinca tinca"), ("n01440764", "n01443537")
     ).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "counted", [("0", "1", "2"), ("LABEL_0", "LABEL_1", "LABEL_2"), ("class 0", "class 1", "class 2")]
+)
+def test_names_that_only_count_are_unknown(counted):
+    names = ("airplane", "bird", "cat")
+    for theirs, ours in ((names, counted), (counted, names), (counted, ("0", "1", "2"))):
+        np.testing.assert_array_equal(match_classes(theirs, ours), [0, 1, 2])
+
+
+def test_numbers_in_another_order_are_names():
+    np.testing.assert_array_equal(match_classes(("0", "2", "1"), ("0", "1", "2")), [0, 2, 1])
+    assert match_classes(("1", "2", "3"), ("cat", "dog", "bird")) is None  # counted from 1: may be the names of folders
+
+
+def test_the_spelling_makes_no_other_class():
+    theirs = ("tench, Tinca tinca", "great white shark, white shark", "black-and-tan coonhound")
+    np.testing.assert_array_equal(
+        match_classes(theirs, ("Black_and_Tan_Coonhound", "great_white_shark", "tench")), [2, 1, 0]
+    )
+    np.testing.assert_array_equal(match_classes(("tench",), ("n01440764",)), [0])
+    assert match_classes(("apple, healthy", "potato, sick"), ("apple, sick", "potato, healthy")) is None
+    np.testing.assert_array_equal(match_classes(("A", "a"), ("a", "A")), [1, 0])  # exact names count first
+
+
+def test_classes_of_imagenet_match_its_synsets_and_its_first_synonyms_in_any_order():
+    """Both crane have one name, so that only their synsets tell them apart."""
+    names, synsets = imagenet.class_names(), imagenet.synsets()
+    order = np.random.default_rng(0).permutation(1000)
+    shuffled = [synsets[index] for index in order]
+    assert names[134] == names[517] == "crane"
+    np.testing.assert_array_equal(match_classes(names, shuffled), order)
+    np.testing.assert_array_equal(match_classes(synsets, shuffled), order)
+    np.testing.assert_array_equal(match_classes(shuffled, names), np.argsort(order))
+    first = [name.split(",")[0].replace(" ", "_") for name in names]  # as Keras and torchvision name them
+    np.testing.assert_array_equal(match_classes(names, first), np.arange(1000))
+    assert match_classes([names[index] for index in order], first) is None  # which crane?
