@@ -3,6 +3,7 @@
 import numpy as np
 
 LEVELS = 256  # of a pixel of eight bits
+LARGEST_STD = 2  # in widths of the range: 256 for pixels in 0..255 is usual, too
 FLOAT_RANGE = 2  # width of -1..1, the wider one of the usual ranges of floats
 
 
@@ -18,8 +19,8 @@ def check_normalisation(mean, std, value_range=(0, 1), names=("mean", "std", Non
         names: What the message calls the three; None for a range that cannot be chosen.
 
     Raises:
-        ValueError: If a mean lies outside of the range, a standard deviation is not positive, larger than the range or
-            smaller than the step between two pixel values, or a value is not finite.
+        ValueError: If a mean lies outside of the range, a standard deviation is not positive, larger than twice
+            the range or smaller than the step between two pixel values, or a value is not finite.
 
     Example:
 
@@ -29,6 +30,7 @@ def check_normalisation(mean, std, value_range=(0, 1), names=("mean", "std", Non
     """
     low, high = value_range
     width = high - low
+    least, largest = width / LEVELS, LARGEST_STD * width
     of_mean, of_std, of_range = names
     pixels = f"for pixels in {low:g}..{high:g}"
     if mean is not None and not np.all((np.asarray(mean) >= low) & (np.asarray(mean) <= high)):
@@ -37,8 +39,8 @@ def check_normalisation(mean, std, value_range=(0, 1), names=("mean", "std", Non
         return
     elif not np.all(np.asarray(std) > 0):
         raise ValueError(f"`{of_std}` must be positive. Received: {of_std}={std}")
-    elif np.max(std) > width or np.min(std) < width / LEVELS:
-        problem = f"`{of_std}` must be from {width / LEVELS:.3g} to {width:g}, {pixels}. Received: {of_std}={std}"
+    elif np.min(std) < least or np.max(std) > largest:
+        problem = f"`{of_std}` must be from {least:.3g} to {largest:g}, {pixels}. Received: {of_std}={std}"
     else:
         return
     scaling = "Divide both by 255 if they are those of pixels in 0..255"

@@ -11,6 +11,8 @@ from keras_deit.runtime.concrete import concrete_values
 PIXEL_DTYPES = ("uint8", "uint16")
 OVERSHOOT = 64  # a bicubic filter leaves 0..255 by up to a quarter of the range
 LARGEST_NORMALIZED = 32  # normalised images lie within about -3..3; standardised line drawings reach 20
+USUALLY_NORMALIZED = 4  # the brightest pixels of photographs that are normalised lie below
+UNDO = "If they are normalised already, undo the normalisation: (images * std + mean) * 255."
 FIRST_IMAGES = 8  # of an array: enough to tell, and looked at in well under a millisecond
 
 
@@ -18,7 +20,9 @@ def check_pixels(images, name="The images"):
     """Checks that images have pixels in 0..255, as far as their values are known.
 
     uint8 and uint16 pass: their range is that of the dtype. Others pass if they lie in 0..255, with a tolerance for filters
-    that overshoot, and their largest value is above 1 (or 0: black is black in every range). Symbolic tensors pass.
+    that overshoot, and their largest value is above 1 (or 0: black is black in every range). Values that are small and have
+    negative ones are an error if they reach no further than normalised images, or the negative ones are large in proportion,
+    and otherwise a warning: they may be dark pixels after a filter. Symbolic tensors pass.
 
     Args:
         images: Array or tensor of any shape, or a list of arrays, whose values are checked together: one dark image among
@@ -50,13 +54,21 @@ def check_pixels(images, name="The images"):
         received, advice = f"{' and '.join(sorted(set(dtypes)))} values in {low:.4g}..{high:.4g}", _advice(low, high)
     if advice:
         raise ValueError(f"{name} must have pixels in 0..255. Received: {received}. {advice}")
+    if low < 0 < high <= LARGEST_NORMALIZED:
+        warnings.warn(
+            f"{name} must have pixels in 0..255, and those received may be normalised: they are {received}. {UNDO} If they "
+            "are dark pixels, clip them to 0..255.",
+            stacklevel=3,
+        )
 
 
 def check_normalized(images, mean=IMAGENET_MEAN, std=IMAGENET_STD, name="The images"):
     """Checks that images are normalised and not raw pixels, as far as their values are known.
 
     A warning is raised for images in 0..1 if images normalised by `mean` and `std` would lie elsewhere. It is no error,
-    because bright images of little contrast can lie there.
+    because bright images of little contrast can lie there. Large values are an error only if none is negative, and otherwise
+    a warning, because images that are almost empty reach large values if they are normalised by their own mean and standard
+    deviation. Integers are an error unless images normalised by `mean` and `std` reach 255, as with `std=1/255`.
 
     Args:
         images: Array or tensor `(batch, height, width, channels)`; the first images are looked at. Symbolic tensors pass.
@@ -82,11 +94,21 @@ def check_normalized(images, mean=IMAGENET_MEAN, std=IMAGENET_STD, name="The ima
     if not np.isfinite([low, high]).all():
         raise ValueError(f"{name} must be normalised by mean and standard deviation. Received: NaN or infinite values.")
     received = f"{dtype} values in {low:.4g}..{high:.4g}"
-    if not is_black and ("float" not in dtype or max(-low, high) > _largest_normalized(mean, std)):
+    largest = _largest_normalized(mean, std)
+    is_large = max(-low, high) > largest
+    is_of_pixels = dtype == "bool" or ("float" not in dtype and largest < 255)
+    if not is_black and (is_of_pixels or (is_large and low >= 0)):
         raise ValueError(
             f"{name} must be normalised by mean and standard deviation. Received: {received}. Pass the pixels in 0..255 "
             "through keras_deit.ImageProcessor first, or compute (images / 255 - mean) / std with "
             f"mean={_rounded(mean)} and std={_rounded(std)}."
+        )
+    if is_large:
+        warnings.warn(
+            f"{name} seem not to be normalised by mean={_rounded(mean)} and std={_rounded(std)}: they are {received}. "
+            "Ignore this if they are normalised by another mean and standard deviation. Otherwise compute "
+            "(images - mean) / std of pixels in 0..1.",
+            stacklevel=3,
         )
     if 0 <= low < high <= 1 and np.min(-np.asarray(mean) / np.asarray(std)) < 0:
         warnings.warn(
@@ -123,8 +145,8 @@ def _advice(low, high):
         return (
             "If they are pixels in 0..1, multiply them by 255; if the images are almost black, convert them to uint8."
         )
-    if low < 0 and high <= LARGEST_NORMALIZED:
-        return "If they are normalised already, undo the normalisation: (images * std + mean) * 255."
+    if low < 0 and (high <= USUALLY_NORMALIZED or (high <= LARGEST_NORMALIZED and low < -high * OVERSHOOT / 255)):
+        return UNDO
     if low < -OVERSHOOT or high > 255 + OVERSHOOT:
         return "Scale them to 0..255."
     return None

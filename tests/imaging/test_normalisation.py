@@ -23,6 +23,8 @@ OF_255 = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}  # 
         (None, None, (0, 255)),
         (127.5, 127.5, (0, 255)),
         (0, 255, (0, 255)),
+        (0, 256, (0, 255)),  # x / 256
+        (128, 128, (0, 255)),
         (*OF_255.values(), (0, 255)),
     ],
 )
@@ -35,10 +37,10 @@ def test_usual_normalisations_pass(mean, std, value_range):
     ("mean", "std", "value_range", "message"),
     [
         (*OF_255.values(), (0, 1), r"`mean` must lie in 0..1, .*Received: mean=\(123.675.*Divide both by 255"),
-        (0, 255, (0, 1), "`std` must be from 0.00391 to 1, .*Received: std=255. Divide both by 255"),
+        (0, 255, (0, 1), "`std` must be from 0.00391 to 2, .*Received: std=255. Divide both by 255"),
         (127.5, 127.5, (-1, 1), "`mean` must lie in -1..1.*Divide both by 255"),
         ((0.4, 1.2, 0.4), None, (0, 1), "`mean` must lie"),
-        (kd.IMAGENET_MEAN, kd.IMAGENET_STD, (0, 255), "`std` must be from 0.996 to 255.*Multiply both by 255"),
+        (kd.IMAGENET_MEAN, kd.IMAGENET_STD, (0, 255), "`std` must be from 0.996 to 510, .*Multiply both by 255"),
         (0, float("nan"), (0, 1), "`std` must be positive"),
         (float("nan"), 1, (0, 1), "`mean` must lie in 0..1"),
         (0, -1, (0, 1), "`std` must be positive"),
