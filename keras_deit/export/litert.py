@@ -19,9 +19,8 @@ def to_litert(model, path, batch_size=1, overwrite=False):
 
     The file has the signature `serving_default`. Its input `images` is float32 of shape `(batch_size, height, width, 3)`,
     normalised as the model expects. Its output `logits` is float32 of shape `(batch_size, classes)`. The batch size is
-    fixed. LiteRT's `set_tensor` refuses arrays of another shape; its signature runner resizes the input and accepts every
-    array with as many numbers. A model in mixed precision is exported in float32. On JAX and PyTorch, a child process with
-    TensorFlow rebuilds the model and writes the file.
+    fixed. LiteRT's interpreter raises an error for images of another shape. A model in mixed precision is exported in
+    float32. On JAX and PyTorch, a child process with TensorFlow rebuilds the model and writes the file.
 
     Args:
         model: A `keras_deit.DeiTClassifier`; or a `keras_deit.DeiT`, whose heads are fused by the mean of their logits; or

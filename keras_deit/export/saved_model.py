@@ -65,9 +65,23 @@ def write_saved_model(model, path, batch_size=None):
     def serve(images):
         # A signature called with another shape would run: a traced function does not compare shapes by itself.
         images = tf.ensure_shape(images, shape, name=f"images_must_be_{'x'.join(map(str, shape[1:]))}")
+        if batch_size is not None:
+            images = _of_fixed_shape(images, shape)
         return {OUTPUT: keras.tree.flatten(model(images, training=False))[0]}
 
     signature = keras.InputSpec(shape=shape, dtype="float32", name=INPUT)
     archive = keras.export.ExportArchive()
     archive.add_endpoint(SIGNATURE, serve, input_signature=[signature])
     archive.write_out(str(path), verbose=False)
+
+
+def _of_fixed_shape(images, shape):
+    """Returns the images, through operations that fail in LiteRT's interpreter for images of another shape.
+
+    LiteRT's converter drops `tf.ensure_shape`, and a signature runner resizes the input to every array that it gets. A
+    concatenation compares the rank and every side but its own axis, whose length the slice and the model then fix.
+    """
+    import tensorflow as tf
+
+    batch_size, _, *others = shape
+    return tf.concat([tf.zeros((batch_size, 1, *others)), images], axis=1)[:, 1:]
