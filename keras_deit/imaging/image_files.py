@@ -44,8 +44,11 @@ def _has_signature(path):
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of oddities that it reads all the same
             pillow.init()
+            _obey_limit(pillow)
             with pillow.open(file, formats=[name for name in SIGNED_FORMATS if name in pillow.OPEN]):
                 return True
+    except pillow.DecompressionBombError:  # an image that is too large is one
+        return True
     except Exception:  # of other files Pillow's plugins raise errors of many kinds
         return False
 
@@ -90,11 +93,10 @@ def open_image(content):
         Pillow image, whose pixels are not decoded yet.
 
     Raises:
-        ValueError: If the image has more pixels than Pillow allows.
+        ValueError: If the image has more pixels than Pillow allows, or the variable of the limit is no whole number.
     """
     pillow = require("PIL.Image", extra="weights", purpose=_PURPOSE)
-    if MAX_PIXELS_VARIABLE in os.environ:
-        pillow.MAX_IMAGE_PIXELS = int(os.environ[MAX_PIXELS_VARIABLE])
+    _obey_limit(pillow)
     try:
         return pillow.open(io.BytesIO(content))
     except pillow.DecompressionBombError as error:
@@ -102,6 +104,25 @@ def open_image(content):
             f"{error} Make the image smaller, or, if you trust the file, set the environment variable "
             f"{MAX_PIXELS_VARIABLE} to at least half its number of pixels."
         ) from error
+
+
+def reading_environment():
+    """Returns what decides which image files can be read besides their content: the limit of pixels, Pillow's version."""
+    pillow = require("PIL", extra="weights", purpose=_PURPOSE)
+    return os.environ.get(MAX_PIXELS_VARIABLE), pillow.__version__
+
+
+def _obey_limit(pillow):
+    """Sets the limit of pixels of the environment, if there is one."""
+    limit = os.environ.get(MAX_PIXELS_VARIABLE)
+    if limit is None:
+        return
+    if not limit.isdecimal() or int(limit) == 0:
+        raise ValueError(
+            f"The environment variable {MAX_PIXELS_VARIABLE} must be a whole number of pixels, such as 2000000000. "
+            f"Received: {limit!r}"
+        )
+    pillow.MAX_IMAGE_PIXELS = int(limit)
 
 
 def rgb_pixels(image, bit_depth=None):
@@ -213,8 +234,7 @@ def is_upright(content):
     Returns:
         A boolean.
     """
-    pillow = require("PIL.Image", extra="weights", purpose=_PURPOSE)
-    with pillow.open(io.BytesIO(content)) as image:
+    with open_image(content) as image:
         return image.getexif().get(ORIENTATION_TAG, UPRIGHT) == UPRIGHT
 
 

@@ -22,6 +22,7 @@ from keras_deit.data.sources.equal_images import (
     keys_of_groups,
 )
 from keras_deit.data.sources.image_issues import ValidationReport, example_key, read_report
+from keras_deit.imaging.image_files import reading_environment
 from keras_deit.runtime.files import cache_directory
 from keras_deit.training.divergence import DivergedError
 
@@ -226,7 +227,9 @@ def _equal_images(settings, splits):
     if settings.validated:
         report = _given_report(settings, train)
     else:
-        fingerprint = "-".join([*map(_fingerprint, splits.values()), train.content_digest()[:8]])
+        labels = hashlib.sha256(b"".join(np.asarray(data.labels, "<i8").tobytes() for data in splits.values()))
+        digests = [train.content_digest(), labels.hexdigest()]
+        fingerprint = "-".join([*map(_fingerprint, splits.values()), *(digest[:8] for digest in digests)])
         report = _kept_report(fingerprint, lambda: _report_of_equal(splits))
     return groups_of_keys(report.equal, splits)
 
@@ -249,8 +252,11 @@ def _given_report(settings, data):
 
 
 def _fingerprint(data):
-    """Digest that changes with the images: of paths, sizes and times of files, or of the identity of records; or None."""
-    digest = hashlib.sha256(repr((list(IMAGE_ISSUES), data.bit_depth)).encode())  # what is looked for
+    """Digest that changes with the images: of paths, sizes and times of files, or of the identity of records; or None.
+
+    It also changes with the issues that are looked for and with what decides whether an image can be read.
+    """
+    digest = hashlib.sha256(repr((list(IMAGE_ISSUES), data.bit_depth, reading_environment())).encode())
     if data.paths is None:
         digest.update((data.identity or "").encode())
         return data.identity and digest.hexdigest()[:32]

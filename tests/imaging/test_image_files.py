@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from keras_deit.imaging.image_files import MAX_PIXELS_VARIABLE, as_rgb, read_image, to_uint8
+from keras_deit.imaging.image_files import MAX_PIXELS_VARIABLE, as_rgb, is_image_file, is_upright, read_image, to_uint8
 from tests.data.images import encode, noise
 from tests.imaging.tiff_files import tiff
 
@@ -88,6 +88,27 @@ def test_images_beyond_the_limit_of_pillow_are_refused_with_the_way_out(monkeypa
         read_image(content)
     monkeypatch.setenv(MAX_PIXELS_VARIABLE, "600")
     assert read_image(content).shape == (30, 40, 3)
+
+
+def test_the_limit_holds_wherever_an_image_is_opened_first(tmp_path, monkeypatch):
+    content, path = encode(noise(30, 40, 3), "JPEG"), tmp_path / "photo"
+    path.write_bytes(content)
+    monkeypatch.setattr(pillow, "MAX_IMAGE_PIXELS", 500)
+    assert is_image_file(path)  # and reading it names the limit
+    with pytest.raises(ValueError, match=f"1200 pixels.*{MAX_PIXELS_VARIABLE}"):
+        is_upright(content)
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, "600")
+    assert is_upright(content)
+    monkeypatch.setattr(pillow, "MAX_IMAGE_PIXELS", 500)
+    assert is_image_file(path)
+
+
+@pytest.mark.parametrize("limit", ["2e9", "", "0", "-5", "none"])
+def test_a_limit_that_is_no_number_of_pixels_is_named(limit, monkeypatch):
+    monkeypatch.setattr(pillow, "MAX_IMAGE_PIXELS", pillow.MAX_IMAGE_PIXELS)
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, limit)
+    with pytest.raises(ValueError, match=f"variable {MAX_PIXELS_VARIABLE} must be a whole number.*Received: '{limit}'"):
+        read_image(encode(noise(3, 4, 3)))
 
 
 def test_a_file_whose_name_is_not_utf_8_is_read_and_named(tmp_path):

@@ -11,7 +11,9 @@ import pytest
 from keras_deit.choices import FATAL_ISSUES
 from keras_deit.cli import main
 from keras_deit.data import ImageData, ImageRecords, load
+from keras_deit.data.sources.image_files import ImageFiles
 from keras_deit.data.sources.image_issues import ValidationReport
+from keras_deit.imaging.image_files import MAX_PIXELS_VARIABLE
 from keras_deit.training import usable_images
 from keras_deit.training.settings import resolve
 from keras_deit.training.usable_images import (
@@ -171,6 +173,23 @@ def test_image_files_are_read_again_only_if_they_have_changed(tmp_path, monkeypa
     assert load_images(settings, "train").skipped == {"images": 1, "unreadable": 1}
 
 
+def test_images_are_read_again_if_pillow_reads_others(tmp_path, monkeypatch):
+    write_images(tmp_path / "light", 10)
+    settings = settings_of(tmp_path / "light", max_skipped=1)
+    monkeypatch.setattr(pillow, "MAX_IMAGE_PIXELS", 50)
+    assert load_images(settings_of(tmp_path / "light", max_skipped=1), "train").skipped["unreadable"] > 0
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, "10000")
+    assert load_images(settings, "train").skipped == {"images": 0}
+    read = []
+    monkeypatch.setattr(
+        usable_images, "validate", lambda data: read.append(data) or ValidationReport(data.name, 10, {})
+    )
+    monkeypatch.setattr("PIL.__version__", "99.0")  # a version may read further formats
+    for _ in range(2):
+        load_images(settings, "train")
+    assert len(read) == 1
+
+
 def test_a_home_that_is_not_writable_does_not_stop_a_run(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))  # no directory can be made in a file
@@ -232,6 +251,23 @@ def test_equal_images_are_warned_of_and_looked_for_once(tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_equal_images(dataclasses.replace(settings, check_images=False), splits)
+
+
+def test_equal_images_are_looked_for_again_if_a_label_has_changed(tmp_path, monkeypatch):
+    write_images(tmp_path / "light", 4)
+    paths = sorted((tmp_path / "light").rglob("*.jpg"))
+    paths[1].write_bytes(paths[0].read_bytes())
+    settings = settings_of(tmp_path / "light")
+
+    def warn(labels):
+        splits = {"train": ImageFiles("light", [str(path) for path in paths], labels, ("a", "b"))}
+        warn_of_equal_images(settings, splits)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn([0, 0, 1, 1])
+    with pytest.warns(UserWarning, match="2 images equal images with another label"):
+        warn([0, 1, 1, 1])
 
 
 def test_equal_images_of_a_report_are_warned_of(tmp_path, monkeypatch):
