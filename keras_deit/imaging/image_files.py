@@ -8,7 +8,14 @@ import warnings
 import keras
 import numpy as np
 
-from keras_deit.imaging.sixteen_bits import holds_16_bits, is_scaled_up, scale_to_8_bits, stated_bits, swap_bytes
+from keras_deit.imaging.sixteen_bits import (
+    holds_16_bits,
+    is_scaled_up,
+    number_of_colours,
+    scale_to_8_bits,
+    stated_bits,
+    swap_bytes,
+)
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
 
@@ -241,7 +248,7 @@ def is_upright(content):
 def _decoded(content, image, bit_depth):
     if not holds_16_bits(image):
         return rgb_pixels(_upright(image))
-    stated, is_grey = stated_bits(content, image), image.mode.startswith("I")
+    stated, is_grey, colours = stated_bits(content, image), image.mode.startswith("I"), number_of_colours(image)
     bits = stated or bit_depth or 16
     if bits == 16 and not is_grey:
         return rgb_pixels(_upright(image))
@@ -249,7 +256,7 @@ def _decoded(content, image, bit_depth):
     if not is_grey:  # of colours, Pillow decodes the high bytes alone
         with open_image(content) as low_bytes:
             swap_bytes(low_bytes)
-            samples = samples * 256 + np.asarray(_upright(low_bytes))
+            samples = samples[..., :colours] * 256 + np.asarray(_upright(low_bytes))[..., :colours]
     if stated and is_scaled_up(samples, stated):
         bits = 16
     return with_three_channels(scale_to_8_bits(samples, bits))

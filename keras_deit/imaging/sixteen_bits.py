@@ -7,6 +7,8 @@ import numpy as np
 
 BIT_DEPTHS = range(9, 17)  # numbers of bits that pixels of 16 bits may use
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY_AND_ALPHA = "LA;16B"  # of PNG
+ALPHA_FIRST = "ARGB"  # of eight bits
 TIFF_BITS_PER_SAMPLE, TIFF_MAX_SAMPLE_VALUE = 258, 281
 
 
@@ -45,7 +47,16 @@ def holds_16_bits(image):
         A boolean.
     """
     is_wide_grey = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
-    return is_wide_grey or ";16" in _raw_mode(image.tile[0]) if image.tile else is_wide_grey
+    raw_mode = _raw_mode(image.tile[0]) if image.tile else ""
+    return is_wide_grey or ";16" in raw_mode[:-1]  # `BGR;16` of a BMP are 16 bits for all three channels
+
+
+def number_of_colours(image):
+    """Returns the number of channels without alpha that differ, of a Pillow image that is not decoded yet: 1 or 3.
+
+    Pillow decodes grey with alpha as RGBA.
+    """
+    return 1 if image.mode.startswith("I") or _raw_mode(image.tile[0]) == GREY_AND_ALPHA else 3
 
 
 def _raw_mode(tile):
@@ -58,6 +69,8 @@ def _raw_mode(tile):
 def swap_bytes(image):
     """Makes Pillow decode the low bytes of 16-bit colours, of which it otherwise decodes the high bytes.
 
+    Of grey with alpha, only the first channel is decoded so.
+
     Args:
         image: Pillow image, opened and not decoded yet, which is changed.
     """
@@ -66,8 +79,11 @@ def swap_bytes(image):
 
 def _with_swapped_bytes(tile):
     raw_mode, arguments = _raw_mode(tile), tile[3]
-    order = raw_mode[-1].replace("N", sys.byteorder[0].upper())  # N: the order of this machine
-    swapped = raw_mode[:-1] + {"B": "L", "L": "B"}[order]
+    if raw_mode == GREY_AND_ALPHA:  # which Pillow knows in one order only; the second of the four bytes becomes red
+        swapped = ALPHA_FIRST
+    else:
+        order = raw_mode[-1].replace("N", sys.byteorder[0].upper())  # N: the order of this machine
+        swapped = raw_mode[:-1] + {"B": "L", "L": "B"}[order]
     arguments = (swapped, *arguments[1:]) if isinstance(arguments, tuple) else swapped
     values = (*tile[:3], arguments)
     return values if type(tile) is tuple else type(tile)(*values)
@@ -81,7 +97,8 @@ def stated_bits(content, image):
         image: The Pillow image of it.
 
     Returns:
-        Number of bits; None if the file does not state it.
+        Number of bits; None if the file does not state it. MaxSampleValue of a TIFF file counts only if it is the largest
+        value of a number of bits: many programs write the largest value that the pixels of the file reach.
 
     Reference:
         PNG specification (third edition), 11.3.3.4, sBIT; TIFF 6.0, pages 29 and 36, BitsPerSample and MaxSampleValue.
@@ -90,19 +107,20 @@ def stated_bits(content, image):
         return _png_significant_bits(content)
     if image.format == "TIFF":
         bits = image.tag_v2.get(TIFF_BITS_PER_SAMPLE, (16,))[0]
-        largest = image.tag_v2.get(TIFF_MAX_SAMPLE_VALUE, (2**16,))[0]
-        stated = min(bits, largest.bit_length())
-        return stated if stated < 16 or largest < 2**16 else None
+        largest = image.tag_v2.get(TIFF_MAX_SAMPLE_VALUE, (0,))[0]
+        stated = [depth for depth in BIT_DEPTHS if largest == 2**depth - 1 or depth == bits < 16]
+        return min(stated, default=None)
     return 16  # Pillow scales the pixels of the other formats
 
 
 def _png_significant_bits(content):
-    """Largest number of bits in the chunk `sBIT` of a PNG file, which comes before the pixels; None without one."""
+    """Largest number of bits of a colour in the chunk `sBIT` of a PNG file, which comes before the pixels; or None."""
     position = len(PNG_SIGNATURE)
     while position + 8 <= len(content):
         length, kind = struct.unpack(">I4s", content[position : position + 8])
         if kind == b"sBIT":
-            return min(16, max(content[position + 8 : position + 8 + length], default=16))
+            has_alpha = length in (2, 4)
+            return min(16, max(content[position + 8 : position + 8 + length - has_alpha], default=16))
         if kind == b"IDAT":
             return None
         position += 12 + length  # length, kind and checksum have 4 bytes each
