@@ -3,11 +3,14 @@
 import re
 
 _VALUE = r"""'[^']*'|"[^"]*"|\([^()]*\)|\[[^][]*\]|[^\s,;)`]+?(?=[.:]?(?:[\s,;)`]|$))"""
-_ARGUMENT = re.compile(rf"`(?P<name>\w+)`|(?P<quote>`?)\b(?P<given>\w+)=(?P<value>{_VALUE})(?P=quote)")
+_QUOTED = r"""(?<!\w)(?:'[^'\n]*'|"[^"\n]*")(?!\w)"""  # and no apostrophe
+_ARGUMENT = re.compile(
+    rf"{_QUOTED}|`(?P<name>\w+)`|(?P<quote>`?)(?<![/\\.-])\b(?P<given>\w+)=(?P<value>{_VALUE})(?P=quote)"
+)
 
 
 def replace_arguments(text, replace):
-    """Replaces the arguments in a message: `` `name` ``, `name=value` and `` `name=value` ``.
+    """Replaces the arguments in a message: `` `name` ``, `name=value` and `` `name=value` ``; not in quotes and paths.
 
     Args:
         text: The message.
@@ -25,7 +28,8 @@ def replace_arguments(text, replace):
     """
 
     def replaced(match):
-        new = replace(match["name"] or match["given"], match["value"])
+        name = match["name"] or match["given"]
+        new = name and replace(name, match["value"])
         if new is None:
             return match[0]
         return f"`{new}`" if match["quote"] else new

@@ -19,6 +19,9 @@ pytestmark = pytest.mark.backend_independent
         ),
         ("Pass `a=(3, 4)`.", "Pass `A((3, 4))`."),
         ('Pass (a="x") or b=1, `b` and `a.b`', 'Pass (A("x")) or b=1, `b` and `a.b`'),
+        ("The folder '/data/a=train/cat' of a='x'", "The folder '/data/a=train/cat' of A('x')"),
+        ("The teacher's 'my a=1/x' and \"a=2\": a=3", "The teacher's 'my a=1/x' and \"a=2\": A(3)"),
+        (r"/d/a=1/x.jpg, D:\a=1\x.jpg, /d/b-a=1: a=2", r"/d/a=1/x.jpg, D:\a=1\x.jpg, /d/b-a=1: A(2)"),
         ("no arguments; aa=1 and a = 1", "no arguments; aa=1 and a = 1"),
     ],
 )

@@ -74,6 +74,26 @@ def test_metadata_of_a_wrong_type_is_refused_by_the_files_name(saved, name, valu
         kd.pretrained(path)
 
 
+def test_a_patch_size_of_zero_is_refused_by_the_files_name(saved, tmp_path):
+    path = altered(saved, tmp_path / "model.keras", lambda config: config["config"].update(patch_size=0))
+    with pytest.raises(ValueError, match="model.keras' is not a complete Keras file .ZeroDivisionError"):
+        load_keras_file(path)
+
+
+@pytest.mark.parametrize(("at", "value"), [(6, 1), (8, 99)], ids=["encrypted", "unknown compression"])
+def test_archives_that_cannot_be_unpacked_are_refused_by_the_files_name(saved, at, value, tmp_path):
+    """The bytes of the ZIP format: flags and method of compression, in both headers of each file."""
+    damaged = bytearray(saved)
+    for signature, offset in ((b"PK\x03\x04", at), (b"PK\x01\x02", at + 2)):
+        position = damaged.find(signature)
+        while position >= 0:
+            damaged[position + offset] = value
+            position = damaged.find(signature, position + 4)
+    (tmp_path / "model.keras").write_bytes(damaged)
+    with pytest.raises(ValueError, match="model.keras' is not a complete Keras file"):
+        load_keras_file(tmp_path / "model.keras")
+
+
 def test_a_foreign_class_is_refused(saved, tmp_path):
     change = {"module": "elsewhere", "class_name": "Other", "registered_name": "elsewhere>Other"}
     path = altered(saved, tmp_path / "model.keras", lambda config: config.update(change))
