@@ -90,6 +90,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if content is None:
             self.send_response(404)
             self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("X-Repo-Commit", COMMIT)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return

@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import socket
+import warnings
 
 import keras
 
@@ -61,8 +62,7 @@ def from_hub(repository, revision=None):
         except hub.errors.EntryNotFoundError:
             continue
         for stated in (CONFIG, PREPROCESSOR):  # what no tensor determines
-            with contextlib.suppress(hub.errors.EntryNotFoundError, DownloadError):
-                _fetch(hub, repository, stated, revision)
+            _fetch_if_there(hub, repository, stated, revision)
         for part in parts(path):
             try:
                 _fetch(hub, repository, part.name, revision)
@@ -169,6 +169,21 @@ def _fetch(hub, repository, name, revision):
     """Downloads a file of the hub. If the file is missing or the hub unreachable, the hub's own error is raised."""
     with _explain_errors(f"{repository!r} on the hub", cache_directory("hub"), hub.errors.EntryNotFoundError):
         return pathlib.Path(hub.hf_hub_download(repository, name, revision=revision, cache_dir=cache_directory("hub")))
+
+
+def _fetch_if_there(hub, repository, name, revision):
+    try:
+        _fetch(hub, repository, name, revision)
+    except (hub.errors.LocalEntryNotFoundError, DownloadError) as error:
+        if hub.try_to_load_from_cache(repository, name, cache_dir=cache_directory("hub"), revision=revision) is None:
+            warnings.warn(
+                f"The file {name} of {repository!r} could not be downloaded. Whether it exists is unknown: "
+                f"{_first_cause(error)}. Without the file, the model is that of the official code. Load the weights once "
+                "with a network.",
+                stacklevel=3,
+            )
+    except hub.errors.EntryNotFoundError:  # which the cache remembers
+        pass
 
 
 def _check(path, sha256):

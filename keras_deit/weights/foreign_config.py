@@ -14,7 +14,12 @@ _COMPUTED = {
     "vit_msn": _VIT,
     "regnet": _REGNET,
 }  # by model type, the values that can be computed
-_TIMM_REFUSED = ("act_layer", "norm_layer", "mlp_layer")
+_TIMM_VIT = {
+    "act_layer": ("gelu", None),
+    "norm_layer": ("layernorm", None),
+    "mlp_layer": (None,),
+}  # None: timm's default
+_TIMM_REGNET = {"act_layer": ("relu",), "norm_layer": ("batchnorm", "batchnorm2d")}
 
 
 def arguments_of(config, label):
@@ -61,9 +66,9 @@ def _check_timm(config, label):
     if not is_regnet and config.get("global_pool", "token") != "token":
         raise _refused(label, "global_pool", config["global_pool"], ("token",))
     arguments = config.get("model_args")
-    for name in _TIMM_REFUSED:
-        if isinstance(arguments, dict) and name in arguments:
-            raise _refused(label, name, arguments[name], ("the default",))
+    for name, values in (_TIMM_REGNET if is_regnet else _TIMM_VIT).items():
+        if isinstance(arguments, dict) and name in arguments and arguments[name] not in values:
+            raise _refused(label, name, arguments[name], values)
 
 
 def _refused(label, name, received, values):

@@ -158,6 +158,19 @@ def test_the_configuration_is_downloaded_with_the_weights(server):
     assert from_the_hub(server).with_name("config.json").read_bytes() == b"{}"
 
 
+def test_a_configuration_that_cannot_be_asked_for_is_named(server, home, monkeypatch, recwarn):
+    from_the_hub(server)
+    from_the_hub(server)  # the hub has none, which is no reason to warn
+    pretend_hub(monkeypatch, NO_SERVER)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the attempts
+    from_the_hub(server)
+    assert not recwarn.list
+    for marker in home.rglob(".no_exist/*/preprocessor_config.json"):  # as after a download by an earlier version
+        marker.unlink()
+    with pytest.warns(UserWarning, match="preprocessor_config.json of 'timm/small' could not be downloaded.*refused"):
+        from_the_hub(server)
+
+
 def test_without_a_network_the_error_names_the_cause(home, monkeypatch):
     pretend_hub(monkeypatch, NO_SERVER)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the attempts

@@ -38,7 +38,12 @@ def test_other_architectures_are_refused():
         arguments_of({"model_type": "beit"}, "a.json")
     with pytest.raises(ValueError, match="global_pool='avg'"):
         arguments_of({"architecture": "vit_base_patch16_224", "global_pool": "avg"}, "a.json")
-    with pytest.raises(ValueError, match="act_layer='relu'"):
+    stated = {"act_layer": "gelu", "norm_layer": None}  # the defaults, spelt out
+    assert arguments_of({"architecture": "deit_tiny_patch16_224", "model_args": stated}, "a.json") == {}
+    assert arguments_of({"architecture": "regnety_160", "model_args": {"act_layer": "relu"}}, "a.json") == {}
+    with pytest.raises(ValueError, match="act_layer='gelu'"):
+        arguments_of({"architecture": "regnety_160", "model_args": {"act_layer": "gelu"}}, "a.json")
+    with pytest.raises(ValueError, match="act_layer='relu'.*They compute act_layer='gelu' or None"):
         arguments_of({"architecture": "deit_tiny_patch16_224", "model_args": {"act_layer": "relu"}}, "a.json")
     assert arguments_of({"architecture": "regnety_160", "global_pool": "avg"}, "a.json") == {}
     assert arguments_of({"architecture": "deit_tiny_patch16_224", "global_pool": "token"}, "a.json") == {}
