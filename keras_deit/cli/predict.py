@@ -83,7 +83,9 @@ def _find_images(paths):
 
 def _print_predictions(model, images, names, top):
     logits = model.predict_on_batch(keras.ops.stack(list(images.values())))
-    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(keras.ops.convert_to_tensor(logits)))
+    logits = keras.ops.convert_to_tensor(logits)  # one logit is that of the class against none
+    probabilities = keras.ops.sigmoid(logits) if logits.shape[-1] == 1 else keras.ops.softmax(logits)
+    probabilities = keras.ops.convert_to_numpy(probabilities)
     if not np.all(np.isfinite(probabilities)):
         raise ValueError(
             "The model's predictions must be finite. Received: NaN among them. Its weights are damaged, or its training "

@@ -288,8 +288,8 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             self._check_batches(validation_data)
             validation_data = first_batch.of(self.pad_batches(validation_data))
         kwargs |= dict(validation_split=validation_split, validation_data=validation_data)
-        self._is_fitting = True
         x = first_batch.of(self.pad_batches(x))
+        self._is_fitting = True
         try:
             with first_batch, self._weighting_classes(class_weight):
                 return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)

@@ -243,7 +243,10 @@ class ImageModel(CheckedImages, PortableCompileConfig, keras.Model):
     @classmethod
     def from_config(cls, config):
         model = cls(**{name: value for name, value in config.items() if name != CHANGES})
-        restore_changes(model, config.get(CHANGES, {}))
+        if CHANGES in config or not config.get(
+            "trainable", True
+        ):  # else the constructor's own, such as `frozen_blocks`
+            restore_changes(model, config.get(CHANGES, {}))
         return model
 
 

@@ -223,3 +223,14 @@ def test_files_of_sixteen_bits_are_read_with_the_bits_that_they_use(photographs,
     assert predict(*files, "--weights", tmp_path / "model.keras", "--bit-depth", 12) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1:4] == lines[5:8]
+
+
+def test_one_logit_is_the_probability_of_the_class(photographs, tmp_path, capsys):
+    model = kd.DeiT.from_variant(
+        "deit_ti", num_layers=1, num_classes=1, image_size=32, patch_size=16, class_names=["cat"]
+    )
+    for head in ("class_head", "distillation_head"):
+        model.get_layer(head).set_weights([np.zeros((192, 1)), np.full(1, -1.0)])
+    model.save(tmp_path / "model.keras")
+    assert predict(photographs[0], "--weights", tmp_path / "model.keras") == 0
+    assert capsys.readouterr().out.splitlines()[1] == f"  {1 / (1 + np.exp(1)):6.1%}  cat"

@@ -188,6 +188,18 @@ def test_frozen_blocks_do_not_train_and_stay_frozen_when_saved(up_to, tmp_path):
     assert len(model.trainable_variables) == len(model.weights)
 
 
+def test_frozen_blocks_of_a_configuration_stay_frozen():
+    config = {**small().get_config(), "frozen_blocks": 1}
+    frozen = type(small()).from_config(config)
+    expected = small()
+    expected.freeze(up_to=1)
+    names = [[variable.path.split("/", 1)[1] for variable in model.trainable_variables] for model in (frozen, expected)]
+    assert names[0] == names[1]
+    assert len(names[0]) < len(small().trainable_variables)
+    whole = type(small()).from_config({**small().get_config(), "trainable": False})
+    assert not whole.trainable_variables
+
+
 def test_a_model_built_on_frozen_features_stays_frozen_when_saved(tmp_path):
     backbone = small()
     backbone.freeze(up_to=2)

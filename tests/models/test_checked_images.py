@@ -41,6 +41,21 @@ def test_raw_pixels_are_refused(use):
     use(model, NORMALIZED)
 
 
+def test_arguments_by_position_are_those_of_keras():
+    model = compiled_classifier()
+    history = model.fit(NORMALIZED, LABELS, 2, 1, 0, None, 0.0, (NORMALIZED, LABELS))
+    assert set(history.history) == {"loss", "val_loss"}
+    assert model.evaluate(NORMALIZED, LABELS, 2, 0) == pytest.approx(history.history["val_loss"][-1], rel=1e-5)
+
+    def endless():
+        while True:
+            yield NORMALIZED, LABELS
+
+    assert model.predict(endless(), None, 0, 3).shape == (12, 2)
+    with pytest.raises(ValueError, match="must be normalised"):
+        model.fit(NORMALIZED, LABELS, 2, 1, 0, None, 0.0, (RAW, LABELS))
+
+
 def test_raw_pixels_of_a_folder_are_refused(tmp_path):
     """The commonest pipeline of Keras: `image_dataset_from_directory` gives floats in 0..255."""
     pytest.importorskip("tensorflow")
