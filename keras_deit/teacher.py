@@ -53,14 +53,17 @@ class Teacher:
         image_size: Side, or `(height, width)`, of the teacher's input in pixels; None means that of the student's images, or
             the model's own if it has a record `model.preprocessing`.
         mean, std: The teacher's normalisation: a number, or one number for each channel, in units of `value_range`; None
-            for both means that of the record `model.preprocessing` of a model of this package, or no normalisation.
-        value_range: `(low, high)`, the range of the pixels before `mean` and `std` are applied.
+            for both means no normalisation. Without `value_range`, None for both means that of the record
+            `model.preprocessing` of a model of this package, if the model has one.
+        value_range: `(low, high)`, the range of the pixels before `mean` and `std` are applied; None means `(0, 1)`.
         preprocessing: Instead of `value_range`, `mean` and `std`: the name of a module or a model of `keras.applications`,
             such as `"resnet50"` or `"ResNet101"`, whose `preprocess_input` is applied; or a function from float32 pixels in
             0..255, `(batch, height, width, 3)`, to the model's input. None means no function.
         outputs: `"logits"`; `"probabilities"`, which sum to 1 over the classes, as a softmax returns them; or `"sigmoid"`, a
             probability of each class on its own.
         data_format: `"channels_last"`, or `"channels_first"` as most PyTorch modules need.
+        same_classes: Whether the model's classes are the student's in the student's order, whatever their names. False
+            means that they are matched by name, if teacher and student know the names.
 
     Raises:
         ValueError: If an argument is out of range. A `Distiller` also runs the teacher on a few images and raises if
@@ -81,19 +84,22 @@ class Teacher:
         image_size=None,
         mean=None,
         std=None,
-        value_range=(0, 1),
+        value_range=None,
         outputs="logits",
         data_format="channels_last",
         preprocessing=None,
+        same_classes=False,
     ):
         if outputs not in OUTPUTS:
             raise ValueError(f"`outputs` must be one of {OUTPUTS}. Received: outputs={outputs!r}")
         if data_format not in DATA_FORMATS:
             raise ValueError(f"`data_format` must be one of {DATA_FORMATS}. Received: data_format={data_format!r}")
+        is_described = not (mean is std is value_range is None)
+        value_range = (0, 1) if value_range is None else tuple(value_range)
         if not value_range[0] < value_range[1]:
             raise ValueError(f"`value_range` must be (low, high). Received: value_range={value_range}")
         check_normalisation(mean, std, value_range, names=("mean", "std", "value_range"))
-        if preprocessing is not None and not (mean is None and std is None and tuple(value_range) == (0, 1)):
+        if preprocessing is not None and is_described:
             raise ValueError(
                 "`preprocessing` replaces `value_range`, `mean` and `std`. Give either the one or the others. Received: "
                 f"preprocessing={preprocessing!r}, value_range={value_range}, mean={mean}, std={std}"
@@ -107,13 +113,14 @@ class Teacher:
         record = getattr(self.model, "preprocessing", None)
         if isinstance(record, Preprocessing):
             self.image_size = self.image_size or getattr(self.model, "image_size", None)
-            if mean is None and std is None and tuple(value_range) == (0, 1) and preprocessing is None:
+            if not is_described and preprocessing is None:
                 mean, std = record.mean, record.std
         self.mean = mean
         self.std = std
-        self.value_range = tuple(value_range)
+        self.value_range = value_range
         self.outputs = outputs
         self.data_format = data_format
+        self.same_classes = same_classes
         self.uses_student_images = False
         self.class_positions = None
 
@@ -152,7 +159,7 @@ class Teacher:
         Raises:
             ValueError: If the teacher's classes have other names.
         """
-        theirs = getattr(self.model, "class_names", None)
+        theirs = None if self.same_classes else getattr(self.model, "class_names", None)
         self.class_positions = None
         if theirs is None or class_names is None or len(theirs) != len(class_names):  # `check` compares the numbers
             return
@@ -161,8 +168,8 @@ class Teacher:
         if positions is None:
             raise ValueError(
                 f"The teacher's classes must be those of the student. Received: other names ({names}). Pass a teacher of "
-                "the student's classes, or give the student the teacher's names if only the spelling differs "
-                "(--class-names)."
+                "the student's classes. If both have the same classes in the same order and only name them otherwise, pass "
+                "`keras_deit.Teacher(model, same_classes=True)`."
             )
         if np.any(positions != np.arange(len(positions))):
             self.class_positions = positions
@@ -328,7 +335,7 @@ def check_output_kind(outputs, declared, are_surely_logits=False):
         raise ValueError(
             "The teacher's outputs must be finite. Received: NaN or infinity among them. Check that its weights were loaded."
         )
-    seen = _kind_of(outputs, are_surely_logits)
+    seen = "sigmoid" if declared == "sigmoid" and _may_be_sigmoids(outputs) else _kind_of(outputs, are_surely_logits)
     if seen != declared:
         sums = outputs.sum(axis=-1)[:2].round(4).tolist()
         raise ValueError(
@@ -341,6 +348,16 @@ def check_output_kind(outputs, declared, are_surely_logits=False):
             "classes equal. If the model ends in an activation, remove the activation.",
             stacklevel=2,
         )
+
+
+def _may_be_sigmoids(outputs):
+    """Whether outputs that are declared as those of a sigmoid may be so: a softmax would sum to 1.
+
+    Two sigmoids that are unsure sum to nearly 1 too, so that for two classes only an exact 1 counts.
+    """
+    is_unsure = np.allclose(outputs, 0.5, atol=1e-3)
+    sums_to_one = np.allclose(outputs.sum(axis=-1), 1, rtol=0, atol=1e-2 if outputs.shape[-1] > 2 else 1e-5)
+    return outputs.min() >= 0 and outputs.max() <= 1 and (is_unsure or not sums_to_one or outputs.shape[-1] == 1)
 
 
 def _kind_of(outputs, are_surely_logits):

@@ -9,6 +9,7 @@ from keras import ops
 
 import keras_deit as kd
 from keras_deit.choices import APPLICATIONS
+from keras_deit.teacher import check_output_kind
 from tests.toys import conv_teacher, run, softmax
 
 BACKEND = keras.backend.backend()
@@ -461,7 +462,7 @@ def test_feature_maps_instead_of_logits_raise():
         ({"data_format": "NCHW"}, "`data_format` must be one of"),
         ({"value_range": (1, 0)}, r"`value_range` must be \(low, high\). Received: value_range=\(1, 0\)"),
         ({"std": (0.2, 0.0, 0.2)}, "`std` must be positive"),
-        ({"mean": kd.IMAGENET_MEAN, "value_range": (0, 10), "std": 11.0}, "`std` must be from 0.0391 to 10"),
+        ({"mean": kd.IMAGENET_MEAN, "value_range": (0, 10), "std": 21.0}, "`std` must be from 0.0391 to 20"),
         ({"image_size": 0}, "`image_size` must be"),
         ({"preprocessing": "tenser"}, "a name of keras.applications: .*resnet50.*Received: preprocessing='tenser'"),
         ({"preprocessing": "vgg16", "mean": 0.5}, "`preprocessing` replaces `value_range`, `mean` and `std`.*mean=0.5"),
@@ -542,3 +543,40 @@ def test_a_distiller_matches_the_classes_of_teacher_and_student():
     other = kd.DeiT(num_classes=3, **shape, class_names=("b", "c", "z"))
     with pytest.raises(ValueError, match="The teacher's classes must be those of the student"):
         kd.Distiller(other, recorded_teacher())
+
+
+def test_other_names_of_the_same_classes_are_declared():
+    _, images = student_images(size=8)
+    model = recorded_teacher()
+    expected = predict(kd.Teacher(model), images)
+    shape = dict(image_size=8, patch_size=4, hidden_dim=8, num_layers=1, num_heads=2)
+    student = kd.DeiT(num_classes=3, **shape, class_names=("ein", "anderer", "name"))
+    with pytest.raises(ValueError, match=r"pass `keras_deit.Teacher\(model, same_classes=True\)`"):
+        kd.Distiller(student, model)
+    teacher = kd.Distiller(student, kd.Teacher(model, same_classes=True)).teacher
+    np.testing.assert_array_equal(predict(teacher, images), expected)
+
+
+def test_a_given_value_range_replaces_the_record():
+    pixels, images = student_images(size=8)
+    deit = recorded_teacher()
+    plain = deit.predict(pixels.astype("float32"), verbose=0)["class"]
+    np.testing.assert_allclose(predict(kd.Teacher(deit, value_range=(0, 1)), images), plain, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        [[0.5, 0.5]] * 4,  # two classes of a fresh model
+        [[0.502, 0.494], [0.499, 0.501], [0.5, 0.503], [0.498, 0.497]],  # unsure
+        [[0.0, 0.0, 0.0]] * 4,  # saturated in half precision: no class
+        [[0.9], [0.2], [0.1], [1.0]],
+    ],
+)
+def test_sigmoids_that_look_like_other_outputs_are_believed(outputs):
+    check_output_kind(np.array(outputs, "float32"), "sigmoid")
+
+
+def test_a_softmax_of_two_classes_is_no_sigmoid():
+    with pytest.raises(ValueError, match="look like probabilities"):
+        check_output_kind(np.array([[0.25, 0.75], [0.6, 0.4]], "float32"), "sigmoid")

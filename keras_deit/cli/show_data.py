@@ -53,9 +53,9 @@ def _titles(settings, images, labels, class_names):
     if not settings.teacher:
         return titles
     teacher = load_teacher(settings, len(class_names))
-    teacher.match_classes(class_names)
     attention = bool(settings.attention_weight)
     with naming_settings():
+        teacher.match_classes(class_names)
         teacher.check(
             images.shape[1:], len(class_names), IMAGENET_MEAN, IMAGENET_STD, attention
         )  # as a `Distiller` does

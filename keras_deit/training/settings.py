@@ -242,6 +242,12 @@ class Settings(RecipeFields):
         choices=APPLICATIONS,
         none="the images are normalised with teacher_value_range, teacher_mean and teacher_std",
     )
+    teacher_same_classes: bool = setting(
+        "the teacher's classes are those of the dataset in the dataset's order, whatever their names; by default they are "
+        "matched by name",
+        group=TEACHER,
+        default=False,
+    )
     teacher_cache: str | None = setting(
         "directory for stored teacher outputs; before the training, the run computes and stores the teacher's output for "
         "every augmented sample of every epoch",
@@ -540,8 +546,8 @@ def _check_without_teacher(settings):
 
 
 def _check_trained_teacher(settings):
-    for name in ("outputs", "image_size", "value_range", "mean", "std", "preprocessing"):
-        if getattr(settings, f"teacher_{name}") is not None:
+    for name in ("outputs", "image_size", "value_range", "mean", "std", "preprocessing", "same_classes"):
+        if getattr(settings, f"teacher_{name}") not in (None, False):
             raise ValueError(f"`teacher_{name}` describes a teacher of your own. Which one? Pass --teacher as well.")
     if settings.attention_weight:
         raise ValueError(

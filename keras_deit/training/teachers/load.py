@@ -17,6 +17,7 @@ TEACHER_ARGUMENTS = (
     "value_range",
     "outputs",
     "preprocessing",
+    "same_classes",
 )  # settings with the prefix teacher_
 
 
@@ -61,7 +62,11 @@ def load_teacher(settings, num_classes):
             "the saved `.keras` file as --teacher."
         )
     model = settings.teacher
-    options = {"image_size": settings.teacher_image_size, "outputs": settings.teacher_outputs or "logits"}
+    options = {
+        "image_size": settings.teacher_image_size,
+        "outputs": settings.teacher_outputs or "logits",
+        "same_classes": settings.teacher_same_classes,
+    }
     is_run = find_keras_file(model) not in (None, user_path(model))
     # A name that is no path goes to `pretrained` too, which names the nearest presets in its error.
     if is_weights(model) or is_run or not user_path(model).exists():

@@ -6,7 +6,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.training.settings import resolve
-from keras_deit.training.teachers.load import load_teacher
+from keras_deit.training.teachers.load import load_teacher, naming_settings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype("float32")
 IMAGES = ((PIXELS / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD).astype("float32")  # as the student receives them
@@ -79,3 +79,17 @@ def test_a_saved_student_receives_the_images_that_it_was_trained_on(tmp_path):
     teacher = load_teacher(settings_of(tmp_path / "teacher.keras"), num_classes=10)
     outputs = keras.ops.convert_to_numpy(teacher(IMAGES, kd.IMAGENET_MEAN, kd.IMAGENET_STD))
     np.testing.assert_allclose(outputs, (expected["class"] + expected["distillation"]) / 2, atol=1e-4)
+
+
+def test_classes_of_other_names_are_those_of_the_dataset_if_the_settings_say_so(tmp_path):
+    names = [f"Ziffer {digit}" for digit in range(10)]
+    kd.DeiT.from_variant("deit_ti", num_classes=10, num_layers=1, image_size=32, class_names=names).save(
+        tmp_path / "model.keras"
+    )
+    ours = [f"digit {digit}" for digit in range(10)]
+    with pytest.raises(ValueError, match="pass `teacher_same_classes=True`"), naming_settings():
+        load_teacher(settings_of(tmp_path / "model.keras"), num_classes=10).match_classes(ours)
+    settings = settings_of(tmp_path / "model.keras", teacher_same_classes=True)
+    load_teacher(settings, num_classes=10).match_classes(ours)
+    with pytest.raises(ValueError, match="`teacher_same_classes` describes a teacher of your own"):
+        resolve({"variant": "deit_ti", "dataset": "digits", "teacher_same_classes": True})
