@@ -1,6 +1,7 @@
 """The classes of a dataset: their order, their number, and how many images each has."""
 
 import collections
+import decimal
 import math
 import unicodedata
 import warnings
@@ -95,7 +96,7 @@ def check_classes(name, class_names):
 
 
 def warn_of_similar_names(name, class_names):
-    """Warns of classes whose names differ in case, spaces or the Unicode form of a letter alone.
+    """Warns of classes whose names differ in case, spaces, the Unicode form of a letter or the spelling of a number alone.
 
     Args:
         name: Name or path of the dataset.
@@ -103,12 +104,12 @@ def warn_of_similar_names(name, class_names):
     """
     spellings = collections.defaultdict(list)
     for one in class_names:
-        spellings["".join(unicodedata.normalize("NFKC", one).casefold().split())].append(one)
+        spellings[_spoken(one)].append(one)
     similar = [", ".join(map(ascii, group)) for group in spellings.values() if len(group) > 1]
     if similar:
         warnings.warn(
-            f"Classes of {name} have names that differ in case, spaces or the Unicode form of a letter alone: "
-            f"{'; '.join(similar)}. Give them one name if they are one class.",
+            f"Classes of {name} have names that differ in case, spaces, the Unicode form of a letter or the spelling of a "
+            f"number alone: {'; '.join(similar)}. Give them one name if they are one class.",
             stacklevel=3,
         )
 
@@ -212,6 +213,13 @@ def _fewest_and_most(names, counts):
         unlabelled = f", {numbers[-1]:,} unlabelled" if numbers[-1] else ""
         lines.append(f"  {split}: {text}{unlabelled}")
     return lines
+
+
+def _spoken(name):
+    """What names that differ in their spelling alone have in common: a number, or a text."""
+    if _is_number(name) and "_" not in name:  # Python reads 1_0 as 10, people do not
+        return decimal.Decimal(name)
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _is_number(name):

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 from typing import NamedTuple
 
 from keras_deit.choices import TEST_SPLITS
@@ -12,6 +13,8 @@ from keras_deit.data.sources.splits import shorten, split_of_name
 
 COLUMNS, SPLIT = ("path", "label"), "split"
 NEWLINE = b"\n"
+LINE_ENDS = ("\n", "\r")
+WHOLE_NUMBER = r"-?[0-9]+(\.0+)?"
 SEPARATORS = (",", ";", "\t")
 MISSING_VALUES = ("nan", "<na>")  # what pandas writes for a missing value
 
@@ -20,7 +23,7 @@ class Row(NamedTuple):
     """A row of a table.
 
     Attributes:
-        line: Number of its last line in the file, from 1.
+        line: Number of its line in the file, from 1.
         path: Path of the image file.
         label: Name of the class; empty for an unlabelled image.
         split: `"train"`, `"val"` or `"test"`; None in a table without splits.
@@ -38,7 +41,8 @@ def load_table(path, split, class_names=None, test_split=None):
     Args:
         path: `pathlib.Path` of a file of values in UTF-8, separated by commas, semicolons or tabs, with the columns `path`
             (relative to the folder of the file), `label` (empty for an unlabelled image) and, if the dataset has splits,
-            `split` (`train`, `val` or `test`). Cells are read without the spaces around them.
+            `split` (`train`, `val` or `test`). Cells are read without the spaces around them. A row is one line of the file.
+            If all labels are whole numbers, `3.0` is the class `3`, unless `class_names` has `3.0`.
         split: `"train"` or `"test"`.
         class_names: Names of the classes in the order of the labels; None means alphabetical order, or the order of the
             numbers if all names are numbers.
@@ -51,7 +55,7 @@ def load_table(path, split, class_names=None, test_split=None):
         ValueError: If the file cannot be read, a column is missing, a cell is not as expected, an image file does not exist
             or the split has no image. The message names the line and the column.
     """
-    rows = _read(path)
+    rows = _with_integer_labels(_read(path), class_names or ())
     names = class_names or order_classes({row.label for row in rows if row.label})
     _check_rows(path, rows, names if class_names else ())
     notes = order_note(names) if class_names is None else []
@@ -81,18 +85,39 @@ def _test_split(rows, test_split):
 
 def _read(path):
     """The rows of a table; each is checked by itself."""
-    text = _text(path)
-    header, separator = _header(path, io.StringIO(text, newline="").readline())
-    reader, rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator), []
-    try:
-        next(reader, None)
-        for cells in reader:
-            cells = [cell.strip() for cell in cells]
-            if any(cells):
-                rows.append(_row(path, reader.line_num, header, cells))
-    except csv.Error as error:
-        raise _wrong(path, reader.line_num, None, f"the values cannot be separated: {error}") from error
+    lines = io.StringIO(f"{_text(path)}\n", newline="")
+    header, separator = _header(path, lines.readline())
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        cells = _cells(path, number, header, line, separator)
+        if any(cells):
+            rows.append(_row(path, number, header, cells))
     return rows
+
+
+def _cells(path, number, header, line, separator):
+    """The values of a line; the line break is in a value only if a quotation has no end in the line."""
+    try:
+        cells = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error as error:
+        raise _wrong(path, number, None, f"the values cannot be separated: {error}") from error
+    if cells and cells[-1].endswith(LINE_ENDS):
+        raise _wrong(
+            path,
+            number,
+            header[len(cells) - 1] if len(cells) <= len(header) else None,
+            f"the quotation that begins with {cells[-1].strip()[:40]!r} does not end in its line, and a value must not hold "
+            "a line break. Close or remove the quotation mark, or write the value in one line",
+        )
+    return [cell.strip() for cell in cells]
+
+
+def _with_integer_labels(rows, class_names):
+    """The rows with labels such as `3` for `3.0`, as pandas writes integers where others are missing, if all are whole."""
+    if not all(re.fullmatch(WHOLE_NUMBER, row.label) for row in rows if row.label):
+        return rows
+    integers = {row.label: row.label.partition(".")[0] for row in rows if row.label not in class_names}
+    return [Row(row.line, row.path, integers.get(row.label, row.label), row.split) for row in rows]
 
 
 def _text(path):
@@ -114,8 +139,7 @@ def _header(path, line):
     """The names of the columns in lower case, and the separator that gives the expected ones."""
     headers = {}
     for separator in SEPARATORS:
-        cells = next(csv.reader([line], delimiter=separator), [])
-        headers[separator] = [cell.strip().casefold() for cell in cells]
+        headers[separator] = [cell.casefold() for cell in _cells(path, 1, (), line, separator)]
         if set(COLUMNS) <= set(headers[separator]):
             break
     separator, header = max(headers.items(), key=lambda item: len(set(COLUMNS) & set(item[1])))

@@ -59,7 +59,7 @@ def label_files(path, rows, split, class_names, origin=None, notes=()):
         path: `pathlib.Path` of the dataset, for its name and for messages.
         rows: List of pairs `(path of the image file, name of its class)`; the name is empty for an unlabelled image.
         split: The split to take if the rows are those of a dataset without splits; None takes all rows. Rows of the same
-            path belong to the same split.
+            file belong to the same split, whichever path or symbolic link names it.
         class_names: Names of the classes in the order of the labels.
         origin, notes: See `LabelledImages`.
 
@@ -77,10 +77,17 @@ def label_files(path, rows, split, class_names, origin=None, notes=()):
     paths = [str(file) for file, _ in rows]
     chosen = np.ones(len(rows), bool)
     if split is not None:
-        chosen = divide(path, labels, split, class_names, keys=[os.path.normpath(file) for file in paths])
+        chosen = divide(path, labels, split, class_names, keys=_resolved(paths))
     files = tuple(file for file, is_chosen in zip(paths, chosen, strict=True) if is_chosen)
     name = path.name or path.resolve().name
     return ImageFiles(name, files, labels[chosen], tuple(class_names), origin, notes)
+
+
+def _resolved(paths):
+    """The paths as absolute ones without symbolic links; each folder is resolved once, since that takes long."""
+    folders = {folder: os.path.realpath(folder) for folder in set(map(os.path.dirname, paths))}
+    files = [os.path.join(folders[os.path.dirname(path)], os.path.basename(path)) for path in paths]
+    return [os.path.realpath(file) if os.path.islink(file) else file for file in files]
 
 
 def _found_classes(path, folders):

@@ -85,10 +85,27 @@ def test_a_class_with_test_images_alone_is_refused():
     check_trained("pets", ("cat", "dog"), {**counts, "test": np.array([1, 0, 0])})
 
 
-@pytest.mark.parametrize("names", [("Cat", "cat"), ("cat", "cat "), ("caf\u00e9", "cafe\u0301"), ("a b", "a  b")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Cat", "cat"),
+        ("cat", "cat "),
+        ("caf\u00e9", "cafe\u0301"),
+        ("a b", "a  b"),
+        ("1", "01"),
+        ("10", "1e1"),
+        ("1", "1.0"),
+    ],
+)
 def test_names_that_differ_in_their_spelling_alone_are_warned_of(names):
-    with pytest.warns(UserWarning, match="Classes of pets have names that differ in case, spaces or"):
+    with pytest.warns(UserWarning, match="Classes of pets have names that differ in case, spaces, the"):
         warn_of_similar_names("pets", (*names, "dog"))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("names", [("1", "11"), ("1_0", "10"), ("nan", "inf"), (f"1{20 * '0'}1", f"1{20 * '0'}2")])
+def test_other_numbers_are_no_other_spelling(names):
+    warn_of_similar_names("pets", names)
 
 
 def test_one_class_is_refused():

@@ -1,5 +1,6 @@
 """A CSV file of image files and their labels."""
 
+import collections
 import pathlib
 import re
 
@@ -100,12 +101,57 @@ def test_rows_of_one_file_stay_together(tmp_path):
     assert {pathlib.Path(path).stem for path in test.paths} == {"cat0", "cat5", "dog0", "dog5"}
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_file_stays_in_one_split_however_its_path_is_written(split, tmp_path):
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    rows = []
+    for index in range(10):
+        (folder / f"{index}.jpg").touch()
+        (tmp_path / f"link{index}.jpg").symlink_to(folder / f"{index}.jpg")
+        paths = (f"sub/{index}.jpg", f"sub/../sub/{index}.jpg", folder / f"{index}.jpg", f"link/{index}.jpg")
+        rows += [f"{path},{'ab'[index % 2]}\n" for path in (*paths, f"link{index}.jpg")]
+    order = np.random.default_rng(3).permutation(len(rows))
+    (tmp_path / "a.csv").write_text("path,label\n" + "".join(rows[index] for index in order))
+    loaded = data.load(tmp_path / "a.csv", split)
+    files = collections.Counter(pathlib.Path(path).resolve() for path in loaded.paths)
+    assert set(files.values()) == {5}
+    assert len(files) == {"train": 8, "test": 2}[split]
+
+
 def test_labels_that_are_numbers_are_sorted_as_numbers(tmp_path):
     table = write_table(tmp_path, "path,label\n" + "".join(f"{i}a.jpg,{i}\n{i}b.jpg,{i}\n" for i in range(12)))
     train = data.load(table)
     assert train.class_names == tuple(map(str, range(12)))
     assert names_of(train) == [(f"{index}b.jpg", index) for index in range(12)]
     assert "label 11 is class 11" in train.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "class_names", "expected"),
+    [
+        ([f"{index}.0" for index in range(12)], None, tuple(map(str, range(12)))),
+        (["0", "1.0", "1", "-1.00"], None, ("-1", "0", "1")),
+        (["1.0", "1.5", "2.0"], None, ("1.0", "1.5", "2.0")),
+        (["1.0", "v2", "2.0"], None, ("1.0", "2.0", "v2")),
+        (["1.0", "2.0"], ["2.0", "1.0"], ("2.0", "1.0")),
+        (["1.0", "2.0"], ["2", "1"], ("2", "1")),
+    ],
+)
+def test_whole_numbers_that_pandas_writes_as_floats_are_integers(labels, class_names, expected, tmp_path):
+    files = [f"{index}{copy}.jpg,{label}\n" for index, label in enumerate(labels) for copy in "ab"]
+    table = write_table(tmp_path, "path,label\n" + "".join(files) + "u.jpg,\n")
+    parts = [data.load(table, split, class_names=class_names) for split in ("train", "test")]
+    assert parts[0].class_names == expected
+    for path, label in (row for part in parts for row in names_of(part) if row[0] != "u.jpg"):
+        assert float(expected[label]) == float(labels[int(path[:-5])]) if expected[label] != "v2" else path[0] == "1"
+
+
+def test_several_spellings_of_a_number_are_warned_of(tmp_path):
+    rows = "".join(f"{index}.jpg,{('1', '1.0', '2', '01')[index % 4]}\n" for index in range(12))
+    with pytest.warns(UserWarning, match="differ in case, spaces, .*'01', '1'. Give them one name"):
+        assert data.load(write_table(tmp_path, "path,label\n" + rows)).class_names == ("01", "1", "2")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +164,12 @@ def test_labels_that_are_numbers_are_sorted_as_numbers(tmp_path):
         ("split,path,label\ntrain,1.jpg,x\n,2.jpg,x\n", "line 3, column 'split': expected train.*Received: ''"),
         ("path,label\n1.jpg,x\n,y\n", "line 3, column 'path': the path is empty"),
         ("path,label\n1.jpg,cat, striped\n", r"line 2: expected 2 values.*Received: 3.*double quotes"),
+        ('path,label\n1.jpg,x\n2.jpg,"cat\n3.jpg,x"\n', "line 3, column 'label': the quotation that begins with 'cat'"),
+        ('path,label\n1.jpg,"cat \n', "line 2, column 'label': the quotation .* does not end in its line"),
+        ('path,label\r\n1.jpg,"cat', "line 2, column 'label': the quotation that begins with 'cat'"),
+        ('path,label,note\n1.jpg,x,"a\n2.jpg,x,b\n3.jpg,y,c"\n', "line 2, column 'note': the quotation"),
+        ('path,label,"note\n1.jpg,x,"\n', "line 1: the quotation that begins with 'note'"),
+        ('path,label\n1.jpg,x\n2.jpg,"' + 9999 * "x\n3.jpg,cat,more\n", "line 3, column 'label': the quotation"),
         ("path,label\n1.jpg,x\n2.jpg\n", "line 3: expected 2 values, as in the first line. Received: 1"),
         ("path,label\n1.jpg,x\n2.jpg,nan\n", "line 3, column 'label': 'nan' stands for a missing value"),
         ("path,label\n1.jpg,x\n9.png,y\n", r"line 3, column 'path': there is no file '.*9\.png'.*1 of the 2 files"),
