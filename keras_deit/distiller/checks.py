@@ -213,7 +213,8 @@ def check_metrics(metrics, reserved):
         reserved: Names of the logs that a Distiller always reports.
 
     Raises:
-        ValueError: If a metric has the name of such a log, or takes probabilities.
+        ValueError: If a metric has the name of such a log, takes logits for probabilities, or has a threshold of
+            probabilities that is not above 0.
     """
     for name, metric in metrics:
         if name in reserved or name in ("acc", "loss"):
@@ -227,6 +228,13 @@ def check_metrics(metrics, reserved):
             raise ValueError(
                 "Metrics get logits, and this one would take them for probabilities. Pass a metric object with "
                 f"`from_logits=True`, such as keras.metrics.AUC(from_logits=True). Received: {name!r}"
+            )
+        thresholds = [getattr(metric.metric, one, None) for one in ("threshold", "thresholds")]
+        thresholds = [one for one in keras.tree.flatten(thresholds) if one is not None]
+        if metric.takes_probabilities and thresholds and max(thresholds) <= 0:
+            raise ValueError(
+                "Metrics with a threshold get probabilities, so the threshold must be above 0: 0.5 where the threshold of "
+                f"logits is 0. Received: {name!r} with the threshold {max(thresholds)}"
             )
 
 

@@ -90,7 +90,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
     Logs: `loss`, `class_loss`, `distillation_loss`, `attention_loss`, `accuracy` (of the fused heads), `class_accuracy`,
     `distillation_accuracy`, `teacher_accuracy` and `teacher_agreement` (of the fused heads with the teacher), as far as data
     and models allow. Accuracies, and the `metrics` given to `compile`, count each labelled example once, and those of sample
-    weight 0 not at all; `weighted_metrics` count by weight. Both receive the fused logits. A label out of range is left
+    weight 0 not at all; `weighted_metrics` count by weight. Both are of the fused logits. A label out of range is left
     out, and `fit` and `evaluate` raise an error at the end of the epoch.
 
     `predict` returns what `student.predict` returns. `save` stores student, settings and optimiser, not the teacher. After
@@ -198,7 +198,8 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
                 classes; or integers, if the loss cannot compute rows.
             metrics: List of metrics of the fused logits; or a dictionary of lists by the student's heads, such as
                 `{"class": [...], "distillation": [...]}`. `"accuracy"` is always reported. Keras's metrics take labels of
-                any form; an own metric gets them in the form of the data.
+                any form, and those with a threshold get probabilities, such as `Precision` and `F1Score`. An own metric gets
+                logits, and the labels in the form of the data.
             **kwargs: Further arguments of `keras.Model.compile`; `weighted_metrics` has the form of `metrics`.
 
         Raises:
@@ -213,7 +214,8 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         else:
             checks.check_num_classes(self.num_classes)
         self.check_compile_options(**kwargs)
-        wrapped = wrap_metrics(metrics, kwargs.pop("weighted_metrics", None), self._head_names())
+        activation = "sigmoid" if self._is_multi_label else "softmax"
+        wrapped = wrap_metrics(metrics, kwargs.pop("weighted_metrics", None), self._head_names(), activation)
         checks.check_metrics(by_log_name(wrapped), self._means)
         self._metrics_by_head = isinstance(wrapped, dict)
         self._monitor_modes = {name: "min" if name.endswith("loss") else "max" for name in self._means}

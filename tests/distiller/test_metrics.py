@@ -122,6 +122,79 @@ def test_metrics_of_keras_take_labels_of_any_form(labels):
     np.testing.assert_allclose(logs["weighted_hits"], expected, rtol=1e-6)
 
 
+def of_thresholds(threshold):
+    return [
+        keras.metrics.BinaryAccuracy(threshold=threshold, name="binary"),
+        keras.metrics.Precision(threshold, name="precision"),
+        keras.metrics.Recall(threshold, name="recall"),
+        keras.metrics.F1Score(average="macro", threshold=threshold, name="f1"),
+        keras.metrics.PrecisionAtRecall(0.5, num_thresholds=2000, name="at_recall"),
+        keras.metrics.KLDivergence(name="divergence"),
+    ]
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.35])
+@pytest.mark.parametrize("multi_label", [True, False])
+def test_thresholds_are_of_probabilities(multi_label, threshold, tmp_path):
+    from sklearn.metrics import f1_score, precision_recall_curve, precision_score, recall_score
+
+    logits = random_logits(seed=4)
+    fused = (logits[0] + logits[1]) / 2
+    rows = (random_logits(seed=6)[0] > 0).astype("float32") if multi_label else ONE_HOT
+    probabilities = score(fused) if multi_label else softmax(fused)
+    loss = (
+        keras.losses.BinaryCrossentropy(from_logits=True) if multi_label else keras.losses.CategoricalCrossentropy(True)
+    )
+    distiller = compiled(options={"loss": loss, "metrics": [*of_thresholds(threshold), keras.metrics.binary_accuracy]})
+    hits, truth = probabilities > threshold, rows > 0.5
+    precision, recall, _ = precision_recall_curve(truth.ravel(), probabilities.ravel())
+    clipped = np.clip(rows, 1e-7, 1)
+    expected = {
+        "binary": np.mean(hits == truth),
+        "binary_accuracy": np.mean((probabilities > 0.5) == truth),
+        "precision": precision_score(truth.ravel(), hits.ravel()),
+        "recall": recall_score(truth.ravel(), hits.ravel()),
+        "f1": f1_score(truth, hits, average="macro", zero_division=0),
+        "at_recall": precision[recall >= 0.5].max(),
+        "divergence": np.mean(np.sum(clipped * np.log(clipped / np.clip(probabilities, 1e-7, 1)), axis=-1)),
+    }
+    logs = evaluate(distiller, script(*logits), rows)
+    for name, value in expected.items():
+        np.testing.assert_allclose(logs[name], value, rtol=1e-4, err_msg=name)
+    distiller.save(tmp_path / "distiller.keras")
+    loaded = keras.saving.load_model(tmp_path / "distiller.keras")
+    after = evaluate(loaded, script(*logits), rows)
+    for name in expected:
+        np.testing.assert_allclose(after[name], logs[name], rtol=1e-6, err_msg=name)
+
+
+def test_decisions_by_argmax_are_those_of_the_logits():
+    logits = np.zeros((3, EXAMPLES, CLASSES))
+    logits[:2] = 30 + np.eye(CLASSES)[INTEGERS]  # so large that each sigmoid is exactly 1 in float32
+    options = {"loss": keras.losses.BinaryCrossentropy(from_logits=True), "metrics": [keras.metrics.F1Score(name="f1")]}
+    np.testing.assert_allclose(evaluate(compiled(options=options), script(*logits), ONE_HOT)["f1"], 1, rtol=1e-6)
+
+
+class OwnThreshold(keras.metrics.Metric):
+    """Keeps the largest prediction that an own metric gets."""
+
+    def __init__(self, threshold=0.5, name="own"):
+        super().__init__(name=name)
+        self.largest = self.add_variable((), "zeros")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.largest.assign(ops.max(y_pred))
+
+    def result(self):
+        return self.largest + 0  # on JAX, a result must be a tensor
+
+
+def test_an_own_metric_gets_logits():
+    logits = random_logits()
+    logs = evaluate(compiled(options={"metrics": [OwnThreshold()]}), script(*logits), INTEGERS)
+    np.testing.assert_allclose(logs["own"], (logits[0] + logits[1]).max() / 2, rtol=1e-5)
+
+
 def top_two():
     return keras.metrics.SparseTopKCategoricalAccuracy(2, name="top_two")
 
@@ -164,6 +237,11 @@ def test_a_student_with_one_head_has_metrics_of_the_class_head():
             "both as dictionaries.*a list and a dict",
         ),
         ({"metrics": ["AUC"]}, r"would take them for probabilities.*AUC\(from_logits=True\). Received: 'AUC'"),
+        (
+            {"metrics": [keras.metrics.BinaryAccuracy(threshold=0.0)]},
+            "0.5 where the threshold of logits is 0.*'binary_acc",
+        ),
+        ({"weighted_metrics": [keras.metrics.Recall([0.0])]}, "must be above 0.*Received: 'recall.*threshold 0"),
         ({"metrics": {"class": [keras.metrics.Mean(name="loss")]}}, "name of a log that a Distiller always reports"),
     ],
 )
