@@ -1,5 +1,6 @@
 """Any classifier as a teacher."""
 
+import copy
 import functools
 import pathlib
 import warnings
@@ -151,18 +152,21 @@ class Teacher:
         return self.model.num_prefix_tokens
 
     def match_classes(self, class_names):
-        """Reorders the outputs to the order of the student's classes, with a warning, if both know the names.
+        """Finds the student's classes in those of the teacher by their names, if both know the names.
 
         Args:
             class_names: Names of the student's classes, or None.
+
+        Returns:
+            A `Teacher` with the outputs in the student's order: this one, or for another order a copy with the same model
+            and a warning. This one does not change, because students with other orders may share it.
 
         Raises:
             ValueError: If the teacher's classes have other names.
         """
         theirs = None if self.same_classes else getattr(self.model, "class_names", None)
-        self.class_positions = None
         if theirs is None or class_names is None or len(theirs) != len(class_names):  # `check` compares the numbers
-            return
+            return self._in_order(None)
         positions = match_classes(theirs, class_names)
         names = f"teacher: {shorten_names(theirs)}; student: {shorten_names(class_names)}"
         if positions is None:
@@ -171,12 +175,20 @@ class Teacher:
                 "the student's classes. If both have the same classes in the same order and only name them otherwise, pass "
                 "`keras_deit.Teacher(model, same_classes=True)`."
             )
-        if np.any(positions != np.arange(len(positions))):
-            self.class_positions = positions
-            warnings.warn(
-                f"The teacher has the student's classes in another order ({names}): its outputs are reordered.",
-                stacklevel=2,
-            )
+        if np.array_equal(positions, np.arange(len(positions))):
+            return self._in_order(None)
+        warnings.warn(
+            f"The teacher has the student's classes in another order ({names}): its outputs are reordered.",
+            stacklevel=2,
+        )
+        return self._in_order(positions)
+
+    def _in_order(self, class_positions):
+        if class_positions is self.class_positions is None:
+            return self
+        teacher = copy.copy(self)
+        teacher.class_positions = class_positions
+        return teacher
 
     def __call__(self, images, image_mean, image_std, return_attention=False):
         """Predicts on the student's images.

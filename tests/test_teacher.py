@@ -524,14 +524,14 @@ def test_classes_in_another_order_are_reordered_and_others_refused():
     with pytest.warns(
         UserWarning, match=r"another order \(teacher: a, b, c; student: c, a, b\): its outputs are reordered"
     ):
-        teacher.match_classes(("c", "a", "b"))
-    np.testing.assert_allclose(predict(teacher, images), before[:, [2, 0, 1]], atol=1e-6)
+        reordered = teacher.match_classes(("c", "a", "b"))
+    np.testing.assert_allclose(predict(reordered, images), before[:, [2, 0, 1]], atol=1e-6)
     with pytest.raises(
         ValueError, match=r"must be those of the student. Received: other names \(teacher: a, b, c; student"
     ):
         teacher.match_classes(("a", "b", "d"))
-    teacher.match_classes(None)
-    np.testing.assert_allclose(predict(teacher, images), before, atol=1e-6)
+    for unchanged in (teacher, reordered.match_classes(None)):
+        np.testing.assert_allclose(predict(unchanged, images), before, atol=1e-6)
 
 
 def test_a_distiller_matches_the_classes_of_teacher_and_student():
@@ -580,3 +580,19 @@ def test_sigmoids_that_look_like_other_outputs_are_believed(outputs):
 def test_a_softmax_of_two_classes_is_no_sigmoid():
     with pytest.raises(ValueError, match="look like probabilities"):
         check_output_kind(np.array([[0.25, 0.75], [0.6, 0.4]], "float32"), "sigmoid")
+
+
+def test_students_with_other_orders_share_a_teacher():
+    teacher = kd.Teacher(recorded_teacher())
+    shape = dict(image_size=8, patch_size=4, hidden_dim=8, num_layers=1, num_heads=2)
+    first = kd.Distiller(kd.DeiT(num_classes=3, **shape, class_names=("a", "b", "c")), teacher)
+    assert first.teacher is teacher
+    with pytest.warns(UserWarning, match="its outputs are reordered"):
+        second = kd.Distiller(kd.DeiT(num_classes=3, **shape, class_names=("b", "c", "a")), teacher)
+    third = kd.Distiller(kd.DeiT(num_classes=3, **shape, class_names=("a", "b", "c")), second.teacher)
+    _, images = student_images(size=8)
+    expected = predict(teacher, images)
+    np.testing.assert_array_equal(predict(first.teacher, images), expected)
+    np.testing.assert_array_equal(predict(second.teacher, images), expected[:, [1, 2, 0]])
+    np.testing.assert_array_equal(predict(third.teacher, images), expected)
+    assert second.teacher.model is teacher.model

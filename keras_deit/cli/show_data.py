@@ -55,7 +55,7 @@ def _titles(settings, images, labels, class_names):
     teacher = load_teacher(settings, len(class_names))
     attention = bool(settings.attention_weight)
     with naming_settings():
-        teacher.match_classes(class_names)
+        teacher = teacher.match_classes(class_names)
         teacher.check(
             images.shape[1:], len(class_names), IMAGENET_MEAN, IMAGENET_STD, attention
         )  # as a `Distiller` does

@@ -180,6 +180,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             teacher = Teacher.from_bare_model(teacher)
         if teacher is not None:
             self._check_teacher(teacher)
+            teacher = teacher.match_classes(getattr(self.student, "class_names", None))
         self._teacher = teacher
         self.train_function = self.test_function = None  # compiled with the former teacher
 
@@ -642,7 +643,6 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         image_shape = self.student.input_shape[1:]
         normalisation = self.image_mean, self.image_std
         patches = teacher.check(image_shape, self.num_classes, *normalisation, attention, run=self.run_inference)
-        teacher.match_classes(getattr(self.student, "class_names", None))
         if self.compiled and self._is_multi_label:
             checks.check_multi_label(self.loss, self.fusion, teacher)
         if attention:

@@ -94,7 +94,9 @@ def build_run(settings, directory, num_replicas=1, adapts_batch_size=False):
         )  # checks the teacher before its outputs are computed for hours
     cache = None
     if settings.teacher_cache:
-        cache, accuracy = open_cache(settings, data, teacher, num_replicas)
+        cache, accuracy = open_cache(
+            settings, data, model.teacher, num_replicas
+        )  # in the order of the student's classes
         model.teacher = None
     elif accuracy is None:
         accuracy = data.evaluate(model, num_replicas)["teacher_accuracy"]
