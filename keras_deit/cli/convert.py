@@ -1,7 +1,5 @@
 """`keras-deit convert`: convert weights from one framework's format to another's."""
 
-import sys
-
 from keras_deit.choices import SOURCES
 from keras_deit.cli.common import make_parser, reporting
 from keras_deit.models import pretrained
@@ -43,9 +41,6 @@ def main(arguments=None):
         options.weights, variant=options.variant, num_heads=options.num_heads, weights_entry=options.weights_entry
     )
     write(model, output)
-    fusion = getattr(model, "fusion", "mean_logits")
-    if fusion != "mean_logits" and output.suffix != ".keras":
-        print(f"The file holds the heads, but not their fusion={fusion!r}.", file=sys.stderr)
     print(f"{output}: {type(model).__name__}, {model.count_params():,} parameters.")
 
 

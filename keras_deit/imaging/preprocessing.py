@@ -17,7 +17,7 @@ class Preprocessing:
     Models keep the record as `model.preprocessing`, and `model.image_processor()` builds the `ImageProcessor` from it.
 
     Attributes:
-        mean, std: Normalisation of each channel, for pixels in 0..1.
+        mean, std: Normalisation of pixels in 0..1: one number for each channel, or one number for all three.
         crop_ratio: Fraction of the resized image's shorter side that the centre crop keeps, above 0 and at most 1.
         interpolation: Filter of Pillow that resizes the image, see `keras_deit.ImageProcessor`.
         squash: Whether images are resized without keeping their aspect ratio.
@@ -44,7 +44,8 @@ class Preprocessing:
 
     def __post_init__(self):
         for name in ("mean", "std"):
-            object.__setattr__(self, name, tuple(np.ravel(getattr(self, name)).tolist()))
+            values = tuple(np.ravel(getattr(self, name)).tolist())
+            object.__setattr__(self, name, 3 * values if len(values) == 1 else values)
         for name in ("crop_ratio", "squash", "bit_depth"):
             object.__setattr__(self, name, python_number(getattr(self, name)))
         if self.image_size is not None:

@@ -1,5 +1,6 @@
 """The base class of the models: building from variants, presets and checkpoints."""
 
+import numbers
 import warnings
 
 import keras
@@ -318,22 +319,31 @@ def check_class_names(class_names, num_classes):
     """Checks that there is one name for each class.
 
     Args:
-        class_names: Names of the classes, or None.
+        class_names: List of the names of the classes, strings or integers; or None.
         num_classes: Number of classes.
 
     Returns:
-        The names as a tuple, or None.
+        The names as a tuple of strings, or None.
 
     Raises:
-        ValueError: If the number of names is another one.
+        ValueError: If the number of names is another one, or a name is neither a string nor an integer.
+
+    Example:
+
+    >>> check_class_names([3, "cat"], 2)
+    ('3', 'cat')
     """
     if class_names is None:
         return None
+    if isinstance(class_names, str) or not all(isinstance(name, (str, numbers.Integral)) for name in class_names):
+        raise ValueError(
+            f"`class_names` must be a list of strings or integers. Received: class_names={str(class_names)[:100]!r}"
+        )
     if len(class_names) != num_classes:
         raise ValueError(
             f"`class_names` must have one name per class. Received: {len(class_names)} names, num_classes={num_classes}"
         )
-    return tuple(class_names)
+    return tuple(map(str, class_names))
 
 
 def head_dtype(policy):

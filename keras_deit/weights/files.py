@@ -119,7 +119,7 @@ def read_metadata(path):
     """
     path = _checkpoint_file(path)
     with reading(path):
-        stored = _own_metadata(path, METADATA)
+        stored = _own_metadata(path, (*METADATA, *RECORD))
     config = path.with_name(CONFIG)
     if not stored and config.exists():
         with reading(config):
@@ -127,7 +127,8 @@ def read_metadata(path):
             return check_arguments(
                 arguments_of(parse_object(config.read_text(encoding="utf-8", errors="replace")), label), label
             )
-    return check_arguments(stored, f"The metadata of {str(path)!r}")
+    arguments = {name: value for name, value in stored.items() if name in METADATA}
+    return check_arguments(arguments, f"The metadata of {str(path)!r}")
 
 
 def read_own_record(path):
@@ -137,7 +138,7 @@ def read_own_record(path):
         path: As for `read`.
 
     Returns:
-        Dictionary with the keys of `RECORD` that are stored; empty for another file.
+        Dictionary with the keys of `RECORD`, None for what the model did not know; empty for a file of another package.
     """
     return _own_metadata(_checkpoint_file(path), RECORD)
 

@@ -259,12 +259,14 @@ def to_transformers(checkpoint, family):
 
     Args:
         checkpoint: Dictionary from timm's names to arrays.
-        family: `"deit"` or `"vit"`.
+        family: `"deit"` or `"vit"`. A DeiT without a distillation head is one of `DeiTForImageClassification`.
 
     Returns:
         Dictionary from the names that transformers writes to disk to arrays.
     """
-    return {_translate(name, _TRANSFORMERS[family]): value for name, value in _split_qkv(checkpoint).items()}
+    heads = _HEADS[family if "head_dist.weight" in checkpoint else "vit"]
+    table = {**_TRANSFORMERS[family], **heads}
+    return {_translate(name, table): value for name, value in _split_qkv(checkpoint).items()}
 
 
 def _timm_module(module):

@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 from keras_deit.imaging.preprocessing import Preprocessing, crop_ratio_of
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.runtime.files import user_path
@@ -11,10 +13,18 @@ PREPROCESSOR = "preprocessor_config.json"  # of transformers
 _RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # in the order of Pillow's codes
 _PIXEL_SCALE = 1 / 255
 _HALF = [0.5, 0.5, 0.5]
+_KINDS = (  # processors of transformers whose steps are known; "" is a file that names none
+    *("", "Beit", "Bit", "Blip", "CLIP", "ChineseCLIP", "DeiT", "MobileNetV1", "MobileNetV2", "Pvt", "Siglip", "ViT"),
+    *("ConvNext", "EfficientNet", "Levit", "PoolFormer"),  # these have steps of their own
+)
+_LEVIT_SCALE = 256 / 224  # by which transformers' LeViT processor multiplies `size`
 _DEFAULTS = {  # what a processor of transformers does where its file does not say
     "ViT": {"size": 224, "resample": 2, "image_mean": _HALF, "image_std": _HALF},
     "DeiT": {"size": 256, "crop_size": 224, "resample": 3, "image_mean": _HALF, "image_std": _HALF},
     "ConvNext": {"size": 384, "crop_pct": 0.875, "resample": 3, "image_mean": _HALF, "image_std": _HALF},
+    "PoolFormer": {"crop_pct": 0.9, "do_center_crop": True},
+    "Levit": {"do_center_crop": True},
+    "EfficientNet": {"include_top": True},
 }
 _STEPS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb")
 _WARPED_SIZE = 384  # from which on transformers' ConvNext processor resizes without a crop and without the aspect ratio
@@ -24,7 +34,8 @@ def read_record(path, image_size=None):
     """Reads the names of the classes and the preparation of images that are stored beside a checkpoint.
 
     They come from the metadata that `to_timm` and `to_official` write, from transformers' `config.json` (`id2label`) and
-    `preprocessor_config.json`, or from timm's `config.json` (`label_names`, `pretrained_cfg`).
+    `preprocessor_config.json`, or from timm's `config.json` (`label_names`, `pretrained_cfg`). The metadata inside of a file
+    win, also where they say that there is nothing: the files beside it may be of another model.
 
     Args:
         path: Path of a checkpoint that exists, as for `keras_deit.weights.files.read`.
@@ -38,7 +49,7 @@ def read_record(path, image_size=None):
     directory = path if path.is_dir() else path.parent
     own = files.read_own_record(path)
     config = _content(directory / files.CONFIG)
-    record = {"class_names": names_of(own.get("class_names")) or _class_names(config), "notes": ()}
+    record = {"class_names": names_of(own.get("class_names")) if own else _class_names(config), "notes": ()}
     try:
         if own:
             record["preprocessing"] = Preprocessing.of(own.get("preprocessing"))
@@ -75,10 +86,8 @@ def from_transformers(config, image_size=None):
     """
     kind = re.sub(r"(ImageProcessor|FeatureExtractor)\w*$", "", _kind(config))
     config = {**_DEFAULTS.get(kind, {}), **{name: value for name, value in config.items() if value is not None}}
-    unknown = [name for name, value in config.items() if name.startswith("do_") and value and name not in _STEPS]
-    if unknown:
-        raise ValueError(f"`{unknown[0]}` of {PREPROCESSOR} is not supported")
-    mean, std = _normalisation(config)
+    _check_supported(config, kind)
+    mean, std = _normalisation(config, kind)
     resized, crop, squash = _geometry(config, kind)
     if image_size is not None and not config.get("do_resize", True):
         resized = crop = tuple(image_size)
@@ -139,19 +148,29 @@ def _entry(config, name):
     return config[name]
 
 
-def _normalisation(config):
+def _check_supported(config, kind):
+    if kind not in _KINDS:
+        raise ValueError(f"`image_processor_type` of {PREPROCESSOR} is not supported: {_kind(config)}")
+    unknown = [name for name, value in config.items() if name.startswith("do_") and value and name not in _STEPS]
+    unstated = ("offset", "rescale_offset", "crop_pct", "include_top") if not kind else ()  # means what the kind says
+    unknown += [name for name in unstated if config.get(name)]
+    if unknown:
+        raise ValueError(f"`{unknown[0]}` of {PREPROCESSOR} is not supported")
+
+
+def _normalisation(config, kind):
     """The mean and standard deviation of pixels in 0..1, whatever factor the pixels are scaled by first."""
-    scale = config.get("rescale_factor", _PIXEL_SCALE) if config.get("do_rescale", True) else 1
-    factor = _PIXEL_SCALE / scale
-    if not config.get("do_normalize", True):
-        return (0.0,) * 3, (factor,) * 3
-    channels = [_entry(config, name) for name in ("image_mean", "image_std")]
-    channels = [3 * values if len(values) == 1 else values for values in map(_as_list, channels)]
-    return tuple(tuple(value * factor for value in values) for values in channels)
-
-
-def _as_list(values):
-    return list(values) if isinstance(values, (list, tuple)) else [values]
+    is_rescaled = config.get("do_rescale", True)
+    factor = _PIXEL_SCALE / (config.get("rescale_factor", _PIXEL_SCALE) if is_rescaled else 1)
+    mean, std = np.zeros(3), np.ones(3)
+    if config.get("do_normalize", True):
+        mean, std = mean + _entry(config, "image_mean"), std * _entry(config, "image_std")
+    if kind == "EfficientNet":
+        if is_rescaled and config.get("rescale_offset"):
+            mean = mean + 1
+        if config["include_top"]:
+            std = std * _entry(config, "image_std")
+    return tuple((mean * factor).tolist()), tuple((std * factor).tolist())
 
 
 def _geometry(config, kind):
@@ -162,6 +181,8 @@ def _geometry(config, kind):
         if side >= _WARPED_SIZE:
             return (side, side), (side, side), True
         return 2 * (int(side / config["crop_pct"]),), (side, side), False
+    if kind in ("Levit", "PoolFormer"):
+        size = _enlarged(config, size, kind)
     if not isinstance(size, dict):
         size = dict(zip(("height", "width"), height_and_width(size), strict=True))
         if kind not in ("ViT", "DeiT") and size["height"] == size["width"]:
@@ -181,6 +202,18 @@ def _geometry(config, kind):
     crop = _entry(config, "crop_size")
     crop = (crop["height"], crop["width"]) if isinstance(crop, dict) else height_and_width(crop)
     return resized, crop, squash
+
+
+def _enlarged(config, size, kind):
+    """The size that LeViT's and PoolFormer's processors resize to, which is larger than `size`."""
+    size = size if isinstance(size, dict) else {"shortest_edge": size}
+    if kind == "PoolFormer" and len(set(size.values())) == 1:
+        return {"shortest_edge": int(next(iter(size.values())) / config["crop_pct"])}
+    if set(size) == {"shortest_edge"}:
+        return {"shortest_edge": int(_LEVIT_SCALE * size["shortest_edge"])}
+    if kind == "PoolFormer":
+        raise ValueError(f"`size` of {PREPROCESSOR} is not supported: {size}")
+    return size
 
 
 def _resampling(config):

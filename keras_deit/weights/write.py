@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import warnings
 
 import numpy as np
 
@@ -55,6 +56,7 @@ def to_timm(model, path):
     """
     _check_extension(path, ".safetensors")
     files.write(_for_pytorch(model), path, {**_metadata(model), **_record(model)})
+    _warn_of_fusion(model, "timm")
     return user_path(path)
 
 
@@ -76,11 +78,14 @@ def to_official(model, path):
     """
     _check_extension(path, ".pth")
     files.write_pickle(to_official_names(_for_pytorch(model)), path, {**_metadata(model), **_record(model)})
+    _warn_of_fusion(model, "the official code")
     return user_path(path)
 
 
 def to_huggingface(model, directory):
     """Writes a model as a directory that transformers' `from_pretrained` loads: as a DeiT for two tokens, a ViT for one.
+
+    A `DeiTClassifier` with `fusion="class"` becomes a `DeiTForImageClassification`, which has no distillation head.
 
     Args:
         model: A `DeiT`, `DeiTClassifier` or `DeiTMaskedImageModel`.
@@ -116,7 +121,12 @@ def to_huggingface(model, directory):
         raise ValueError(f"Only models for square images can be written. Received: image_size={backbone.image_size}")
     family = "deit" if backbone.distilled else "vit"
     directory = user_path(directory)
-    files.write(to_transformers(_in_timm_names(model), family), directory / "model.safetensors")
+    tensors = _in_timm_names(model)
+    if _has_class_head_only(model):
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("head_dist.")}
+    else:
+        _warn_of_fusion(model, "transformers")
+    files.write(to_transformers(tensors, family), directory / "model.safetensors")
     processor = to_transformers_processor(model.preprocessing, backbone.image_size)
     for name, content in ((files.CONFIG, _config(model, backbone, family)), (PREPROCESSOR, processor)):
         write_whole(directory / name, json.dumps(content, indent=2) + "\n")
@@ -147,9 +157,24 @@ def _metadata(model):
 
 
 def _record(model):
-    """What is known about the data of the weights, as JSON can hold it."""
-    known = model.record_config() if hasattr(model, "record_config") else {}
-    return {name: value for name, value in known.items() if value is not None}
+    """What is known about the data of the weights, as JSON can hold it. What is unknown is stated too, as None."""
+    return {**dict.fromkeys(files.RECORD), **model.record_config()}
+
+
+def _has_class_head_only(model):
+    return getattr(model, "fusion", None) == "class" and model.backbone.distilled
+
+
+def _warn_of_fusion(model, reader):
+    """Warns of a classifier whose predictions are not those of the written heads."""
+    fusion = getattr(model, "fusion", "mean_logits")
+    if fusion != "mean_logits" and model.backbone.distilled:
+        warnings.warn(
+            f"The heads are written, but not their fusion={fusion!r}: {reader} predicts the mean of both heads' logits. To "
+            "keep the fusion, save the model as `.keras`, or load the heads by `keras_deit.DeiTClassifier.from_preset` with "
+            f"fusion={fusion!r}.",
+            stacklevel=3,
+        )
 
 
 def _check_extension(path, extension):
@@ -185,7 +210,7 @@ def _in_timm_names(model):
 
 def _config(model, backbone, family):
     return {
-        "architectures": [_ARCHITECTURES[family, hasattr(model, "num_classes")]],
+        "architectures": [_architecture(model, family)],
         "model_type": family,
         "image_size": backbone.image_size[0],
         "patch_size": backbone.patch_size,
@@ -201,6 +226,12 @@ def _config(model, backbone, family):
         "attention_probs_dropout_prob": 0.0,
         **(_labels(model) if hasattr(model, "num_classes") else {"encoder_stride": backbone.patch_size}),
     }
+
+
+def _architecture(model, family):
+    if _has_class_head_only(model):
+        return "DeiTForImageClassification"
+    return _ARCHITECTURES[family, hasattr(model, "num_classes")]
 
 
 def _labels(model):

@@ -72,3 +72,13 @@ def test_classes_of_imagenet_match_its_synsets_and_its_first_synonyms_in_any_ord
     first = [name.split(",")[0].replace(" ", "_") for name in names]  # as Keras and torchvision name them
     np.testing.assert_array_equal(match_classes(names, first), np.arange(1000))
     assert match_classes([names[index] for index in order], first) is None  # which crane?
+
+
+def test_the_unicode_forms_of_a_name_are_one_class():
+    """macOS writes the names of folders with each accent as a letter of its own."""
+    theirs = ("\u00c4pfel", "\u00d6l", "caf\u00e9", "dog")
+    ours = ("dog", "cafe\u0301", "O\u0308l", "A\u0308pfel")
+    np.testing.assert_array_equal(match_classes(theirs, ours), [3, 2, 1, 0])
+    np.testing.assert_array_equal(match_classes(ours, theirs), [3, 2, 1, 0])
+    both = ("caf\u00e9", "cafe\u0301", "dog")  # exact names count first
+    np.testing.assert_array_equal(match_classes(both, ("dog", "cafe\u0301", "caf\u00e9")), [2, 1, 0])

@@ -64,6 +64,28 @@ PROCESSORS = [
     ("CLIPImageProcessor", {"size": 36, "crop_size": 32, "resample": 5}),
     ("ConvNextImageProcessor", {"size": {"shortest_edge": 32}, "crop_pct": 0.875}),
     ("ConvNextImageProcessor", {"size": {"shortest_edge": 384}}),
+    ("LevitImageProcessor", {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}),
+    ("PoolFormerImageProcessor", {"size": {"shortest_edge": 33}, "crop_size": {"height": 32, "width": 32}}),
+    ("PoolFormerImageProcessor", {"size": {"height": 29, "width": 29}, "crop_size": 32, "crop_pct": 0.8}),
+    ("EfficientNetImageProcessor", {"size": {"height": 32, "width": 32}, "resample": 3}),
+    (
+        "EfficientNetImageProcessor",
+        {
+            "size": {"height": 32, "width": 32},
+            "rescale_factor": 1 / 127.5,
+            "rescale_offset": True,
+            "include_top": False,
+        },
+    ),
+    (
+        "EfficientNetImageProcessor",
+        {
+            "size": {"height": 32, "width": 32},
+            "rescale_offset": True,
+            "do_normalize": False,
+            "image_std": [0.5, 0.6, 0.7],
+        },
+    ),
 ]
 
 
@@ -113,7 +135,12 @@ def test_the_written_processor_is_read_back():
         ({"size": {"shortest_edge": 32}}, "without `do_center_crop`"),
         ({"resample": 9}, "`resample` of preprocessor_config.json is not supported: 9"),
         ({"do_center_crop": True, "crop_size": 32, "size": 16}, "which no `crop_ratio` describes"),
-        ({"image_processor_type": "OtherImageProcessor", "size": 32}, "has no `image_mean`"),
+        ({"image_processor_type": "BitImageProcessor", "size": 32}, "has no `image_mean`"),
+        (
+            {"image_processor_type": "VivitImageProcessor"},
+            "`image_processor_type` .* is not supported: VivitImageProcessor",
+        ),
+        ({"image_processor_type": None, "offset": True}, "`offset` of preprocessor_config.json is not supported"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_the_weights_are_read(changes, message, tmp_path):
@@ -173,3 +200,57 @@ def test_the_pipeline_of_transformers_gives_the_same_probabilities(record, tmp_p
     for image, expected in zip(images, probabilities, strict=True):
         answers = {row["label"]: row["score"] for row in pipeline(pillow.fromarray(image), top_k=5)}
         np.testing.assert_allclose([answers[name] for name in NAMES], expected, atol=1e-3)
+
+
+def test_one_number_for_all_channels_is_written_as_three(tmp_path):
+    transformers = pytest.importorskip("transformers", reason="its processor computes the reference")
+    model = model_with_names(preprocessing=Preprocessing(mean=0.5, std=0.25, crop_ratio=1.0))
+    kd.weights.to_huggingface(model, tmp_path / "model")
+    reference = transformers.AutoImageProcessor.from_pretrained(str(tmp_path / "model"))
+    pixels = photographs()[2][:32, :32]
+    expected = (pixels / 255 - 0.5) / 0.25
+    theirs = np.asarray(reference(pixels, return_tensors="np")["pixel_values"][0])
+    np.testing.assert_allclose(np.moveaxis(theirs, 0, -1), expected, atol=1e-5)
+    for ours in (model, kd.pretrained(tmp_path / "model")):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(ours.image_processor()(pixels)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("write", "extension"), [("to_timm", ".safetensors"), ("to_official", ".pth")])
+@pytest.mark.parametrize("name", ["timm_two_tokens", "timm_regnety"])
+def test_a_file_that_states_nothing_takes_nothing_over_from_the_files_beside_it(name, write, extension, tmp_path):
+    if extension == ".pth":
+        pytest.importorskip("torch", reason="the file is PyTorch's")
+    kd.weights.to_huggingface(model_with_names(preprocessing=RECORD), tmp_path)
+    path = getattr(kd.weights, write)(model_for(name), tmp_path / f"other{extension}")
+    loaded = kd.pretrained(path)
+    assert (loaded.class_names, loaded.preprocessing) == (None, None)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
+    kd.pretrained(path)
+
+
+@pytest.mark.parametrize("destination", ["model.safetensors", "directory", "model.keras"])
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (np.array([3, 1, 4, 15, 9]), ("3", "1", "4", "15", "9")),
+        (np.array(["a", "b", "c", "d", "e"]), tuple("abcde")),
+        (["crane", "b", "c", "d", "crane"], ("crane", "b", "c", "d", "crane")),
+    ],
+)
+def test_names_become_strings_that_every_format_keeps(names, expected, destination, tmp_path):
+    model = model_for("timm_two_tokens", class_names=names)
+    assert model.class_names == expected
+    assert {type(name) for name in model.class_names} == {str}
+    path = tmp_path / destination
+    if destination == "model.keras":
+        model.save(path)
+    else:
+        (kd.weights.to_huggingface if destination == "directory" else kd.weights.to_timm)(model, path)
+    assert kd.pretrained(path).class_names == expected
+
+
+@pytest.mark.parametrize("names", ["abcde", [b"a", b"b", b"c", b"d", b"e"], [None] * 5, [0.5, 1.5, 2.5, 3.5, 4.5]])
+def test_names_that_are_neither_strings_nor_integers_are_refused(names):
+    with pytest.raises(ValueError, match="`class_names` must be a list of strings or integers. Received"):
+        model_for("timm_two_tokens", class_names=names)

@@ -234,6 +234,45 @@ def test_a_head_that_timm_lacks_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def classifier_with_two_opinions(fusion):
+    model = model_for("timm_two_tokens")
+    for seed, head in enumerate(("class_head", "distillation_head")):
+        model.get_layer(head).set_weights([np.random.default_rng(seed).normal(size=(16, 5)), np.arange(5) * seed])
+    return kd.DeiTClassifier(model, fusion=fusion)
+
+
+@with_transformers
+@pytest.mark.parametrize("fusion", ["class", "mean_logits"])
+def test_a_fusion_that_transformers_has_is_written_in_silence(fusion, tmp_path, recwarn):
+    import torch
+    import transformers
+
+    model = classifier_with_two_opinions(fusion)
+    kd.weights.to_huggingface(model, tmp_path / "model")
+    assert not [warning for warning in recwarn if "fusion" in str(warning.message)]
+    architecture = json.loads((tmp_path / "model" / "config.json").read_text())["architectures"][0]
+    theirs, report = getattr(transformers, architecture).from_pretrained(tmp_path / "model", output_loading_info=True)
+    assert not any(report[name] for name in ("missing_keys", "unexpected_keys"))
+    with torch.no_grad():
+        expected = theirs.eval()(torch.from_numpy(goldens()["images"]).permute(0, 3, 1, 2)).logits.numpy()
+    np.testing.assert_allclose(model.predict(goldens()["images"], verbose=0), expected, atol=1e-4)
+    again = kd.DeiTClassifier.from_preset(tmp_path / "model")
+    np.testing.assert_allclose(again.predict(goldens()["images"], verbose=0), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("fusion", ["class", "distillation", "mean_probabilities"])
+def test_a_fusion_that_is_not_written_is_said(fusion, tmp_path):
+    model = classifier_with_two_opinions(fusion)
+    with pytest.warns(UserWarning, match=f"not their fusion='{fusion}': timm predicts the mean of both heads"):
+        path = kd.weights.to_timm(model, tmp_path / "model.safetensors")
+    again = kd.DeiTClassifier.from_preset(path, fusion=fusion)
+    images = goldens()["images"]
+    np.testing.assert_allclose(again.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-5)
+    if fusion != "class":
+        with pytest.warns(UserWarning, match=f"not their fusion='{fusion}': transformers predicts the mean"):
+            kd.weights.to_huggingface(model, tmp_path / "model")
+
+
 def model_with_lora(**options):
     model = kd.DeiT(**SHAPE, **options)
     layers = [block.attention.qkv for block in model.backbone.blocks]
