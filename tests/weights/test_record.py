@@ -1,6 +1,7 @@
 """The names of classes and the preparation of images that are stored beside weights."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import keras_deit as kd
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.weights.record import from_transformers, read_record, to_transformers
 from tests.weights.checkpoints import model_for
+from tests.weights.checkpoints import path as checkpoint_path
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 NAMES = ("ant", "bee", "cat", "dog", "eel")  # of the five classes of the small checkpoints
@@ -183,6 +185,22 @@ def test_counted_labels_are_no_names(tmp_path):
     directory = kd.weights.to_huggingface(model_for("timm_two_tokens"), tmp_path / "model")
     assert json.loads((directory / "config.json").read_text())["id2label"]["4"] == "LABEL_4"
     assert kd.pretrained(directory).class_names is None
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"pretrained_cfg": None},
+        {"id2label": ["a", "b"]},
+        {"id2label": None},
+        {"label_names": 3},
+        {"label_names": [1, 2]},
+    ],
+)
+def test_entries_of_other_types_are_no_names_and_no_damage(entries, tmp_path):
+    shutil.copy(checkpoint_path("timm_two_tokens"), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(entries))
+    assert read_record(tmp_path) == {"class_names": None, "preprocessing": None, "notes": ()}
 
 
 @pytest.mark.parametrize("record", [None, RECORD])
