@@ -17,6 +17,7 @@ FLAGS = """
 --crop-scale --augmentation-layers --flip --auto-augment --color-jitter --erasing --mixup --cutmix --repeats --crop-ratio
 --teacher --teacher-outputs --teacher-image-size --teacher-value-range --teacher-mean --teacher-std --teacher-preprocessing
 --teacher-cache
+--teacher-same-classes --no-teacher-same-classes
 --teacher-cache-top --distillation --alpha --temperature --attention-weight --compare --no-compare
 --recipe --epochs --batch-size --steps-per-epoch --learning-rate --learning-rate-batch --min-learning-rate
 --warmup-epochs --warmup-learning-rate --schedule --optimizer --weight-decay --clip-norm --layer-decay --ema-decay --loss
