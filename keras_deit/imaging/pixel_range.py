@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.runtime.concrete import concrete_values
+from keras_deit.runtime.concrete import concrete_values, is_symbolic
 
 PIXEL_DTYPES = ("uint8", "uint16")
 OVERSHOOT = 64  # a bicubic filter leaves 0..255 by up to a quarter of the range
@@ -130,10 +130,17 @@ def _has_pixel_dtype(array):
 
 def _limits(array):
     """Name of the dtype, smallest and largest value; None if the array is empty or its values are not known."""
-    values = concrete_values(array)
-    if values is None or not values.size:
+    if is_symbolic(array) or 0 in array.shape:
         return None
-    dtype = values.dtype.name
+    dtype = keras.backend.standardize_dtype(array.dtype)
+    if keras.ops.is_tensor(array) and keras.backend.is_float_dtype(dtype):
+        not_finite = keras.ops.sum(
+            array * 0
+        )  # NaN if a value is not finite: not every device finds that by min and max
+        limits = keras.ops.min(array) + not_finite, keras.ops.max(array)
+        low, high = (float(concrete_values(keras.ops.cast(limit, "float32"))) for limit in limits)
+        return dtype, low, high  # the batch itself stays on its device
+    values = concrete_values(array)
     if values.dtype.kind not in "biuf":  # bfloat16 is none of NumPy's own kinds
         values = values.astype("float32")
     return dtype, float(values.min()), float(values.max())

@@ -125,3 +125,24 @@ def test_raw_pixels_pass_if_the_model_scales_them_itself():
     for images in (UINT8 > 100, UINT8.astype("uint16") * 257, PIXELS * 257):
         with pytest.raises(ValueError, match="must be normalised"):
             check_normalized(images, mean=0, std=1 / 255)
+
+
+def test_a_batch_stays_on_its_device(monkeypatch):
+    copied = []
+    copy = keras.ops.convert_to_numpy
+    monkeypatch.setattr(
+        keras.ops, "convert_to_numpy", lambda values: copied.append(tuple(values.shape)) or copy(values)
+    )
+    check_pixels(keras.ops.convert_to_tensor(PIXELS))
+    check_normalized(keras.ops.convert_to_tensor(NORMALIZED))
+    assert set(copied) == {()}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_tensors_with_a_value_that_is_not_finite_are_refused(value, dtype):
+    images = NORMALIZED.copy()
+    images[1, 2, 3, 1] = value
+    for check in (check_pixels, check_normalized):
+        with pytest.raises(ValueError, match="NaN or infinite"):
+            check(keras.ops.cast(images, dtype))

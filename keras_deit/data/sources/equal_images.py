@@ -45,11 +45,11 @@ def keys_of_groups(groups, splits):
 
 def groups_of_keys(keys, splits):
     """Turns what `keys_of_groups` returned for image files back into groups, without images that are not there now."""
-    places = collections.defaultdict(list)
+    examples = collections.defaultdict(list)
     for split, data in splits.items():
         for index in range(len(data)):
-            places[example_key(data, index)].append((split, index))
-    groups = [[place for key in group for place in places.get(key, ())] for group in keys]
+            examples[example_key(data, index)].append((split, index))
+    groups = [[example for key in group for example in examples.get(key, ())] for group in keys]
     return [group for group in groups if len(group) > 1]
 
 
