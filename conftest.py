@@ -1,5 +1,6 @@
 """Two CPU devices on TensorFlow and JAX, so that tests can train on replicas; a fixed seed; tests without a backend once."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,6 +20,12 @@ if keras.backend.backend() == "tensorflow":
 @pytest.fixture(autouse=True)
 def _seed():
     keras.utils.set_random_seed(0)
+
+
+def pytest_collection_finish():
+    """Takes the imported packages out of garbage collection, which Keras calls for every kernel that it quantizes."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config, items):
