@@ -393,7 +393,7 @@ def test_a_batch_is_checked_like_arrays(method):
     with pytest.raises(ValueError, match="stored outputs of the teacher must be finite. Received: NaN for 6 of 6"):
         call(stored, INTEGERS)
     with pytest.raises(ValueError, match="must be normalised"):
-        call({"image": images * 255, "teacher": INTEGERS}, INTEGERS)
+        call({"image": np.abs(images) * 255, "teacher": INTEGERS}, INTEGERS)
 
 
 def test_the_loss_of_an_own_training_loop_needs_the_outputs_of_the_teacher():
