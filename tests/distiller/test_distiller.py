@@ -546,7 +546,7 @@ def test_multi_label_metrics_see_rows_of_zeros_and_leave_unlabelled_ones_out():
     fused, rows = (logits[0] + logits[1]) / 2, (MULTI_LABEL > 0.5).astype("float32")
     expected = roc_auc_score(rows[LABELLED], 1 / (1 + np.exp(-fused[LABELLED])), average="macro")
     areas = keras.metrics.AUC(multi_label=True, num_labels=CLASSES, from_logits=True, num_thresholds=2000, name="areas")
-    hits = keras.metrics.BinaryAccuracy(threshold=0.0, name="hits")
+    hits = keras.metrics.BinaryAccuracy(threshold=0.5, name="hits")
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     distiller = compiled(options={"loss": loss, "metrics": [areas], "weighted_metrics": [hits]})
     logs = evaluate(distiller, script(*logits), np.where(LABELLED[:, None], rows, -1))
