@@ -26,7 +26,7 @@ def destination(path, overwrite=False, marker=None):
 
     Example:
 
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> directory = tempfile.TemporaryDirectory()
     >>> with destination(f"{directory.name}/export.txt") as temporary:
     ...     _ = temporary.write_text("weights")
