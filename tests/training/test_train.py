@@ -100,27 +100,26 @@ def test_a_misspelt_setting_is_refused_on_resuming_too(tmp_path):
         kd.train(epoch=3, output_dir=tmp_path, resume=True)
 
 
-def test_none_switches_a_setting_of_the_recipe_off(tmp_path, monkeypatch):
-    resolved = []
+@pytest.fixture
+def resolved(monkeypatch):
+    """List that receives the settings of every run, which is then not built."""
+    settings_of_runs = []
 
-    def built(settings, *_):
-        resolved.append(settings)
+    def build(settings, *_):
+        settings_of_runs.append(settings)
         raise ValueError("built")
 
-    monkeypatch.setattr("keras_deit.training.train.build_run", built)
+    monkeypatch.setattr("keras_deit.training.train.build_run", build)
+    return settings_of_runs
+
+
+def test_none_switches_a_setting_of_the_recipe_off(tmp_path, resolved):
     with pytest.raises(ValueError, match="built"):
         kd.train(variant="deit_ti", recipe="deit", auto_augment=None, ema_decay=None, output_dir=tmp_path / "run")
     assert (resolved[0].auto_augment, resolved[0].ema_decay, resolved[0].mixup) == (None, None, 0.8)
 
 
-def test_numbers_of_numpy_become_numbers_of_python(tmp_path, monkeypatch):
-    resolved = []
-
-    def built(settings, *_):
-        resolved.append(settings)
-        raise ValueError("built")
-
-    monkeypatch.setattr("keras_deit.training.train.build_run", built)
+def test_numbers_of_numpy_become_numbers_of_python(tmp_path, resolved):
     values = dict(epochs=np.int64(2), learning_rate=np.float32(0.5), seed=np.int64(3))
     with pytest.raises(ValueError, match="built"):
         kd.train(variant="deit_ti", output_dir=tmp_path / "run", **values)
