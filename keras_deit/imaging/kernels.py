@@ -67,6 +67,23 @@ NEAREST = "nearest"
 INTERPOLATIONS = (NEAREST, *FILTERS)
 
 
+def check_interpolation(interpolation):
+    """Checks the name of a filter.
+
+    Args:
+        interpolation: Name of a filter of Pillow.
+
+    Raises:
+        ValueError: If there is no such filter.
+
+    Example:
+
+    >>> check_interpolation("lanczos")
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f"`interpolation` must be one of {INTERPOLATIONS}. Received: interpolation={interpolation!r}")
+
+
 @dataclasses.dataclass(frozen=True)
 class CropWeights:
     """PIL's integer weights of an axis that is resized and cropped; a row of them adds up to about HALF².

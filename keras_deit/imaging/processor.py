@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_deit.imaging.image_files import as_rgb
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.imaging.kernels import HALF, INTERPOLATIONS, crop_weights
+from keras_deit.imaging.kernels import HALF, check_interpolation, crop_weights
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.pixel_range import check_pixels
 from keras_deit.imaging.sixteen_bits import BIT_DEPTHS
@@ -75,10 +75,7 @@ class ImageProcessor(keras.layers.Layer):
         crop_ratio, squash, bit_depth = map(python_number, (crop_ratio, squash, bit_depth))
         check_crop_ratio(crop_ratio)
         check_normalisation(mean, std)
-        if interpolation not in INTERPOLATIONS:
-            raise ValueError(
-                f"`interpolation` must be one of {INTERPOLATIONS}. Received: interpolation={interpolation!r}"
-            )
+        check_interpolation(interpolation)
         if bit_depth is not None and bit_depth not in BIT_DEPTHS:
             raise ValueError(
                 f"`bit_depth` must be from {BIT_DEPTHS[0]} to {BIT_DEPTHS[-1]}, or None for 16. Received: "

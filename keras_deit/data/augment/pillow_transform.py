@@ -22,12 +22,16 @@ class ImageTransform:
         crop_ratio: Fraction of the resized image that the central crop keeps, in evaluation and in an augmentation without
             random crops.
         bit_depth: Number of bits that the pixels use in files of 16 bits that do not state it; None means 16.
+        interpolation: Filter of Pillow that resizes for the central crop, see `keras_deit.ImageProcessor`.
+        squash: Whether images are resized for the central crop without keeping their aspect ratio.
     """
 
-    def __init__(self, image_size, mean, std, crop_ratio, bit_depth=None):
+    def __init__(self, image_size, mean, std, crop_ratio, bit_depth=None, interpolation="bicubic", squash=False):
         self.image_size = tuple(image_size)
         self.bit_depth = bit_depth
         self.crop_ratio = crop_ratio
+        self.interpolation = interpolation
+        self.squash = squash
         self._mean, self._std = (np.asarray(values, "float32") * 255 for values in (mean, std))
 
     def leaves_unchanged(self, data, augmentation=NONE):
@@ -77,7 +81,18 @@ class ImageTransform:
         Returns:
             float32 array `(*image_size, 3)`, normalised.
         """
-        return self.normalize(self._central_crop(self._decoded(image)))
+        return self.normalize(self.central_crop(image))
+
+    def central_crop(self, image):
+        """Cuts the central crop of evaluation.
+
+        Args:
+            image: See `evaluation_sample`.
+
+        Returns:
+            uint8 pixels `(*image_size, 3)`.
+        """
+        return self._central_crop(self._decoded(image))
 
     def normalize(self, pixels):
         """Normalises pixels in 0..255 of any shape `(..., 3)`; the result is float32."""
@@ -92,11 +107,11 @@ class ImageTransform:
         return _resize(np.ascontiguousarray(pixels[top : top + height, left : left + width]), self.image_size)
 
     def _central_crop(self, pixels):
-        resized = before_centre_crop(*pixels.shape[:2], self.image_size, self.crop_ratio)
+        resized = before_centre_crop(*pixels.shape[:2], self.image_size, self.crop_ratio, self.squash)
         if is_strip(resized, self.image_size):
             return self._central_crop_of_strip(pixels, resized)
         if pixels.shape[:2] != tuple(resized):
-            pixels = _resize(pixels, resized)
+            pixels = _resize(pixels, resized, interpolation=self.interpolation)
         top, left = map(centre_crop_offset, resized, self.image_size)
         return pixels[top : top + self.image_size[0], left : left + self.image_size[1]]
 
@@ -110,13 +125,14 @@ class ImageTransform:
         top, left = begin * scales
         bottom, right = (begin + self.image_size) * scales
         height, width = self.image_size
-        pixels = _resize(pixels, (len(pixels), width), box=(left, 0, right, len(pixels)))
-        return _resize(pixels, (height, width), box=(0, top, width, bottom))
+        pixels = _resize(pixels, (len(pixels), width), (left, 0, right, len(pixels)), self.interpolation)
+        return _resize(pixels, (height, width), (0, top, width, bottom), self.interpolation)
 
 
-def _resize(pixels, size, box=None):
+def _resize(pixels, size, box=None, interpolation="bicubic"):
     height, width = size
-    return np.asarray(_pillow().fromarray(pixels).resize((width, height), _pillow().Resampling.BICUBIC, box))
+    resampling = _pillow().Resampling[interpolation.upper()]
+    return np.asarray(_pillow().fromarray(pixels).resize((width, height), resampling, box))
 
 
 @functools.cache

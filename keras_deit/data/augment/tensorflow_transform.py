@@ -5,7 +5,7 @@ Steps on images of no fixed size (decoding with the crop, resizing) use TensorFl
 
 import numpy as np
 
-from keras_deit.data.augment import tensorflow_ops
+from keras_deit.data.augment import pillow_transform, tensorflow_ops
 from keras_deit.data.augment.crops import crop
 from keras_deit.data.augment.erasing import noise_table
 from keras_deit.imaging.image_files import is_upright, read_image
@@ -55,13 +55,21 @@ class ImageTransform:
         crop_ratio: Fraction of the resized image that the central crop keeps, in evaluation and in an augmentation without
             random crops.
         bit_depth: Number of bits that the pixels use in files of 16 bits that do not state it; None means 16.
+        interpolation: Filter of Pillow that resizes for the central crop, see `keras_deit.ImageProcessor`.
+        squash: Whether images are resized for the central crop without keeping their aspect ratio. Pillow makes the
+            central crop if this is true or the filter is another one than `"bicubic"`.
     """
 
-    def __init__(self, image_size, mean, std, crop_ratio, bit_depth=None):
+    def __init__(self, image_size, mean, std, crop_ratio, bit_depth=None, interpolation="bicubic", squash=False):
         self._tf = tf = tensorflow_ops.tensorflow()
         self.image_size = image_size
         self.crop_ratio = crop_ratio
         self.bit_depth = bit_depth
+        self._pillow = None
+        if squash or interpolation != "bicubic":
+            self._pillow = pillow_transform.ImageTransform(
+                image_size, mean, std, crop_ratio, bit_depth, interpolation, squash
+            )
         width = image_size[1]
         self._mean, self._std = (np.tile(np.asarray(values, "float32") * 255, width) for values in (mean, std))
         self._noise = None
@@ -125,6 +133,8 @@ class ImageTransform:
     def _central_crop(self, image):
         """The central crop of the resized image, transposed. The arithmetic is that of `imaging.sizes`, within the graph."""
         tf = self._tf
+        if self._pillow is not None:
+            return self._central_crop_by_pillow(image)
         if image.dtype == tf.string:
             is_plain = self._is_plain_jpeg(image)
             image = tf.cond(
@@ -151,6 +161,11 @@ class ImageTransform:
             lambda: self._resized(image, resized)[left : left + width, top : top + height],
         )
         return tf.ensure_shape(crop, (width, height, 3))
+
+    def _central_crop_by_pillow(self, image):
+        tf, (height, width) = self._tf, self.image_size
+        pixels = tf.numpy_function(unless_exiting(self._pillow.central_crop), [image], tf.uint8)
+        return tf.transpose(tf.cast(tf.ensure_shape(pixels, (height, width, 3)), tf.float32), (1, 0, 2))
 
     def _central_crop_of_strip(self, image, resized, offsets):
         """The central crop of an image that would be too large if all of it were resized, transposed."""

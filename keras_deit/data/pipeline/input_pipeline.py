@@ -15,6 +15,7 @@ from keras_deit.data.pipeline import grain_pipeline, python_pipeline, tf_data_pi
 from keras_deit.data.pipeline.pillow_batches import EvaluationBatches, TrainingBatches
 from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan, check_at_least
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.imaging.kernels import check_interpolation
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.sizes import check_crop_ratio, height_and_width
 from keras_deit.runtime.cores import usable_cores
@@ -49,6 +50,8 @@ class InputPipeline:
         num_workers: Number of threads or processes; None means one for every core. With Grain, 0 makes the batches in this
             process.
         mean, std: Normalisation of each channel, for pixels in 0..1.
+        interpolation, squash: How images are resized for the central crop, see `keras_deit.ImageProcessor`. Random crops are
+            resized with the bicubic filter.
 
     Raises:
         ValueError: If there is no such pipeline, it does not work with this backend, or an argument is out of range.
@@ -76,6 +79,8 @@ class InputPipeline:
     num_workers: int | None = None
     mean: tuple = IMAGENET_MEAN
     std: tuple = IMAGENET_STD
+    interpolation: str = "bicubic"
+    squash: bool = False
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -95,6 +100,7 @@ class InputPipeline:
                 f"num_shards={self.num_shards}"
             )
         check_crop_ratio(self.crop_ratio)
+        check_interpolation(self.interpolation)
         check_normalisation(self.mean, self.std)
 
     @functools.cached_property
@@ -168,14 +174,18 @@ class InputPipeline:
         check_at_least(1, batch_size=batch_size, multiple_of=multiple_of)
         plan = EvaluationPlan(len(self.data), batch_size, self.image_size, multiple_of)
         if self._pipeline_for(NONE) == "tf.data":
-            normalisation = dict(mean=self.mean, std=self.std, crop_ratio=self.crop_ratio)
-            return tf_data_pipeline.evaluation_dataset(self.data, plan, num_workers=self.num_workers, **normalisation)
-        return EvaluationBatches(self.data, plan, self.mean, self.std, self.crop_ratio)
+            options = dict(num_workers=self.num_workers, **self._central_crop)
+            return tf_data_pipeline.evaluation_dataset(self.data, plan, self.mean, self.std, **options)
+        return EvaluationBatches(self.data, plan, self.mean, self.std, **self._central_crop)
 
     @property
     def training_pipeline(self):
         """Name of the pipeline that makes the training batches; `"auto"` is resolved."""
         return self._pipeline_for(self.augmentation)
+
+    @property
+    def _central_crop(self):
+        return {"crop_ratio": self.crop_ratio, "interpolation": self.interpolation, "squash": self.squash}
 
     def _pipeline_for(self, augmentation):
         if self.pipeline != "auto":
@@ -192,9 +202,9 @@ class InputPipeline:
         position = dict(epoch=epoch, batch=batch)
         pipeline = self._pipeline_for(plan.augmentation)
         if pipeline == "tf.data":
-            options = dict(mean=mean, std=std, crop_ratio=self.crop_ratio, num_workers=self.num_workers)
-            return tf_data_pipeline.training_dataset(self.data, plan, **position, **options)
-        batches = TrainingBatches(self.data, plan, mean, std, self.crop_ratio)
+            options = dict(num_workers=self.num_workers, **position, **self._central_crop)
+            return tf_data_pipeline.training_dataset(self.data, plan, mean, std, **options)
+        batches = TrainingBatches(self.data, plan, mean, std, **self._central_crop)
         if pipeline == "grain":
             num_workers = usable_cores() if self.num_workers is None else self.num_workers
             return grain_pipeline.training_stream(batches, **position, num_workers=num_workers)

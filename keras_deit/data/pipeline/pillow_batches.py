@@ -18,12 +18,13 @@ class TrainingBatches:
         plan: `SamplingPlan`.
         mean, std: Normalisation of each channel, for pixels in 0..1.
         crop_ratio: Fraction of the resized image that the central crop keeps, where there is no random crop.
+        interpolation, squash: How images are resized for the central crop, see `keras_deit.ImageProcessor`.
     """
 
-    def __init__(self, data, plan, mean, std, crop_ratio):
+    def __init__(self, data, plan, mean, std, crop_ratio, interpolation="bicubic", squash=False):
         self.data = data
         self.plan = plan
-        self.transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth)
+        self.transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth, interpolation, squash)
 
     def batch(self, epoch, index):
         """Makes a batch.
@@ -63,16 +64,17 @@ class EvaluationBatches(keras.utils.PyDataset):
         plan: `EvaluationPlan`.
         mean, std: Normalisation of each channel, for pixels in 0..1.
         crop_ratio: Fraction of the resized image that the central crop keeps, where there is no random crop.
+        interpolation, squash: How images are resized for the central crop, see `keras_deit.ImageProcessor`.
 
     Yields:
         `(images, labels, sample_weight)`: float32 arrays `(batch, height, width, 3)`, `(batch, classes)` and `(batch,)`.
     """
 
-    def __init__(self, data, plan, mean, std, crop_ratio):
+    def __init__(self, data, plan, mean, std, crop_ratio, interpolation="bicubic", squash=False):
         super().__init__()
         self.data = data
         self.plan = plan
-        self.transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth)
+        self.transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth, interpolation, squash)
 
     @property
     def num_batches(self):

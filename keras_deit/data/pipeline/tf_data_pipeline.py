@@ -15,7 +15,9 @@ from keras_deit.runtime.shutdown import unless_exiting, until_exit
 PREFETCH = 2  # batches
 
 
-def training_dataset(data, plan, mean, std, crop_ratio, epoch=0, batch=0, num_workers=None):
+def training_dataset(
+    data, plan, mean, std, crop_ratio, epoch=0, batch=0, num_workers=None, interpolation="bicubic", squash=False
+):
     """Makes training batches without an end.
 
     Args:
@@ -25,12 +27,13 @@ def training_dataset(data, plan, mean, std, crop_ratio, epoch=0, batch=0, num_wo
         crop_ratio: Fraction that the central crop keeps, in an augmentation without random crops.
         epoch, batch: Position of the first batch; nothing before it is read.
         num_workers: Number of threads; None means one for every core. It changes the time and nothing else.
+        interpolation, squash: How images are resized for the central crop, see `keras_deit.ImageProcessor`.
 
     Returns:
         `tf.data.Dataset` of `(images, labels)`: float32 `(batch, height, width, 3)` and `(batch, classes)`.
     """
     tf = tensorflow()
-    transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth)
+    transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth, interpolation, squash)
     read = _reader(tf, data)
     threads = num_workers or usable_cores()
 
@@ -52,11 +55,11 @@ def training_dataset(data, plan, mean, std, crop_ratio, epoch=0, batch=0, num_wo
     return _with_threads(tf, dataset, threads).prefetch(PREFETCH)
 
 
-def evaluation_dataset(data, plan, mean, std, crop_ratio, num_workers=None):
+def evaluation_dataset(data, plan, mean, std, crop_ratio, num_workers=None, interpolation="bicubic", squash=False):
     """Makes evaluation batches.
 
     Args:
-        data, mean, std, crop_ratio, num_workers: See `training_dataset`.
+        data, mean, std, crop_ratio, num_workers, interpolation, squash: See `training_dataset`.
         plan: `EvaluationPlan`.
 
     Returns:
@@ -64,7 +67,7 @@ def evaluation_dataset(data, plan, mean, std, crop_ratio, num_workers=None):
         `(batch, classes)` and `(batch,)`.
     """
     tf = tensorflow()
-    transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth)
+    transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth, interpolation, squash)
     read = _reader(tf, data)
     threads = num_workers or usable_cores()
 

@@ -98,6 +98,18 @@ def test_evaluation_has_every_image_once_as_the_image_processor_makes_it(pipelin
         assert steps_of_255(image, expected).max() < 5  # rows and columns are rounded in another order
 
 
+@pytest.mark.parametrize("pipeline", ["tf.data", "python"])
+@pytest.mark.parametrize(("interpolation", "squash"), [("bilinear", False), ("nearest", True), ("bicubic", True)])
+def test_other_ways_to_resize_are_those_of_the_image_processor(pipeline, interpolation, squash, image_files):
+    files = image_files.select(range(4))
+    arrays = ImageData("arrays", [np.asarray(pillow.open(files.paths[0]).convert("RGB"))], np.array([0]), ("a", "b"))
+    resizing = {"crop_ratio": 0.875, "interpolation": interpolation, "squash": squash}
+    processor = kd.ImageProcessor(SIZE, mean=(0, 0, 0), std=(1 / 255,) * 3, **resizing)
+    for data, given in ((files, list(files.paths)), (arrays, arrays.images)):
+        images = evaluation_images(data, pipeline, SIZE, **resizing)
+        np.testing.assert_allclose(images, keras.ops.convert_to_numpy(processor(given)), atol=1e-3)
+
+
 def test_files_arrays_and_records_give_the_same_samples(image_files):
     files = image_files.select(range(3))  # plain JPEGs
     arrays = [np.asarray(pillow.open(path)) for path in files.paths]
@@ -159,9 +171,9 @@ def test_unknown_pipelines_and_grain_on_tensorflow_are_refused(monkeypatch):
         InputPipeline(noise(), SIZE, pipeline="grain")
 
 
-def evaluation_images(data, pipeline, size=(32, 32)):
+def evaluation_images(data, pipeline, size=(32, 32), **resizing):
     """The images of a dataset as a pipeline makes them for evaluation, as pixels in 0..255."""
-    options = dict(mean=(0, 0, 0), std=(1 / 255,) * 3, crop_ratio=0.875, pipeline=pipeline)
+    options = {"mean": (0, 0, 0), "std": (1 / 255,) * 3, "crop_ratio": 0.875, "pipeline": pipeline, **resizing}
     batches = InputPipeline(data, size, **options).evaluation_batches(4)
     batches = [batches[index] for index in range(batches.num_batches)] if pipeline == "python" else list(batches)
     return np.concatenate([np.asarray(batch[0]) for batch in batches])
@@ -292,6 +304,7 @@ def test_files_whose_names_are_not_utf_8_are_read(pipeline, tmp_path):
         ({"crop_ratio": 87.5}, "`crop_ratio` must be"),
         ({"crop_ratio": 0}, "`crop_ratio` must be"),
         ({"crop_ratio": -1}, "`crop_ratio` must be"),
+        ({"interpolation": "cubic"}, "`interpolation` must be one of .*Received: interpolation='cubic'"),
     ],
 )
 def test_an_argument_out_of_range_is_refused(argument, message):
