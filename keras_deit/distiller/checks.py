@@ -200,8 +200,8 @@ def check_class_weight(class_weight, num_classes, multi_label):
         )
     if multi_label:
         raise ValueError(
-            "Keras weights an example by its one class, and with multi-label rows it has none. Pass `sample_weight` instead "
-            "of `class_weight`."
+            "`class_weight` needs examples of one class each, and the labels are multi-label rows. Pass `sample_weight` "
+            "instead of `class_weight`."
         )
 
 

@@ -53,6 +53,6 @@ class MaskPatches(keras.layers.Layer):
 def _check_shapes(patch_tokens_shape, masked_shape):
     if len(masked_shape) != 2 or masked_shape[1] != patch_tokens_shape[1]:
         raise ValueError(
-            f"Expected a mask of shape (batch, patches) = {('batch', patch_tokens_shape[1])}. Received: "
+            f"Expected a mask of shape (batch, {patch_tokens_shape[1]}), a boolean for each patch. Received: "
             f"shape={tuple(masked_shape)}"
         )

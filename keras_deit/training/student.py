@@ -34,7 +34,9 @@ def make_student(settings, data):
         distilled=arguments["distilled"] and settings.distillation != "none",
     )
     if settings.weights_entry and not settings.weights:
-        raise ValueError(f"Received: weights_entry={settings.weights_entry!r} without weights. Pass --weights.")
+        raise ValueError(
+            f"`weights_entry` needs weights. Received: weights_entry={settings.weights_entry!r}. Pass --weights as well."
+        )
     if settings.weights:
         student = _with_weights(settings, options)
         taken = (

@@ -215,10 +215,10 @@ def _strip_prefix(checkpoint):
     """Removes the prefix that wrappers and training scripts put before the names, for example `module.backbone.`."""
     found = {_prefix(name) for name in checkpoint} - {None}
     if len(found) > 1:
-        shown = " and ".join(repr(prefix) for prefix in sorted(found)[:5])
+        shown = ", ".join(repr(prefix) if prefix else "no prefix" for prefix in sorted(found)[:5])
         raise ValueError(
-            f"There are {len(found)} models, whose names begin with {shown}. Choose one by its prefix: "
-            f"`weights_entry={max(found).rstrip('.')!r}`."
+            f"The names of the tensors belong to several models, which have these prefixes: {shown}. Choose one by its "
+            f"prefix: `weights_entry={max(found).rstrip('.')!r}`."
         )
     prefix = max(found, default="")
     parts = prefix.split(".")[:-1]

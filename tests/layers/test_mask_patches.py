@@ -28,7 +28,7 @@ def test_half_precision_and_config():
 
 
 def test_a_mask_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"Expected a mask of shape \(batch, patches\) = \('batch', 4\)"):
+    with pytest.raises(ValueError, match=r"Expected a mask of shape \(batch, 4\)"):
         MaskPatches()(TOKENS, MASK[:, :3])
 
 
@@ -36,7 +36,7 @@ def test_a_mask_of_another_shape_is_refused():
 def test_a_built_layer_refuses_a_mask_of_another_shape(shape):
     layer = MaskPatches()
     layer(TOKENS, MASK)
-    with pytest.raises(ValueError, match=r"Expected a mask of shape \(batch, patches\) = \('batch', 4\)"):
+    with pytest.raises(ValueError, match=r"Expected a mask of shape \(batch, 4\)"):
         layer(TOKENS, np.ones(shape, "bool"))
 
 

@@ -267,7 +267,9 @@ def test_one_of_several_models_is_chosen_by_its_prefix():
         for key, value in tensors.items()
     }
     model = model_for("timm_two_tokens")
-    with pytest.raises(ValueError, match="2 models, whose names begin with 'student.' and 'teacher.'.*weights_entry"):
+    with pytest.raises(
+        ValueError, match="several models, which have these prefixes: 'student.', 'teacher.'.*weights_entry"
+    ):
         kd.weights.load(model, both)
     report = kd.weights.load(model, both, weights_entry="teacher")
     assert report.notes == (f"{len(tensors)} tensors without the prefix 'teacher.' are left out.",)
