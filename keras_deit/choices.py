@@ -41,7 +41,7 @@ APPLICATIONS = (  # the modules of keras.applications that have a `preprocess_in
     "xception",
 )
 PIPELINES = ("auto", "tf.data", "grain", "python")
-STRATEGIES = ("none", "mirrored", "data_parallel")
+STRATEGIES = ("auto", "none", "mirrored", "data_parallel")
 EXPORT_FORMATS = ("saved_model", "litert")
 TEST_SPLITS = ("val", "test")  # which a run may test on; of a dataset with both, the first
 IMAGE_ISSUES = {

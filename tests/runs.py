@@ -12,8 +12,9 @@ from keras_deit.cli import main
 from keras_deit.models.variants import VARIANTS
 
 SHORT_VARIANT = "deit_short"
-SHORT = ["--variant", SHORT_VARIANT, "--epochs", "2", "--steps-per-epoch", "2", "--batch-size", "8"]
-SHORTEST = ["--variant", SHORT_VARIANT, "--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "8"]
+ON_ONE_DEVICE = ["--strategy", "none"]  # compiling for the two devices of the tests takes longer
+SHORT = ["--variant", SHORT_VARIANT, "--epochs", "2", "--steps-per-epoch", "2", "--batch-size", "8", *ON_ONE_DEVICE]
+SHORTEST = ["--variant", SHORT_VARIANT, "--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "8", *ON_ONE_DEVICE]
 
 
 def need_run_packages():

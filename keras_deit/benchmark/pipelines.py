@@ -13,6 +13,7 @@ from keras_deit.data.pipeline.grain_pipeline import training_stream
 from keras_deit.data.pipeline.pillow_batches import TrainingBatches
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.recipes import get
+from keras_deit.runtime.devices import import_tensorflow
 
 WARM_UP_BATCHES = 4
 
@@ -44,7 +45,7 @@ def _inputs(setting, folder, **options):
 
 def decoding_only(setting, folder):
     """Decodes a crop of about half of each file's area, and does nothing else: a bound on the speed of any pipeline."""
-    import tensorflow as tf
+    tf = import_tensorflow(purpose="The time of decoding alone")
 
     def first_pixel(path):
         content = tf.io.read_file(path)

@@ -1,8 +1,34 @@
-"""The memory that a process has used."""
+"""The memory that a process has used, and TensorFlow beside another backend."""
 
+import contextlib
 import sys
 
 import keras
+
+from keras_deit.runtime.optional import require
+
+
+def import_tensorflow(purpose, extra="tensorflow"):
+    """Imports TensorFlow; beside another backend, the GPUs are hidden from it.
+
+    TensorFlow would reserve all the memory of the GPUs with its first tensor, and the backend would find none.
+
+    Args:
+        purpose, extra: See `keras_deit.runtime.optional.require`.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: If TensorFlow is not installed.
+    """
+    tf = require("tensorflow", extra=extra, purpose=purpose)
+    if keras.backend.backend() != "tensorflow":
+        with contextlib.suppress(
+            RuntimeError
+        ):  # the program has used TensorFlow before, so the memory is reserved already
+            tf.config.set_visible_devices([], "GPU")
+    return tf
 
 
 def peak_memory():

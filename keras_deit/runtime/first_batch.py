@@ -5,7 +5,7 @@ import types
 
 import keras
 
-from keras_deit.runtime.optional import require
+from keras_deit.runtime.devices import import_tensorflow
 from keras_deit.runtime.shutdown import unless_exiting
 
 
@@ -83,7 +83,7 @@ class FirstBatchCheck:
         return checked
 
     def _of_tf_dataset(self, dataset):
-        tf = require("tensorflow", extra="tensorflow", purpose="A tf.data.Dataset")
+        tf = import_tensorflow(purpose="A tf.data.Dataset")
         if not all(isinstance(spec, tf.TensorSpec) for spec in tf.nest.flatten(dataset.element_spec)):
             return dataset  # ragged and sparse tensors have no counterpart in NumPy
 

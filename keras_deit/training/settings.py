@@ -274,9 +274,10 @@ class Settings(RecipeFields):
         "number of steps in an epoch", group=TRAINING, default=None, rule=POSITIVE, none="the whole dataset"
     )
     strategy: str = setting(
-        "devices to train on; none: one device; mirrored: all devices of TensorFlow; data_parallel: all devices of JAX",
+        "devices to train on; none: one device; mirrored: all devices of TensorFlow; data_parallel: all devices of JAX; "
+        "auto: as many devices of TensorFlow or JAX as divide the batch, and one device of PyTorch",
         group=TRAINING,
-        default="none",
+        default="auto",
         choices=STRATEGIES,
     )
     seed: int = setting(

@@ -84,7 +84,7 @@ def prepared_run(settings, output_dir=None, resume=False, config=None, dry_run=F
     """
     resolved, directory = _settings_and_directory(settings, output_dir, resume, config)
     loop.check_ready(resolved)
-    strategy = setup_strategy(resolved.strategy)
+    strategy = setup_strategy(resolved.strategy, resolved.batch_size)
     with contextlib.ExitStack() as stack:
         stack.enter_context(strategy.scope())
         if dry_run:
@@ -94,7 +94,9 @@ def prepared_run(settings, output_dir=None, resume=False, config=None, dry_run=F
         if not resume:
             run_directory.check_free(directory)
         adapts_batch_size = not resume and not is_given("batch_size", settings, config)
-        yield build_run(resolved, directory, strategy.num_replicas, adapts_batch_size)
+        run = build_run(resolved, directory, strategy.num_replicas, adapts_batch_size)
+        print(strategy.describe(run.settings.batch_size))
+        yield run
 
 
 def start_or_resume(run, resume):

@@ -13,7 +13,7 @@ from tests.runs import SHORT_VARIANT, need_run_packages, student_of, summary_of,
 need_run_packages()
 pytestmark = pytest.mark.usefixtures("short_runs")
 
-SHORTEST = dict(variant=SHORT_VARIANT, epochs=1, steps_per_epoch=1, batch_size=8)
+SHORTEST = dict(variant=SHORT_VARIANT, epochs=1, steps_per_epoch=1, batch_size=8, strategy="none")
 
 
 def test_a_run_from_python_is_that_of_the_command_to_the_bit(whole_run, tmp_path, capsys):

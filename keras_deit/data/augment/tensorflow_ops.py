@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from keras_deit.data.augment.operation_names import FILL, NAMES
-from keras_deit.runtime.optional import require
+from keras_deit.runtime.devices import import_tensorflow
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow
 BLUR_PASSES = 3  # number of box blurs that Pillow approximates a Gaussian blur with
@@ -47,8 +47,8 @@ def _compiled():
 
 
 def tensorflow():
-    """Imports TensorFlow, or raises an error that names the extra."""
-    return require("tensorflow", extra="tensorflow", purpose="Augmentation within tf.data")
+    """Imports TensorFlow, or raises an error that names the extra; see `import_tensorflow`."""
+    return import_tensorflow(purpose="Augmentation within tf.data")
 
 
 def _floats(tf, image):

@@ -7,6 +7,7 @@ import re
 from keras_deit.choices import TEST_SPLITS
 from keras_deit.data.sources.image_records import ImageRecords
 from keras_deit.data.sources.splits import SPLIT_WORDS, TEST_EVERY
+from keras_deit.runtime.devices import import_tensorflow
 from keras_deit.runtime.optional import require
 
 FILE_FORMAT = "array_record"  # which can be read in any order
@@ -71,7 +72,10 @@ def _prepared_builder(tfds, name, data_dir):
     if prepared.exists():
         return tfds.builder_from_directory(prepared)
     print(f"Preparing {full_name} of TFDS in {prepared}, so that its images can be read in any order.")
-    if builder.is_prepared() and importlib.util.find_spec("tensorflow"):
+    has_tensorflow = importlib.util.find_spec("tensorflow") is not None
+    if has_tensorflow:
+        import_tensorflow(purpose="Preparing a dataset of TFDS")
+    if builder.is_prepared() and has_tensorflow:
         beside = _converted(tfds, builder, directory)
     else:
         beside = _downloaded(tfds, name, directory, root / "downloads")
