@@ -8,7 +8,6 @@ import dataclasses
 import pathlib
 import re
 
-from keras_deit.choices import IMAGE_ISSUES
 from keras_deit.cli.train import NOT_SETTINGS, add_options
 from keras_deit.recipes import RECIPES
 from keras_deit.recipes.fields import DATA, GROUPS, MODEL, NONE, TEACHER, settings_of
@@ -46,7 +45,7 @@ the patch size. The run takes the variant's patch size if it divides the image s
 along a side. Otherwise the limit is 4 or one eighth of the image size, whichever is larger, and the patch size is the
 largest divisor of the image size up to this limit. For example, the image size 8 gives the patch size 4, and 96 gives 12.
 """,
-    DATA: "[Data](data.md) describes the datasets and the pipelines. The issues of `skip_images` are:\n\n{issues}",
+    DATA: "[Data](data.md) describes datasets, pipelines and the [issues](data.md#damaged-images) of `skip_images`.\n",
     TEACHER: "[Distilling](distilling.md) defines the losses, attention distillation among them.\n",
 }
 OPTIONS = """\
@@ -76,12 +75,8 @@ def page():
 def _group(group):
     rows = [_row(declared) for declared in settings_of(Settings).values() if declared.group == group]
     table = _table(["setting", "option", "values", "default", "meaning"], rows)
-    note = NOTES.get(group, "").format(issues=_issues())
+    note = NOTES.get(group)
     return "\n".join([f"## {group.capitalize()}", "", table, *([note] if note else [])])
-
-
-def _issues():
-    return _table(["issue", "meaning"], [[f"`{name}`", meaning] for name, meaning in IMAGE_ISSUES.items()])
 
 
 def _table(columns, rows):

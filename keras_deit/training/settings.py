@@ -70,7 +70,7 @@ class Settings(RecipeFields):
         group=MODEL,
         default=None,
         metavar="KEY",
-        none="model or state_dict, or the only weights",
+        none="those under model or state_dict, or the only ones",
     )
     patch_size: int | None = setting(
         "height and width of a patch",
@@ -109,7 +109,8 @@ class Settings(RecipeFields):
         none="the dataset's class names, in the dataset's order",
     )
     train_folder: str | None = setting(
-        "folder of the training split, below the folder of the dataset; without test_folder it is divided into both splits",
+        "folder of the training split, below the folder of the dataset; without test_folder, this folder is divided into "
+        "both splits",
         group=DATA,
         default=None,
         metavar="FOLDER",
@@ -123,14 +124,15 @@ class Settings(RecipeFields):
         none="recognised by its name, such as val, Testing or x_test",
     )
     test_split: str | None = setting(
-        "which split of the dataset is the test split, if the dataset has both",
+        "which of the splits val and test the run tests on, if the dataset has both",
         group=DATA,
         default=None,
         choices=TEST_SPLITS,
         none="val if there is one, otherwise test",
     )
     bit_depth: int | None = setting(
-        "number of bits that the pixels use in image files of 16 bits that do not state it, 9 to 16, for example 12",
+        "number of bits that the pixels use, from 9 to 16, for example 12; only for image files of 16 bits that do not "
+        "state this number",
         group=DATA,
         default=None,
         rule=POSITIVE,
@@ -206,8 +208,7 @@ class Settings(RecipeFields):
         default=None,
         rule=POSITIVE,
         metavar="PIXELS",
-        none="the image size of the weights if the teacher is a vision transformer from a preset, a checkpoint or a run, "
-        "otherwise the student's image size",
+        none="that of the weights if the teacher is a DeiT from a preset, a checkpoint or a run, otherwise the student's",
     )
     teacher_value_range: tuple[float, float] | None = setting(
         "range to which the teacher's pixels are scaled before mean and standard deviation, such as 0,255",
@@ -224,7 +225,7 @@ class Settings(RecipeFields):
         default=None,
         rule=CHANNELS,
         metavar="R,G,B",
-        none="that kept with the teacher, otherwise ImageNet's; 0 if teacher_value_range or teacher_std is given",
+        none="the mean that the teacher remembers, otherwise ImageNet's; 0 if teacher_value_range or teacher_std is given",
     )
     teacher_std: tuple[float, ...] | None = setting(
         "standard deviation by which the teacher's pixels are divided after scaling to teacher_value_range",
@@ -232,10 +233,10 @@ class Settings(RecipeFields):
         default=None,
         rule=POSITIVE_CHANNELS,
         metavar="R,G,B",
-        none="that kept with the teacher, otherwise ImageNet's; 1 if teacher_value_range or teacher_mean is given",
+        none="the one that the teacher remembers, otherwise ImageNet's; 1 if teacher_value_range or teacher_mean is given",
     )
     teacher_preprocessing: str | None = setting(
-        "module of keras.applications whose `preprocess_input` prepares the teacher's images, instead of "
+        "module of keras.applications whose function preprocess_input prepares the teacher's images, instead of "
         "teacher_value_range, teacher_mean and teacher_std",
         group=TEACHER,
         default=None,
@@ -243,8 +244,8 @@ class Settings(RecipeFields):
         none="the images are normalised with teacher_value_range, teacher_mean and teacher_std",
     )
     teacher_same_classes: bool = setting(
-        "the teacher's classes are those of the dataset in the dataset's order, whatever their names; by default they are "
-        "matched by name",
+        "declare that the teacher has the classes of the dataset in the dataset's order, whatever their names; by default "
+        "the classes are matched by name",
         group=TEACHER,
         default=False,
     )
