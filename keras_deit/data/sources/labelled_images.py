@@ -21,7 +21,8 @@ class LabelledImages(abc.ABC):
         paths: Tuple of the paths of the image files, whose content `dataset[index]` returns; None if the images are not in
             files.
         in_memory: Whether the images are arrays of pixels in memory, which need not be checked for damage.
-        images: Array `(examples, height, width, 3)` of all images; None if there is no such array.
+        images: Array `(examples, height, width, 3)` of all images, or a list of images of several sizes; None if the images
+            are not in memory.
         image_size: `(height, width)` of the array `images`; None if there is no such array.
         origin: The part of the dataset that this split comes from, such as `"Training/"`; None for the whole dataset.
         notes: Tuple of sentences on how the dataset was understood, such as the files that are no images.
