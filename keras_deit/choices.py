@@ -54,4 +54,6 @@ IMAGE_ISSUES = {
     "unused-bits": "16 bits of which only the lowest are used: almost black unless --bit-depth tells their number",
     "animated": "several frames; the first one is used",
 }
+BIT_DEPTHS = range(9, 17)  # numbers of bits that image files of 16 bits may use
+INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # filters of Pillow
 FATAL_ISSUES = ("unreadable", "truncated")  # training never uses such images

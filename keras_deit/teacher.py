@@ -52,7 +52,8 @@ class Teacher:
             `(batch, classes)`, a dictionary or list with one such tensor, the dictionary of a `DeiT` (the mean of its two
             heads is used) or an object with an attribute `logits`.
         image_size: Side, or `(height, width)`, of the teacher's input in pixels; None means that of the student's images, or
-            the model's own if it has a record `model.preprocessing`.
+            the model's own if it takes one size only, as a DeiT does, and has a record `model.preprocessing`. A convnet such
+            as a `RegNetY` gets the student's size, as the published teacher does.
         mean, std: The teacher's normalisation: a number, or one number for each channel, in units of `value_range`; None
             for both means no normalisation. Without `value_range`, None for both means that of the record
             `model.preprocessing` of a model of this package, if the model has one.

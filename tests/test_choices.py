@@ -7,6 +7,7 @@ import keras
 import keras_deit as kd
 from keras_deit import choices
 from keras_deit.export.formats import WRITERS
+from keras_deit.imaging.kernels import FILTERS, NEAREST
 
 
 def test_the_variants_are_those_of_the_table():
@@ -15,6 +16,10 @@ def test_the_variants_are_those_of_the_table():
 
 def test_every_export_format_has_a_writer():
     assert tuple(WRITERS) == choices.EXPORT_FORMATS
+
+
+def test_every_filter_has_a_kernel():
+    assert (NEAREST, *FILTERS) == choices.INTERPOLATIONS
 
 
 def test_fatal_issues_are_issues():

@@ -4,6 +4,7 @@ import importlib
 import sys
 
 from keras_deit.cli.common import INTERRUPTED
+from keras_deit.runtime.printing import escaping_unprintable
 from keras_deit.runtime.version import __version__
 
 COMMANDS = {  # and their modules
@@ -49,7 +50,8 @@ def main(arguments=None):
         print(f"keras-deit {__version__}")
         return 0
     if command in COMMANDS:
-        return _run(command, options)
+        with escaping_unprintable():
+            return _run(command, options)
     reason = "is planned for a later version" if command in PLANNED else "is not a command"
     print(f"keras-deit: error: {command!r} {reason}. Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
     return 2

@@ -28,7 +28,6 @@ def make_parser(name, description):
     Returns:
         An `argparse.ArgumentParser`.
     """
-    _escape_unprintable()
     return argparse.ArgumentParser(
         prog=f"keras-deit {name}",
         description=description,
@@ -92,13 +91,6 @@ def plain_warnings(parser):
         warnings.filterwarnings("default", category=UserWarning, module="keras_deit")
         warnings.showwarning = lambda message, *_, **__: print(in_options(str(message), parser), file=sys.stderr)
         yield
-
-
-def _escape_unprintable():
-    """Lets standard output and error escape what their encoding lacks, such as names of files that are not in UTF-8."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a test or a notebook may have replaced the stream
-            stream.reconfigure(errors="backslashreplace")
 
 
 def reporting(make_parser):

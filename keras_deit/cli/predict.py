@@ -7,11 +7,10 @@ import sys
 import keras
 import numpy as np
 
-from keras_deit.choices import SOURCES
+from keras_deit.choices import INTERPOLATIONS, SOURCES
 from keras_deit.cli.common import make_parser, reporting
 from keras_deit.data.sources.class_names import read_class_names
 from keras_deit.data.sources.image_tree import describe_ignored, find_images
-from keras_deit.imaging.kernels import INTERPOLATIONS
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models import pretrained
 from keras_deit.runtime.optional import require
@@ -83,8 +82,9 @@ def _find_images(paths):
 
 def _print_predictions(model, images, names, top):
     logits = model.predict_on_batch(keras.ops.stack(list(images.values())))
-    logits = keras.ops.convert_to_tensor(logits)  # one logit is that of the class against none
-    probabilities = keras.ops.sigmoid(logits) if logits.shape[-1] == 1 else keras.ops.softmax(logits)
+    logits = keras.ops.convert_to_tensor(logits)
+    decides_alone = model.multi_label or logits.shape[-1] == 1  # one logit is that of the class against none
+    probabilities = keras.ops.sigmoid(logits) if decides_alone else keras.ops.softmax(logits)
     probabilities = keras.ops.convert_to_numpy(probabilities)
     if not np.all(np.isfinite(probabilities)):
         raise ValueError(

@@ -8,11 +8,11 @@ import numpy as np
 from keras_deit.cli.common import make_parser, reporting
 from keras_deit.cli.options import add_setting_options
 from keras_deit.explain.grid import draw_grid
-from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.recipes.fields import GROUPS, RUN
 from keras_deit.runtime.files import user_path
 from keras_deit.training.run_data import load_run_data
 from keras_deit.training.settings import is_given, resolve
+from keras_deit.training.student import recorded_preprocessing
 from keras_deit.training.teachers.load import load_teacher, naming_settings
 
 # Values for settings that a run needs and the grid does not show, and a batch of a few rows. Of the variant, the grid shows
@@ -41,14 +41,16 @@ def main(arguments=None):
     output, epoch, config = (options.pop(name) for name in ("output", "epoch", "config"))
     settings = dataclasses.replace(resolve(options, config, defaults=UNSEEN), compare=False)
     data = load_run_data(settings, adapts_batch_size=not is_given("batch_size", options, config))
+    data = data.normalised_for(recorded_preprocessing(settings) or data.preprocessing)
     images, labels = (values[:MAX_IMAGES] for values in data.first_batch(epoch))
-    titles = _titles(settings, images, labels, data.train.class_names)
-    path = draw_grid(images, titles, user_path(output), COLUMNS, IMAGENET_MEAN, IMAGENET_STD)
+    titles = _titles(settings, images, labels, data)
+    path = draw_grid(images, titles, user_path(output), COLUMNS, data.mean, data.std)
     shown = f"{len(images)} of {len(data.train):,} images of {data.train.name}"
     print(f"{path}: {shown}, recipe {settings.recipe}, epoch {epoch + 1}")
 
 
-def _titles(settings, images, labels, class_names):
+def _titles(settings, images, labels, data):
+    class_names, normalisation = data.train.class_names, (data.mean, data.std)
     titles = [_describe_label(row, class_names) for row in labels]
     if not settings.teacher:
         return titles
@@ -56,10 +58,8 @@ def _titles(settings, images, labels, class_names):
     attention = bool(settings.attention_weight)
     with naming_settings():
         teacher = teacher.match_classes(class_names)
-        teacher.check(
-            images.shape[1:], len(class_names), IMAGENET_MEAN, IMAGENET_STD, attention
-        )  # as a `Distiller` does
-    logits = teacher(images, IMAGENET_MEAN, IMAGENET_STD)
+        teacher.check(images.shape[1:], len(class_names), *normalisation, attention)  # as a `Distiller` does
+    logits = teacher(images, *normalisation)
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     predictions = (f"teacher: {class_names[row.argmax()]} {row.max():.0%}" for row in probabilities)
     return [f"{title}\n{prediction}" for title, prediction in zip(titles, predictions, strict=True)]

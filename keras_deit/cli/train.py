@@ -80,9 +80,9 @@ def _run(parser, options):
 
 
 def _student_so_far(run):
-    from keras_deit.training.run_directory import STUDENT
+    from keras_deit.models.pretrained import STUDENT_FILE
 
-    student = run.directory / STUDENT
+    student = run.directory / STUDENT_FILE
     return f" The student of the last finite epoch: {student}" if student.exists() else " No student was saved."
 
 

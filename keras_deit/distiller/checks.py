@@ -181,7 +181,7 @@ def check_num_classes(num_classes):
             "The student has one logit, and this loss compares classes that exclude each other: the softmax over one class "
             "is always 1, the loss 0 and the accuracy 1. Build the student with num_classes=2 and label the images 0 and 1; "
             "or compile with `keras.losses.BinaryCrossentropy(from_logits=True)`, for which the one logit decides between 0 "
-            "and 1."
+            "and 1. For another loss that does so, build the Distiller with `multi_label=True`."
         )
 
 

@@ -215,6 +215,8 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         else:
             checks.check_num_classes(self.num_classes)
         self.check_compile_options(**kwargs)
+        if hasattr(self.student, "multi_label"):  # a model of keras_deit, which keeps it for its predictions
+            self.student.multi_label = self._is_multi_label
         activation = "sigmoid" if self._is_multi_label else "softmax"
         wrapped = wrap_metrics(metrics, kwargs.pop("weighted_metrics", None), self._head_names(), activation)
         checks.check_metrics(by_log_name(wrapped), self._means)

@@ -64,7 +64,6 @@ FILTERS = {
     "lanczos": (3.0, lanczos_kernel),
 }
 NEAREST = "nearest"
-INTERPOLATIONS = (NEAREST, *FILTERS)
 
 
 def check_interpolation(interpolation):
@@ -107,7 +106,7 @@ def crop_weights(source, resized, size, interpolation):
         source: Number of pixels of the axis.
         resized: Number of pixels after resizing.
         size: Number of pixels of the crop, at most `resized`.
-        interpolation: One of `INTERPOLATIONS`.
+        interpolation: One of `keras_deit.choices.INTERPOLATIONS`.
 
     Returns:
         `CropWeights`. Those of small images are kept for the next image of the size.

@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 
-BIT_DEPTHS = range(9, 17)  # numbers of bits that pixels of 16 bits may use
+from keras_deit.choices import BIT_DEPTHS
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY_AND_ALPHA = "LA;16B"  # of PNG
 ALPHA_FIRST = "ARGB"  # of eight bits

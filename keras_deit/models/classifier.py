@@ -63,7 +63,8 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         `(batch, num_classes)`, float32 logits.
 
     Raises:
-        ValueError: If `deit` is no `DeiT`, or `fusion` is unknown or needs a distillation token that `deit` lacks.
+        ValueError: If `deit` is no `DeiT`, or `fusion` is unknown, needs a distillation token that `deit` lacks, or takes a
+            softmax over the classes of a multi-label model.
 
     Example:
 
@@ -85,6 +86,11 @@ class DeiTClassifier(BackboneMixin, ImageModel):
             raise ValueError(
                 f"fusion={fusion!r} needs two tokens, but this model has one. Build the model with `distilled=True`, or "
                 "choose 'mean_logits', 'mean_probabilities' or 'class'."
+            )
+        if deit.multi_label and fusion == "mean_probabilities":
+            raise ValueError(
+                "fusion='mean_probabilities' takes a softmax over the classes, but this model is multi-label: it decides "
+                "about each class on its own. Choose 'mean_logits'."
             )
         policy = deit.dtype_policy if dtype is None else keras.dtype_policies.get(dtype)
         images = keras.Input(deit.input_shape[1:], name="images", dtype=policy.variable_dtype)
@@ -185,6 +191,15 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         """How images must be prepared for the model, a `keras_deit.Preprocessing`; None if unknown."""
         return self.deit.preprocessing
 
+    @property
+    def multi_label(self):
+        """Whether an image may have any number of classes, see `keras_deit.DeiT`."""
+        return self.deit.multi_label
+
+    @multi_label.setter
+    def multi_label(self, multi_label):
+        self.deit.multi_label = multi_label
+
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):
         """Loads a file of `save_weights`, see `keras.Model.load_weights`.
 
@@ -217,7 +232,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         return self.get_layer("fuse")([outputs[key] for key in ("class", "distillation") if key in outputs]), maps
 
     def record_config(self):
-        """Returns `class_names` and `preprocessing`, which are those of `deit`, a dictionary that JSON can hold."""
+        """Returns the record of `deit`, a dictionary that JSON can hold."""
         return self.deit.record_config()
 
     def get_config(self):

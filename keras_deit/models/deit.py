@@ -29,6 +29,8 @@ class DeiT(BackboneMixin, ImageModel):
         class_names: Names of the classes, which are saved with the model; None if unknown.
         preprocessing: A `keras_deit.Preprocessing` or a dictionary of its attributes: how images must be prepared for the
             model. The record is saved with the model; None if unknown.
+        multi_label: Whether an image may have any number of classes, each decided on its own by a sigmoid of its logit. The
+            value is saved with the model, and `keras_deit.Distiller.compile` sets it.
         **backbone_arguments: Constructor arguments of `keras_deit.DeiTBackbone`: `image_size`, `patch_size`,
             `hidden_dim`, `num_layers`, `num_heads`, `intermediate_dim`, `distilled`, `drop_path_rate`, ...
 
@@ -53,7 +55,7 @@ class DeiT(BackboneMixin, ImageModel):
         Touvron et al., 2020 (arXiv 2012.12877), section 4, "Distillation through attention".
     """
 
-    recorded_arguments = ("class_names", "preprocessing")
+    recorded_arguments = ("class_names", "preprocessing", "multi_label")
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class DeiT(BackboneMixin, ImageModel):
         trainable=True,
         class_names=None,
         preprocessing=None,
+        multi_label=False,
         **backbone_arguments,
     ):
         num_classes = python_number(num_classes)
@@ -80,6 +83,7 @@ class DeiT(BackboneMixin, ImageModel):
         self.num_classes = num_classes
         self.class_names = class_names
         self.preprocessing = preprocessing
+        self.multi_label = bool(multi_label)
 
     @property
     def backbone(self):

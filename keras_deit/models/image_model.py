@@ -36,8 +36,8 @@ class ImageModel(CheckedImages, PortableCompileConfig, keras.Model):
     Attributes:
         family: `"deit"` or `"regnety"`: the family of variants and presets that the class can be built from.
         has_classes: Whether the class has classification heads.
-        recorded_arguments: Names of the constructor arguments that describe the data of the weights: of `class_names` and
-            `preprocessing`, those that the class keeps.
+        recorded_arguments: Names of the constructor arguments that describe the data of the weights: of `class_names`,
+            `preprocessing` and `multi_label`, those that the class keeps.
         ignored_checkpoint_prefixes: First components of timm's names: tensors that the class does not load.
         quantization_modes: Modes of `quantize`.
         fresh_variable_prefixes: First components of variable paths: variables that keep their initial values if a checkpoint
@@ -49,6 +49,7 @@ class ImageModel(CheckedImages, PortableCompileConfig, keras.Model):
     recorded_arguments = ()
     class_names = None
     preprocessing = None
+    multi_label = False
     ignored_checkpoint_prefixes = MASKED_IMAGE_PREFIXES
     quantization_modes = ("int8", "int4", "float8")
     fresh_variable_prefixes = ()
@@ -220,10 +221,11 @@ class ImageModel(CheckedImages, PortableCompileConfig, keras.Model):
         return record.processor(image_size or own_size, **overrides)
 
     def record_config(self):
-        """Returns `class_names` and `preprocessing` as far as the class keeps them, a dictionary that JSON can hold."""
+        """Returns what `recorded_arguments` names, a dictionary that JSON can hold."""
         values = {
             "class_names": None if self.class_names is None else list(self.class_names),
             "preprocessing": None if self.preprocessing is None else self.preprocessing.get_config(),
+            "multi_label": self.multi_label,
         }
         return {name: values[name] for name in self.recorded_arguments}
 

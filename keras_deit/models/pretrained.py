@@ -114,7 +114,7 @@ def _adapt(model, label, num_classes, image_size):
     adapted = dict(config)
     if num_classes not in (None, config.get("num_classes")):
         adapted["num_classes"] = num_classes
-        adapted.pop("class_names", None)
+        adapted = {name: value for name, value in adapted.items() if name not in ("class_names", "multi_label")}
     if image_size is not None and "image_size" in config:
         adapted["image_size"] = height_and_width(image_size)
     if adapted == config:

@@ -49,7 +49,7 @@ class RegNetY(ImageModel):
 
     family = "regnety"
     quantization_modes = ()  # Keras quantizes no convolutions
-    recorded_arguments = ("class_names", "preprocessing")
+    recorded_arguments = ("class_names", "preprocessing", "multi_label")
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class RegNetY(ImageModel):
         trainable=True,
         class_names=None,
         preprocessing=None,
+        multi_label=False,
     ):
         widths, depths = tuple(map(python_number, widths)), tuple(map(python_number, depths))
         group_width, num_classes = python_number(group_width), python_number(num_classes)
@@ -94,6 +95,7 @@ class RegNetY(ImageModel):
         self.num_classes = num_classes
         self.class_names = class_names
         self.preprocessing = preprocessing
+        self.multi_label = bool(multi_label)
 
     def get_config(self):
         return {

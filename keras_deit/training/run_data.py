@@ -13,11 +13,11 @@ from keras_deit.data.sources.image_data import RESIZED_BY
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models import get_variant
+from keras_deit.models.image_model import DEFAULT_IMAGE_SIZE
 from keras_deit.training.usable_images import explain_unreadable_images, load_images, warn_of_equal_images
 
 EVALUATION_BATCH = 128
 MIN_BATCHES = 4  # in an epoch, if the batch size has to suit a small dataset
-DEFAULT_SIZE = 224  # pixels, for variants without an image size of their own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,8 +170,8 @@ def load_run_data(settings, adapts_batch_size=False, num_replicas=1):
     if adapts_batch_size and settings.batch_size > len(train):
         suitable = suitable_batch_size(len(train), num_replicas)
         print(
-            f"Batch size: {suitable}, and not the recipe's {settings.batch_size}, because there are only {len(train)} "
-            "training images. --batch-size chooses another one."
+            f"Batch size: {suitable} instead of {settings.batch_size}, because there are only {len(train)} training images. "
+            "--batch-size chooses another one."
         )
         settings = dataclasses.replace(settings, batch_size=suitable)
     original = test
@@ -197,21 +197,24 @@ def suitable_batch_size(num_images, num_replicas=1):
         num_replicas: Number of devices, which divides the batch size.
 
     Returns:
-        Batch size, at least 2 for each device.
+        Batch size, at least 2 for each device if there are as many images, otherwise 1.
 
     Example:
 
     >>> [suitable_batch_size(num_images) for num_images in (5, 20, 240, 1433)]
     [2, 4, 32, 256]
+    >>> suitable_batch_size(5, num_replicas=4)
+    4
     """
     power = 2 ** int(math.log2(max(2, num_images / MIN_BATCHES)))
-    return max(power // num_replicas, 2) * num_replicas
+    for_each = max(power // num_replicas, 2 if num_images >= 2 * num_replicas else 1)
+    return for_each * num_replicas
 
 
 def _default_image_size(settings, data):
     if data.image_size:
         return data.image_size
-    return get_variant(settings.variant).arguments.get("image_size", DEFAULT_SIZE)
+    return get_variant(settings.variant).arguments.get("image_size", DEFAULT_IMAGE_SIZE)
 
 
 def _check_labelled(num_unlabelled):

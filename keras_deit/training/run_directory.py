@@ -10,13 +10,14 @@ import platform
 import keras
 import numpy as np
 
+from keras_deit.models.pretrained import STUDENT_FILE
 from keras_deit.runtime.files import replacing, write_whole
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.version import __version__
 from keras_deit.training import checkpoint
 from keras_deit.training.settings import absolute_path, check_names, decode_value, resolve, write_config
 
-CONFIG, SUMMARY, LOCK, STUDENT = "config.toml", "summary.json", ".lock", "student.keras"
+CONFIG, SUMMARY, LOCK = "config.toml", "summary.json", ".lock"
 
 
 def default_directory(settings):
@@ -135,7 +136,7 @@ def settings_to_resume(directory, command_line):
 
 def save_student(student, directory):
     """Writes `student.keras` and `student.weights.h5`, each whole or not at all."""
-    with replacing(directory / STUDENT) as temporary:
+    with replacing(directory / STUDENT_FILE) as temporary:
         student.save(temporary)
     with replacing(directory / "student.weights.h5") as temporary:
         student.save_weights(temporary)

@@ -9,6 +9,7 @@ import tomllib
 from keras_deit import recipes
 from keras_deit.choices import (
     APPLICATIONS,
+    BIT_DEPTHS,
     DEIT_VARIANTS,
     EXPORT_FORMATS,
     FATAL_ISSUES,
@@ -34,6 +35,7 @@ from keras_deit.recipes.fields import (
     RUN,
     TEACHER,
     TRAINING,
+    Rule,
     describe_settings,
     setting,
     settings_of,
@@ -131,11 +133,10 @@ class Settings(RecipeFields):
         none="val if there is one, otherwise test",
     )
     bit_depth: int | None = setting(
-        "number of bits that the pixels use, from 9 to 16, for example 12; only for image files of 16 bits that do not "
-        "state this number",
+        "number of bits that the pixels use in image files of 16 bits that do not state it, for example 12",
         group=DATA,
         default=None,
-        rule=POSITIVE,
+        rule=Rule(f"from {BIT_DEPTHS[0]} to {BIT_DEPTHS[-1]}", lambda bits: bits in BIT_DEPTHS),
         metavar="BITS",
         none="16",
     )

@@ -3,7 +3,9 @@
 import dataclasses
 import warnings
 
-from keras_deit.models import DeiT, get_variant
+from keras_deit.imaging.preprocessing import Preprocessing
+from keras_deit.models import DeiT, find_preset, get_variant
+from keras_deit.models.presets import open_preset
 from keras_deit.models.pretrained import find_keras_file, pretrained
 from keras_deit.training.settings import PRECISIONS
 from keras_deit.weights.write import as_checkpoint
@@ -28,6 +30,7 @@ def make_student(settings, data):
     options = dict(
         num_classes=data.train.num_classes,
         class_names=data.train.class_names,
+        multi_label=False,
         image_size=data.image_size,
         drop_path_rate=settings.drop_path_rate,
         dtype=PRECISIONS[settings.precision],
@@ -46,6 +49,25 @@ def make_student(settings, data):
         return student
     patch_size = settings.patch_size or suitable_patch_size(data.image_size[0], arguments["patch_size"])
     return DeiT.from_variant(settings.variant, patch_size=patch_size, preprocessing=data.preprocessing, **options)
+
+
+def recorded_preprocessing(settings):
+    """Returns the record of the weights that a student starts from, without building the student.
+
+    Args:
+        settings: `Settings`.
+
+    Returns:
+        The `keras_deit.Preprocessing`; None without weights or without a record.
+    """
+    if not settings.weights:
+        return None
+    if find_preset(settings.weights):  # presets have the normalisation of the default record: nothing is downloaded
+        return Preprocessing()
+    if find_keras_file(settings.weights) is None:
+        checkpoint, _ = open_preset(settings.weights, weights_entry=settings.weights_entry)
+        return checkpoint.preprocessing
+    return pretrained(settings.weights).preprocessing
 
 
 def suitable_patch_size(image_size, published):

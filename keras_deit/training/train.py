@@ -10,6 +10,7 @@ from keras_deit.models import DeiT
 from keras_deit.recipes.fields import NONE
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.numpy_numbers import python_number
+from keras_deit.runtime.printing import escaping_unprintable
 from keras_deit.training import loop, run_directory
 from keras_deit.training.closing_summary import describe
 from keras_deit.training.device_strategy import setup_strategy
@@ -59,7 +60,7 @@ def train(*, output_dir=None, resume=False, config=None, **settings):
     ```
     """
     settings = {name: _as_option(value) for name, value in settings.items()}
-    with prepared_run(settings, output_dir, resume, config) as run:
+    with escaping_unprintable(), prepared_run(settings, output_dir, resume, config) as run:
         loop.announce(run)
         summary = start_or_resume(run, resume)
         print(describe(summary, run.directory))

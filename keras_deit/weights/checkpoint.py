@@ -10,7 +10,7 @@ from keras_deit.weights import files
 from keras_deit.weights.entries import choose
 from keras_deit.weights.foreign_config import check_arguments
 from keras_deit.weights.names import MASK_TOKEN, is_pooler, to_timm
-from keras_deit.weights.record import names_of, read_record
+from keras_deit.weights.record import own_record, read_record
 
 HEADS = {"class_head": "head", "distillation_head": "head_dist", "head": "head.fc"}  # our names to timm's
 _FAMILY_TENSORS = {"deit": "patch_embed.proj.weight", "regnety": "stem.conv.weight"}  # by which a family is recognised
@@ -30,6 +30,7 @@ class Checkpoint:
         notes: Sentences on what was chosen and left out when the file was read.
         class_names: Names of the classes, a tuple; None if unknown.
         preprocessing: How images must be prepared, a `keras_deit.Preprocessing`; None if unknown.
+        multi_label: Whether an image may have any number of classes.
     """
 
     tensors: dict
@@ -38,6 +39,7 @@ class Checkpoint:
     notes: tuple = ()
     class_names: tuple | None = None
     preprocessing: Preprocessing | None = None
+    multi_label: bool = False
 
     def __post_init__(self):
         if self.class_names is not None and len(self.class_names) != self.num_classes:
@@ -71,10 +73,15 @@ class Checkpoint:
             num_classes: Number of classes of the model; None means that of the checkpoint.
 
         Returns:
-            Dictionary with `class_names` (None for another number of classes) and `preprocessing`; None what is unknown.
+            Dictionary with `class_names` and `multi_label` (None and False for another number of classes) and
+            `preprocessing`; None what is unknown.
         """
         has_same_classes = num_classes in (None, self.num_classes)
-        return {"class_names": self.class_names if has_same_classes else None, "preprocessing": self.preprocessing}
+        return {
+            "class_names": self.class_names if has_same_classes else None,
+            "preprocessing": self.preprocessing,
+            "multi_label": self.multi_label and has_same_classes,
+        }
 
     @property
     def num_prefix_tokens(self):
@@ -234,8 +241,7 @@ def open_checkpoint(source, weights_entry=None):
     if isinstance(source, dict):
         metadata = check_arguments(files.own_entry(source, files.METADATA), "The checkpoint")
         checkpoint = _translate(*choose(source, weights_entry, "the checkpoint"), "the checkpoint", metadata)
-        names = names_of(files.own_entry(source, files.RECORD).get("class_names"))
-        return dataclasses.replace(checkpoint, class_names=names)
+        return dataclasses.replace(checkpoint, **own_record(files.own_entry(source, files.RECORD)))
     tensors, notes = files.read_with_notes(source, weights_entry)
     with reading(source):
         checkpoint = _translate(tensors, notes, f"the checkpoint {str(source)!r}", files.read_metadata(source))

@@ -29,7 +29,7 @@ METADATA = (
     "layer_norm_epsilon",
     "drop_path_schedule",
 )  # arguments that no tensor determines
-RECORD = ("class_names", "preprocessing")  # of the data of the weights
+RECORD = ("class_names", "preprocessing", "multi_label")  # of the data of the weights
 _METADATA_KEY = "keras_deit"  # of METADATA and RECORD in a safetensors file's own metadata, and in a PyTorch file
 
 
@@ -132,7 +132,7 @@ def read_metadata(path):
 
 
 def read_own_record(path):
-    """Reads the names of the classes and the preparation of images in the metadata that `write` or `write_pickle` stored.
+    """Reads what is known about the data of the weights from the metadata that `write` or `write_pickle` stored.
 
     Args:
         path: As for `read`.

@@ -10,6 +10,7 @@ from keras_deit.runtime.files import user_path
 from keras_deit.weights import files
 
 PREPROCESSOR = "preprocessor_config.json"  # of transformers
+MULTI_LABEL = "multi_label_classification"  # `problem_type` in transformers' config.json
 _RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # in the order of Pillow's codes
 _PIXEL_SCALE = 1 / 255
 _HALF = [0.5, 0.5, 0.5]
@@ -33,26 +34,27 @@ _WARPED_SIZE = 384  # from which on transformers' ConvNext processor resizes wit
 def read_record(path, image_size=None):
     """Reads the names of the classes and the preparation of images that are stored beside a checkpoint.
 
-    They come from the metadata that `to_timm` and `to_official` write, from transformers' `config.json` (`id2label`) and
-    `preprocessor_config.json`, or from timm's `config.json` (`label_names`, `pretrained_cfg`). The metadata inside of a file
-    win, also where they say that there is nothing: the files beside it may be of another model.
+    They come from the metadata that `to_timm` and `to_official` write, from transformers' `config.json` (`id2label`,
+    `problem_type`) and `preprocessor_config.json`, or from timm's `config.json` (`label_names`, `pretrained_cfg`). The
+    metadata inside of a file win, also where they say that there is nothing: the files beside it may be of another model.
 
     Args:
         path: Path of a checkpoint that exists, as for `keras_deit.weights.files.read`.
         image_size: `(height, width)` of the model's images in pixels; None for a model that takes images of any size.
 
     Returns:
-        Dictionary with `class_names` (a tuple, or None), `preprocessing` (a `Preprocessing`, or None) and `notes`: sentences
-        about what is stored but cannot be done.
+        Dictionary with `class_names` (a tuple, or None), `preprocessing` (a `Preprocessing`, or None), `multi_label` (a
+        boolean) and `notes`: sentences about what is stored but cannot be done.
     """
     path = user_path(path)
     directory = path if path.is_dir() else path.parent
     own = files.read_own_record(path)
     config = _content(directory / files.CONFIG)
-    record = {"class_names": names_of(own.get("class_names")) if own else _class_names(config), "notes": ()}
+    is_multi_label = config.get("problem_type") == MULTI_LABEL
+    record = {"class_names": _class_names(config), "multi_label": is_multi_label, "notes": ()}
     try:
         if own:
-            record["preprocessing"] = Preprocessing.of(own.get("preprocessing"))
+            record |= own_record(own)
         elif (directory / PREPROCESSOR).exists():
             record["preprocessing"] = from_transformers(_content(directory / PREPROCESSOR), image_size)
         else:
@@ -64,6 +66,25 @@ def read_record(path, image_size=None):
             "unless you say otherwise.",
         )
     return record
+
+
+def own_record(stored):
+    """Translates what `to_timm` and `to_official` stored about the data of the weights.
+
+    Args:
+        stored: Dictionary, a part of `keras_deit.weights.files.RECORD` with its values.
+
+    Returns:
+        Dictionary with `class_names`, `preprocessing` and `multi_label`, as from `read_record`.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+    return {
+        "class_names": names_of(stored.get("class_names")),
+        "preprocessing": Preprocessing.of(stored.get("preprocessing")),
+        "multi_label": stored.get("multi_label") is True,
+    }
 
 
 def from_transformers(config, image_size=None):

@@ -19,7 +19,7 @@ from keras_deit.weights.names import (
     to_official_names,
     to_transformers,
 )
-from keras_deit.weights.record import PREPROCESSOR
+from keras_deit.weights.record import MULTI_LABEL, PREPROCESSOR
 from keras_deit.weights.record import to_transformers as to_transformers_processor
 
 _ARCHITECTURES = {  # transformers' classes, by model type and whether the model has classes
@@ -146,8 +146,8 @@ def as_checkpoint(model, label):
     Raises:
         ValueError: If the model has variables that timm has no name for.
     """
-    names = getattr(model, "class_names", None)
-    return Checkpoint(_in_timm_names(model), label, _metadata(model), (), names, getattr(model, "preprocessing", None))
+    record = {name: getattr(model, name) for name in files.RECORD}
+    return Checkpoint(_in_timm_names(model), label, _metadata(model), **record)
 
 
 def _metadata(model):
@@ -236,4 +236,5 @@ def _architecture(model, family):
 
 def _labels(model):
     labels = dict(enumerate(model.class_names or [f"LABEL_{index}" for index in range(model.num_classes)]))
-    return {"id2label": labels, "label2id": {label: index for index, label in labels.items()}}
+    problem = {"problem_type": MULTI_LABEL} if model.multi_label else {}
+    return {"id2label": labels, "label2id": {label: index for index, label in labels.items()}, **problem}

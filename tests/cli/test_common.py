@@ -1,8 +1,5 @@
 """What the commands share: errors and exit status."""
 
-import io
-import sys
-
 import pytest
 
 from keras_deit.cli.common import in_options, make_parser, reporting
@@ -83,12 +80,3 @@ def test_the_error_about_every_setting_names_its_option(parser):
         assert message.startswith(f"{declared.option} must be")
         assert f"Received: {declared.option} " in message
         assert "`" not in message
-
-
-def test_what_the_encoding_of_the_terminal_lacks_is_escaped(monkeypatch):
-    for name in ("stdout", "stderr"):
-        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
-    make_parser("name", "Description.")
-    for stream in (sys.stdout, sys.stderr):
-        print("8×8", b"caf\xe9".decode("utf-8", "surrogateescape"), file=stream, flush=True)
-        assert stream.buffer.getvalue() == b"8\\xd78 caf\\udce9\n"

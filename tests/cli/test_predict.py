@@ -1,5 +1,6 @@
 """`keras-deit predict`: the most probable classes of images."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -223,6 +224,23 @@ def test_files_of_sixteen_bits_are_read_with_the_bits_that_they_use(photographs,
     assert predict(*files, "--weights", tmp_path / "model.keras", "--bit-depth", 12) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1:4] == lines[5:8]
+
+
+@pytest.mark.parametrize("output", ["model.keras", "model.safetensors", "model"])
+def test_several_labels_of_an_image_are_independent_probabilities(output, photographs, tmp_path, capsys):
+    student = kd.DeiT.from_variant(
+        "deit_ti", num_layers=1, num_classes=3, image_size=32, patch_size=16, class_names=["cat", "dog", "fox"]
+    )
+    for head, biases in (("class_head", [3, 1, -2]), ("distillation_head", [1, 1, -2])):
+        student.get_layer(head).set_weights([np.zeros((192, 3)), np.array(biases)])
+    distiller = kd.Distiller(student)
+    distiller.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))  # which has the student say so
+    student.save(tmp_path / "student.keras")
+    assert main(["convert", "--weights", str(tmp_path / "student.keras"), "--output", str(tmp_path / output)]) == 0
+    capsys.readouterr()
+    assert predict(photographs[0], "--weights", tmp_path / output) == 0
+    expected = [f"  {1 / (1 + np.exp(-logit)):6.1%}  {name}" for logit, name in ((2, "cat"), (1, "dog"), (-2, "fox"))]
+    assert capsys.readouterr().out.splitlines()[1:] == expected
 
 
 def test_one_logit_is_the_probability_of_the_class(photographs, tmp_path, capsys):

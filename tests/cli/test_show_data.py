@@ -4,12 +4,14 @@ import keras
 import numpy as np
 import pytest
 
+import keras_deit as kd
 from keras_deit.cli import main, show_data
 from tests.image_folders import ON_FOLDER
 from tests.runs import need_run_packages
 
 need_run_packages()
 pillow = pytest.importorskip("PIL.Image", reason="images are read by Pillow")
+HALF = kd.Preprocessing(mean=0.5, std=0.5)
 pytestmark = pytest.mark.usefixtures("short_runs")
 
 
@@ -43,6 +45,22 @@ def test_every_title_has_the_label_and_the_prediction_of_a_given_teacher(tmp_pat
     for label in labels:
         shares = [float(part.split()[1].rstrip("%")) for part in label.split(" + ") if " " in part]
         assert not shares or sum(shares) == pytest.approx(100, abs=1)
+
+
+def test_the_images_are_normalised_as_the_weights_expect(tmp_path, monkeypatch):
+    model = kd.DeiT(10, image_size=8, patch_size=4, hidden_dim=8, num_layers=1, num_heads=1, preprocessing=HALF)
+    model.save(tmp_path / "model.keras")
+    files = [kd.weights.to_timm(model, tmp_path / "model.safetensors"), tmp_path / "model.keras"]
+    drawn = []
+    monkeypatch.setattr(show_data, "draw_grid", lambda *arguments: drawn.append(arguments))
+    options = ["show-data", "--batch-size", "6", "--erasing", "0"]
+    for weights in ([], *(["--weights", str(file)] for file in files)):
+        assert main([*options, *weights]) == 0
+    (plain, *_, mean, std), *with_weights = drawn
+    assert (mean, std) == (kd.IMAGENET_MEAN, kd.IMAGENET_STD)
+    for images, *_, mean, std in with_weights:
+        assert (mean, std) == (HALF.mean, HALF.std)
+        np.testing.assert_allclose(images * 0.5 + 0.5, plain * kd.IMAGENET_STD + kd.IMAGENET_MEAN, atol=1e-5)
 
 
 @pytest.mark.parametrize(

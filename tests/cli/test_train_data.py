@@ -182,7 +182,7 @@ def test_a_run_with_the_recipes_batch_size_is_repeated_from_another_folder(
     ]
     assert train_short(*options, "--output-dir", "run") == 0
     printed = capsys.readouterr().out
-    assert "Batch size: 8, and not the recipe's 768, because there are only 32 training images." in printed
+    assert "Batch size: 8 instead of 768, because there are only 32 training images." in printed
     assert "imagenet2012" not in printed
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert train("--config", tmp_path / "run" / "config.toml", "--output-dir", "again") == 0

@@ -155,8 +155,7 @@ def test_the_batch_size_of_a_recipe_gives_way_to_a_small_dataset_and_a_given_one
     assert data.first_batch()[0].shape == (4, 8, 8, 3)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Batch size")]
     assert line == (
-        "Batch size: 4, and not the recipe's 1024, because there are only 20 training images. "
-        "--batch-size chooses another one."
+        "Batch size: 4 instead of 1024, because there are only 20 training images. --batch-size chooses another one."
     )
     with pytest.raises(ValueError, match="Received: batch_size=1024. Pass at most 20."):
         load_run_data(settings)
@@ -166,7 +165,18 @@ def test_the_batch_size_of_a_recipe_gives_way_to_a_small_dataset_and_a_given_one
 
 @pytest.mark.parametrize(
     ("num_images", "num_replicas", "expected"),
-    [(2, 1, 2), (8, 1, 2), (31, 1, 4), (240, 1, 32), (240, 2, 32), (240, 3, 30), (1100, 1, 256), (9, 8, 16)],
+    [
+        (2, 1, 2),
+        (8, 1, 2),
+        (31, 1, 4),
+        (240, 1, 32),
+        (240, 2, 32),
+        (240, 3, 30),
+        (1100, 1, 256),
+        (16, 8, 16),
+        (9, 8, 8),
+        (5, 4, 4),
+    ],
 )
 def test_a_suitable_batch_size_is_even_and_divided_by_the_replicas(num_images, num_replicas, expected):
     assert suitable_batch_size(num_images, num_replicas) == expected

@@ -200,20 +200,22 @@ def test_counted_labels_are_no_names(tmp_path):
 def test_entries_of_other_types_are_no_names_and_no_damage(entries, tmp_path):
     shutil.copy(checkpoint_path("timm_two_tokens"), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(entries))
-    assert read_record(tmp_path) == {"class_names": None, "preprocessing": None, "notes": ()}
+    assert read_record(tmp_path) == {"class_names": None, "preprocessing": None, "multi_label": False, "notes": ()}
 
 
-@pytest.mark.parametrize("record", [None, RECORD])
-def test_the_pipeline_of_transformers_gives_the_same_probabilities(record, tmp_path):
+@pytest.mark.parametrize(("record", "multi_label"), [(None, False), (RECORD, False), (RECORD, True)])
+def test_the_pipeline_of_transformers_gives_the_same_probabilities(record, multi_label, tmp_path):
     transformers = pytest.importorskip("transformers", reason="its pipeline computes the reference")
     pytest.importorskip("torch", reason="the pipeline runs on PyTorch")
     pillow = pytest.importorskip("PIL.Image")
-    model = kd.DeiTClassifier(model_with_names(preprocessing=record))
+    model = kd.DeiTClassifier(model_with_names(preprocessing=record, multi_label=multi_label))
     kd.weights.to_huggingface(model, tmp_path / "model")
     pipeline = transformers.pipeline("image-classification", model=str(tmp_path / "model"))
     images = photographs()
     logits = model.predict(np.stack([model.image_processor()(image) for image in images]), verbose=0)
-    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+    score = keras.ops.sigmoid if multi_label else keras.ops.softmax
+    probabilities = keras.ops.convert_to_numpy(score(logits))
+    assert kd.pretrained(tmp_path / "model").multi_label == multi_label
     assert probabilities.std() > 0.01
     for image, expected in zip(images, probabilities, strict=True):
         answers = {row["label"]: row["score"] for row in pipeline(pillow.fromarray(image), top_k=5)}

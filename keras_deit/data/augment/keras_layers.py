@@ -6,8 +6,7 @@ import keras
 
 from keras_deit.data.augment.policies import BLUR_RADII, SOLARIZE_THRESHOLD, ColorJitter, RandAugment, ThreeAugment
 from keras_deit.data.augment.randaugment_space import HIGHEST_LEVEL
-from keras_deit.runtime.files import user_path
-from keras_deit.runtime.foreign_files import excerpt
+from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
 
 KERAS_CV = "keras-cv"
@@ -96,9 +95,9 @@ def _read(path):
     error = "there is no such name"
     if isinstance(path, (str, pathlib.Path)) and pathlib.Path(path).suffix == ".keras":
         try:
-            return keras.saving.load_model(user_path(path))
-        except (OSError, TypeError, ValueError) as reason:
-            error = excerpt(reason)
+            return load_keras_file(path)
+        except ValueError as reason:
+            error = reason
     raise ValueError(
         "`augmentation_layers` must be 'keras-cv', the path of a `.keras` file or, in Python, a Keras layer. Received: "
         f"augmentation_layers={path!r} ({error})"

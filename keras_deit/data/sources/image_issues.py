@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 
-from keras_deit.choices import FATAL_ISSUES, IMAGE_ISSUES
+from keras_deit.choices import BIT_DEPTHS, FATAL_ISSUES, IMAGE_ISSUES
 from keras_deit.data.sources.classes import count_labels
 from keras_deit.data.sources.labelled_images import check_labels
 from keras_deit.imaging.image_files import open_image, read_image, used_bits
@@ -77,7 +77,7 @@ class ValidationReport:
         """Says what to do about images with `unused-bits`, if there are any; otherwise None."""
         if not self.used_bits:
             return None
-        bits = max(9, *self.used_bits.values())
+        bits = max(BIT_DEPTHS[0], *self.used_bits.values())
         return (
             f"{len(self.used_bits)} images of {self.dataset!r} hold 16 bits, use {bits} or fewer, and come out almost "
             f"black. If {bits} bits are their whole range, pass --bit-depth {bits}."

@@ -4,7 +4,7 @@ import dataclasses
 import re
 import warnings
 
-from keras_deit.choices import TEST_SPLITS
+from keras_deit.choices import BIT_DEPTHS, TEST_SPLITS
 from keras_deit.data.sources.classes import check_classes, warn_of_similar_names
 from keras_deit.data.sources.csv_table import load_table
 from keras_deit.data.sources.folder import load_folder
@@ -12,7 +12,6 @@ from keras_deit.data.sources.npz import load_npz
 from keras_deit.data.sources.sklearn_digits import load_digits
 from keras_deit.data.sources.splits import SPLITS, shorten
 from keras_deit.data.sources.tfds import TFDS_NAME, load_tfds
-from keras_deit.imaging.sixteen_bits import BIT_DEPTHS
 from keras_deit.runtime.files import user_path
 
 TABLE_EXTENSIONS = (".csv", ".tsv")
@@ -94,7 +93,8 @@ def load(
 def _with_bit_depth(data, bit_depth):
     if data.in_memory or bit_depth not in BIT_DEPTHS:
         raise ValueError(
-            f"`bit_depth` must be from 9 to 16 and is for image files. Received: bit_depth={bit_depth} for {data.name!r}"
+            f"`bit_depth` must be from {BIT_DEPTHS[0]} to {BIT_DEPTHS[-1]} and is for image files. Received: "
+            f"bit_depth={bit_depth} for {data.name!r}"
         )
     return dataclasses.replace(data, bit_depth=bit_depth)
 

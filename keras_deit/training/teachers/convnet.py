@@ -9,6 +9,7 @@ from keras_deit.data.pipeline.pillow_batches import EvaluationBatches, one_hot
 from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.runtime.files import cache_directory, replacing
+from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.training.progress import Progress
 from keras_deit.training.teachers.random_shift import random_shift
 
@@ -69,9 +70,9 @@ def trained_convnet(train, test, num_replicas, seed):
     test_batches = EvaluationBatches(test, plan, IMAGENET_MEAN, IMAGENET_STD, crop_ratio=1.0)
     if path.exists():
         try:
-            teacher = keras.saving.load_model(path, compile=False)
-        except (OSError, ValueError, KeyError) as error:
-            print(f"The kept teacher {path} cannot be read ({error}); a new teacher is trained.")
+            teacher = load_keras_file(path)
+        except ValueError as error:
+            print(f"The kept teacher cannot be read. {error} A new teacher is trained.")
         else:
             accuracy = _accuracy(teacher, test_batches)
             print(f"Teacher: the small convnet kept at {path}, {accuracy:.1%} on the test split.")
