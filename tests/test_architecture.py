@@ -52,6 +52,10 @@ COVERED_ELSEWHERE = {
         "distiller/test_replicas.py",
         "a backend's step is compared with the other backends' steps",
     ),
+    "distiller/checked_data.py": (
+        "distiller/test_checks.py",
+        "the checks that the methods make have their tests there",
+    ),
     "distiller/jax.py": ("distiller/test_replicas.py", "a backend's step is compared with the other backends' steps"),
     "distiller/torch.py": (
         "distiller/test_distiller.py",

@@ -1,11 +1,7 @@
 """The Distiller: its loss, metrics and settings, the same on every backend."""
 
-import contextlib
-import dataclasses
-import functools
 import importlib
 import types
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,21 +9,20 @@ from keras import ops
 
 from keras_deit import losses
 from keras_deit.distiller import checks
+from keras_deit.distiller.checked_data import CheckedData
 from keras_deit.distiller.labels import (
     are_rows,
     is_multi_label,
     is_sparse,
-    read_classes,
     read_labels,
     takes_integers_alone,
     weigh_classes,
 )
-from keras_deit.distiller.metrics import by_log_name, set_modes, wrap_metrics
+from keras_deit.distiller.metrics import by_log_name, wrap_metrics
+from keras_deit.distiller.teacher_outputs import read_teacher_outputs
 from keras_deit.fusion import fuse
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.preprocessing import Preprocessing
-from keras_deit.runtime.endless import check_steps
-from keras_deit.runtime.first_batch import FirstBatchCheck
 from keras_deit.runtime.keras_file import check_weights_file
 from keras_deit.runtime.keras_private import EpochLogsHook, PortableCompileConfig, compiled_loss, monitor_mode
 from keras_deit.teacher import Teacher
@@ -43,7 +38,7 @@ class _BatchMean(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.Model):
+class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.Model):
     """Trains a student from labels and from a teacher, with `compile` and `fit`.
 
     The loss is `(1 - alpha) · criterion(class logits, labels) + alpha · distillation(distillation logits, teacher)` plus
@@ -158,13 +153,11 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         self._batch_mean = _BatchMean(name="batch_mean")
         self._means = {name: keras.metrics.Mean(name=name) for name in self._log_names()}
         self._num_invalid = {name: keras.metrics.Sum(name=f"invalid_{name}") for name in ("labels", "outputs")}
-        self._class_weight = self._compiled_class_weight = None
         self._reported = ("loss", *self._means)
         self._sparse = False
         self._metrics_by_head = False
         self._monitor_modes = {}
         self._is_multi_label = bool(multi_label)
-        self._is_fitting = False
         self._teacher = None
         self.teacher = teacher
         self.built = True
@@ -244,118 +237,6 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        validation_split=0.0,
-        validation_data=None,
-        **kwargs,
-    ):
-        """Trains, as `keras.Model.fit` does, after checking arrays, batch sizes and the images of the first batch.
-
-        Args:
-            x: Images or a dataset, see the class.
-            y: Labels, see the class.
-            batch_size: Number of images in a batch, over all replicas; None for a dataset.
-            epochs, verbose, validation_split: See `keras.Model.fit`.
-            callbacks: See `keras.Model.fit`. Those that monitor a log in the mode `"auto"`, such as
-                `keras.callbacks.EarlyStopping`, get the mode of that log.
-            validation_data: See `keras.Model.fit`.
-            **kwargs: Further arguments of `keras.Model.fit`. `class_weight` works with data of any kind. It multiplies the
-                sample weights, and unlabelled images have the class weight 1.
-
-        Returns:
-            The `keras.callbacks.History`.
-
-        Raises:
-            ValueError: If a label is out of range, the images are not normalised as declared, the replicas do not divide a
-                batch, or the data have no end and the number of steps is not given.
-        """
-        check_steps("steps_per_epoch", kwargs.get("steps_per_epoch"), x)
-        check_steps("validation_steps", kwargs.get("validation_steps"), validation_data)
-        first_batch = self._first_batch_check()
-        class_weight = kwargs.pop("class_weight", None)
-        self._check_data(x, y, kwargs.get("sample_weight"))
-        set_modes(callbacks, self._monitor_modes)
-        split = 0 if validation_data is not None else validation_split
-        self._check_batches(x, batch_size, split)
-        if isinstance(validation_data, (tuple, list)):
-            x_y_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
-            self._check_data(*x_y_weight)
-            self._check_batches(x_y_weight[0], kwargs.get("validation_batch_size") or batch_size)
-            first_batch.of(x_y_weight[0])
-        elif validation_data is not None:
-            self._check_batches(validation_data)
-            validation_data = first_batch.of(self.pad_batches(validation_data))
-        kwargs |= dict(validation_split=validation_split, validation_data=validation_data)
-        x = first_batch.of(self.pad_batches(x))
-        self._is_fitting = True
-        try:
-            with first_batch, self._weighting_classes(class_weight):
-                return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
-        finally:
-            self._is_fitting = False
-
-    def evaluate(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        verbose="auto",
-        sample_weight=None,
-        steps=None,
-        callbacks=None,
-        return_dict=False,
-        **kwargs,
-    ):
-        """Evaluates, as `keras.Model.evaluate` does, after the same checks. Without a teacher it uses the labels alone.
-
-        Args:
-            x: Images or a dataset, see the class.
-            y: Labels, see the class.
-            batch_size: Number of images in a batch, over all replicas; None for a dataset.
-            verbose, steps, callbacks: See `keras.Model.evaluate`.
-            sample_weight: Weight of each example, `(examples,)`.
-            return_dict: Whether to return a dictionary instead of a list.
-            **kwargs: For Keras, which evaluates in `fit`.
-
-        Returns:
-            The logs: a dictionary from names to values, or a list of the values in the order of `metrics_names`.
-
-        Raises:
-            ValueError: If a label is out of range, or the replicas do not divide a batch.
-        """
-        kwargs |= dict(steps=steps, callbacks=callbacks, return_dict=True)
-        is_validation = self._is_fitting and isinstance(callbacks, keras.callbacks.CallbackList)
-        if is_validation:  # of validation data, `fit` has checked and padded the whole already
-            return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
-        check_steps("steps", steps, x)
-        self._check_data(x, y, sample_weight)
-        self._check_batches(x, batch_size)
-        with self._first_batch_check() as first_batch:
-            x = first_batch.of(self.pad_batches(x))
-            logs = super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
-        return logs if return_dict else [logs[name] for name in self.metrics_names]
-
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """Trains on a batch, see `keras.Model.train_on_batch`, after the same checks as `fit`."""
-        self._check_data(x, y, sample_weight)
-        self._first_batch_check().of(x)
-        with self._weighting_classes(class_weight):
-            logs = super().train_on_batch(x, y, sample_weight, return_dict=True)
-        return self._batch_logs(logs, return_dict)
-
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """Evaluates a batch, see `keras.Model.test_on_batch`, after the same checks as `evaluate`."""
-        self._check_data(x, y, sample_weight)
-        self._first_batch_check().of(x)
-        return self._batch_logs(super().test_on_batch(x, y, sample_weight, return_dict=True), return_dict)
-
     @property
     def metrics_names(self):
         """Names of the logs of the last epoch, evaluation or batch, in the order in which `evaluate` lists their values."""
@@ -433,7 +314,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             label_weights = labels.labelled if weights is None else labels.labelled * ops.cast(weights, "float32")
             terms["class_loss"] = compiled_loss(self, labels.targets, class_logits, label_weights)
             self._num_invalid["labels"].update_state(labels.invalid)
-        teacher = self._read_teacher_outputs(x)
+        teacher = read_teacher_outputs(x, self.num_classes, self.distillation, self._is_multi_label)
         if teacher is not None:
             student_logits = class_logits if distillation_logits is None else distillation_logits
             values = self._distillation_values(teacher.logits, student_logits) * teacher.available
@@ -452,7 +333,7 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
         """Updates the metrics and returns those that the batch allows, see the class."""
         class_logits, distillation_logits = _heads(y_pred)
         fused = fuse(class_logits, distillation_logits, self.fusion)
-        teacher = self._read_teacher_outputs(x)
+        teacher = read_teacher_outputs(x, self.num_classes, self.distillation, self._is_multi_label)
         weights = ops.ones_like(fused[:, 0], dtype="float32")
         if sample_weight is not None:
             weights = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
@@ -531,25 +412,6 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             return {"teacher": self.teacher(images, self.image_mean, self.image_std)}
         logits, maps = self.teacher(images, self.image_mean, self.image_std, return_attention=True)
         return {"teacher": logits, "teacher_attention": _patch_attention(maps, self.teacher.num_prefix_tokens)}
-
-    def _read_teacher_outputs(self, x):
-        if not isinstance(x, dict) or "teacher" not in x:
-            return None
-        outputs = x["teacher"]
-        if len(outputs.shape) == 2:
-            is_number = ops.isfinite(outputs) if self.distillation == "soft" else ops.logical_not(ops.isnan(outputs))
-            is_usable = ops.all(is_number, axis=-1)
-            logits = ops.where(ops.expand_dims(is_usable, -1), outputs, ops.zeros_like(outputs))
-            available = ops.cast(is_usable, "float32")
-            return _TeacherOutputs(logits, available, invalid=1 - available)
-        if self.distillation != "hard" or self._is_multi_label:
-            raise ValueError(
-                "Soft distillation, a function of logits, or multi-label classes need the teacher's logits (batch, classes) "
-                "as stored outputs. "
-                f"Received: decisions of shape {tuple(outputs.shape)}"
-            )
-        decisions, available, invalid = read_classes(outputs, self.num_classes)
-        return _TeacherOutputs(ops.one_hot(decisions, self.num_classes), available, invalid)
 
     def _distillation_values(self, teacher_logits, student_logits):
         """The distillation term of each example, `(batch,)`."""
@@ -649,55 +511,6 @@ class Distiller(_DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.
             checks.check_multi_label(self.loss, self.fusion, teacher)
         if attention:
             checks.check_patches(self.student, patches, self.run_inference)
-
-    def _first_batch_check(self):
-        needs_logits = self.distillation == "soft" or self._is_multi_label
-        settings = dict(image_mean=self.image_mean, image_std=self.image_std)
-        settings |= dict(num_classes=self.num_classes, needs_logits=needs_logits)
-        return FirstBatchCheck(functools.partial(checks.check_x, **settings))
-
-    def _check_data(self, x, y=None, sample_weight=None):
-        checks.check_arrays(x, y, sample_weight, self.num_classes, self._is_multi_label)
-
-    @contextlib.contextmanager
-    def _weighting_classes(self, class_weight):
-        """Multiplies the sample weights of the training steps within by the weights of the classes."""
-        checks.check_class_weight(class_weight, self.num_classes, self._is_multi_label)
-        if class_weight != self._compiled_class_weight:
-            self.train_function = None
-        self._class_weight = self._compiled_class_weight = class_weight
-        try:
-            yield
-        finally:
-            self._class_weight = None
-
-    def _batch_logs(self, logs, return_dict):
-        """The logs of a batch as `train_on_batch` and `test_on_batch` return them."""
-        names = self.epoch_logs(logs)
-        return logs if return_dict else [logs[name] for name in names]
-
-    def _check_batches(self, x, batch_size=None, validation_split=0):
-        divisor = self.batch_divisor()
-        if divisor == 1:
-            return
-        size = self.dataset_batch_size(x) if hasattr(x, "element_spec") else None
-        sizes = checks.batch_sizes(x, batch_size, validation_split) if size is None else [size]
-        checks.check_batches(sizes, divisor)
-
-
-@dataclasses.dataclass(frozen=True)
-class _TeacherOutputs:
-    """The teacher's outputs for a batch.
-
-    Attributes:
-        logits: `(batch, classes)`: logits, or predicted classes as one-hot rows.
-        available: Float32 `(batch,)`: 1 where there is an output, else 0.
-        invalid: Float32 `(batch,)`: 1 where a stored class is out of range, else 0.
-    """
-
-    logits: Any
-    available: Any
-    invalid: Any
 
 
 def _default_alpha(distillation):
