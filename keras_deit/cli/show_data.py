@@ -10,8 +10,8 @@ from keras_deit.cli.options import add_setting_options
 from keras_deit.explain.grid import draw_grid
 from keras_deit.recipes.fields import GROUPS, RUN
 from keras_deit.runtime.files import user_path
+from keras_deit.training.resolve import is_given, resolve
 from keras_deit.training.run_data import load_run_data
-from keras_deit.training.settings import is_given, resolve
 from keras_deit.training.student import recorded_preprocessing
 from keras_deit.training.teachers.load import load_teacher, naming_settings
 

@@ -15,7 +15,9 @@ from keras_deit.runtime.files import replacing, write_whole
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.version import __version__
 from keras_deit.training import checkpoint
-from keras_deit.training.settings import absolute_path, check_names, decode_value, resolve, write_config
+from keras_deit.training.config_file import absolute_path, write_config
+from keras_deit.training.resolve import resolve
+from keras_deit.training.settings import check_names, decode_value
 
 CONFIG, SUMMARY, LOCK = "config.toml", "summary.json", ".lock"
 

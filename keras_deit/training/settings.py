@@ -1,10 +1,7 @@
-"""The settings of a run, and where each comes from: command line, then configuration file, then recipe."""
+"""The settings of a run, declared, and their names and values in words."""
 
-import contextlib
 import dataclasses
 import difflib
-import re
-import tomllib
 
 from keras_deit import recipes
 from keras_deit.choices import (
@@ -20,7 +17,6 @@ from keras_deit.choices import (
     STRATEGIES,
     TEST_SPLITS,
 )
-from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.recipes.fields import (
     AUGMENTATION,
     CHANNELS,
@@ -41,12 +37,7 @@ from keras_deit.recipes.fields import (
     settings_of,
 )
 from keras_deit.recipes.recipe import RecipeFields
-from keras_deit.runtime.files import user_path, write_whole
-from keras_deit.runtime.optional import require
 
-PATHS = ("data_dir", "validated", "teacher_cache")
-NAMES_OR_PATHS = ("dataset", "weights", "teacher", "augmentation_layers")
-BUILT_IN = ("digits",)  # names that a folder does not replace
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -297,64 +288,8 @@ class Settings(RecipeFields):
     )
 
 
-_SETTINGS = settings_of(Settings)
-_OF_RECIPES = settings_of(RecipeFields)
-
-
-def resolve(command_line, config=None, defaults=None):
-    """Resolves the settings of a run.
-
-    A setting is taken from the first of these that has a value: `command_line`, the file `config`, `defaults`, the recipe,
-    the default of the field in `Settings`.
-
-    Args:
-        command_line: Dictionary from names to values. None means that the setting is not given; `"none"` means None.
-        config: Path of a configuration file, or None.
-        defaults: Dictionary of values that replace the recipe's; None means no such values.
-
-    Returns:
-        `Settings`.
-
-    Raises:
-        ValueError: If a setting is unknown or does not accept its value, the variant is missing, the recipe has no value
-            for the variant, the recipe of the file and that of the command line differ, or settings contradict each other.
-
-    Example:
-
-    >>> resolve({"variant": "deit_ti", "epochs": 5}).batch_size
-    32
-    """
-    from keras_deit.data import Augmentation  # not at the top: the command line's help needs no Keras
-    from keras_deit.models import get_variant
-
-    given = {name: value for name, value in command_line.items() if value is not None}
-    check_names(given)
-    if config:
-        given = _over(read_config(config), given, config)
-    given = {name: decode_value(name, value) for name, value in {**(defaults or {}), **given}.items()}
-    for name, value in given.items():
-        with _naming_the_option(name):
-            _SETTINGS[name].check(value)
-    if "variant" not in given:
-        raise ValueError("Which variant? For example --variant deit_ti; `keras-deit train --help` lists them.")
-    recipe = recipes.get(given.get("recipe", _SETTINGS["recipe"].default))
-    values = {**_defaults(), **recipe.values(get_variant(given["variant"]).name), **given}
-    for name in _OF_RECIPES:
-        if name not in values:
-            raise ValueError(
-                f"The recipe {recipe.name!r} has no published `{name}` for {given['variant']!r}. Pass "
-                f"{_SETTINGS[name].option} {_SETTINGS[name].placeholder}."
-            )
-    settings = Settings(**values)
-    with _naming_the_option("auto_augment"):
-        Augmentation.of(settings)  # raises if the policy is unknown
-    _check_teacher(settings)
-    return settings
-
-
-def is_given(name, command_line, config=None):
-    """Returns whether a setting has a value of its own, which is not the recipe's; see `resolve` for the arguments."""
-    return command_line.get(name) is not None or bool(config and name in read_config(config))
+SETTINGS = settings_of(Settings)
+OF_RECIPES = settings_of(RecipeFields)
 
 
 def check_names(names, problem="There are no settings of these names"):
@@ -367,10 +302,10 @@ def check_names(names, problem="There are no settings of these names"):
     Raises:
         ValueError: If a name is unknown; the message names the nearest setting.
     """
-    unknown = sorted(set(names) - set(_SETTINGS))
+    unknown = sorted(set(names) - set(SETTINGS))
     if not unknown:
         return
-    nearest = difflib.get_close_matches(unknown[0], _SETTINGS, n=1)
+    nearest = difflib.get_close_matches(unknown[0], SETTINGS, n=1)
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
     raise ValueError(
         f"{problem}: {', '.join(unknown)}.{hint} `keras-deit train --help` lists the settings (with - instead of _)."
@@ -387,7 +322,7 @@ def decode_value(name, value):
     Returns:
         The setting's value, not yet checked.
     """
-    if _SETTINGS[name].accepts_none and value in (NONE, [], ()):
+    if SETTINGS[name].accepts_none and value in (NONE, [], ()):
         return None
     return tuple(value) if isinstance(value, list) else value
 
@@ -406,9 +341,9 @@ def default_in_words(name):
     >>> default_in_words("epochs"), default_in_words("num_workers"), default_in_words("seed")
     ("the recipe's", 'one for each core', '0')
     """
-    if name in _OF_RECIPES:
+    if name in OF_RECIPES:
         return "the recipe's"
-    declared = _SETTINGS[name]
+    declared = SETTINGS[name]
     if declared.default is dataclasses.MISSING:
         return None
     if declared.default is None:
@@ -416,144 +351,3 @@ def default_in_words(name):
     if isinstance(declared.default, bool):
         return str(declared.default).lower()
     return "nothing" if declared.default == () else str(declared.default)
-
-
-def read_config(path):
-    """Reads a configuration file and checks its keys.
-
-    Args:
-        path: Path of a TOML file, such as the `config.toml` of a run.
-
-    Returns:
-        Dictionary of its values.
-
-    Raises:
-        ValueError: If the file is missing, is not TOML or has an unknown key.
-    """
-    path = user_path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"The configuration {str(path)!r} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"The configuration {str(path)!r} is not valid TOML: {error}") from error
-    check_names(values, f"The configuration {str(path)!r} has unknown keys")
-    return values
-
-
-def write_config(settings, path):
-    """Writes the settings so that `--config` of the file repeats the run, from any folder: its paths are absolute.
-
-    Args:
-        settings: `Settings`.
-        path: Path of the file; it appears whole or not at all.
-    """
-    tomli_w = require("tomli_w", extra="run", purpose="Writing config.toml")
-    values = {name: absolute_path(name, getattr(settings, name)) for name in _SETTINGS}
-    # A missing key means the setting's default, or the recipe's value: there, None has to be written.
-    values.update((name, NONE) for name in _OF_RECIPES if values[name] is None)
-    write_whole(path, tomli_w.dumps({name: value for name, value in values.items() if value is not None}))
-
-
-def absolute_path(name, value):
-    """Makes the value of a setting absolute if it is a path.
-
-    Args:
-        name: Name of the setting.
-        value: The setting's value.
-
-    Returns:
-        The value; an absolute path if the setting is a path, or a name or a path and the path exists.
-    """
-    if value is None or name not in (*PATHS, *NAMES_OR_PATHS):
-        return value
-    from keras_deit.models import find_preset
-
-    path = user_path(value).absolute()
-    is_name = name in NAMES_OR_PATHS and (value in BUILT_IN or find_preset(value) or not path.exists())
-    return value if is_name else str(path)
-
-
-def _defaults():
-    return {
-        name: declared.default for name, declared in _SETTINGS.items() if declared.default is not dataclasses.MISSING
-    }
-
-
-def _over(config, command_line, path):
-    recipe = command_line.get("recipe")
-    if "recipe" in config and recipe not in (None, config["recipe"]):
-        raise ValueError(
-            f"The file {str(path)!r} sets the recipe {config['recipe']!r}, and its values would override those of --recipe "
-            f"{recipe}. Leave out --config or --recipe."
-        )
-    return {**config, **command_line}
-
-
-@contextlib.contextmanager
-def _naming_the_option(name):
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{error}. Pass another {_SETTINGS[name].option}.") from error
-
-
-def _check_teacher(settings):
-    if settings.distillation == "none":
-        _check_without_teacher(settings)
-    if settings.teacher is None:
-        _check_trained_teacher(settings)
-    normalisation = [f"teacher_{name}" for name in ("value_range", "mean", "std")]
-    given = [name for name in normalisation if getattr(settings, name) is not None]
-    if settings.teacher_preprocessing and given:
-        raise ValueError(
-            "`teacher_preprocessing` replaces `teacher_value_range`, `teacher_mean` and `teacher_std`. Received: "
-            f"teacher_preprocessing={settings.teacher_preprocessing!r} and {', '.join(given)}. Leave out one or the other."
-        )
-    names = ("teacher_mean", "teacher_std", "teacher_value_range")
-    mean, std, value_range = (getattr(settings, name) for name in names)
-    check_normalisation(mean, std, value_range or (0, 1), names)
-    if settings.teacher_cache and settings.attention_weight:
-        raise ValueError(
-            "`attention_weight` needs the teacher itself, whose attention maps are not stored in a teacher cache. Leave out "
-            "--teacher-cache or --attention-weight."
-        )
-    if settings.teacher_cache and settings.augmentation_layers:
-        raise ValueError(
-            "The layers of `augmentation_layers` have random generators of their own, so the teacher's outputs for their "
-            "images cannot be stored. Leave out --teacher-cache or --augmentation-layers."
-        )
-
-
-def _check_without_teacher(settings):
-    is_of_recipe = recipes.get(settings.recipe).distillation == "none"
-    reason = f"the recipe {settings.recipe!r} trains without a teacher" if is_of_recipe else "--distillation is none"
-    for name, declared in _SETTINGS.items():
-        if re.match("teacher(_|$)", name) and getattr(settings, name) != declared.default:
-            turn_off = f"pass {declared.option} none" if declared.accepts_none else f"leave {declared.option} out"
-            raise ValueError(
-                f"A teacher is not used, because {reason}. Received: {name}={getattr(settings, name)!r}. To distil from the "
-                f"teacher, pass --distillation hard or soft; to train on labels alone, {turn_off}."
-            )
-    turned_off_by = {
-        "compare": "--no-compare",
-        "attention_weight": "--attention-weight 0",
-        "alpha": "--alpha none",
-    }
-    for name, option in turned_off_by.items():
-        if getattr(settings, name):
-            raise ValueError(
-                f"`{name}` needs a teacher, but {reason}. Received: {name}={getattr(settings, name)!r}. Pass "
-                f"--distillation hard or soft, or {option}."
-            )
-
-
-def _check_trained_teacher(settings):
-    for name in ("outputs", "image_size", "value_range", "mean", "std", "preprocessing", "same_classes"):
-        if getattr(settings, f"teacher_{name}") not in (None, False):
-            raise ValueError(f"`teacher_{name}` describes a teacher of your own. Which one? Pass --teacher as well.")
-    if settings.attention_weight:
-        raise ValueError(
-            "`attention_weight` needs a transformer teacher, and the teacher that a run trains by itself is a convnet. Pass "
-            "--teacher as well."
-        )

@@ -14,8 +14,8 @@ from keras_deit.runtime.printing import escaping_unprintable
 from keras_deit.training import loop, run_directory
 from keras_deit.training.closing_summary import describe
 from keras_deit.training.device_strategy import setup_strategy
+from keras_deit.training.resolve import is_given, resolve
 from keras_deit.training.run import build_run
-from keras_deit.training.settings import is_given, resolve
 
 
 class TrainingResult(NamedTuple):

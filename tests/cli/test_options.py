@@ -7,7 +7,8 @@ import pytest
 
 from keras_deit.cli.options import add_setting_options
 from keras_deit.recipes.fields import DATA, GROUPS, MODEL, settings_of
-from keras_deit.training.settings import Settings, resolve
+from keras_deit.training.resolve import resolve
+from keras_deit.training.settings import Settings
 
 # In the order of their groups. A flag that is renamed or lost breaks the commands of users.
 FLAGS = """

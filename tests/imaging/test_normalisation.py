@@ -6,7 +6,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.imaging.normalisation import check_normalisation
-from keras_deit.training.settings import resolve
+from keras_deit.training.resolve import resolve
 
 OF_255 = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}  # ImageNet's, as mmdetection gives them
 

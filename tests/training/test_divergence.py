@@ -7,7 +7,7 @@ import pytest
 from keras_deit.training import checkpoint
 from keras_deit.training.divergence import DivergedError, DivergenceStop, check_finite_loss, has_finite_weights
 from keras_deit.training.log import TrainingLog
-from keras_deit.training.settings import resolve
+from keras_deit.training.resolve import resolve
 
 SETTINGS = resolve({"variant": "deit_ti", "learning_rate": 0.5})
 

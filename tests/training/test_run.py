@@ -9,8 +9,8 @@ import pytest
 import keras_deit as kd
 from keras_deit.data import ImageData
 from keras_deit.training import usable_images
+from keras_deit.training.resolve import resolve
 from keras_deit.training.run import build_run, without_teacher
-from keras_deit.training.settings import resolve
 
 pytestmark = pytest.mark.usefixtures("short_runs")  # which have the variant
 

@@ -9,8 +9,8 @@ import pytest
 import keras_deit as kd
 from keras_deit.data import ImageData, ImageRecords
 from keras_deit.training import usable_images
+from keras_deit.training.resolve import resolve
 from keras_deit.training.run_data import load_run_data, suitable_batch_size
-from keras_deit.training.settings import resolve
 from keras_deit.training.usable_images import UnreadableError
 
 RNG = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from keras_deit.training import run_directory
-from keras_deit.training.settings import resolve
+from keras_deit.training.resolve import resolve
 
 pytest.importorskip("tomli_w", reason="config.toml is written with tomli-w")
 

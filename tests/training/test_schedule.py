@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from keras_deit import recipes
+from keras_deit.training.resolve import resolve
 from keras_deit.training.schedule import CosineByEpochs, last_learning_rate, learning_rate_schedule
-from keras_deit.training.settings import resolve
 from tests import goldens
 
 TIMM = json.loads((pathlib.Path(goldens.__file__).parent / "timm_recipes.json").read_text())["rates"]

@@ -6,8 +6,8 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.data import ImageData
+from keras_deit.training.resolve import resolve
 from keras_deit.training.run_data import RunData
-from keras_deit.training.settings import resolve
 from keras_deit.training.student import make_student, suitable_patch_size
 
 NOISE = ImageData("noise", np.zeros((4, 16, 16, 3), "uint8"), np.arange(4) % 3, ("a", "b", "c"))

@@ -15,7 +15,7 @@ from keras_deit.data.sources.image_files import ImageFiles
 from keras_deit.data.sources.image_issues import ValidationReport
 from keras_deit.imaging.image_files import MAX_PIXELS_VARIABLE
 from keras_deit.training import usable_images
-from keras_deit.training.settings import resolve
+from keras_deit.training.resolve import resolve
 from keras_deit.training.usable_images import (
     UnreadableError,
     explain_unreadable_images,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
-from keras_deit.training.settings import resolve
+from keras_deit.training.resolve import resolve
 from keras_deit.training.teachers.load import load_teacher, naming_settings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype("float32")
