@@ -221,17 +221,21 @@ def _kept_report(fingerprint, make):
 
 def _equal_images(settings, splits):
     """Groups of equal images as `find_equal_images` returns them."""
-    train = splits["train"]
-    if any(data.paths is None or data.labels is None for data in splits.values()):
-        return find_equal_images(splits)
     if settings.validated:
-        report = _given_report(settings, train)
-    else:
-        labels = hashlib.sha256(b"".join(np.asarray(data.labels, "<i8").tobytes() for data in splits.values()))
-        digests = [train.content_digest(), labels.hexdigest()]
-        fingerprint = "-".join([*map(_fingerprint, splits.values()), *(digest[:8] for digest in digests)])
-        report = _kept_report(fingerprint, lambda: _report_of_equal(splits))
+        return groups_of_keys(_given_report(settings, splits["train"]).equal, splits)
+    report = _kept_report(_fingerprint_of_equal(splits), lambda: _report_of_equal(splits))
     return groups_of_keys(report.equal, splits)
+
+
+def _fingerprint_of_equal(splits):
+    """Digest that changes with images or labels; None if that is not known without reading them, or they are in memory."""
+    fingerprints = list(map(_fingerprint, splits.values()))
+    if None in fingerprints:
+        return None
+    known = [data.labels for data in splits.values() if data.labels is not None]
+    labels = hashlib.sha256(b"".join(np.asarray(of_split, "<i8").tobytes() for of_split in known))
+    digests = [*(data.content_digest() for data in splits.values()), labels.hexdigest()]
+    return "-".join([*fingerprints, *(digest[:8] for digest in digests)])
 
 
 def _report_of_equal(splits):

@@ -9,6 +9,7 @@ from keras_deit.data.augment.keras_layers import apply, shape_error
 from keras_deit.data.augment.tensorflow_ops import tensorflow
 from keras_deit.data.augment.tensorflow_transform import ImageTransform
 from keras_deit.data.sources.labelled_images import check_labels
+from keras_deit.imaging.image_files import png_file, read_image
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.shutdown import unless_exiting, until_exit
 
@@ -210,14 +211,18 @@ def _reader(tf, data):
         check_labels(data.name, data.labels, data.num_classes)
         paths, labels = tf.constant([os.fsencode(path) for path in data.paths]), tf.constant(data.labels, tf.int64)
         return lambda index: (tf.io.read_file(paths[index]), labels[index])
-    image, _ = data[0]
-    kind = tf.string if isinstance(image, bytes) else tf.uint8
-    shape = () if isinstance(image, bytes) else (None, None, 3)
+    are_files = isinstance(data[0][0], bytes)
+    kind = tf.string if are_files else tf.uint8
+    shape = () if are_files else (None, None, 3)
 
     @unless_exiting
     def read(index):
         image, label = data[int(index)]
         check_labels(data.name, [label], data.num_classes)
+        if are_files and not isinstance(image, bytes):  # records may have both
+            image = png_file(image)
+        elif not are_files and isinstance(image, bytes):
+            image = read_image(image, data.bit_depth)
         return image, np.int64(label)
 
     def read_in_graph(index):

@@ -1,12 +1,14 @@
 """Finding equal images in both splits of a dataset, or with several labels."""
 
 import collections
+import concurrent.futures
 import hashlib
 import os
 
 import numpy as np
 
-from keras_deit.data.sources.image_issues import example_key
+from keras_deit.data.sources.image_issues import CHUNK, example_key
+from keras_deit.runtime.cores import usable_cores
 
 TAIL = 4096  # bytes at the end of a file, which tell most files of one size apart
 
@@ -14,8 +16,8 @@ TAIL = 4096  # bytes at the end of a file, which tell most files of one size apa
 def find_equal_images(splits):
     """Finds images of equal content that are in several splits or have several labels.
 
-    The content of a file is read only if another file has the same size and ends with the same bytes. Records are not
-    compared, since each would have to be read.
+    The content of a file is read only if another file has the same size and ends with the same bytes. Of a dataset whose
+    labels are only known by reading, such as records, every example is read.
 
     Args:
         splits: Dictionary from the names of the splits to `LabelledImages` of one dataset.
@@ -31,24 +33,24 @@ def find_equal_images(splits):
     >>> find_equal_images({"train": train, "test": test})
     [[('train', 1), ('test', 1)]]
     """
-    compared = {split: data for split, data in splits.items() if data.labels is not None}
-    groups = [[(split, index) for split, data in compared.items() for index in range(len(data))]]
-    for key_of in (_size, _tail, _digest):
-        groups = [part for group in groups for part in _divided(group, compared, key_of)]
-    return [group for group in groups if len({split for split, _ in group}) > 1 or len(_labels(compared, group)) > 1]
+    groups = [[(split, index) for split, data in splits.items() for index in range(len(data))]]
+    are_read = any(data.labels is None for data in splits.values())
+    for key_of in (_digest,) if are_read else (_size, _tail, _digest):
+        groups = [part for group in groups for part in _divided(group, splits, key_of)]
+    return [group for group in groups if len({split for split, _ in group}) > 1 or len(_labels(splits, group)) > 1]
 
 
 def keys_of_groups(groups, splits):
-    """Turns groups of equal images into lists of their keys, see `example_key`."""
-    return [list(dict.fromkeys(example_key(splits[split], index) for split, index in group)) for group in groups]
+    """Turns groups of equal images into lists of their keys: paths of files, otherwise split and index."""
+    return [list(dict.fromkeys(_key(splits, split, index) for split, index in group)) for group in groups]
 
 
 def groups_of_keys(keys, splits):
-    """Turns what `keys_of_groups` returned for image files back into groups, without images that are not there now."""
+    """Turns what `keys_of_groups` returned back into groups, without images that are not there now."""
     examples = collections.defaultdict(list)
     for split, data in splits.items():
         for index in range(len(data)):
-            examples[example_key(data, index)].append((split, index))
+            examples[_key(splits, split, index)].append((split, index))
     groups = [[example for key in group for example in examples.get(key, ())] for group in keys]
     return [group for group in groups if len(group) > 1]
 
@@ -81,14 +83,27 @@ def describe_equal_images(groups, splits):
     return lines
 
 
+def _key(splits, split, index):
+    return example_key(splits[split], index) if splits[split].paths else f"{split} {index}"
+
+
 def _divided(group, splits, key_of):
     """Divides a group by a key of its images, and drops images that are alone."""
-    parts = collections.defaultdict(list)
-    for split, index in group:
+
+    def key(example):
         try:
-            parts[key_of(splits[split], index)].append((split, index))
-        except OSError:
-            continue  # the image checks report files that cannot be read
+            return key_of(splits[example[0]], example[1])
+        except (OSError, ValueError):
+            return None  # the image checks report images that cannot be read
+
+    parts = collections.defaultdict(list)
+    with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
+        computed = pool.map if key_of is _digest else map  # hashing takes longer than handing over to a thread
+        for start in range(0, len(group), CHUNK):
+            chunk = group[start : start + CHUNK]
+            for example, found in zip(chunk, computed(key, chunk), strict=True):
+                parts[found].append(example)
+    parts.pop(None, None)
     return [part for part in parts.values() if len(part) > 1]
 
 
@@ -98,7 +113,7 @@ def _size(data, index):
 
 def _tail(data, index):
     if not data.paths:
-        return None
+        return ()
     with open(data.paths[index], "rb") as file:
         file.seek(max(0, os.path.getsize(data.paths[index]) - TAIL))
         return file.read()
@@ -106,16 +121,22 @@ def _tail(data, index):
 
 def _digest(data, index):
     image = data[index][0]
-    return hashlib.sha256(image if isinstance(image, bytes) else np.ascontiguousarray(image)).digest()
+    if isinstance(image, bytes):
+        return hashlib.sha256(image).digest()
+    return np.shape(image), hashlib.sha256(np.ascontiguousarray(image)).digest()
 
 
 def _labels(splits, group):
-    return {int(splits[split].labels[index]) for split, index in group} - {-1}
+    return {_label(splits[split], index) for split, index in group} - {-1}
+
+
+def _label(data, index):
+    return int(data[index][1] if data.labels is None else data.labels[index])
 
 
 def describe_example(data, split, index):
     """Names an image with its split and class, such as `pets/cat/1.jpg (train, cat)`."""
-    label = data.labels[index]
+    label = _label(data, index)
     return f"{data.describe(index)} ({split}, {'unlabelled' if label < 0 else data.class_names[label]})"
 
 

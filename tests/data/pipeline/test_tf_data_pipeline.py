@@ -1,5 +1,6 @@
 """Batches from `tf.data`."""
 
+import io
 import pathlib
 import time
 
@@ -12,6 +13,7 @@ from keras_deit.data.pipeline.tf_data_pipeline import from_stream, timed
 from tests.data.images import noise
 from tests.data.pipeline.first_batches import assert_equal, input_pipeline, take
 
+pillow = pytest.importorskip("PIL.Image", reason="Pillow encodes the files")
 tf = pytest.importorskip("tensorflow", reason="TensorFlow makes the batches")
 
 
@@ -27,6 +29,23 @@ def test_records_give_the_batches_of_their_files(image_files, first_batches):
     contents = [pathlib.Path(path).read_bytes() for path in image_files.paths]
     records = ImageRecords("records", list(zip(contents, image_files.labels, strict=True)), image_files.class_names)
     assert_equal(take(input_pipeline(records, "tf.data").training_batches(), 3), first_batches("tf.data")[:3])
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_records_of_files_and_of_pixels_give_the_pixels(first):
+    images, labels = noise(4, 8, 8, 3), np.array([0, 1, 1, 0])
+    encoded = []
+    for index, image in enumerate(images):
+        file = io.BytesIO()
+        pillow.fromarray(image).save(file, "BMP")
+        encoded.append(file.getvalue() if index % 2 == first else image)
+    records = ImageRecords("mixed", list(zip(encoded, labels, strict=True)), ("a", "b"))
+    arrays = ImageData("noise", images, labels, ("a", "b"))
+    received, expected = (
+        list(InputPipeline(data, 8, pipeline="tf.data", crop_ratio=1.0).evaluation_batches(4))
+        for data in (records, arrays)
+    )
+    assert_equal(received, expected)
 
 
 def test_files_whose_labels_are_unknown_are_read_by_index(image_files):

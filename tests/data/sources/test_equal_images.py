@@ -80,7 +80,7 @@ def test_a_file_that_is_gone_is_no_error(tmp_path):
     assert find_equal_images({"train": data}) == []
 
 
-def test_arrays_are_compared_and_records_are_not():
+def test_arrays_are_compared():
     images = noise(4, 5, 5, 3)
     train, test = (
         ImageData("x", images, np.arange(4) % 2, CLASSES),
@@ -90,8 +90,23 @@ def test_arrays_are_compared_and_records_are_not():
         [("train", 2), ("test", 0)],
         [("train", 3), ("test", 1)],
     ]
-    records = ImageRecords("x", [(images[0], 0), (images[0], 1)], CLASSES)
-    assert find_equal_images({"train": records, "test": records}) == []
+
+
+def test_records_are_compared_with_their_labels():
+    images = noise(3, 5, 5, 3)
+    train = ImageRecords("x", [(images[0], 0), (images[1], 0), (images[0], 1), (b"broken", 1), (images[2], 0)], CLASSES)
+    test = ImageRecords("x", [(images[1], 0), (images[2].reshape(5, 15, 1), 1)], CLASSES)
+    splits = {"train": train, "test": test}
+    groups = [[("train", 0), ("train", 2)], [("train", 1), ("test", 0)]]
+    assert find_equal_images(splits) == groups
+    assert keys_of_groups(groups, splits) == [["train 0", "train 2"], ["train 1", "test 0"]]
+    assert groups_of_keys(keys_of_groups(groups, splits), splits) == groups
+    assert describe_equal_images(groups, splits) == [
+        "1 of the 2 test images equal training images, such as image 1 of 'x' (train, cat) and image 0 of 'x' (test, cat). "
+        "The accuracy on the test split will be too high. Remove the copies.",
+        "2 images equal images with another label, such as image 0 of 'x' (train, cat) and image 2 of 'x' (train, dog). "
+        "Correct the labels or remove the images.",
+    ]
 
 
 def test_unlabelled_copies_do_not_contradict(tmp_path):
