@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import zipfile
 
 import numpy as np
@@ -21,6 +22,7 @@ HUB_FILES = (  # in the order of preference
     "pytorch_model.bin",
     f"pytorch_model.bin{INDEX}",
 )
+_PART = r"(model|pytorch_model)-\d+-of-\d+\.(safetensors|bin)"  # of a checkpoint in several files
 CONFIG = "config.json"
 EXTENSIONS = (".safetensors", ".pth", ".pt", ".bin")
 METADATA = (
@@ -44,18 +46,6 @@ def is_checkpoint(path):
     """
     path = user_path(path)
     return path.suffix in EXTENSIONS or path.name.endswith(INDEX) or any((path / name).exists() for name in HUB_FILES)
-
-
-def read(path):
-    """Reads a checkpoint, see `read_with_notes`.
-
-    Args:
-        path: As for `read_with_notes`.
-
-    Returns:
-        Dictionary from names to NumPy arrays.
-    """
-    return read_with_notes(path)[0]
 
 
 def read_with_notes(path, weights_entry=None):
@@ -109,10 +99,11 @@ def parts(path):
 def read_metadata(path):
     """Reads the constructor arguments that are stored beside the tensors.
 
-    They come from the metadata that `write` and `write_pickle` store, or from transformers' `config.json`.
+    They come from the metadata that `write` and `write_pickle` store, or from transformers' `config.json`, see
+    `configuration`.
 
     Args:
-        path: As for `read`.
+        path: As for `read_with_notes`.
 
     Returns:
         Dictionary of constructor arguments of a DeiT, a subset of `METADATA`; empty if none are stored.
@@ -120,8 +111,8 @@ def read_metadata(path):
     path = _checkpoint_file(path)
     with reading(path):
         stored = _own_metadata(path, (*METADATA, *RECORD))
-    config = path.with_name(CONFIG)
-    if not stored and config.exists():
+    config = configuration(path, CONFIG)
+    if not stored and config is not None:
         with reading(config):
             label = f"The file {str(config)!r}"
             return check_arguments(
@@ -131,11 +122,46 @@ def read_metadata(path):
     return check_arguments(arguments, f"The metadata of {str(path)!r}")
 
 
+def configuration(path, name):
+    """Finds a configuration of a checkpoint: a file beside it, if the checkpoint is called as on the hub.
+
+    Beside another file, such as a download, a configuration may be of another model.
+
+    Args:
+        path: As for `read_with_notes`.
+        name: Name of the configuration, such as `CONFIG`.
+
+    Returns:
+        The `pathlib.Path` of the configuration, or None.
+    """
+    path = _checkpoint_file(path)
+    beside = path.with_name(name)
+    return beside if _is_of_hub(path) and beside.exists() else None
+
+
+def ignored_configurations(path, names):
+    """Lists the configurations beside a checkpoint that `configuration` does not take for its own.
+
+    Args:
+        path: As for `read_with_notes`.
+        names: Names of configurations.
+
+    Returns:
+        List of those of the names whose files exist.
+    """
+    path = _checkpoint_file(path)
+    return [] if _is_of_hub(path) else [name for name in names if path.with_name(name).exists()]
+
+
+def _is_of_hub(path):
+    return path.name in HUB_FILES or path.name.endswith(INDEX) or bool(re.fullmatch(_PART, path.name))
+
+
 def read_own_record(path):
     """Reads what is known about the data of the weights from the metadata that `write` or `write_pickle` stored.
 
     Args:
-        path: As for `read`.
+        path: As for `read_with_notes`.
 
     Returns:
         Dictionary with the keys of `RECORD`, None for what the model did not know; empty for a file of another package.

@@ -6,7 +6,6 @@ import numpy as np
 
 from keras_deit.imaging.preprocessing import Preprocessing, crop_ratio_of
 from keras_deit.imaging.sizes import height_and_width
-from keras_deit.runtime.files import user_path
 from keras_deit.weights import files
 
 PREPROCESSOR = "preprocessor_config.json"  # of transformers
@@ -27,6 +26,7 @@ _DEFAULTS = {  # what a processor of transformers does where its file does not s
     "Levit": {"do_center_crop": True},
     "EfficientNet": {"include_top": True},
 }
+_TAKEN_NAMES = tuple(name for name in files.HUB_FILES if not name.endswith(files.INDEX))
 _STEPS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb")
 _WARPED_SIZE = 384  # from which on transformers' ConvNext processor resizes without a crop and without the aspect ratio
 
@@ -39,29 +39,34 @@ def read_record(path, image_size=None):
     metadata inside of a file win, also where they say that there is nothing: the files beside it may be of another model.
 
     Args:
-        path: Path of a checkpoint that exists, as for `keras_deit.weights.files.read`.
+        path: Path of a checkpoint that exists, as for `keras_deit.weights.files.read_with_notes`.
         image_size: `(height, width)` of the model's images in pixels; None for a model that takes images of any size.
 
     Returns:
         Dictionary with `class_names` (a tuple, or None), `preprocessing` (a `Preprocessing`, or None), `multi_label` (a
         boolean) and `notes`: sentences about what is stored but cannot be done.
     """
-    path = user_path(path)
-    directory = path if path.is_dir() else path.parent
     own = files.read_own_record(path)
-    config = _content(directory / files.CONFIG)
+    processor = files.configuration(path, PREPROCESSOR)
+    config = _content(files.configuration(path, files.CONFIG))
     is_multi_label = config.get("problem_type") == MULTI_LABEL
     record = {"class_names": _class_names(config), "multi_label": is_multi_label, "notes": ()}
+    ignored = files.ignored_configurations(path, (files.CONFIG, PREPROCESSOR))
+    if ignored and not own:
+        record["notes"] = (
+            f"Files beside the checkpoint that may be of another model are not read: {', '.join(ignored)}. If they are its "
+            f"own, rename the checkpoint to {' or '.join(_TAKEN_NAMES)}.",
+        )
     try:
         if own:
             record |= own_record(own)
-        elif (directory / PREPROCESSOR).exists():
-            record["preprocessing"] = from_transformers(_content(directory / PREPROCESSOR), image_size)
+        elif processor is not None:
+            record["preprocessing"] = from_transformers(_content(processor), image_size)
         else:
             record["preprocessing"] = _from_timm(config, image_size)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         record["preprocessing"] = None
-        record["notes"] = (
+        record["notes"] += (
             f"How images are prepared could not be taken over: {error}. They are prepared as in the official evaluation, "
             "unless you say otherwise.",
         )
@@ -156,7 +161,7 @@ def to_transformers(preprocessing, image_size):
 
 
 def _content(path):
-    return files.parse_object(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else {}
+    return {} if path is None else files.parse_object(path.read_text(encoding="utf-8", errors="replace"))
 
 
 def _kind(config):

@@ -8,8 +8,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.cli import main
-from keras_deit.weights.files import read
-from tests.weights.checkpoints import SHAPE, assert_same_tensors, expected_logits, goldens, logits_of, path
+from tests.weights.checkpoints import SHAPE, assert_same_tensors, expected_logits, goldens, logits_of, path, read
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 

@@ -16,11 +16,10 @@ from keras_deit.imaging import imagenet
 from keras_deit.models import presets
 from keras_deit.models.presets import PRESETS, find_preset
 from keras_deit.models.variants import VARIANTS
-from keras_deit.weights import files
 from keras_deit.weights.checkpoint import open_checkpoint
 from tests import goldens as goldens_package
 from tests.loopback import pretend_hub, serving
-from tests.weights.checkpoints import SHAPE, expected_logits, goldens, logits_of, path
+from tests.weights.checkpoints import SHAPE, expected_logits, goldens, logits_of, path, read
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub downloads the hub's files")
 
@@ -142,7 +141,7 @@ def test_the_official_file_is_tried_last(server, published, monkeypatch):
     import torch
 
     stored = io.BytesIO()
-    torch.save({"model": {name: torch.from_numpy(value) for name, value in files.read(published[0]).items()}}, stored)
+    torch.save({"model": {name: torch.from_numpy(value) for name, value in read(published[0]).items()}}, stored)
     server.files["official.pth"] = stored.getvalue()
     name = "deit_tiny_distilled_patch16_224"
     digits = hashlib.sha256(stored.getvalue()).hexdigest()[:8]

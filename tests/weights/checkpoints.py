@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 import keras_deit as kd
+from keras_deit.weights.files import read_with_notes
 from tests.goldens.make_checkpoints import CLASSES, DEPTHS, FOLDER, GROUP, PATCH, SIZE, WIDTHS
 
 SHAPE = dict(num_classes=CLASSES, image_size=SIZE, patch_size=PATCH, hidden_dim=16, num_layers=2, num_heads=2)
@@ -24,6 +25,11 @@ REGNETS = ("timm_regnety", "transformers_regnety")
 def path(name):
     """The path of a checkpoint."""
     return FOLDER / f"{name}.safetensors"
+
+
+def read(path):
+    """The tensors of a checkpoint file by name, NumPy arrays."""
+    return read_with_notes(path)[0]
 
 
 @functools.cache

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_deit.weights.files import is_checkpoint, read, read_metadata, write
-from tests.weights.checkpoints import path
+from keras_deit.weights.files import is_checkpoint, read_metadata, write
+from tests.weights.checkpoints import path, read
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 has_torch = importlib.util.find_spec("torch") is not None

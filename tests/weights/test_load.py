@@ -5,8 +5,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.weights.checkpoint import open_checkpoint
-from keras_deit.weights.files import read
-from tests.weights.checkpoints import LAYOUTS, REGNETS, expected_logits, goldens, logits_of, model_for, path
+from tests.weights.checkpoints import LAYOUTS, REGNETS, expected_logits, goldens, logits_of, model_for, path, read
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 

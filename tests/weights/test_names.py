@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_deit.weights.files import read
 from keras_deit.weights.names import timm_name, to_foreign_layout, to_our_layout, to_timm, to_transformers
-from tests.weights.checkpoints import LAYOUTS, REGNETS, model_for, path
+from tests.weights.checkpoints import LAYOUTS, REGNETS, model_for, path, read
 
 
 @pytest.mark.parametrize("name", ["timm_two_tokens", "timm_one_token", "timm_deit3", "timm_regnety"])

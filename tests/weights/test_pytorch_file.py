@@ -2,7 +2,8 @@
 
 import pytest
 
-from keras_deit.weights.files import read, read_with_notes
+from keras_deit.weights.files import read_with_notes
+from tests.weights.checkpoints import read
 
 torch = pytest.importorskip("torch", reason=".pth files need PyTorch")
 pytestmark = pytest.mark.backend_independent

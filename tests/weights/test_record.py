@@ -9,8 +9,9 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.imaging.preprocessing import Preprocessing
+from keras_deit.weights.files import configuration
 from keras_deit.weights.record import from_transformers, read_record, to_transformers
-from tests.weights.checkpoints import model_for
+from tests.weights.checkpoints import model_for, read
 from tests.weights.checkpoints import path as checkpoint_path
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
@@ -31,6 +32,34 @@ def model_with_names(**record):
     for head in ("class_head", "distillation_head"):
         model.get_layer(head).set_weights([rng.normal(size=(16, 5)), np.zeros(5)])
     return model
+
+
+@pytest.mark.parametrize("extension", [".safetensors", ".pth"])
+def test_a_foreign_file_takes_nothing_over_from_the_files_beside_it(extension, tmp_path):
+    model = model_with_names(preprocessing=RECORD)
+    kd.weights.to_huggingface(model, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
+    tensors = read(tmp_path / "model.safetensors")
+    if extension == ".pth":
+        torch = pytest.importorskip("torch", reason="the file is PyTorch's")
+        torch.save({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}, tmp_path / "deit.pth")
+    else:
+        (tmp_path / "model.safetensors").rename(tmp_path / "deit.safetensors")
+    with pytest.warns(
+        UserWarning, match="not read: config.json, preprocessor_config.json. If .* to model.safetensors or"
+    ):
+        loaded = kd.pretrained(tmp_path / f"deit{extension}", num_heads=model.backbone.num_heads)
+    assert (loaded.class_names, loaded.preprocessing) == (None, None)
+
+
+def test_a_part_of_a_checkpoint_has_the_files_beside_it(tmp_path):
+    (tmp_path / "config.json").touch()
+    for name in ("model-00001-of-00002.safetensors", "pytorch_model.bin", "model.safetensors.index.json"):
+        (tmp_path / name).touch()
+        assert configuration(tmp_path / name, "config.json") == tmp_path / "config.json"
+    (tmp_path / "deit.bin").touch()
+    assert configuration(tmp_path / "deit.bin", "config.json") is None
 
 
 @pytest.mark.parametrize("destination", ["model.safetensors", "directory", "model.keras"])

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
-from keras_deit.weights.files import read
 from tests.goldens.weights import noise
-from tests.weights.checkpoints import SHAPE, assert_same_tensors, goldens, logits_of, model_for, path
+from tests.weights.checkpoints import SHAPE, assert_same_tensors, goldens, logits_of, model_for, path, read
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
 
