@@ -41,8 +41,10 @@ APPLICATIONS = (  # the modules of keras.applications that have a `preprocess_in
     "xception",
 )
 PIPELINES = ("auto", "tf.data", "grain", "python")
-STRATEGIES = ("auto", "none", "mirrored", "data_parallel")
+STRATEGIES = ("none", "mirrored", "data_parallel")
+PEERS = ("keras_hub", "transformers", "timm")  # of a benchmark
 EXPORT_FORMATS = ("saved_model", "litert")
+SPLITS = ("train", "test")
 TEST_SPLITS = ("val", "test")  # which a run may test on; of a dataset with both, the first
 IMAGE_ISSUES = {
     "unreadable": "the file cannot be opened or is damaged, or Pillow does not know its format",
@@ -56,4 +58,5 @@ IMAGE_ISSUES = {
 }
 BIT_DEPTHS = range(9, 17)  # numbers of bits that image files of 16 bits may use
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # filters of Pillow
+CROP_RATIO, INTERPOLATION = 0.875, "bicubic"  # of the official evaluation
 FATAL_ISSUES = ("unreadable", "truncated")  # training never uses such images

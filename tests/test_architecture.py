@@ -52,6 +52,7 @@ COVERED_ELSEWHERE = {
         "distiller/test_replicas.py",
         "a backend's step is compared with the other backends' steps",
     ),
+    "cli/parsers.py": ("cli/test_commands.py", "the help of every command is printed there"),
     "distiller/checked_data.py": (
         "distiller/test_checks.py",
         "the checks that the methods make have their tests there",

@@ -6,6 +6,7 @@ import keras
 
 import keras_deit as kd
 from keras_deit import choices
+from keras_deit.benchmark import peers
 from keras_deit.export.formats import WRITERS
 from keras_deit.imaging.kernels import FILTERS, NEAREST
 
@@ -16,6 +17,10 @@ def test_the_variants_are_those_of_the_table():
 
 def test_every_export_format_has_a_writer():
     assert tuple(WRITERS) == choices.EXPORT_FORMATS
+
+
+def test_every_peer_has_a_step():
+    assert tuple(peers.PEERS) == choices.PEERS
 
 
 def test_every_filter_has_a_kernel():

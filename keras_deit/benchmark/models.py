@@ -39,7 +39,7 @@ def measure(setting, rounds, peers=()):
     Args:
         setting: A `Setting`.
         rounds: Number of rounds.
-        peers: Names out of `keras_deit.benchmark.peers.PEERS`.
+        peers: Names out of `keras_deit.choices.PEERS`.
 
     Returns:
         A list of `Timing`, this package's first, and a dictionary from the names of the peers that could not run to the
@@ -57,7 +57,7 @@ def run(settings, rounds, peers):
     Args:
         settings: List of `Setting`.
         rounds: Number of rounds.
-        peers: Names out of `keras_deit.benchmark.peers.PEERS`.
+        peers: Names out of `keras_deit.choices.PEERS`.
 
     Returns:
         A list of dictionaries, one per setting, with everything that was measured; JSON can hold it.

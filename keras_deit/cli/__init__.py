@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+from keras_deit.cli import parsers
 from keras_deit.cli.common import INTERRUPTED
 from keras_deit.runtime.printing import escaping_unprintable
 from keras_deit.runtime.version import __version__
@@ -59,9 +60,14 @@ def main(arguments=None):
 
 def _run(command, options):
     try:  # the imports take seconds, in which Ctrl-C may come too
-        if command != "train":  # which does the same after it has read its options: its `--help` answers at once
-            importlib.import_module("keras_deit.public")  # registers the classes of saved models, such as the Distiller
-        return importlib.import_module(f"keras_deit.cli.{COMMANDS[command]}").main(options)
+        if command == "train":
+            return importlib.import_module("keras_deit.cli.train").main(options)
+        is_of_data = command == "benchmark" and options[:1] == ["data"]
+        parser = parsers.PARSERS["benchmark data" if is_of_data else command]()
+        options = parser.parse_args(options[1:] if is_of_data else options)  # `--help` ends here, without Keras
+        importlib.import_module("keras_deit.public")  # registers the classes of saved models, such as the Distiller
+        module = importlib.import_module(f"keras_deit.cli.{COMMANDS[command]}")
+        return (module.time_data if is_of_data else module.main)(parser, options)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED

@@ -93,33 +93,28 @@ def plain_warnings(parser):
         yield
 
 
-def reporting(make_parser):
+def reporting(command):
     """Makes a command print errors that its user can correct, instead of raising them.
 
     An error makes the command return 2. Warnings are printed without the line of code that caused them.
 
     Args:
-        make_parser: Function that returns the command's parser, whose options the messages name.
+        command: Function that takes the namespace of the command's parser and returns the exit status or None.
 
     Returns:
-        A decorator of functions that take a list of strings (None means the arguments of the process) and return the exit
-        status or None.
+        A function that takes the parser, whose options the messages name, and the namespace, and returns the exit status.
     """
 
-    def decorate(command):
-        @functools.wraps(command)
-        def main(arguments=None):
-            parser = make_parser()
-            try:
-                with plain_warnings(parser):
-                    return command(arguments) or 0
-            except (ValueError, ImportError, OSError) as error:
-                print_error(parser, error)
-                return 2
-            except KeyboardInterrupt:
-                print("\nInterrupted.", file=sys.stderr)
-                return INTERRUPTED
+    @functools.wraps(command)
+    def main(parser, options):
+        try:
+            with plain_warnings(parser):
+                return command(options) or 0
+        except (ValueError, ImportError, OSError) as error:
+            print_error(parser, error)
+            return 2
+        except KeyboardInterrupt:
+            print("\nInterrupted.", file=sys.stderr)
+            return INTERRUPTED
 
-        return main
-
-    return decorate
+    return main

@@ -8,19 +8,20 @@ from keras_deit.training.settings import Settings, default_in_words
 _FROM_FILE = ("class_names",)  # the option takes a file that has one name on each line
 
 
-def add_setting_options(parser, groups=GROUPS):
+def add_setting_options(parser, groups=GROUPS, names=None):
     """Adds an option for every setting, under the headings of their groups.
 
     Args:
         parser: `argparse.ArgumentParser`.
         groups: Names of the groups to add, of `keras_deit.recipes.fields.GROUPS`.
+        names: Names of the settings to add; None means all of the groups.
 
     Returns:
         Dictionary from the names of the groups to argparse's groups, to which a command adds options of its own.
     """
     added = {name: parser.add_argument_group(name) for name in groups}
     for declared in settings_of(Settings).values():
-        if declared.group in added:
+        if declared.group in added and (names is None or declared.name in names):
             _add_option(added[declared.group], declared)
     return added
 

@@ -1,38 +1,30 @@
 """`keras-deit predict`: classify images."""
 
-import argparse
 import pathlib
 import sys
 
 import keras
 import numpy as np
 
-from keras_deit.choices import INTERPOLATIONS, SOURCES
-from keras_deit.cli.common import make_parser, reporting
+from keras_deit.cli.common import reporting
 from keras_deit.data.sources.class_names import read_class_names
 from keras_deit.data.sources.image_tree import describe_ignored, find_images
-from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models import pretrained
 from keras_deit.runtime.optional import require
-
-DESCRIPTION = """\
-Classify images and print the most probable classes of each. Published weights are downloaded once and then found without a
-network; `keras_deit.list_presets()` lists their names. The environment variable KERAS_BACKEND chooses the backend."""
 
 BATCH_SIZE = 32
 
 
-@reporting(lambda: _parser())
-def main(arguments=None):
+@reporting
+def main(options):
     """Runs the command.
 
     Args:
-        arguments: List of strings; None means the arguments of the process.
+        options: Namespace of its parser in `keras_deit.cli.parsers`.
 
     Returns:
         The exit status: 0; 2 for bad input, such as an image that cannot be read; 130 after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
     if options.top < 1:
         raise ValueError(f"--top must be positive. Received: {options.top}")
     require("PIL.Image", extra="weights", purpose="Reading an image file")  # before anything is downloaded
@@ -93,86 +85,6 @@ def _print_predictions(model, images, names, top):
         )
     for path, row in zip(images, probabilities, strict=True):
         print("\n".join([str(path), *_lines(row, names, top)]))
-
-
-def _parser():
-    parser = make_parser("predict", DESCRIPTION)
-    parser.add_argument(
-        "images",
-        nargs="+",
-        metavar="IMAGE",
-        help="an image file, or a directory whose images are read at any depth, without hidden files",
-    )
-    group = parser.add_argument_group("model")
-    group.add_argument("--weights", required=True, metavar="NAME", help=SOURCES)
-    group.add_argument(
-        "--weights-entry",
-        metavar="KEY",
-        help="key of the weights in a file that holds several, such as model_ema, or the prefix of their names; "
-        "default: model or state_dict, or the only weights",
-    )
-    group.add_argument(
-        "--variant", help="variant of weights without a model; default: inferred from the tensors' shapes"
-    )
-    group.add_argument(
-        "--num-heads",
-        type=int,
-        metavar="N",
-        help="number of attention heads of weights without a model, if no published variant fits them",
-    )
-    group.add_argument(
-        "--image-size",
-        type=int,
-        metavar="PIXELS",
-        help="side of the images; default: the model's own. For another size the position embeddings are resized",
-    )
-    group = parser.add_argument_group("images")
-    unknown = "default: the model's own, which runs and presets keep with it, or"
-    group.add_argument(
-        "--crop-ratio",
-        type=float,
-        metavar="FRACTION",
-        help=f"fraction of the resized image's shorter side that is kept; {unknown} {Preprocessing.crop_ratio}",
-    )
-    group.add_argument(
-        "--bit-depth",
-        type=int,
-        metavar="BITS",
-        help="bits that image files of 16 bits use, if they do not state it, as for keras-deit train; default: that of the "
-        "run that trained the model, or 16",
-    )
-    group.add_argument(
-        "--interpolation",
-        choices=INTERPOLATIONS,
-        help=f"filter of Pillow that resizes the image; {unknown} {Preprocessing.interpolation}",
-    )
-    group.add_argument(
-        "--squash",
-        action=argparse.BooleanOptionalAction,
-        help=f"resize without keeping the aspect ratio; {unknown} --no-squash",
-    )
-    for name, meaning in (("mean", "mean"), ("std", "standard deviation")):
-        group.add_argument(
-            f"--{name}",
-            type=_channels,
-            metavar="R,G,B",
-            help=f"{meaning} of each channel, for pixels in 0..1; {unknown} ImageNet's",
-        )
-    group = parser.add_argument_group("predictions")
-    group.add_argument("--top", type=int, default=5, metavar="K", help="number of classes to print; default: 5")
-    group.add_argument(
-        "--class-names",
-        metavar="FILE",
-        help="text file with one class name per line; default: the names that are kept with the model",
-    )
-    return parser
-
-
-def _channels(text):
-    values = tuple(float(value) for value in text.split(","))
-    if len(values) != 3:
-        raise argparse.ArgumentTypeError(f"expected three numbers, separated by commas. Received: {text!r}")
-    return values
 
 
 def _class_names(file, model):

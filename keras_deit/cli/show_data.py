@@ -5,10 +5,8 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_deit.cli.common import make_parser, reporting
-from keras_deit.cli.options import add_setting_options
+from keras_deit.cli.common import reporting
 from keras_deit.explain.grid import draw_grid
-from keras_deit.recipes.fields import GROUPS, RUN
 from keras_deit.runtime.files import user_path
 from keras_deit.training.resolve import is_given, resolve
 from keras_deit.training.run_data import load_run_data
@@ -21,23 +19,18 @@ UNSEEN = {"variant": "deit_ti", "learning_rate": 1.0, "drop_path_rate": 0.0, "ba
 COLUMNS, MAX_IMAGES = 8, 64
 MIN_SHARE = 0.005  # of a label that is named
 
-DESCRIPTION = """\
-Draw a batch of training images as the student sees them: cropped, augmented and mixed, with their labels and, if
---teacher is given, the teacher's prediction. The options are those of `keras-deit train`. The images of a batch are
-mixed with each other; a batch has 32 images unless --batch-size or --config gives another number."""
 
-
-@reporting(lambda: _parser())
-def main(arguments=None):
+@reporting
+def main(options):
     """Runs the command.
 
     Args:
-        arguments: List of strings; None means the arguments of the process.
+        options: Namespace of its parser in `keras_deit.cli.parsers`.
 
     Returns:
         The exit status: 0; 2 for bad input; 130 after Ctrl-C.
     """
-    options = vars(_parser().parse_args(arguments))
+    options = dict(vars(options))
     output, epoch, config = (options.pop(name) for name in ("output", "epoch", "config"))
     settings = dataclasses.replace(resolve(options, config, defaults=UNSEEN), compare=False)
     data = load_run_data(settings, adapts_batch_size=not is_given("batch_size", options, config))
@@ -71,15 +64,3 @@ def _describe_label(row, class_names):
         return "no label"
     shares = [(row[index], class_names[index]) for index in np.argsort(-row)[:2] if row[index] > MIN_SHARE]
     return " + ".join(name if share > 1 - MIN_SHARE else f"{name} {share:.0%}" for share, name in shares)
-
-
-def _parser():
-    parser = make_parser("show-data", DESCRIPTION)
-    add_setting_options(parser, [group for group in GROUPS if group != RUN])
-    group = parser.add_argument_group("grid")
-    group.add_argument("--output", default="data.png", metavar="FILE.png", help="default: data.png")
-    group.add_argument(
-        "--epoch", type=int, default=0, metavar="N", help="epoch whose samples are drawn, from 0; default: 0"
-    )
-    group.add_argument("--config", metavar="FILE.toml", help="settings, such as the config.toml of a run")
-    return parser

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from keras_deit.choices import FATAL_ISSUES, IMAGE_ISSUES, TEST_SPLITS
-from keras_deit.cli.common import make_parser, reporting
+from keras_deit.choices import FATAL_ISSUES, SPLITS
+from keras_deit.cli.common import reporting
+from keras_deit.cli.parsers import DATASET_SETTINGS
 from keras_deit.data.sources.classes import check_trained, describe_classes
 from keras_deit.data.sources.equal_images import (
     describe_equal_images,
@@ -13,24 +14,19 @@ from keras_deit.data.sources.equal_images import (
 )
 from keras_deit.data.sources.image_issues import validate
 from keras_deit.data.sources.load import load
-from keras_deit.data.sources.splits import SPLITS
-
-DESCRIPTION = "Read every image of a dataset and list those with one of these issues:\n\n" + "\n".join(
-    f"  {issue:<13} {meaning}" for issue, meaning in IMAGE_ISSUES.items()
-)
+from keras_deit.training.settings import decode_value
 
 
-@reporting(lambda: _parser())
-def main(arguments=None):
+@reporting
+def main(options):
     """Runs the command.
 
     Args:
-        arguments: List of strings; None means the arguments of the process.
+        options: Namespace of its parser in `keras_deit.cli.parsers`.
 
     Returns:
         The exit status: 0; 1 if an image cannot be read; 2 for bad input; 130 after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
     splits = SPLITS if options.split == "both" else [options.split]
     data = {split: _load(options, split) for split in splits}
     reports = {split: _validate_split(options, split, data[split]) for split in splits}
@@ -47,15 +43,8 @@ def main(arguments=None):
 
 
 def _load(options, split):
-    return load(
-        options.dataset,
-        split,
-        options.data_dir,
-        train_folder=options.train_folder,
-        test_folder=options.test_folder,
-        test_split=options.test_split,
-        bit_depth=options.bit_depth,
-    )
+    given = {name: decode_value(name, getattr(options, name)) for name in DATASET_SETTINGS}
+    return load(options.dataset, split, **given)
 
 
 def _validate_split(options, split, data):
@@ -77,26 +66,3 @@ def _list_equal_images(splits):
     for line in describe_equal_images(groups, splits):
         print(line)
     return keys_of_groups(groups, splits)
-
-
-def _parser():
-    parser = make_parser("validate-data", DESCRIPTION)
-    parser.add_argument(
-        "dataset", help="a folder of class folders, a .csv file, an .npz file or the name of a dataset of TFDS"
-    )
-    parser.add_argument("--split", choices=(*SPLITS, "both"), default="both", help="default: both")
-    parser.add_argument("--train-folder", metavar="FOLDER", help="folder of the training split; default: recognised")
-    parser.add_argument("--test-folder", metavar="FOLDER", help="folder of the test split; default: recognised")
-    parser.add_argument(
-        "--test-split", choices=TEST_SPLITS, help="which split is the test split, if there are both; default: val"
-    )
-    parser.add_argument(
-        "--bit-depth",
-        type=int,
-        metavar="BITS",
-        help="bits that files of 16 bits use, if they do not state it; default: 16",
-    )
-    parser.add_argument("--data-dir", metavar="DIR", help="directory where TFDS keeps its datasets")
-    parser.add_argument("--num-workers", type=int, metavar="N", help="number of threads; default: one for every core")
-    parser.add_argument("--output", metavar="FILE.json", help="write a report there")
-    return parser

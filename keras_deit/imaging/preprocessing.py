@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_deit.choices import CROP_RATIO, INTERPOLATION
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.processor import ImageProcessor
 from keras_deit.imaging.sizes import height_and_width
@@ -36,8 +37,8 @@ class Preprocessing:
 
     mean: tuple = IMAGENET_MEAN
     std: tuple = IMAGENET_STD
-    crop_ratio: float = 0.875
-    interpolation: str = "bicubic"
+    crop_ratio: float = CROP_RATIO
+    interpolation: str = INTERPOLATION
     squash: bool = False
     image_size: tuple | None = None
     bit_depth: int | None = None

@@ -5,9 +5,8 @@ import json
 import keras
 import pytest
 
-import keras_deit.cli
+import keras_deit.cli.benchmark
 from keras_deit.benchmark import data, models
-from keras_deit.cli.benchmark import main
 
 BACKEND = keras.backend.backend()
 
@@ -59,7 +58,7 @@ def test_the_command_prints_and_writes_all_measured_values(tmp_path, capsys):
 
 
 def test_both_modes_are_timed_at_the_variants_size(measured):
-    assert main(["--variant", "deit_b_384", "--rounds", "3", "--peers", "timm"]) == 0
+    assert keras_deit.cli.main(["benchmark", "--variant", "deit_b_384", "--rounds", "3", "--peers", "timm"]) == 0
     ((settings, rounds, peers),) = measured
     assert [setting.mode for setting in settings] == ["inference", "training"]
     assert settings[0].architecture["image_size"] == 384
@@ -68,7 +67,8 @@ def test_both_modes_are_timed_at_the_variants_size(measured):
 
 def test_other_backends_run_in_processes_of_their_own(measured, tmp_path, capsys):
     path = tmp_path / "results.json"
-    assert main(["--backend", "all", "--variant", "deit_b", "--output", str(path)]) == 1  # one is not installed
+    options = ["--backend", "all", "--variant", "deit_b", "--output", str(path)]
+    assert keras_deit.cli.main(["benchmark", *options]) == 1  # one is not installed
     assert [backend for backend, *_ in measured] == ["tensorflow", "torch"]
     assert [result["backend"] for result in json.loads(path.read_text())] == ["tensorflow", "torch"]
     assert "jax is not installed" in capsys.readouterr().err
@@ -78,20 +78,20 @@ def test_other_backends_run_in_processes_of_their_own(measured, tmp_path, capsys
 @pytest.mark.parametrize("option", ["--rounds", "--batch-size", "--image-size"])
 @pytest.mark.parametrize("command", [[], ["data"]])
 def test_numbers_out_of_range_are_refused(command, option, measured, capsys):
-    assert main([*command, option, "0"]) == 2
+    assert keras_deit.cli.main(["benchmark", *command, option, "0"]) == 2
     assert f"{option} must be positive. Received: {option} 0" in capsys.readouterr().err
     assert not measured
 
 
 def test_an_unknown_variant_is_refused_with_the_nearest_names(capsys):
-    assert main(["--variant", "deit_smal"]) == 2
+    assert keras_deit.cli.main(["benchmark", "--variant", "deit_smal"]) == 2
     assert "deit_s" in capsys.readouterr().err
 
 
 def test_pipelines_are_printed_and_written(measured, tmp_path, capsys):
     path = tmp_path / "results.json"
     options = ["--image-size", "32", "--batch-size", "8", "--batches", "2", "--rounds", "1", "--num-workers", "2"]
-    assert main(["data", *options, "--no-operations", "--output", str(path)]) == 0
+    assert keras_deit.cli.main(["benchmark", "data", *options, "--no-operations", "--output", str(path)]) == 0
     printed = capsys.readouterr().out
     assert "timm: left out, timm is not installed" in printed
     assert json.loads(path.read_text()) == {"tf.data": [100.0]}
@@ -102,5 +102,5 @@ def test_pipelines_are_printed_and_written(measured, tmp_path, capsys):
 
 def test_the_table_of_operations_follows(measured, monkeypatch, capsys):
     monkeypatch.setattr(keras_deit.cli.benchmark, "operation_milliseconds", lambda image_size: [("Rotate", 0.4, 1.0)])
-    assert main(["data"]) == 0
+    assert keras_deit.cli.main(["benchmark", "data"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split() == ["Rotate", "0.40", "1.00"]

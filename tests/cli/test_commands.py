@@ -66,11 +66,12 @@ def command_without_keras(tmp_path):
 
 
 def test_help_needs_no_keras(command_without_keras):
-    for arguments in ([], ["--help"], ["--version"], ["train", "--help"]):
+    of_commands = [[command, "--help"] for command in COMMANDS]
+    for arguments in ([], ["--help"], ["--version"], ["benchmark", "data", "--help"], *of_commands):
         ended = command_without_keras(*arguments)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert "imported" not in ended.stdout
-    assert "--learning-rate" in ended.stdout
+    assert "--learning-rate" in command_without_keras("train", "--help").stdout
     assert "--learning-rate" in command_without_keras("--help", script=SCRIPTS / "train.py").stdout
 
 

@@ -11,12 +11,12 @@ pytestmark = pytest.mark.backend_independent
 
 
 def run_command(failure):
-    @reporting(lambda: make_parser("name", "Description."))
-    def command(arguments):
+    @reporting
+    def command(options):
         if failure:
             raise failure
 
-    return command([])
+    return command(make_parser("name", "Description."), None)
 
 
 @pytest.mark.parametrize(

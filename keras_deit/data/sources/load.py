@@ -4,13 +4,13 @@ import dataclasses
 import re
 import warnings
 
-from keras_deit.choices import BIT_DEPTHS, TEST_SPLITS
+from keras_deit.choices import BIT_DEPTHS, SPLITS, TEST_SPLITS
 from keras_deit.data.sources.classes import check_classes, warn_of_similar_names
 from keras_deit.data.sources.csv_table import load_table
 from keras_deit.data.sources.folder import load_folder
 from keras_deit.data.sources.npz import load_npz
 from keras_deit.data.sources.sklearn_digits import load_digits
-from keras_deit.data.sources.splits import SPLITS, shorten
+from keras_deit.data.sources.splits import shorten
 from keras_deit.data.sources.tfds import TFDS_NAME, load_tfds
 from keras_deit.runtime.files import user_path
 

@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 
-SPLITS = ("train", "test")
 # Words for the splits of a dataset, in names of folders, in tables and in TFDS.
 SPLIT_WORDS = {
     "train": ("train", "training"),

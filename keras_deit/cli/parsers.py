@@ -1,0 +1,247 @@
+"""The parsers of the commands. They import neither Keras nor a backend, so that `--help` answers at once."""
+
+import argparse
+
+from keras_deit.choices import (
+    CROP_RATIO,
+    IMAGE_ISSUES,
+    INTERPOLATION,
+    INTERPOLATIONS,
+    PEERS,
+    SOURCES,
+    SPLITS,
+)
+from keras_deit.cli.common import make_parser
+from keras_deit.cli.options import add_setting_options
+from keras_deit.recipes.fields import DATA, GROUPS, RUN
+from keras_deit.runtime.cores import usable_cores
+
+BACKENDS = ("tensorflow", "jax", "torch")
+MODES = ("inference", "training")
+DATASET_SETTINGS = ("train_folder", "test_folder", "test_split", "bit_depth", "data_dir")  # of `validate-data`
+
+PREDICT = """\
+Classify images and print the most probable classes of each. Published weights are downloaded once and then found without a
+network; `keras_deit.list_presets()` lists their names. The environment variable KERAS_BACKEND chooses the backend."""
+
+CONVERT = """\
+Convert weights between timm, the official code, transformers and Keras. The content of the source determines its format. The
+file extension of --output determines the format that is written:
+
+  .safetensors     timm's names
+  .pth             the official code's names (needs PyTorch)
+  .keras           a Keras model of this package
+  no extension     a directory for transformers, with config.json and preprocessor_config.json
+
+The names of the classes and the preparation of images are kept in every format.
+"""
+
+SHOW_DATA = """\
+Draw a batch of training images as the student sees them: cropped, augmented and mixed, with their labels and, if
+--teacher is given, the teacher's prediction. The options are those of `keras-deit train`. The images of a batch are
+mixed with each other; a batch has 32 images unless --batch-size or --config gives another number."""
+
+VALIDATE_DATA = "Read every image of a dataset and list those with one of these issues:\n\n" + "\n".join(
+    f"  {issue:<13} {meaning}" for issue, meaning in IMAGE_ISSUES.items()
+)
+
+BENCHMARK = """\
+Time a model beside KerasHub's DeiT on the same backend and, on PyTorch, beside those of transformers and timm. Packages
+that are not installed are left out. All models are timed in turns, and the ratios are taken within a round. On a GPU with
+PyTorch, this package's model and timm's are also timed under torch.compile.
+
+`keras-deit benchmark data` times the input pipeline instead; see `keras-deit benchmark data --help`."""
+
+BENCHMARK_DATA = """\
+Time the input pipeline with the augmentation of the recipe `deit`, from JPEG files of ImageNet's typical size to mixed
+batches: this package's by tf.data and by Grain's worker processes, timm's transform in PyTorch's worker processes, and
+keras-cv's layers in tf.data. Packages that are not installed are left out. Each round runs all pipelines in turn on the
+same cores, each in a process of its own, and the ratios are taken within a round.
+
+A second table gives the milliseconds of each augmentation operation on one core, within tf.data and by Pillow."""
+
+
+def predict_parser():
+    """Makes the parser of `keras-deit predict`."""
+    parser = make_parser("predict", PREDICT)
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="an image file, or a directory whose images are read at any depth, without hidden files",
+    )
+    group = parser.add_argument_group("model")
+    group.add_argument("--weights", required=True, metavar="NAME", help=SOURCES)
+    _add_weights_options(group)
+    group.add_argument(
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the images; default: the model's own. For another size the position embeddings are resized",
+    )
+    group = parser.add_argument_group("images")
+    unknown = "default: the model's own, which runs and presets keep with it, or"
+    group.add_argument(
+        "--crop-ratio",
+        type=float,
+        metavar="FRACTION",
+        help=f"fraction of the resized image's shorter side that is kept; {unknown} {CROP_RATIO}",
+    )
+    group.add_argument(
+        "--bit-depth",
+        type=int,
+        metavar="BITS",
+        help="bits that image files of 16 bits use, if they do not state it, as for keras-deit train; default: that of the "
+        "run that trained the model, or 16",
+    )
+    group.add_argument(
+        "--interpolation",
+        choices=INTERPOLATIONS,
+        help=f"filter of Pillow that resizes the image; {unknown} {INTERPOLATION}",
+    )
+    group.add_argument(
+        "--squash",
+        action=argparse.BooleanOptionalAction,
+        help=f"resize without keeping the aspect ratio; {unknown} --no-squash",
+    )
+    for name, meaning in (("mean", "mean"), ("std", "standard deviation")):
+        group.add_argument(
+            f"--{name}",
+            type=_channels,
+            metavar="R,G,B",
+            help=f"{meaning} of each channel, for pixels in 0..1; {unknown} ImageNet's",
+        )
+    group = parser.add_argument_group("predictions")
+    group.add_argument("--top", type=int, default=5, metavar="K", help="number of classes to print; default: 5")
+    group.add_argument(
+        "--class-names",
+        metavar="FILE",
+        help="text file with one class name per line; default: the names that are kept with the model",
+    )
+    return parser
+
+
+def convert_parser():
+    """Makes the parser of `keras-deit convert`."""
+    parser = make_parser("convert", CONVERT)
+    parser.add_argument("--weights", required=True, metavar="SOURCE", help=SOURCES)
+    parser.add_argument("--output", required=True, metavar="DESTINATION", help="the file or directory to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing DESTINATION")
+    group = parser.add_argument_group("architecture", "Needed only if it cannot be inferred from the weights.")
+    _add_weights_options(group)
+    return parser
+
+
+def show_data_parser():
+    """Makes the parser of `keras-deit show-data`."""
+    parser = make_parser("show-data", SHOW_DATA)
+    add_setting_options(parser, [group for group in GROUPS if group != RUN])
+    group = parser.add_argument_group("grid")
+    group.add_argument("--output", default="data.png", metavar="FILE.png", help="default: data.png")
+    group.add_argument(
+        "--epoch", type=int, default=0, metavar="N", help="epoch whose samples are drawn, from 0; default: 0"
+    )
+    group.add_argument("--config", metavar="FILE.toml", help="settings, such as the config.toml of a run")
+    return parser
+
+
+def validate_data_parser():
+    """Makes the parser of `keras-deit validate-data`."""
+    parser = make_parser("validate-data", VALIDATE_DATA)
+    parser.add_argument(
+        "dataset", help="a folder of class folders, a .csv file, an .npz file or the name of a dataset of TFDS"
+    )
+    parser.add_argument("--split", choices=(*SPLITS, "both"), default="both", help="default: both")
+    add_setting_options(parser, [DATA], DATASET_SETTINGS)
+    parser.add_argument("--num-workers", type=int, metavar="N", help="number of threads; default: one for every core")
+    parser.add_argument("--output", metavar="FILE.json", help="write a report there")
+    return parser
+
+
+def benchmark_parser():
+    """Makes the parser of `keras-deit benchmark`."""
+    parser = make_parser("benchmark", BENCHMARK)
+    group = parser.add_argument_group("model")
+    group.add_argument("--variant", default="deit_s", help="for example deit_ti, deit_s (the default) or deit3_b")
+    group.add_argument("--batch-size", type=int, default=8, metavar="N", help="images per step; default: 8")
+    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the variant's")
+    group.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="bfloat16 is mixed precision in training; default: float32",
+    )
+    group.add_argument(
+        "--mode", choices=(*MODES, "both"), default="both", help="time the forward pass, a training step or both"
+    )
+    group = parser.add_argument_group("measurement")
+    group.add_argument("--backend", choices=(*BACKENDS, "all"), help="default: the backend of KERAS_BACKEND")
+    group.add_argument(
+        "--peers",
+        nargs="*",
+        choices=PEERS,
+        default=list(PEERS),
+        help="implementations to compare with; transformers and timm run on PyTorch only; default: all",
+    )
+    group.add_argument(
+        "--rounds", type=int, default=20, metavar="N", help="times that each model is timed; default: 20"
+    )
+    group.add_argument("--output", metavar="FILE.json", help="write all measured values to this file")
+    return parser
+
+
+def benchmark_data_parser():
+    """Makes the parser of `keras-deit benchmark data`."""
+    parser = make_parser("benchmark data", BENCHMARK_DATA)
+    group = parser.add_argument_group("pipeline")
+    group.add_argument(
+        "--image-size", type=int, default=224, metavar="PIXELS", help="side of the augmented images; default: 224"
+    )
+    group.add_argument("--batch-size", type=int, default=64, metavar="N", help="images per batch; default: 64")
+    group.add_argument(
+        "--num-workers", type=int, default=usable_cores(), metavar="N", help="threads or processes; default: one a core"
+    )
+    group = parser.add_argument_group("measurement")
+    group.add_argument(
+        "--batches", type=int, default=30, metavar="N", help="batches timed per round, after a warm-up; default: 30"
+    )
+    group.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    group.add_argument("--no-operations", action="store_true", help="leave out the table of operations")
+    group.add_argument("--output", metavar="FILE.json", help="write each pipeline's images per second to this file")
+    return parser
+
+
+PARSERS = {
+    "predict": predict_parser,
+    "convert": convert_parser,
+    "show-data": show_data_parser,
+    "validate-data": validate_data_parser,
+    "benchmark": benchmark_parser,
+    "benchmark data": benchmark_data_parser,
+}
+
+
+def _add_weights_options(group):
+    """Adds the options on weights without a model."""
+    group.add_argument(
+        "--weights-entry",
+        metavar="KEY",
+        help="key of the weights in a file that holds several, such as model_ema, or the prefix of their names; "
+        "default: model or state_dict, or the only weights",
+    )
+    group.add_argument(
+        "--variant", help="variant of weights without a model; default: inferred from the tensors' shapes"
+    )
+    group.add_argument(
+        "--num-heads",
+        type=int,
+        metavar="N",
+        help="number of attention heads of weights without a model, if no published variant fits them",
+    )
+
+
+def _channels(text):
+    values = tuple(float(value) for value in text.split(","))
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"expected three numbers, separated by commas. Received: {text!r}")
+    return values
