@@ -16,6 +16,7 @@ NEWLINE = b"\n"
 LINE_ENDS = ("\n", "\r")
 WHOLE_NUMBER = r"-?[0-9]+(\.0+)?"
 SEPARATORS = (",", ";", "\t")
+STATED_SEPARATOR = r"\"?sep=(.)\"?"  # the first line of a table for Excel
 MISSING_VALUES = ("nan", "<na>")  # what pandas writes for a missing value
 
 
@@ -41,8 +42,9 @@ def load_table(path, split, class_names=None, test_split=None):
     Args:
         path: `pathlib.Path` of a file of values in UTF-8, separated by commas, semicolons or tabs, with the columns `path`
             (relative to the folder of the file), `label` (empty for an unlabelled image) and, if the dataset has splits,
-            `split` (`train`, `val` or `test`). Cells are read without the spaces around them. A row is one line of the file.
-            If all labels are whole numbers, `3.0` is the class `3`, unless `class_names` has `3.0`.
+            `split` (`train`, `val` or `test`). A first line such as `sep=;` states the separator. Cells are read without the
+            spaces around them. A row is one line of the file. If all labels are whole numbers, `3.0` is the class `3`, unless
+            `class_names` has `3.0`.
         split: `"train"` or `"test"`.
         class_names: Names of the classes in the order of the labels; None means alphabetical order, or the order of the
             numbers if all names are numbers.
@@ -85,10 +87,14 @@ def _test_split(rows, test_split):
 
 def _read(path):
     """The rows of a table; each is checked by itself."""
-    lines = io.StringIO(f"{_text(path)}\n", newline="")
-    header, separator = _header(path, lines.readline())
+    lines = enumerate(io.StringIO(f"{_text(path)}\n", newline=""), start=1)
+    number, line = next(lines)
+    stated = re.fullmatch(STATED_SEPARATOR, line.strip("\r\n"), re.IGNORECASE)
+    if stated:
+        number, line = next(lines, (2, ""))
+    header, separator = _header(path, number, line, stated[1] if stated else SEPARATORS)
     rows = []
-    for number, line in enumerate(lines, start=2):
+    for number, line in lines:
         cells = _cells(path, number, header, line, separator)
         if any(cells):
             rows.append(_row(path, number, header, cells))
@@ -135,11 +141,11 @@ def _text(path):
         ) from error
 
 
-def _header(path, line):
+def _header(path, number, line, separators):
     """The names of the columns in lower case, and the separator that gives the expected ones."""
     headers = {}
-    for separator in SEPARATORS:
-        headers[separator] = [cell.casefold() for cell in _cells(path, 1, (), line, separator)]
+    for separator in separators:
+        headers[separator] = [cell.casefold() for cell in _cells(path, number, (), line, separator)]
         if set(COLUMNS) <= set(headers[separator]):
             break
     separator, header = max(headers.items(), key=lambda item: len(set(COLUMNS) & set(item[1])))
@@ -147,7 +153,7 @@ def _header(path, line):
     if missing:
         raise ValueError(
             f"The table {str(path)!r} has no column {missing[0]!r}. Expected the columns {', '.join(COLUMNS)}. Received: "
-            f"{shorten(header) or 'an empty first line'}"
+            f"{shorten(header) or 'no names'}"
         )
     twice = [column for column in (*COLUMNS, SPLIT) if header.count(column) > 1]
     if twice:
@@ -161,8 +167,8 @@ def _row(path, line, header, cells):
             path,
             line,
             None,
-            f"expected {len(header)} values, as in the first line. Received: {len(cells)}. Put a value that holds the "
-            'separator in double quotes ("...")',
+            f"expected {len(header)} values, as in the line of the names. Received: {len(cells)}. Put a value that holds "
+            'the separator in double quotes ("...")',
         )
     values = dict(zip(header, cells, strict=False))
     if not values["path"]:

@@ -53,9 +53,11 @@ def test_a_table_may_have_splits_and_empty_labels(tmp_path):
         ("\ufeffPath;Label\r\n1.jpg;cat\r\n2.jpg;dog\r\n3.jpg;cat\r\n4.jpg;dog\r\n", "a.csv"),
         ("PATH\tlabel\n1.jpg\tcat\n2.jpg\tdog\n3.jpg\tcat\n4.jpg\tdog\n", "a.tsv"),
         (" path , label \n1.jpg, cat\n2.jpg, dog \n3.jpg,cat \n\n4.jpg,dog,\n,\n", "a.csv"),
+        ("\ufeffsep=;\r\npath;label\r\n1.jpg;cat\r\n2.jpg;dog\r\n3.jpg;cat\r\n4.jpg;dog\r\n", "a.csv"),
+        ('"sep=|"\npath|label|note\n1.jpg|cat|a,b\n2.jpg|dog|\n3.jpg|cat|\n4.jpg|dog|\n', "a.csv"),
         ('path,"label"\n"1.jpg","cat"\n"2.jpg","dog"\n3.jpg," cat"\n4.jpg,dog', "a.csv"),
     ],
-    ids=["upper case ending", "semicolons of Excel", "tabs", "spaces", "quotes"],
+    ids=["upper case ending", "semicolons of Excel", "tabs", "spaces", "stated", "stated in quotes", "quotes"],
 )
 def test_what_is_unmistakable_is_read(text, name, tmp_path):
     table = write_table(tmp_path, text, name)
@@ -158,7 +160,7 @@ def test_several_spellings_of_a_number_are_warned_of(tmp_path):
     ("text", "message"),
     [
         ("path,class\n1.jpg,x\n", "has no column 'label'. Expected the columns path, label. Received: path, class"),
-        ("", "has no column 'path'.*an empty first line"),
+        ("", "has no column 'path'.*Received: no names"),
         ("path,label,Path\n1.jpg,x,1.jpg\n", "has two columns 'path'"),
         ("split,path,label\ndev,1.jpg,x\n", "line 2, column 'split': expected train, val or test. Received: 'dev'"),
         ("split,path,label\ntrain,1.jpg,x\n,2.jpg,x\n", "line 3, column 'split': expected train.*Received: ''"),
@@ -170,7 +172,10 @@ def test_several_spellings_of_a_number_are_warned_of(tmp_path):
         ('path,label,note\n1.jpg,x,"a\n2.jpg,x,b\n3.jpg,y,c"\n', "line 2, column 'note': the quotation"),
         ('path,label,"note\n1.jpg,x,"\n', "line 1: the quotation that begins with 'note'"),
         ('path,label\n1.jpg,x\n2.jpg,"' + 9999 * "x\n3.jpg,cat,more\n", "line 3, column 'label': the quotation"),
-        ("path,label\n1.jpg,x\n2.jpg\n", "line 3: expected 2 values, as in the first line. Received: 1"),
+        ("sep=;\n", "has no column 'path'.*Received: no names"),
+        ("sep=;\npath,label\n1.jpg,x\n", "has no column 'path'.*Received: path,label"),
+        ("sep=;\npath;label\n1.jpg;x\n2.jpg;nan\n", "line 4, column 'label': 'nan' stands for"),
+        ("path,label\n1.jpg,x\n2.jpg\n", "line 3: expected 2 values, as in the line of the names. Received: 1"),
         ("path,label\n1.jpg,x\n2.jpg,nan\n", "line 3, column 'label': 'nan' stands for a missing value"),
         ("path,label\n1.jpg,x\n9.png,y\n", r"line 3, column 'path': there is no file '.*9\.png'.*1 of the 2 files"),
         ("path,label\n1.jpg,caf\u00e9\n".encode("latin-1"), "not in UTF-8: line 2, byte 10 of the line is 0xe9"),
