@@ -11,13 +11,14 @@ from keras import ops
 
 from keras_deit.choices import APPLICATIONS, OUTPUTS
 from keras_deit.fusion import fuse
-from keras_deit.imaging.class_names import match_classes, shorten_names
+from keras_deit.imaging.class_names import match_classes
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
+from keras_deit.runtime.shorten import shorten
 
 DATA_FORMATS = ("channels_last", "channels_first")
 _TINY = 1e-30  # lower bound of probabilities before their logarithm
@@ -169,7 +170,7 @@ class Teacher:
         if theirs is None or class_names is None or len(theirs) != len(class_names):  # `check` compares the numbers
             return self._in_order(None)
         positions = match_classes(theirs, class_names)
-        names = f"teacher: {shorten_names(theirs)}; student: {shorten_names(class_names)}"
+        names = f"teacher: {shorten(theirs)}; student: {shorten(class_names)}"
         if positions is None:
             raise ValueError(
                 f"The teacher's classes must be those of the student. Received: other names ({names}). Pass a teacher of "

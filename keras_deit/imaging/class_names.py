@@ -7,8 +7,6 @@ import numpy as np
 
 from keras_deit.imaging import imagenet
 
-_LISTED = 3  # names of each list in a message
-
 
 def match_classes(theirs, ours):
     """Finds where the classes of one list stand in another.
@@ -48,23 +46,6 @@ def match_classes(theirs, ours):
     ):
         return None
     return positions
-
-
-def shorten_names(names):
-    """Returns the first names of a list, for a message.
-
-    Args:
-        names: Sequence of names.
-
-    Returns:
-        A string.
-
-    Example:
-
-    >>> shorten_names(("cat", "dog", "bird", "fish"))
-    'cat, dog, bird, ...'
-    """
-    return ", ".join([*names[:_LISTED], *(["..."] if len(names) > _LISTED else [])])
 
 
 def _positions(theirs, ours):

@@ -24,6 +24,7 @@ from keras_deit.data.sources.equal_images import (
 from keras_deit.data.sources.image_issues import ValidationReport, example_key, read_report
 from keras_deit.imaging.image_files import reading_environment
 from keras_deit.runtime.files import cache_directory
+from keras_deit.runtime.shorten import shorten
 from keras_deit.training.divergence import DivergedError
 
 MAX_NAMED, MAX_CHARACTERS = 5, 200
@@ -140,7 +141,7 @@ def explain_unreadable_images(suspects):
         if not unreadable:
             raise
         raise UnreadableError(
-            f"Images of {name!r} cannot be read: {', '.join(unreadable[:MAX_NAMED])}. Replace them; a run that had begun "
+            f"Images of {name!r} cannot be read: {shorten(unreadable, MAX_NAMED)}. Replace them; a run that had begun "
             "continues with --resume. `keras-deit validate-data` lists all unreadable images. (The run ended with "
             f"{type(error).__name__}: {str(error)[:MAX_CHARACTERS]})"
         ) from error

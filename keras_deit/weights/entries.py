@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from keras_deit.runtime.shorten import shorten
+
 _USUAL = ("model", "state_dict")  # under which training scripts store the weights themselves
-_SHOWN = 12  # names in a message
 
 
 def choose(stored, entry, label):
@@ -90,8 +91,7 @@ def _to_numpy(value):
 
 
 def _listed(stored, names):
-    shown = ", ".join(f"{name!r} ({_kind(stored[name])})" for name in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return shorten(f"{name!r} ({_kind(stored[name])})" for name in names)
 
 
 def _advice(weights):

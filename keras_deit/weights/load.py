@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 
-from keras_deit.imaging.class_names import match_classes, shorten_names
+from keras_deit.imaging.class_names import match_classes
 from keras_deit.layers.composite import check_not_quantized
 from keras_deit.layers.lora import lora_layers
+from keras_deit.runtime.shorten import shorten
 from keras_deit.weights.checkpoint import HEADS, open_checkpoint
 from keras_deit.weights.names import timm_name, to_our_layout
 from keras_deit.weights.positions import resize_positions
@@ -154,8 +155,8 @@ class _Loading:
             self.fresh_heads += HEADS
             self.ignore_prefixes += tuple(HEADS)
             self.notes.append(
-                f"The heads are fresh: the checkpoint's classes ({shorten_names(theirs)}) are not the model's "
-                f"({shorten_names(class_names)})."
+                f"The heads are fresh: the checkpoint's classes ({shorten(theirs)}) are not the model's "
+                f"({shorten(class_names)})."
             )
         elif np.any(positions != np.arange(len(positions))):
             for name in set(heads) & set(self.tensors):
@@ -192,8 +193,8 @@ class _Loading:
         missing = [f"{timm_name(path)} (here {path})" for path in fresh if not self._is_ignored(path)]
         if missing or unexpected:
             raise ValueError(
-                f"The model does not match {self.label}. Missing in the checkpoint: {_shorten(missing)}. Unexpected in the "
-                f"checkpoint: {_shorten(unexpected)}. Build the variant that the checkpoint is of, or name the differences: "
+                f"The model does not match {self.label}. Missing in the checkpoint: {shorten(missing) or 'nothing'}. Unexpected in the "
+                f"checkpoint: {shorten(unexpected) or 'nothing'}. Build the variant that the checkpoint is of, or name the differences: "
                 "`keras_deit.weights.load(model, source, ignore_prefixes=[...])`. The model is unchanged."
             )
         ignored = [path for path in fresh if path.split("/")[0] not in self.fresh_heads]
@@ -263,9 +264,3 @@ def _grid(model):
     if not hasattr(backbone, "patch_size"):
         return None
     return tuple(side // backbone.patch_size for side in backbone.image_size)
-
-
-def _shorten(names, limit=5):
-    if not names:
-        return "nothing"
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-from keras_deit.data.sources.splits import shorten
+from keras_deit.runtime.shorten import shorten
 
 MAX_LISTED = 20  # classes whose numbers of images are listed one by one
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from keras_deit.choices import TEST_SPLITS
 from keras_deit.data.sources.classes import label_of, order_classes, order_note
 from keras_deit.data.sources.folder import label_files
-from keras_deit.data.sources.splits import shorten, split_of_name
+from keras_deit.data.sources.splits import split_of_name
+from keras_deit.runtime.shorten import shorten
 
 COLUMNS, SPLIT = ("path", "label"), "split"
 NEWLINE = b"\n"
@@ -42,9 +43,9 @@ def load_table(path, split, class_names=None, test_split=None):
     Args:
         path: `pathlib.Path` of a file of values in UTF-8, separated by commas, semicolons or tabs, with the columns `path`
             (relative to the folder of the file), `label` (empty for an unlabelled image) and, if the dataset has splits,
-            `split` (`train`, `val` or `test`). A first line such as `sep=;` states the separator. Cells are read without the
-            spaces around them. A row is one line of the file. If all labels are whole numbers, `3.0` is the class `3`, unless
-            `class_names` has `3.0`.
+            `split` (`train`, `val` or `test`). A first line such as `sep=;` states the separator. Cells are read without
+            the spaces around them. A row is one line of the file. If all labels are whole numbers, `3.0` is the class `3`,
+            unless `class_names` has `3.0`.
         split: `"train"` or `"test"`.
         class_names: Names of the classes in the order of the labels; None means alphabetical order, or the order of the
             numbers if all names are numbers.

@@ -12,7 +12,8 @@ from keras_deit.data.sources.classes import label_of, order_classes, order_note
 from keras_deit.data.sources.image_files import ImageFiles
 from keras_deit.data.sources.image_tree import describe_ignored, find_images, has_image, list_folder
 from keras_deit.data.sources.split_folders import find_split_folders
-from keras_deit.data.sources.splits import divide, shorten, split_of_name
+from keras_deit.data.sources.splits import divide, split_of_name
+from keras_deit.runtime.shorten import shorten
 
 
 def load_folder(path, split, class_names=None, train_folder=None, test_folder=None, test_split=None):

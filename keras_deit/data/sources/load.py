@@ -10,9 +10,9 @@ from keras_deit.data.sources.csv_table import load_table
 from keras_deit.data.sources.folder import load_folder
 from keras_deit.data.sources.npz import load_npz
 from keras_deit.data.sources.sklearn_digits import load_digits
-from keras_deit.data.sources.splits import shorten
 from keras_deit.data.sources.tfds import TFDS_NAME, load_tfds
 from keras_deit.runtime.files import user_path
+from keras_deit.runtime.shorten import shorten
 
 TABLE_EXTENSIONS = (".csv", ".tsv")
 

@@ -7,7 +7,8 @@ import zlib
 import numpy as np
 
 from keras_deit.data.sources.image_data import ImageData
-from keras_deit.data.sources.splits import divide, shorten
+from keras_deit.data.sources.splits import divide
+from keras_deit.runtime.shorten import shorten
 
 ARRAYS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 

@@ -5,7 +5,8 @@ import pathlib
 
 from keras_deit.choices import TEST_SPLITS
 from keras_deit.data.sources.image_tree import has_image, list_folder
-from keras_deit.data.sources.splits import SPLIT_WORDS, shorten, split_of_name
+from keras_deit.data.sources.splits import SPLIT_WORDS, split_of_name
+from keras_deit.runtime.shorten import shorten
 
 MIN_SHARED = (
     0.5  # of the classes of the split that has fewer; with less in common, folders are no splits of one dataset

@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from keras_deit.runtime.shorten import shorten
+
 # Words for the splits of a dataset, in names of folders, in tables and in TFDS.
 SPLIT_WORDS = {
     "train": ("train", "training"),
@@ -94,15 +96,3 @@ def _first_equal(keys):
     """Index of the first of the examples that each example is equal to, itself included."""
     first = {}
     return np.array([first.setdefault(key, index) for index, key in enumerate(keys)], int)
-
-
-def shorten(names):
-    """Lists names for a message, at most ten of them.
-
-    Example:
-
-    >>> shorten(["cat", "dog"])
-    'cat, dog'
-    """
-    names = [str(name) for name in names]
-    return ", ".join(names) if len(names) <= 10 else f"{', '.join(names[:8])}, ... ({len(names)} in all)"
