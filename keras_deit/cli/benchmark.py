@@ -14,6 +14,7 @@ from keras_deit.cli.common import reporting
 from keras_deit.cli.parsers import BACKENDS, MODES
 from keras_deit.models import get_variant
 from keras_deit.runtime.files import write_whole
+from keras_deit.runtime.numpy_numbers import check_at_least
 
 
 @reporting
@@ -75,11 +76,8 @@ def _run_on_backends(settings, options):
 
 
 def _check_positive(options, *names):
-    for name in names:
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            option = f"--{name.replace('_', '-')}"
-            raise ValueError(f"{option} must be positive. Received: {option} {value}")
+    given = {name: getattr(options, name) for name in names}
+    check_at_least(1, **{name: value for name, value in given.items() if value is not None})
 
 
 def _write(results, path):

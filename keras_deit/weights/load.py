@@ -192,9 +192,10 @@ class _Loading:
         unexpected = [name for name in unused if not self._is_ignored(name)]
         missing = [f"{timm_name(path)} (here {path})" for path in fresh if not self._is_ignored(path)]
         if missing or unexpected:
+            lists = [shorten(names, shown=5) or "nothing" for names in (missing, unexpected)]
             raise ValueError(
-                f"The model does not match {self.label}. Missing in the checkpoint: {shorten(missing) or 'nothing'}. Unexpected in the "
-                f"checkpoint: {shorten(unexpected) or 'nothing'}. Build the variant that the checkpoint is of, or name the differences: "
+                f"The model does not match {self.label}. Missing in the checkpoint: {lists[0]}. Unexpected in the "
+                f"checkpoint: {lists[1]}. Build the variant that the checkpoint is of, or name the differences: "
                 "`keras_deit.weights.load(model, source, ignore_prefixes=[...])`. The model is unchanged."
             )
         ignored = [path for path in fresh if path.split("/")[0] not in self.fresh_heads]

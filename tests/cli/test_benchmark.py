@@ -79,7 +79,7 @@ def test_other_backends_run_in_processes_of_their_own(measured, tmp_path, capsys
 @pytest.mark.parametrize("command", [[], ["data"]])
 def test_numbers_out_of_range_are_refused(command, option, measured, capsys):
     assert keras_deit.cli.main(["benchmark", *command, option, "0"]) == 2
-    assert f"{option} must be positive. Received: {option} 0" in capsys.readouterr().err
+    assert f"{option} must be an integer of at least 1. Received: {option} 0" in capsys.readouterr().err
     assert not measured
 
 

@@ -13,13 +13,14 @@ from keras_deit.data.augment.keras_layers import KERAS_CV, apply, find_layers, s
 from keras_deit.data.augment.pillow_transform import ImageTransform
 from keras_deit.data.pipeline import grain_pipeline, python_pipeline, tf_data_pipeline
 from keras_deit.data.pipeline.pillow_batches import EvaluationBatches, TrainingBatches
-from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan, check_at_least
+from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.kernels import check_interpolation
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.sizes import check_crop_ratio, height_and_width
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.endless import mark_endless
+from keras_deit.runtime.numpy_numbers import check_at_least
 
 PIXELS = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # the normalisation that leaves pixels in 0..255
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import numbers
 
 import numpy as np
 
@@ -141,24 +140,3 @@ class EvaluationPlan:
         indices, weights = self.examples()
         chosen = slice(index * self.batch_size, (index + 1) * self.batch_size)
         return indices[chosen], weights[chosen]
-
-
-def check_at_least(least, **values):
-    """Checks that values are integers and not too small.
-
-    Args:
-        least: The smallest allowed integer.
-        **values: Names and values. NumPy's integers count as well.
-
-    Raises:
-        ValueError: If a value is something else.
-
-    Example:
-
-    >>> check_at_least(1, batch_size=0)
-    Traceback (most recent call last):
-    ValueError: `batch_size` must be an integer of at least 1. Received: batch_size=0
-    """
-    for name, value in values.items():
-        if not isinstance(value, numbers.Integral) or value < least:
-            raise ValueError(f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}")
