@@ -12,17 +12,18 @@ from keras_deit.training import train
 TEXT, ESCAPED = "8×8 " + b"caf\xe9".decode("utf-8", "surrogateescape"), b"8\\xd78 caf\\udce9\n"
 
 
-@pytest.fixture
 def ascii_streams(monkeypatch):
+    """Standard output and error without other characters; not a fixture, whose streams pytest would replace."""
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     return sys.stdout, sys.stderr
 
 
 @pytest.mark.backend_independent
-def test_what_the_encoding_of_the_terminal_lacks_is_escaped_within_the_block(ascii_streams):
+def test_what_the_encoding_of_the_terminal_lacks_is_escaped_within_the_block(monkeypatch):
+    streams = ascii_streams(monkeypatch)
     with escaping_unprintable():
-        for stream in ascii_streams:
+        for stream in streams:
             print(TEXT, file=stream, flush=True)
             assert stream.buffer.getvalue() == ESCAPED
     with pytest.raises(UnicodeEncodeError):
@@ -30,7 +31,9 @@ def test_what_the_encoding_of_the_terminal_lacks_is_escaped_within_the_block(asc
 
 
 @pytest.mark.backend_independent
-def test_a_run_from_python_escapes_too(ascii_streams, monkeypatch):
+def test_a_run_from_python_escapes_too(monkeypatch):
+    output, _ = ascii_streams(monkeypatch)
+
     def interrupted(*_):
         print(TEXT, flush=True)
         raise KeyboardInterrupt
@@ -38,4 +41,4 @@ def test_a_run_from_python_escapes_too(ascii_streams, monkeypatch):
     monkeypatch.setattr(train, "prepared_run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         kd.train(variant="deit_ti")
-    assert ascii_streams[0].buffer.getvalue() == ESCAPED
+    assert output.buffer.getvalue() == ESCAPED

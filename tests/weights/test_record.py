@@ -204,7 +204,7 @@ def test_timms_configuration_is_read(tmp_path):
     tensors = safetensors.load_file(tmp_path / "model.safetensors")
     safetensors.save_file(tensors, tmp_path / "model.safetensors")  # without the metadata
     record = read_record(tmp_path, (32, 32))
-    assert record == {"class_names": NAMES[::-1], "preprocessing": RECORD, "notes": ()}
+    assert record == {"class_names": NAMES[::-1], "preprocessing": RECORD, "multi_label": False, "notes": ()}
     config["pretrained_cfg"]["crop_mode"] = "border"
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert "`crop_mode` of timm's config.json is not supported: 'border'" in read_record(tmp_path)["notes"][0]
