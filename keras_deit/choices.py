@@ -41,7 +41,7 @@ APPLICATIONS = (  # the modules of keras.applications that have a `preprocess_in
     "xception",
 )
 PIPELINES = ("auto", "tf.data", "grain", "python")
-STRATEGIES = ("none", "mirrored", "data_parallel")
+STRATEGIES = ("auto", "none", "mirrored", "data_parallel")
 PEERS = ("keras_hub", "transformers", "timm")  # of a benchmark
 EXPORT_FORMATS = ("saved_model", "litert")
 SPLITS = ("train", "test")

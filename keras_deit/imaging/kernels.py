@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 
+from keras_deit.choices import INTERPOLATIONS
 from keras_deit.imaging.sizes import centre_crop_offset
 
 HALF = 2**11  # PIL rounds its weights to multiples of 1 / HALF²

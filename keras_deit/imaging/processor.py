@@ -6,10 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_deit.choices import BIT_DEPTHS, INTERPOLATIONS
+from keras_deit.choices import BIT_DEPTHS
 from keras_deit.imaging.image_files import as_rgb
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.imaging.kernels import HALF, crop_weights
+from keras_deit.imaging.kernels import HALF, check_interpolation, crop_weights
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.pixel_range import check_pixels
 from keras_deit.imaging.sizes import before_centre_crop, check_crop_ratio, height_and_width

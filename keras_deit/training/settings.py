@@ -124,7 +124,7 @@ class Settings(RecipeFields):
         none="val if there is one, otherwise test",
     )
     bit_depth: int | None = setting(
-        "number of bits that the pixels use in image files of 16 bits that do not state it, for example 12",
+        "number of bits that the pixels use, for example 12; only for image files of 16 bits that do not state this number",
         group=DATA,
         default=None,
         rule=Rule(f"from {BIT_DEPTHS[0]} to {BIT_DEPTHS[-1]}", lambda bits: bits in BIT_DEPTHS),

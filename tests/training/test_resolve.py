@@ -80,7 +80,7 @@ def test_a_file_of_another_recipe_is_refused(tmp_path):
         ({"precision": "int8"}, "`precision` must be one of float32, bfloat16, float16. Received: precision='int8'"),
         ({"optimizer": "adam"}, "`optimizer` must be one of adamw, lamb, sgd"),
         ({"pipeline": "dali"}, "`pipeline` must be one of auto"),
-        ({"strategy": "ddp"}, "`strategy` must be one of none"),
+        ({"strategy": "ddp"}, "`strategy` must be one of auto"),
         ({"teacher": "x", "teacher_outputs": "scores"}, "`teacher_outputs` must be one of logits, probabilities"),
         ({"skip_images": ("tiny", "ugly")}, "`skip_images` must only contain unreadable, .*Pass another --skip-images"),
         ({"export": ("onnx",)}, "`export` must only contain saved_model"),
