@@ -1,7 +1,8 @@
-"""Two CPU devices on TensorFlow and JAX, so that tests can train on replicas; a fixed seed; tests without a backend once."""
+"""Two CPU devices on TensorFlow and JAX, so that tests can train on replicas; a fixed seed; tests that another run has."""
 
 import gc
 import os
+import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
@@ -28,11 +29,31 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+_passed = []
+
+
+def pytest_runtest_logreport(report):
+    """Keeps the name of a test that passed."""
+    if report.when == "call" and report.passed:
+        _passed.append(report.nodeid)
+
+
+def pytest_sessionfinish(session):
+    """Writes the names of the tests that passed, if a later run shall leave them out."""
+    path = os.environ.get("KERAS_DEIT_WRITE_PASSED")
+    is_worker = hasattr(session.config, "workerinput")  # of pytest-xdist; the process that started it has all reports
+    if path and not is_worker:
+        pathlib.Path(path).write_text("\n".join(_passed), encoding="utf-8")
+
+
 def pytest_collection_modifyitems(config, items):
-    """Leaves out the tests that are the same on every backend, where another run of the suite has them."""
-    if not os.environ.get("KERAS_DEIT_SKIP_BACKEND_INDEPENDENT"):
-        return
-    deselected = [item for item in items if item.get_closest_marker("backend_independent")]
-    if deselected:
-        config.hook.pytest_deselected(items=deselected)
-        items[:] = [item for item in items if not item.get_closest_marker("backend_independent")]
+    """Leaves out the tests that another run has: those that are the same on every backend, and those that passed there."""
+    path = pathlib.Path(os.environ.get("KERAS_DEIT_SKIP_PASSED", ""))
+    passed = set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
+    without_mark = bool(os.environ.get("KERAS_DEIT_SKIP_BACKEND_INDEPENDENT"))
+    kept, left_out = [], []
+    for item in items:
+        is_had = item.nodeid in passed or (without_mark and item.get_closest_marker("backend_independent"))
+        (left_out if is_had else kept).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept

@@ -1,5 +1,8 @@
 """The tests: each backend in an environment that holds only what its extra names, then what needs several together."""
 
+import pathlib
+import tempfile
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -10,6 +13,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 TORCH = "torch==2.13.0"  # a range would bring gigabytes of CUDA packages along
 TEST_PACKAGES = ("pytest", "pytest-xdist")
 TWO_WORKERS = ("-n", "2", "--dist", "worksteal")
+PASSED = tempfile.TemporaryDirectory()  # lasts as long as this call of nox
 TOGETHER = (  # what needs several backends, or packages beside a backend: TFDS, Grain, keras-cv, peers, transformers
     "tests/export",
     "tests/benchmark",
@@ -23,6 +27,7 @@ TOGETHER = (  # what needs several backends, or packages beside a backend: TFDS,
     "tests/data/sources/test_tfds.py",
     "tests/models/test_transformers_parity.py",
     "tests/models/test_presets.py",
+    "tests/runtime/test_endless.py",
     "tests/runtime/test_shutdown.py",
     "tests/test_teacher.py",
     "tests/weights/test_files.py",
@@ -52,32 +57,42 @@ def lint(session):
     session.run("ruff", "format", "--check", ".")
 
 
-def install(session, backend):
+def install(session, *packages):
+    """Installs packages. Python compiles the modules that the tests import, a small part of all, at the first import."""
+    session.install("--no-compile", *packages)
+
+
+def install_backend(session, backend):
     """Installs the package with what its tests on one backend need."""
     if backend == "torch":
-        session.install(TORCH)
-    session.install(f".[{backend},run,weights]", *TEST_PACKAGES)
+        install(session, TORCH)
+    install(session, f".[{backend},run,weights]", *TEST_PACKAGES)
 
 
-def run_pytest(session, backend, *arguments):
+def run_pytest(session, backend, *arguments, **variables):
     """Runs tests on two workers; those that need no backend run with TensorFlow alone."""
-    variables = environment(session, backend, skip_backend_independent=backend != "tensorflow")
+    variables |= environment(session, backend, skip_backend_independent=backend != "tensorflow")
     session.run("pytest", *TWO_WORKERS, *arguments, env=variables)
+
+
+def passed_file(backend):
+    """File that names the tests that passed on a backend: `tests` writes it, and `together` leaves these tests out."""
+    return str(pathlib.Path(PASSED.name) / backend)
 
 
 @nox.session
 @nox.parametrize("backend", BACKENDS)
 def tests(session, backend):
     """The tests on one backend, with no other installed."""
-    install(session, backend)
-    run_pytest(session, backend, *session.posargs)
+    install_backend(session, backend)
+    run_pytest(session, backend, *session.posargs, KERAS_DEIT_WRITE_PASSED=passed_file(backend))
 
 
 @nox.session
 @nox.parametrize("backend", BACKENDS)
 def nightly(session, backend):
     """The tests with Keras's nightly build; on request only: `nox -s nightly`, or `nox -s "nightly(backend='torch')"`."""
-    install(session, backend)
+    install_backend(session, backend)
     session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", "keras", "keras-nightly")
     session.install("keras-nightly")
     run_pytest(session, backend, *session.posargs)
@@ -86,7 +101,7 @@ def nightly(session, backend):
 @nox.session
 def together(session):
     """Exports, PyTorch's files, transformers as the reference, TFDS and Grain, the benchmark's peers."""
-    session.install(TORCH)
-    session.install(".[dev]")
+    install(session, TORCH)
+    install(session, ".[dev]")
     for backend in BACKENDS:
-        run_pytest(session, backend, *TOGETHER)
+        run_pytest(session, backend, *TOGETHER, KERAS_DEIT_SKIP_PASSED=passed_file(backend))
