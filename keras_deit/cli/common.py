@@ -10,12 +10,12 @@ import warnings
 
 from keras_deit.recipes.fields import NONE
 from keras_deit.runtime.argument_names import replace_arguments
+from keras_deit.runtime.stop_signals import INTERRUPTED
 
 PYTHON_CALLS = {  # in messages that a command passes on, and what does the same on the command line
     "`keras_deit.weights.to_timm`": "an --output that ends in .safetensors",
     "`keras_deit.weights.to_huggingface`": "an --output without an ending, for transformers",
 }
-INTERRUPTED = 130  # exit status after Ctrl-C, as in shells
 
 
 def make_parser(name, description):

@@ -41,7 +41,8 @@ def _help(declared):
     none = f"{NONE}: {declared.none}" if declared.none and declared.none != default else None
     values = "; ".join(filter(None, (restriction, none)))
     text = f"{declared.meaning} ({values})" if values else declared.meaning
-    return f"{text}; default: {default}" if default else text
+    text = f"{text}; default: {default}" if default else text
+    return text.replace("%", "%%")  # argparse formats the text
 
 
 def _reader(declared):

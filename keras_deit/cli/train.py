@@ -4,10 +4,11 @@ import contextlib
 import importlib
 import sys
 
-from keras_deit.cli.common import INTERRUPTED, make_parser, plain_warnings, print_error
+from keras_deit.cli.common import make_parser, plain_warnings, print_error
 from keras_deit.cli.options import add_setting_options
 from keras_deit.recipes.fields import RUN
 from keras_deit.runtime.command import command_line_of
+from keras_deit.runtime.stop_signals import STOPPED, StopSignals
 
 DESCRIPTION = """\
 Train a DeiT student from labels and a teacher. Without --dataset the student learns the handwritten digits of
@@ -15,7 +16,7 @@ scikit-learn (8×8 pixels); without --teacher a small convnet is trained first a
 environment variable KERAS_BACKEND chooses the backend. A setting that is not given comes from --config, then from
 the recipe."""
 
-NOT_SETTINGS = ("output_dir", "resume", "config", "dry_run")
+NOT_SETTINGS = ("output_dir", "resume", "config", "dry_run", "accept_changes")
 
 
 def add_options(parser):
@@ -23,7 +24,17 @@ def add_options(parser):
     group = add_setting_options(parser)[RUN]
     group.add_argument("--output-dir", metavar="DIR", help="output directory; default: a new one under runs/")
     group.add_argument(
-        "--resume", action="store_true", help="continue the run in --output-dir after its last whole epoch"
+        "--resume",
+        nargs="?",
+        const=True,
+        default=False,
+        choices=("auto",),
+        help="continue the run in --output-dir from its newest checkpoint; auto: begin the run if there is none",
+    )
+    group.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="with --resume: continue although the images or the teacher have changed",
     )
     group.add_argument("--config", metavar="FILE.toml", help="settings, such as the config.toml of an earlier run")
     group.add_argument("--dry-run", action="store_true", help="build everything, train on one batch and stop")
@@ -36,32 +47,49 @@ def main(arguments=None):
         arguments: List of strings; None means the arguments of the process.
 
     Returns:
-        The exit status: 0; 1 if an export differs from the student, or the loss is no longer finite; 2 for bad input; 130
-        after Ctrl-C.
+        The exit status: 0; 1 if an export differs from the student, or the loss is no longer finite; 2 for bad input or a
+        full disk; 75 if a signal stopped the run, which --resume continues; 130 after Ctrl-C before the training, or a
+        second Ctrl-C.
     """
     parser = make_parser("train", DESCRIPTION)
     add_options(parser)
     options = vars(parser.parse_args(arguments))
-    try:
-        importlib.import_module("keras_deit.public")  # not before the options are read: `--help` answers at once
-        with plain_warnings(parser):
-            return _run(parser, options)
-    except KeyboardInterrupt:
-        print("\nInterrupted before the student's training began.", file=sys.stderr)
-        return INTERRUPTED
+    with StopSignals(_announce_stop) as stop:
+        try:
+            importlib.import_module("keras_deit.public")  # not before the options are read: `--help` answers at once
+            with plain_warnings(parser):
+                return _run(parser, options, stop)
+        except KeyboardInterrupt:
+            print("\nInterrupted before the student's training began.", file=sys.stderr)
+            return stop.exit_status
 
 
-def _run(parser, options):
+def _announce_stop():
+    from keras_deit.training.train import announce_stop
+
+    announce_stop()
+
+
+def _run(parser, options, stop):
     from keras_deit.data.pipeline.teacher_cache import DamagedCacheError
+    from keras_deit.runtime.files import DiskFullError
     from keras_deit.training.divergence import DivergedError
+    from keras_deit.training.fingerprint import ChangedRunError
     from keras_deit.training.loop import announce, dry_run
-    from keras_deit.training.train import prepared_run
+    from keras_deit.training.run_directory import CompleteRunError
+    from keras_deit.training.train import AUTO, prepared_run
     from keras_deit.training.usable_images import UnreadableError
 
-    output_dir, resume, config, is_dry = (options.pop(name) for name in NOT_SETTINGS)
+    output_dir, resume, config, is_dry, accepts_changes = (options.pop(name) for name in NOT_SETTINGS)
     with contextlib.ExitStack() as stack:
         try:
-            run = stack.enter_context(prepared_run(options, output_dir, resume, config, is_dry))
+            run, is_resumed = stack.enter_context(prepared_run(options, output_dir, resume, config, is_dry))
+        except CompleteRunError as error:
+            if resume == AUTO:
+                print(f"The run in {output_dir} is complete.")
+                return 0
+            print_error(parser, error)
+            return 2
         except (ValueError, ImportError, OSError) as error:
             print_error(parser, error)
             return 2
@@ -70,8 +98,8 @@ def _run(parser, options):
             if is_dry:
                 dry_run(run)
                 return 0
-            return _train(run, resume)
-        except (UnreadableError, DamagedCacheError) as error:
+            return _train(run, is_resumed, stop, accepts_changes)
+        except (UnreadableError, DamagedCacheError, ChangedRunError, DiskFullError) as error:
             print_error(parser, error)
             return 2
         except DivergedError as error:
@@ -83,20 +111,20 @@ def _student_so_far(run):
     from keras_deit.models.pretrained import STUDENT_FILE
 
     student = run.directory / STUDENT_FILE
-    return f" The student of the last finite epoch: {student}" if student.exists() else " No student was saved."
+    return f" The student of the newest checkpoint: {student}" if student.exists() else " No student was saved."
 
 
-def _train(run, resume):
+def _train(run, is_resumed, stop, accepts_changes):
     from keras_deit.training.closing_summary import describe, how_to_resume
     from keras_deit.training.train import start_or_resume
 
     command = command_line_of("train")
     try:
-        summary = start_or_resume(run, resume)
-    except KeyboardInterrupt:  # the second Ctrl-C
+        summary = start_or_resume(run, is_resumed, stop, accepts_changes)
+    except KeyboardInterrupt:
         print(f"\nInterrupted at once. {how_to_resume(run.directory, command)}", file=sys.stderr)
-        return INTERRUPTED
+        return stop.exit_status
     print(describe(summary, run.directory, command))
     if not summary["complete"]:
-        return INTERRUPTED
+        return STOPPED
     return 0 if all(report["agrees"] for report in summary.get("exports", ())) else 1

@@ -1,6 +1,7 @@
 """Atomic writing of files, and Keras's home directory."""
 
 import contextlib
+import errno
 import glob
 import os
 import pathlib
@@ -11,6 +12,11 @@ import tempfile
 import time
 
 ABANDONED_SECONDS = 24 * 60 * 60
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space left, quota used up, file larger than the limit
+
+
+class DiskFullError(OSError):
+    """A file cannot be written, because the disk is full or a limit on its size is reached."""
 
 
 def user_path(path):
@@ -56,7 +62,7 @@ def cache_directory(name):
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path, num_bytes=None):
     """Writes a file or directory atomically: the block writes to a temporary path, which then replaces `path`.
 
     If the block raises an error, or if the machine stops, `path` keeps its former content. The temporary path has the same
@@ -66,9 +72,14 @@ def replacing(path):
     Args:
         path: The file or directory to write. Missing parent directories are created. If `path` is a symbolic link, the link
             is kept and its target is written.
+        num_bytes: Expected size in bytes. The space is tried out before the block begins, for libraries that do not survive
+            a full disk, such as HDF5. None means unknown.
 
     Yields:
         `pathlib.Path` of the temporary file or directory, which does not exist yet.
+
+    Raises:
+        DiskFullError: If there is not enough space.
 
     Example:
 
@@ -83,14 +94,62 @@ def replacing(path):
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
-    with tempfile.TemporaryDirectory(
-        prefix=_temporary_prefix(path), suffix=f"-{os.getpid()}", dir=path.parent
-    ) as folder:
+    with (
+        _explaining_full_disk(path, num_bytes),
+        tempfile.TemporaryDirectory(
+            prefix=_temporary_prefix(path), suffix=f"-{os.getpid()}", dir=path.parent
+        ) as folder,
+    ):
         temporary = pathlib.Path(folder) / name
+        if num_bytes:
+            _try_space(temporary, num_bytes)
         yield temporary
         flush(temporary)
         os.replace(temporary, path)
         _flush_one(path.parent)
+
+
+def _try_space(path, num_bytes):
+    """Reserves the space of a file and gives it back; an `OSError` says that it is missing."""
+    if not hasattr(os, "posix_fallocate"):  # macOS and Windows
+        if shutil.disk_usage(path.parent).free < num_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, num_bytes)
+    path.unlink()
+
+
+@contextlib.contextmanager
+def _explaining_full_disk(path, num_bytes):
+    try:
+        yield
+    except DiskFullError:
+        raise
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        needed = f"needs {format_bytes(num_bytes)}" if num_bytes else "needs more space"
+        free = format_bytes(shutil.disk_usage(path.parent).free)
+        limit = ", and files may not become larger here" if error.errno == errno.EFBIG else ""
+        raise DiskFullError(
+            f"The file {str(path)!r} cannot be written: it {needed}, {free} are free on its disk{limit} ({error.strerror}). "
+            "What was there before is kept. Make room, then try again."
+        ) from error
+
+
+def format_bytes(num_bytes):
+    """Formats a number of bytes for people to read.
+
+    Example:
+
+    >>> format_bytes(512), format_bytes(66_000_000), format_bytes(3 * 2**29)
+    ('512 B', '62.9 MiB', '1.50 GiB')
+    """
+    for exponent, unit, digits in ((3, "GiB", 2), (2, "MiB", 1), (1, "KiB", 1)):
+        if num_bytes >= 1024**exponent:
+            return f"{num_bytes / 1024**exponent:.{digits}f} {unit}"
+    return f"{num_bytes} B"
 
 
 def _temporary_prefix(path):

@@ -1,124 +1,166 @@
-"""The state of a run after its last whole epoch, and restoring it."""
+"""The state of a run as files, from which the run continues at the very step."""
 
+import contextlib
 import json
 import pathlib
 import shutil
+import warnings
 
 import keras
 import numpy as np
 
-from keras_deit.runtime.files import flush, write_whole
+from keras_deit.runtime.files import replacing
 
-POINTER = "checkpoint.json"
+FOLDER = "checkpoints"
+FACTS = "facts"  # name of the JSON text among the arrays of a file
+OVERHEAD = 2**20  # bytes of a file beside the values of its arrays, at most
 
 
-class EpochCheckpoint(keras.callbacks.Callback):
-    """Saves the state of training after every whole epoch.
+class Checkpoints:
+    """The checkpoints of a run: a folder with one file for each, named by the number of steps since the beginning.
 
-    Each epoch is written to a new folder. When the whole folder is on the disk, the file `checkpoint.json` is replaced by
-    one that names the folder, and the folder of the former epoch is removed. An interruption at any moment, a power cut
-    included, leaves a whole checkpoint.
+    A file is a NumPy archive of the state (weights, optimizer with its moving average and schedule, random generators,
+    metrics) and of a JSON text with the facts about the run. An archive has a checksum for each of its members.
 
     Args:
         directory: Output directory of the run.
-        log: `TrainingLog` of the run, which is saved too. It must come before this callback in the callbacks of `fit`.
+        keep: Number of checkpoints to keep.
     """
 
-    def __init__(self, directory, log):
-        super().__init__()
-        self.directory = pathlib.Path(directory)
-        self.log = log
+    def __init__(self, directory, keep=2):
+        self.folder = pathlib.Path(directory) / FOLDER
+        self.keep = keep
 
-    def on_epoch_end(self, epoch, logs=None):
-        if self.log.last_epoch != epoch + 1:  # the epoch was interrupted
-            return
-        folder = self.directory / "checkpoint" / f"epoch-{epoch + 1:05d}"
-        shutil.rmtree(folder, ignore_errors=True)  # left by a run that was interrupted while it wrote
-        folder.mkdir(parents=True)
-        self.model.save_weights(folder / "state.weights.h5")  # the optimiser's state included
-        np.savez(folder / "seeds.npz", *[keras.ops.convert_to_numpy(seed) for seed in _seed_states(self.model)])
-        flush(folder)
-        pointer = {
-            "epoch": epoch + 1,
-            "folder": folder.name,
-            "backend": keras.backend.backend(),
-            "seconds": self.log.total_seconds,
-            "history": self.log.rows,
-        }
-        write_whole(self.directory / POINTER, json.dumps(pointer, indent=1))
-        for other in folder.parent.glob("epoch-*"):
-            if other != folder:
-                shutil.rmtree(other)
+    def paths(self):
+        """List of the paths of the checkpoints, the newest first."""
+        return sorted(self.folder.glob("step-*.npz"), reverse=True)
 
+    def write(self, step, state, facts):
+        """Writes a checkpoint, whole or not at all, then removes the oldest ones.
 
-def restore(model, directory, log):
-    """Restores a compiled model to the state after the last whole epoch of a run.
+        Args:
+            step: Number of steps since the beginning of the run.
+            state: Dictionary of arrays, see `state_of`.
+            facts: Dictionary that JSON can represent.
 
-    Args:
-        model: Compiled model, built as in the interrupted run.
-        directory: Output directory of the run.
-        log: `TrainingLog`, which receives the rows and seconds so far.
+        Raises:
+            DiskFullError: If there is not enough space. The earlier checkpoints are kept.
+        """
+        path = self.folder / f"step-{step:09d}.npz"
+        with replacing(path, sum(values.nbytes for values in state.values()) + OVERHEAD) as temporary:
+            np.savez(temporary, **state, **{FACTS: np.array(json.dumps(facts))})
+        for old in self.paths()[self.keep :]:
+            old.unlink(missing_ok=True)
 
-    Returns:
-        Number of whole epochs so far; 0 without a checkpoint.
-    """
-    state = restore_model(model, directory)
-    if state is None:
-        return 0
-    log.restore(state["history"], state["seconds"])
-    return state["epoch"]
+    def newest(self):
+        """Reads the newest whole checkpoint. Damaged ones are set aside with a warning: their names get another ending.
 
-
-def restore_model(model, directory):
-    """Restores a compiled model alone.
-
-    Args:
-        model, directory: See `restore`.
-
-    Returns:
-        Dictionary of the checkpoint's other entries; None without a checkpoint, and the model keeps its weights.
-    """
-    state = _read(directory)
-    if state is None:
+        Returns:
+            `(state, facts)` as given to `write`; None without a whole checkpoint.
+        """
+        for path in self.paths():
+            try:
+                return _read(path)
+            except (PermissionError, MemoryError):
+                raise
+            except Exception as error:  # of zipfile, zlib, NumPy or JSON, depending on the byte that is wrong
+                path.replace(path.with_suffix(".damaged"))
+                warnings.warn(
+                    f"The checkpoint {str(path)!r} is damaged ({error}). It was renamed to {path.stem}.damaged; the run "
+                    "continues from the one before, or from its beginning if there is none.",
+                    stacklevel=2,
+                )
         return None
-    folder = pathlib.Path(directory) / "checkpoint" / state["folder"]
-    model.optimizer.build(model.trainable_variables)
-    model.load_weights(folder / "state.weights.h5")
-    with np.load(folder / "seeds.npz") as seeds:
-        for variable, value in zip(_seed_states(model), seeds.values(), strict=True):
-            variable.assign(value)
-    return state
+
+    def facts(self):
+        """The facts of the newest checkpoint whose facts can be read; an empty dictionary without one."""
+        for path in self.paths():
+            with contextlib.suppress(Exception), np.load(path, allow_pickle=False) as archive:  # see `newest`
+                return json.loads(str(archive[FACTS]))
+        return {}
+
+    def discard(self):
+        """Removes the checkpoints of a finished run."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def epochs_done(directory):
-    """Returns the number of whole epochs that the checkpoint of a run holds; 0 without a checkpoint."""
-    state = _read(directory)
-    return state["epoch"] if state else 0
+def _read(path):
+    with np.load(path, allow_pickle=False) as archive:
+        state = dict(archive)
+    return state, json.loads(str(state.pop(FACTS)))
 
 
-def backend_of(directory):
-    """Returns the name of the backend that wrote the checkpoint of a run, or None without a checkpoint."""
-    state = _read(directory)
-    return state["backend"] if state else None
-
-
-def discard(directory):
-    """Removes the checkpoint of a finished run.
+def state_of(model):
+    """Copies the state of a compiled model.
 
     Args:
-        directory: Output directory of the run.
+        model: Compiled and built model, or a `Distiller`, whose teacher is left out.
+
+    Returns:
+        Dictionary from names to arrays.
     """
-    directory = pathlib.Path(directory)
-    (directory / POINTER).unlink(missing_ok=True)
-    shutil.rmtree(directory / "checkpoint", ignore_errors=True)
+    model.optimizer.build(model.trainable_variables)
+    return {
+        f"{kind}-{index:05d}": np.array(keras.ops.convert_to_numpy(variable))  # a copy: PyTorch's arrays share memory
+        for kind, variables in _variables(model).items()
+        for index, variable in enumerate(variables)
+    }
 
 
-def _read(directory):
-    pointer = pathlib.Path(directory) / POINTER
-    return json.loads(pointer.read_text()) if pointer.exists() else None
+def restore_state(model, state):
+    """Restores a compiled model. Its metrics begin anew with the next epoch, unless `restore_metrics` is called then.
+
+    Args:
+        model: Compiled model, built as the one that was saved.
+        state: Dictionary of `state_of`.
+
+    Raises:
+        ValueError: If the state is that of another model.
+    """
+    model.optimizer.build(model.trainable_variables)
+    _assign(model, state, ("student", "optimizer"))
 
 
-def _seed_states(model):
-    """The states of the student's random generators, which weight files of Keras do not hold."""
+def restore_metrics(model, state):
+    """Restores the metrics of a model after Keras has reset them, which it does at the beginning of an epoch."""
+    _assign(model, state, ("metrics",))
+
+
+def is_finite(state):
+    """Returns whether the weights of a state are finite."""
+    return all(
+        np.isfinite(values).all() for name, values in state.items() if _kind(name) == "student" and _is_float(values)
+    )
+
+
+def _assign(model, state, kinds):
+    for kind, variables in _variables(model).items():
+        if kind not in kinds:
+            continue
+        values = [state[name] for name in sorted(state) if _kind(name) == kind]
+        shapes = [value.shape for value in values], [tuple(variable.shape) for variable in variables]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"The checkpoint is of another model: its {kind} has {len(values)} variables, and {len(variables)} are "
+                "expected, or their shapes differ. Resume with the versions of Keras and keras_deit that began the run."
+            )
+        for variable, value in zip(variables, values, strict=True):
+            is_raw = value.dtype.kind == "V"  # NumPy's files have no bfloat16
+            variable.assign(value.view(keras.ops.convert_to_numpy(variable).dtype) if is_raw else value)
+
+
+def _variables(model):
     student = getattr(model, "student", model)
-    return [variable for variable in student.non_trainable_variables if variable.name == "seed_generator_state"]
+    return {
+        "student": student.trainable_variables + student.non_trainable_variables,  # random generators included
+        "optimizer": model.optimizer.variables,
+        "metrics": model.metrics_variables,
+    }
+
+
+def _kind(name):
+    return name.partition("-")[0]
+
+
+def _is_float(values):
+    return values.dtype.kind == "f"

@@ -4,6 +4,7 @@ import shlex
 
 import keras
 
+from keras_deit.runtime.files import format_bytes
 from keras_deit.training.progress import format_duration
 
 _ROWS = {
@@ -32,17 +33,17 @@ def describe(summary, directory, command=("keras-deit", "train")):
         speed += f"{summary['waiting_for_data']:.0%} of the time waiting for data, "
     lines = [
         "",
-        "Done." if summary["complete"] else "Interrupted: the student so far was saved.",
+        "Done." if summary["complete"] else "Interrupted: the state of the run and the student so far were saved.",
         "",
         *_accuracies(summary),
-        "",
         *_skipped(summary["skipped"]),
         f"{summary['parameters']:,} parameters, {summary['epochs']} epochs in {duration}",
         f"{speed}{memory} at most",
         "",
         f"The student: {directory / 'student.keras'} (keras.saving.load_model, after `import keras_deit`)",
-        f"The curves:  {directory / 'curves.png'}",
     ]
+    if summary["epochs"]:
+        lines.append(f"The curves:  {directory / 'curves.png'}")
     if not summary["complete"]:
         lines.append(how_to_resume(directory, command))
     return "\n".join(lines)
@@ -62,7 +63,7 @@ def format_memory(peak):
     >>> format_memory(3 * 2**29), format_memory(None)
     ('1.50 GiB of memory', 'an unknown amount of memory')
     """
-    return "an unknown amount of memory" if peak is None else f"{peak / 2**30:.2f} GiB of memory"
+    return "an unknown amount of memory" if peak is None else f"{format_bytes(peak)} of memory"
 
 
 def _skipped(skipped):
@@ -73,6 +74,8 @@ def _skipped(skipped):
 
 
 def _accuracies(summary):
+    if summary["student"] is None:  # an interrupted run ends without an evaluation
+        return
     columns = {"student": summary["student"]}
     if "student_average" in summary:
         columns["average"] = summary["student_average"]
@@ -83,3 +86,4 @@ def _accuracies(summary):
         if any(key in results for results in columns.values()):
             cells = (f"{results[key]:>12.2%}" if key in results else f"{'':>12}" for results in columns.values())
             yield f"  {label:<28}" + "".join(cells)
+    yield ""

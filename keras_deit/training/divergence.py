@@ -9,6 +9,7 @@ from keras_deit import recipes
 from keras_deit.training.schedule import last_learning_rate
 
 VALUES = LOSS, TEST_LOSS, WEIGHTS = "loss", "loss on the test split", "weights"
+MAX_NAMED = 5  # images in a message
 LOWER = 10  # factor between the learning rate of the run and a lower one, where the recipe has none
 
 
@@ -34,24 +35,22 @@ class DivergenceStop(keras.callbacks.Callback):
     Args:
         title: Title of the model.
         settings: `Settings` of the run.
+        position: `Position` of the run.
+        describe_batch: Function `describe_batch(epoch, step)` that names the images of a batch; both count from 0.
 
     Raises:
         DivergedError: From `fit`, before any callback saves the epoch.
     """
 
-    def __init__(self, title, settings):
+    def __init__(self, title, settings, position, describe_batch):
         super().__init__()
         self.title = title
         self.settings = settings
-        self.epoch = 0
-        self.step = 0
+        self.position = position
+        self.describe_batch = describe_batch
         self.has_diverged = False
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch, self.step = epoch + 1, 0
-
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
         if not math.isfinite(logs["loss"]):
             self.has_diverged = self.model.stop_training = True
 
@@ -70,13 +69,16 @@ class DivergenceStop(keras.callbacks.Callback):
             raise self._error(WEIGHTS)
 
     def _error(self, value):
+        epoch, step = self.position.epoch, self.position.step
         details = {
             "value": value,
-            "epoch": self.epoch,
-            "step": self.step,
+            "epoch": epoch + 1,
+            "step": step,
             "learning_rate": last_learning_rate(self.model.optimizer),
             "model": self.title,
         }
+        if value == LOSS:
+            details["images"] = self.describe_batch(epoch, step - 1)
         return DivergedError(_describe(details, self.settings), details)
 
 
@@ -107,6 +109,13 @@ def _lower_learning_rate(settings):
     return of_recipe if of_recipe < settings.learning_rate else settings.learning_rate / LOWER
 
 
+def _name_images(images):
+    if not images:
+        return ""
+    more = f" and {len(images) - MAX_NAMED} more" if len(images) > MAX_NAMED else ""
+    return f" The images of the step: {', '.join(images[:MAX_NAMED])}{more}."
+
+
 def _describe(details, settings):
     is_or_are = "are" if details["value"] == WEIGHTS else "is"
     remedies = [f"a lower learning rate, such as --learning-rate {_lower_learning_rate(settings):g}"]
@@ -116,6 +125,7 @@ def _describe(details, settings):
         remedies.append("--precision bfloat16")
     return (
         f"Training of the {details['model']!r} model stopped: the {details['value']} {is_or_are} not finite at step "
-        f"{details['step']} of epoch {details['epoch']}, at a learning rate of {details['learning_rate']:.3g}. Received: "
+        f"{details['step']} of epoch {details['epoch']}, at a learning rate of {details['learning_rate']:.3g}."
+        f"{_name_images(details.get('images', ()))} Received: "
         f"--learning-rate {settings.learning_rate:g}. Begin a new run with {' or with '.join(remedies)}."
     )

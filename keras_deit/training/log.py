@@ -17,6 +17,7 @@ class TrainingLog(keras.callbacks.Callback):
     Args:
         path: Path of the CSV file; it is replaced whole after every epoch.
         batch_size: Number of images in a batch, over all replicas.
+        position: `Position` of the run.
         timer: `InputStallTimer` of the training batches, or None.
 
     Attributes:
@@ -24,39 +25,40 @@ class TrainingLog(keras.callbacks.Callback):
             `waiting_for_data` (fraction of the seconds), and the logs of Keras.
     """
 
-    def __init__(self, path, batch_size, timer=None):
+    def __init__(self, path, batch_size, position, timer=None):
         super().__init__()
         self.path = pathlib.Path(path)
         self.batch_size = batch_size
+        self.position = position
         self.timer = timer
         self.rows = []
         self._speeds = []  # images per second of the epochs of this process
         self._stalled_before = 0.0
-        self._steps = 0
         self._seconds_before = 0.0
         self._started = time.perf_counter()
-        self._epoch = 0
+        self._epoch_seconds = 0.0  # of the first epoch of this process, in earlier processes
+        self._first_step = 0
         self._epoch_began = self._training_ended = None
 
-    def restore(self, rows, seconds):
+    def state(self):
+        """The log as a dictionary that JSON can represent, for `restore`."""
+        began = self._epoch_began
+        in_epoch = self._epoch_seconds + (0.0 if began is None else time.perf_counter() - began)
+        return {"rows": self.rows.copy(), "seconds": self.total_seconds, "epoch_seconds": in_epoch}
+
+    def restore(self, state):
         """Continues the log of an interrupted run.
 
         Args:
-            rows: Rows so far.
-            seconds: Seconds so far.
+            state: Dictionary of `state`.
         """
-        self.rows[:] = rows
-        self._seconds_before = seconds
+        self.rows[:] = state["rows"]
+        self._seconds_before, self._epoch_seconds = state["seconds"], state["epoch_seconds"]
 
     @property
     def last_epoch(self):
         """Number of the last whole epoch; 0 before the first epoch ends."""
         return self.rows[-1]["epoch"] if self.rows else 0
-
-    @property
-    def position(self):
-        """Epoch, from 0, and number of its batches that were trained on; all of its batches while it is evaluated."""
-        return (self.last_epoch, 0) if self._epoch_began is None else (self._epoch, self._steps)
 
     @property
     def total_seconds(self):
@@ -80,29 +82,24 @@ class TrainingLog(keras.callbacks.Callback):
         return _mean_after_first([row["waiting_for_data"] for row in self.rows if "waiting_for_data" in row])
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
         self._stalled_before = self.timer.seconds if self.timer else 0.0
-        self._epoch_began, self._training_ended, self._steps = time.perf_counter(), None, 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._steps += 1
+        self._epoch_began, self._training_ended = time.perf_counter(), None
+        self._first_step = self.position.step
 
     def on_test_begin(self, logs=None):
         self._training_ended = self._training_ended or time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self._steps < self.params["steps"]:  # the epoch was interrupted
-            return
         seconds = (self._training_ended or time.perf_counter()) - self._epoch_began
-        self._speeds.append(self._steps * self.batch_size / seconds)
+        self._speeds.append((self.position.step - self._first_step) * self.batch_size / seconds)
         rate = last_learning_rate(self.model.optimizer)
-        row = {"epoch": epoch + 1, "learning_rate": rate, "seconds": seconds}
+        row = {"epoch": epoch + 1, "learning_rate": rate, "seconds": self._epoch_seconds + seconds}
         row["images_per_second"] = self._speeds[-1]
         if self.timer:
             row["waiting_for_data"] = (self.timer.seconds - self._stalled_before) / seconds
         row.update((name, float(value)) for name, value in (logs or {}).items())
         self.rows.append(row)
-        self._epoch_began = None
+        self._epoch_began, self._epoch_seconds = None, 0.0
         self._write()
 
     def _write(self):

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import time
 
+import keras
 import numpy as np
 
 from keras_deit.explain.curves import draw_curves
@@ -11,11 +13,16 @@ from keras_deit.export.formats import check_formats, export
 from keras_deit.models import get_variant
 from keras_deit.runtime.devices import peak_memory
 from keras_deit.runtime.optional import require
-from keras_deit.training import checkpoint, run_directory
+from keras_deit.runtime.stop_signals import StopSignals
+from keras_deit.training import run_directory
+from keras_deit.training.checkpoint import Checkpoints, restore_state
+from keras_deit.training.checkpoint_callback import CheckpointCallback, StoppedError
+from keras_deit.training.checkpoint_interval import CheckpointInterval
 from keras_deit.training.closing_summary import format_memory
 from keras_deit.training.divergence import DivergedError, DivergenceStop, check_finite_loss
-from keras_deit.training.graceful_stop import GracefulStop
+from keras_deit.training.fingerprint import check_unchanged, fingerprint
 from keras_deit.training.log import TrainingLog
+from keras_deit.training.position import Position
 from keras_deit.training.progress import Progress, format_duration
 from keras_deit.training.run import without_teacher
 from keras_deit.training.usable_images import explain_unreadable_images
@@ -78,36 +85,44 @@ def dry_run(run):
     )
 
 
-def train_run(run, resume=False):
+def train_run(run, resume=False, stop=None, accepts_changes=False):
     """Trains and evaluates a run, and writes the files of its output directory.
 
     Args:
         run: `Run`.
-        resume: Whether to continue after the last whole epoch of the run in the output directory.
+        resume: Whether to continue from the newest checkpoint in the output directory.
+        stop: Open `StopSignals`, or None.
+        accepts_changes: Whether to continue although the images or the teacher have changed since the checkpoint.
 
     Returns:
         The summary, a dictionary as in `summary.json`.
 
     Raises:
-        DivergedError: If the loss or the weights are no longer finite. The directory then holds the student of the last
-            whole epoch, if there is one, and a summary with `diverged`.
+        DivergedError: If the loss or the weights are no longer finite. The directory then holds the student of the newest
+            checkpoint, if there is one, and a summary with `diverged`.
+        ChangedRunError: If the images or the teacher have changed.
+        DiskFullError: If there is no space for a checkpoint or a result.
     """
-    with GracefulStop() as stop:
-        log, diverged = _fit(run, "student", stop, resume)
-        summary = {"complete": False, "epochs": log.last_epoch, "student": None}
-        if log.last_epoch or not diverged:
-            summary |= _save_and_evaluate(run)
-        curves = {"with a teacher" if run.settings.compare else "": log.rows}
-        if run.settings.compare and not stop.interrupted and not diverged:
-            plain = without_teacher(run)
-            plain_log, diverged = _fit(plain, "without a teacher", stop, resume)
-            curves["without a teacher"] = plain_log.rows
-            if not diverged:
-                summary["without_teacher"] = plain.evaluate()
+    fit = functools.partial(_fit, stop=stop or StopSignals(), resume=resume, accepts_changes=accepts_changes)
+    result = fit(run, "student")
+    log, diverged, is_stopped = result.log, result.diverged, result.is_stopped
+    summary = {"epochs": log.last_epoch, "steps": result.position.total_steps, "student": None}
+    if result.position.total_steps or not diverged:
+        _save(run)
+        if not is_stopped:
+            summary |= _evaluate(run)
+    curves = {"with a teacher" if run.settings.compare else "": log.rows}
+    if run.settings.compare and not is_stopped and not diverged:
+        plain = without_teacher(run)
+        plain_result = fit(plain, "without a teacher")
+        diverged, is_stopped = plain_result.diverged, plain_result.is_stopped
+        curves["without a teacher"] = plain_result.log.rows
+        if not diverged and not is_stopped:
+            summary["without_teacher"] = plain.evaluate()
     if diverged:
         summary["diverged"] = diverged.details
     summary |= {
-        "complete": not stop.interrupted and not diverged,
+        "complete": not is_stopped and not diverged,
         "teacher": {"accuracy": run.teacher_accuracy},
         "settings": _resolved_settings(run),
         "parameters": run.student.count_params(),
@@ -119,27 +134,33 @@ def train_run(run, resume=False):
         "versions": run_directory.versions(),
     }
     run_directory.write_summary(summary, run.directory)  # before the steps below, any of which may fail
-    if log.rows or not diverged:
+    if log.rows:
         draw_curves({name: rows for name, rows in curves.items() if rows}, run.directory / "curves.png")
     if diverged:
         raise diverged
     if summary["complete"]:
-        checkpoint.discard(run.directory)
-        checkpoint.discard(run.directory / "without_teacher")
         if run.settings.export:
             summary["exports"] = _export(run)
             run_directory.write_summary(summary, run.directory)
+        Checkpoints(run.directory).discard()
+        Checkpoints(run.directory / "without_teacher").discard()
     return summary
 
 
-def _save_and_evaluate(run):
-    """Saves the student and its moving average; returns the entries of the summary that describe them."""
+def _save(run):
+    """Saves the student and its moving average."""
     run_directory.save_student(run.student, run.directory)
+    if run.settings.ema_decay is not None:
+        with averaged(run.model):
+            run_directory.save_average(run.student, run.directory)
+
+
+def _evaluate(run):
+    """Evaluates the student and its moving average; returns the entries of the summary that describe them."""
     results = {"student": run.evaluate()}
     if run.settings.ema_decay is not None:
         with averaged(run.model):
             results["student_average"] = run.evaluate()
-            run_directory.save_average(run.student, run.directory)
     return results
 
 
@@ -152,46 +173,107 @@ def _resolved_settings(run):
     return {**dataclasses.asdict(run.settings), **resolved}
 
 
-def _fit(run, title, stop, resume):
-    """Trains a run; returns its log, and the `DivergedError` that ended the training or None.
+@dataclasses.dataclass(frozen=True)
+class _FitResult:
+    """The end of a training.
 
-    After such an error, the model and the log are those of the last whole epoch, if there is one.
+    Attributes:
+        log: `TrainingLog`.
+        position: `Position` that the model has; after a stop or an error, that of the newest checkpoint.
+        diverged: The `DivergedError` that ended the training, or None.
+        is_stopped: Whether a signal ended it.
     """
-    epochs, validation = run.settings.epochs, run.test_batches()
-    log = TrainingLog(run.directory / "history.csv", run.settings.batch_size, run.timer)
-    done = checkpoint.restore(run.model, run.directory, log) if resume else 0
-    if done:
-        print(f"{title}: resumed after epoch {done} of {epochs}.")
-    if done == epochs:
-        return log, None
-    steps = run.data.plan.num_batches
-    progress = Progress(title, epochs, steps, first_epoch=done)
-    divergence = DivergenceStop(title, run.settings)
-    callbacks = [stop, divergence, log, progress, checkpoint.EpochCheckpoint(run.directory, log)]
+
+    log: TrainingLog
+    position: Position
+    diverged: DivergedError | None = None
+    is_stopped: bool = False
+
+
+def _fit(run, title, stop, resume, accepts_changes):
+    checkpoints = Checkpoints(run.directory, run.settings.keep_checkpoints)
+    inputs, steps = fingerprint(run), run.data.plan.num_batches
+    newest = checkpoints.newest() if resume else None
+    if newest:
+        check_unchanged(newest[1]["inputs"], inputs, accepts_changes)
+    position, log = _restore(run, newest)
+    epochs = run.settings.epochs
+    if newest:
+        print(f"{title}: resumed at step {position.step} of {steps} of epoch {position.epoch + 1} of {epochs}.")
+    if position.epoch == epochs:
+        return _FitResult(log, position)
+    progress = Progress(title, epochs, position)
+    saving = CheckpointCallback(
+        checkpoints,
+        epochs,
+        position,
+        CheckpointInterval.parse(run.settings.checkpoint_every),
+        log,
+        {"inputs": inputs, "backend": keras.backend.backend()},
+        stop,
+        newest[0] if newest else None,
+    )
+    divergence = DivergenceStop(title, run.settings, position, run.describe_batch)
+    callbacks = [position, divergence, log, progress, saving]
     if run.settings.ema_decay is not None:
         callbacks.append(KeepWeights())
-    options = dict(epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False, verbose=0)
     explain_damage = run.cache.explain_damage if run.cache else contextlib.nullcontext
     try:
         with (
             contextlib.closing(progress),
-            explain_unreadable_images(lambda: _images_in_use(run, log)),
+            contextlib.closing(saving),
+            explain_unreadable_images(lambda: _images_in_use(run, position)),
             explain_damage(),
+            stop.deferred(),
         ):
-            batches = run.training_batches(epoch=done)
-            run.model.fit(batches, validation_data=validation, callbacks=callbacks, **options)
-    except DivergedError as error:
-        checkpoint.restore_model(run.model, run.directory)
-        return log, error
-    return log, None
+            _fit_from(run, position, callbacks)
+    except (DivergedError, StoppedError) as error:
+        position, log = _restore(run, checkpoints.newest())
+        diverged = error if isinstance(error, DivergedError) else None
+        return _FitResult(log, position, diverged, is_stopped=diverged is None)
+    return _FitResult(log, position)
 
 
-def _images_in_use(run, log):
+def _restore(run, checkpoint):
+    """Restores the model of a run; returns the `Position` and `TrainingLog` of the checkpoint, or new ones for None."""
+    steps, path = run.data.plan.num_batches, run.directory / "history.csv"
+    if checkpoint is None:
+        position = Position(steps)
+        return position, TrainingLog(path, run.settings.batch_size, position, run.timer)
+    state, facts = checkpoint
+    restore_state(run.model, state)
+    is_same_epoch = facts["steps_per_epoch"] == steps  # otherwise the data have changed, deliberately
+    position = Position(steps, facts["epoch"], facts["step"] if is_same_epoch else 0)
+    log = TrainingLog(path, run.settings.batch_size, position, run.timer)
+    log.restore(facts["log"])
+    return position, log
+
+
+def _fit_from(run, position, callbacks):
+    """Trains from a position to the last epoch; the rest of an epoch needs a call of `fit` of its own."""
+    first, steps = position.epoch, position.steps_per_epoch
+    ends = [first + 1, run.settings.epochs] if position.step else [run.settings.epochs]
+    for end in ends:
+        done = position.step if position.epoch == first else 0
+        run.model.fit(
+            run.training_batches(first, done),
+            validation_data=run.test_batches(),
+            callbacks=callbacks,
+            initial_epoch=first,
+            epochs=end,
+            steps_per_epoch=steps - done,
+            shuffle=False,
+            verbose=0,
+        )
+        first = end
+
+
+def _images_in_use(run, position):
     """The datasets that a run was reading, and the indices of the images that it may have read last."""
-    plan, (epoch, batch) = run.data.plan, log.position
-    if batch == plan.num_batches:
+    plan = run.data.plan
+    if position.is_whole:
         yield run.data.test, None
-    positions = plan.iter_from(epoch, batch)
+    positions = plan.iter_from(position.epoch, position.step)
     yield run.data.train, np.concatenate([plan.samples(*next(positions))[0] for _ in range(PREFETCHED)])
 
 
@@ -204,7 +286,7 @@ def _expected_seconds(run):
     run.student.predict_on_batch(images)
     forward = time.perf_counter() - began
     evaluation = len(run.data.test) / len(images)
-    epochs_left = run.settings.epochs - checkpoint.epochs_done(run.directory)
+    epochs_left = run.settings.epochs - Checkpoints(run.directory).facts().get("epoch", 0)
     students = 2 if run.settings.compare else 1
     return forward * (3 * plan.num_batches + evaluation) * epochs_left * students
 

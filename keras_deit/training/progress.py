@@ -18,24 +18,23 @@ class Progress(keras.callbacks.Callback):
     Args:
         title: Name of the model that is trained.
         epochs: Number of epochs.
-        steps_per_epoch: Number of steps in an epoch.
-        first_epoch: Number of epochs that were trained before, in an interrupted run.
+        position: `Position` of the run.
     """
 
-    def __init__(self, title, epochs, steps_per_epoch, first_epoch=0):
+    def __init__(self, title, epochs, position):
         super().__init__()
         self.title = title
         self.epochs = epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.first_epoch = first_epoch
+        self.position = position
         self.began = self.bar = None
 
     def on_train_begin(self, logs=None):
         tqdm = require("tqdm", extra="run", purpose="The progress bar")
-        self.began = self.began or time.perf_counter()
+        if self.began is None:
+            self.began, self.first_step = time.perf_counter(), self.position.total_steps
         self.bar = tqdm.tqdm(
-            total=self.epochs * self.steps_per_epoch,
-            initial=self.first_epoch * self.steps_per_epoch if self.bar is None else self.bar.n,
+            total=self._total_steps,
+            initial=self.position.total_steps,
             desc=self.title,
             unit="step",
             file=sys.stdout,
@@ -43,21 +42,19 @@ class Progress(keras.callbacks.Callback):
             dynamic_ncols=True,
         )
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.steps = 0
+    @property
+    def _total_steps(self):
+        return self.epochs * self.position.steps_per_epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
         self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.steps < self.steps_per_epoch:
-            self.bar.write(f"{self.title}: interrupted in epoch {epoch + 1}/{self.epochs}", file=sys.stdout)
-            return
         logs = {name: float(value) for name, value in (logs or {}).items()}
         shown = [f"loss {logs['loss']:.3f}"]
         shown += [f"{label} {logs[name]:.1%}" for name, label in _SHOWN.items() if name in logs]
-        left = (time.perf_counter() - self.began) / (epoch + 1 - self.first_epoch) * (self.epochs - epoch - 1)
+        done = self.position.total_steps
+        left = (time.perf_counter() - self.began) / (done - self.first_step) * (self._total_steps - done)
         line = f"{self.title}: epoch {epoch + 1}/{self.epochs}  {'  '.join(shown)}  {format_duration(left)} left"
         self.bar.write(line, file=sys.stdout)
 

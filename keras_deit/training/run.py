@@ -5,6 +5,7 @@ import functools
 import pathlib
 
 import keras
+import numpy as np
 
 from keras_deit.data.pipeline.input_stall_timer import InputStallTimer
 from keras_deit.data.pipeline.teacher_cache import TeacherCache
@@ -18,6 +19,7 @@ from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.student import make_student
 from keras_deit.training.teachers.chance import warn_if_at_chance
 from keras_deit.training.teachers.convnet import trained_convnet
+from keras_deit.training.teachers.digest import digest_of_model
 from keras_deit.training.teachers.load import load_teacher, naming_settings, teacher_of_student_images
 from keras_deit.training.teachers.stored_outputs import open_cache
 from keras_deit.training.usable_images import load_images
@@ -36,6 +38,7 @@ class Run:
         model: The compiled model to fit: a `Distiller`, or a `DeiTClassifier` without a teacher.
         teacher_accuracy: Accuracy of the teacher on the test split, or None without a teacher.
         cache: `TeacherCache` whose outputs replace the teacher, or None.
+        teacher_digest: Identity of the teacher, see `digest_of_model`; None without a teacher or for one without weights.
         timer: `InputStallTimer` of the training batches.
     """
 
@@ -47,12 +50,17 @@ class Run:
     model: keras.Model
     teacher_accuracy: float | None = None
     cache: TeacherCache | None = None
+    teacher_digest: str | None = None
     timer: InputStallTimer = dataclasses.field(default_factory=InputStallTimer)
 
-    def training_batches(self, epoch=0):
-        """Makes training batches without an end, from the first batch of an epoch on."""
-        teacher_outputs = functools.partial(self.cache.iter_from, epoch) if self.cache else None
-        return self.data.training.training_batches(epoch, teacher_outputs=teacher_outputs, timer=self.timer)
+    def training_batches(self, epoch=0, step=0):
+        """Makes training batches without an end, from the batch of a step of an epoch on; both count from 0."""
+        teacher_outputs = functools.partial(self.cache.iter_from, epoch, step) if self.cache else None
+        return self.data.training.training_batches(epoch, step, teacher_outputs=teacher_outputs, timer=self.timer)
+
+    def describe_batch(self, epoch, step):
+        """Lists the descriptions of the images of a training batch, each once."""
+        return [self.data.train.describe(index) for index in np.unique(self.data.plan.samples(epoch, step)[0])]
 
     def test_batches(self):
         """Makes batches that have every test image once."""
@@ -92,7 +100,7 @@ def build_run(settings, directory, num_replicas=1, adapts_batch_size=False):
         model = _distiller(
             settings, data, student, teacher
         )  # checks the teacher before its outputs are computed for hours
-    cache = None
+    cache, digest = None, digest_of_model(teacher.model)
     if settings.teacher_cache:
         cache, accuracy = open_cache(
             settings, data, model.teacher, num_replicas
@@ -102,7 +110,7 @@ def build_run(settings, directory, num_replicas=1, adapts_batch_size=False):
         accuracy = data.evaluate(model, num_replicas)["teacher_accuracy"]
         print(f"Teacher: {settings.teacher}, {accuracy:.1%} on the test split.")
     warn_if_at_chance(accuracy, data.test)
-    return Run(settings, directory, num_replicas, data, student, model, accuracy, cache)
+    return Run(settings, directory, num_replicas, data, student, model, accuracy, cache, digest)
 
 
 def without_teacher(run):
@@ -159,7 +167,18 @@ def _classifier(settings, data, student):
     classifier = DeiTClassifier(student)
     optimizer = _optimizer(settings, data, student)
     classifier.compile(optimizer, loss=make_criterion(settings), weighted_metrics=["accuracy"])
+    _build_metrics(classifier, data.train.num_classes)
     return classifier
+
+
+def _build_metrics(model, num_classes):
+    """Builds loss and metrics before `fit`, which would otherwise use up the first batch of a generator for that."""
+    if keras.backend.backend() == "tensorflow":  # where `fit` reads the first batch again
+        return
+    rows = np.zeros((1, num_classes), "float32")
+    model.compute_loss(None, rows, rows)
+    model.compute_metrics(None, rows, rows)
+    model.reset_metrics()
 
 
 def _optimizer(settings, data, student):

@@ -1,9 +1,11 @@
 """The output directory of a run: locking it, and the files that are written into it."""
 
 import contextlib
+import dataclasses
 import datetime
 import importlib
 import json
+import math
 import pathlib
 import platform
 
@@ -12,13 +14,16 @@ import numpy as np
 
 from keras_deit.models.pretrained import STUDENT_FILE
 from keras_deit.runtime.files import replacing, write_whole
+from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.version import __version__
-from keras_deit.training import checkpoint
+from keras_deit.training.checkpoint import Checkpoints
 from keras_deit.training.config_file import absolute_path, write_config
 from keras_deit.training.resolve import resolve
 from keras_deit.training.settings import check_names, decode_value
 
+MAY_CHANGE = ("checkpoint_every", "keep_checkpoints", "num_workers")  # in a resumed run: they change no result
+OVERHEAD = 4 * 2**20  # bytes of a weight file beside its weights, at most
 CONFIG, SUMMARY, LOCK = "config.toml", "summary.json", ".lock"
 
 
@@ -89,65 +94,88 @@ def write_settings(settings, directory):
     write_config(settings, directory / CONFIG)
 
 
-def settings_to_resume(directory, command_line):
+class CompleteRunError(ValueError):
+    """A run that is to be resumed is complete."""
+
+
+def settings_to_resume(directory, given):
     """Reads the settings of a run that is to be resumed.
 
     Args:
         directory: Output directory of the run.
-        command_line: Dictionary of the settings on the command line; None means not given. They must agree with the run.
+        given: Dictionary of the settings that are given again; None means not given. They must agree with the run, except
+            for `MAY_CHANGE`, which replace those of the run.
 
     Returns:
         `Settings`.
 
     Raises:
-        ValueError: If there is no run, or the run is complete, was begun on another backend or has other settings than the
-            command line.
+        CompleteRunError: If the run is complete.
+        ValueError: If there is no run, or the run was begun on another backend or with other settings than the given ones.
     """
     if not (directory / CONFIG).exists():
         raise ValueError(f"There is no run to resume in {str(directory)!r}: no file {CONFIG}.")
-    if (directory / SUMMARY).exists() and json.loads((directory / SUMMARY).read_text())["complete"]:
-        raise ValueError(
+    if (directory / SUMMARY).exists() and read_summary(directory)["complete"]:
+        raise CompleteRunError(
             f"The run in {str(directory)!r} is complete, so there is nothing to resume. To train its student for more "
             f"epochs, begin a new run from its weights: --config {directory / CONFIG} --weights {directory} --epochs N, "
             "without --resume and with another --output-dir. Its learning rate begins anew."
         )
-    begun_on = checkpoint.backend_of(directory)
+    begun_on = Checkpoints(directory).facts().get("backend")
     if begun_on not in (None, keras.backend.backend()):
         raise ValueError(
             f"The run in {str(directory)!r} was begun with the backend {begun_on!r}, and another backend would draw other "
             f"random values. Received: backend={keras.backend.backend()!r}. Set KERAS_BACKEND={begun_on}."
         )
-    check_names(command_line)
+    check_names(given)
     settings = resolve({}, directory / CONFIG)
-    for name, value in command_line.items():
-        if value is None or absolute_path(name, decode_value(name, value)) == absolute_path(
-            name, getattr(settings, name)
-        ):
-            continue
+    given = {name: decode_value(name, value) for name, value in given.items() if value is not None}
+    differing = [name for name, value in given.items() if _differs(settings, name, value) and name not in MAY_CHANGE]
+    if differing:
+        pairs = "; ".join(f"{name}={getattr(settings, name)!r} there, {given[name]!r} here" for name in differing)
         longer = (
             f" To train for more epochs, let the run end, then begin a new run from its weights: --weights {directory}."
-            if name == "epochs"
+            if "epochs" in differing
             else ""
         )
         raise ValueError(
-            f"--resume continues with the settings of {directory / CONFIG}, which has {name}={getattr(settings, name)!r}. "
-            f"Received: {name}={value!r}. Leave the option out, or start a new run with another --output-dir.{longer}"
+            f"--resume continues with the settings of {directory / CONFIG}, and these differ: {pairs}. Leave the options "
+            f"out, or start a new run with another --output-dir.{longer}"
         )
-    return settings
+    return dataclasses.replace(settings, **{name: given[name] for name in MAY_CHANGE if name in given})
+
+
+def _differs(settings, name, value):
+    return absolute_path(name, value) != absolute_path(name, getattr(settings, name))
 
 
 def save_student(student, directory):
     """Writes `student.keras` and `student.weights.h5`, each whole or not at all."""
-    with replacing(directory / STUDENT_FILE) as temporary:
+    with replacing(directory / STUDENT_FILE, _size_of(student)) as temporary:
         student.save(temporary)
-    with replacing(directory / "student.weights.h5") as temporary:
+    with replacing(directory / "student.weights.h5", _size_of(student)) as temporary:
         student.save_weights(temporary)
+
+
+def load_student(directory):
+    """Loads the student of a finished run."""
+    return load_keras_file(directory / STUDENT_FILE)
+
+
+def read_summary(directory):
+    """Reads `summary.json` as a dictionary."""
+    return json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
 
 
 def save_average(student, directory):
     """Writes `student_average.weights.h5`, whole or not at all."""
-    with replacing(directory / "student_average.weights.h5") as temporary:
+    with replacing(directory / "student_average.weights.h5", _size_of(student)) as temporary:
         student.save_weights(temporary)
+
+
+def _size_of(model):
+    """Size of the weight file of a model in bytes, approximately."""
+    return sum(math.prod(weight.shape) * np.dtype("float32").itemsize for weight in model.weights) + OVERHEAD
 
 
 def write_summary(summary, directory):

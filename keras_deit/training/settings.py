@@ -37,6 +37,7 @@ from keras_deit.recipes.fields import (
     settings_of,
 )
 from keras_deit.recipes.recipe import RecipeFields
+from keras_deit.training.checkpoint_interval import AUTO, is_interval
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -278,6 +279,20 @@ class Settings(RecipeFields):
         group=TRAINING,
         default=0,
         rule=NOT_NEGATIVE,
+    )
+    checkpoint_every: str = setting(
+        "how often the state of the run is saved: a number of steps, a time such as 30s, 10min or 2h, or auto: as often as "
+        "it takes less than 1 % of the time",
+        group=RUN,
+        default=AUTO,
+        rule=Rule("auto, a number of steps, or a time such as 30s, 10min or 2h", is_interval),
+        metavar="STEPS_OR_TIME",
+    )
+    keep_checkpoints: int = setting(
+        "number of checkpoints to keep; the older ones serve if the newest file is damaged",
+        group=RUN,
+        default=2,
+        rule=POSITIVE,
     )
     export: tuple[str, ...] = setting(
         "formats to export the trained student to; the run compares each exported model with the student",

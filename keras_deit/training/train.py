@@ -11,11 +11,15 @@ from keras_deit.recipes.fields import NONE
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.numpy_numbers import python_number
 from keras_deit.runtime.printing import escaping_unprintable
+from keras_deit.runtime.stop_signals import StopSignals
 from keras_deit.training import loop, run_directory
 from keras_deit.training.closing_summary import describe
+from keras_deit.training.config_file import read_config
 from keras_deit.training.device_strategy import setup_strategy
 from keras_deit.training.resolve import is_given, resolve
 from keras_deit.training.run import build_run
+
+AUTO = "auto"  # value of `resume`
 
 
 class TrainingResult(NamedTuple):
@@ -32,13 +36,15 @@ class TrainingResult(NamedTuple):
     directory: pathlib.Path
 
 
-def train(*, output_dir=None, resume=False, config=None, **settings):
+def train(*, output_dir=None, resume=False, config=None, accept_changes=False, **settings):
     """Trains a student as `keras-deit train` does, and writes the same output directory.
 
     Args:
         output_dir: Output directory; None chooses an unused directory under `runs/`.
-        resume: Whether to continue the interrupted run in `output_dir` after its last whole epoch.
+        resume: Whether to continue the interrupted run in `output_dir` at the step of its newest checkpoint. `"auto"`
+            continues if there is a run, and otherwise begins one; the result of a complete run is returned as it is.
         config: Path of a TOML file with settings, such as the `config.toml` of an earlier run, or None.
+        accept_changes: Whether a resumed run continues although the images or the teacher have changed.
         **settings: Settings by name, such as `variant="deit_s", dataset="images/", recipe="transfer", epochs=30`. They take
             precedence over `config`, and `config` over the recipe. None switches a setting off where the recipe has a
             value, such as `auto_augment=None`. `docs/settings.md` lists all settings.
@@ -60,11 +66,26 @@ def train(*, output_dir=None, resume=False, config=None, **settings):
     ```
     """
     settings = {name: _as_option(value) for name, value in settings.items()}
-    with escaping_unprintable(), prepared_run(settings, output_dir, resume, config) as run:
-        loop.announce(run)
-        summary = start_or_resume(run, resume)
-        print(describe(summary, run.directory))
+    try:
+        with (
+            escaping_unprintable(),
+            StopSignals(announce_stop) as stop,
+            prepared_run(settings, output_dir, resume, config) as (run, is_resumed),
+        ):
+            loop.announce(run)
+            summary = start_or_resume(run, is_resumed, stop, accept_changes)
+            print(describe(summary, run.directory))
+    except run_directory.CompleteRunError:
+        if resume != AUTO:
+            raise
+        directory = user_path(output_dir)
+        return TrainingResult(run_directory.read_summary(directory), run_directory.load_student(directory), directory)
     return TrainingResult(summary, run.student, run.directory)
+
+
+def announce_stop():
+    """Prints that a signal has arrived."""
+    print("\nStopping after this step. A second Ctrl-C stops at once.", flush=True)
 
 
 @contextlib.contextmanager
@@ -77,12 +98,17 @@ def prepared_run(settings, output_dir=None, resume=False, config=None, dry_run=F
         dry_run: Whether the run is only tried: it locks no directory, and stores no teacher outputs.
 
     Yields:
-        A `Run`.
+        A `Run`, and whether it continues an interrupted run.
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
+        CompleteRunError: If the run that is to be resumed is complete.
         ValueError: If the settings do not fit together, or the images or the teacher cannot be used.
     """
+    if resume == AUTO:
+        resume = _has_run(output_dir)
+        if resume and config:
+            settings, config = {**read_config(config), **_given(settings)}, None
     resolved, directory = _settings_and_directory(settings, output_dir, resume, config)
     loop.check_ready(resolved)
     strategy = setup_strategy(resolved.strategy, resolved.batch_size)
@@ -97,22 +123,34 @@ def prepared_run(settings, output_dir=None, resume=False, config=None, dry_run=F
         adapts_batch_size = not resume and not is_given("batch_size", settings, config)
         run = build_run(resolved, directory, strategy.num_replicas, adapts_batch_size)
         print(strategy.describe(run.settings.batch_size))
-        yield run
+        yield run, resume
 
 
-def start_or_resume(run, resume):
+def start_or_resume(run, resume, stop=None, accepts_changes=False):
     """Trains a run; a new run first writes its settings, which mark the output directory as its own.
 
     Args:
         run: `Run`.
-        resume: Whether to continue after the last whole epoch.
+        resume: Whether to continue from the newest checkpoint.
+        stop, accepts_changes: See `keras_deit.training.loop.train_run`.
 
     Returns:
         The summary, a dictionary as in `summary.json`.
     """
     if not resume:
         run_directory.write_settings(run.settings, run.directory)
-    return loop.train_run(run, resume)
+    return loop.train_run(run, resume, stop, accepts_changes)
+
+
+def _has_run(output_dir):
+    """Whether a directory holds a run."""
+    if not output_dir:
+        raise ValueError("`resume` continues the run in an output directory. Pass `output_dir` too.")
+    return (user_path(output_dir) / run_directory.CONFIG).exists()
+
+
+def _given(settings):
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _as_option(value):

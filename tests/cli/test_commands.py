@@ -75,10 +75,17 @@ def test_help_needs_no_keras(command_without_keras):
     assert "--learning-rate" in command_without_keras("--help", script=SCRIPTS / "train.py").stdout
 
 
+ARGUMENTS = {  # what a command needs before it imports Keras
+    "train": ["--variant", "deit_ti"],
+    "predict": ["x", "--weights", "y"],
+    "convert": ["--weights", "x", "--output", "y"],
+    "validate-data": ["x"],
+}
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_ctrl_c_while_keras_is_imported_is_one_line(command, command_without_keras):
-    given = {"train": ["--variant", "deit_ti"], "show-data": []}.get(command, ["x", "--weights", "y"])
-    ended = command_without_keras(command, *given)
+    ended = command_without_keras(command, *ARGUMENTS.get(command, []))
     assert ended.returncode == 130
     assert ended.stderr.strip().startswith("Interrupted")
     assert len(ended.stderr.strip().splitlines()) == 1

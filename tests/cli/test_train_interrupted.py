@@ -1,6 +1,6 @@
 """Runs of `keras-deit train` that are interrupted, and resuming them."""
 
-import json
+import csv
 import os
 import pathlib
 import signal
@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
+from keras_deit.runtime.stop_signals import INTERRUPTED, STOPPED
 from keras_deit.training import run_directory
+from keras_deit.training.checkpoint import Checkpoints
 from keras_deit.training.log import TrainingLog
-from tests import short_script
+from keras_deit.training.position import Position
+from tests import killed_script, short_script
+from tests.image_folders import write_images
 from tests.runs import SHORT, need_run_packages, num_replicas_of, student_of, summary_of, train, weights_of
 
 need_run_packages()
@@ -24,14 +28,21 @@ BACKEND = keras.backend.backend()
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def interrupt_in_second_epoch(self, batch, logs=None):
-    """Sends Ctrl-C before the first batch of the second epoch."""
-    if self.last_epoch == 1 and batch == 0:
-        signal.raise_signal(signal.SIGINT)
+def interrupting(*signals, step):
+    """Makes a method of `Position` that sends signals to this process when a number of steps was taken."""
+    count = Position.on_train_batch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        count(self, batch, logs)
+        if self.total_steps == step:
+            for kind in signals:
+                signal.raise_signal(kind)
+
+    return on_train_batch_end
 
 
 @pytest.mark.parametrize("strategy", ["none", "mirrored", "data_parallel"])
-def test_an_interrupted_run_resumes_to_the_same_student_on_every_strategy(strategy, whole_run, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_same_student_on_every_strategy(strategy, whole_run, tmp_path, monkeypatch):
     if {"none": BACKEND, "mirrored": "tensorflow", "data_parallel": "jax"}[strategy] != BACKEND:
         pytest.skip("a strategy of another backend")
     replicas, begin = [], TrainingLog.on_epoch_begin
@@ -45,14 +56,13 @@ def test_an_interrupted_run_resumes_to_the_same_student_on_every_strategy(strate
     if strategy != "none":  # the student without a teacher is built on the replicas too
         options.append("--compare")
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingLog, "on_train_batch_begin", interrupt_in_second_epoch)
-        assert train(*options) == 130
+        patch.setattr(Position, "on_train_batch_end", interrupting(signal.SIGINT, step=3))
+        assert train(*options) == STOPPED
     cut = summary_of(tmp_path / "run")
-    assert (cut["complete"], cut["epochs"]) == (False, 1)
-    assert json.loads((tmp_path / "run" / "checkpoint.json").read_text())["epoch"] == 1
+    assert (cut["complete"], cut["epochs"], cut["steps"]) == (False, 1, 3)
     assert train("--output-dir", tmp_path / "run", "--resume") == 0
     assert replicas == ([1] * 3 if strategy == "none" else [2] * 5)
-    assert not (tmp_path / "run" / "checkpoint.json").exists()
+    assert not (tmp_path / "run" / "checkpoints").exists()
     resumed, expected = summary_of(tmp_path / "run"), summary_of(whole_run.directory)
     assert resumed["epochs"] == expected["epochs"] == 2
     assert_same_results(resumed["student"], expected["student"])
@@ -60,24 +70,93 @@ def test_an_interrupted_run_resumes_to_the_same_student_on_every_strategy(strate
         assert_same_results(resumed["without_teacher"], expected["without_teacher"])
 
 
-def test_a_second_ctrl_c_ends_a_run_at_once_and_python_resumes_it(whole_run, tmp_path, monkeypatch, capsys):
-    def interrupt_twice(self, batch, logs=None):
-        interrupt_in_second_epoch(self, batch)
-        interrupt_in_second_epoch(self, batch)
-
+def test_a_killed_run_ends_with_the_very_weights_of_a_run_left_alone(whole_run, tmp_path, monkeypatch, capsys):
+    """Killed while it writes a checkpoint, then asked to stop within an epoch, then left to its end."""
+    options = [*SHORT, "--checkpoint-every", "1", "--resume", "auto", "--output-dir", str(tmp_path / "run")]
+    child = run_child(killed_script.__file__, "2", str(ROOT / "scripts" / "train.py"), *options)
+    assert child.wait(timeout=300) == -signal.SIGKILL
+    checkpoints = Checkpoints(tmp_path / "run")
+    assert [path.name for path in checkpoints.paths()] == ["step-000000001.npz"]
+    assert [path.name for path in checkpoints.folder.glob(".*")]  # what was half written
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingLog, "on_train_batch_begin", interrupt_twice)
-        assert train(*SHORT, "--distillation", "none", "--output-dir", tmp_path / "run") == 130
+        patch.setattr(Position, "on_train_batch_end", interrupting(signal.SIGTERM, step=3))
+        assert train(*options) == STOPPED
+    assert "student: resumed at step 1 of 2 of epoch 1 of 2" in capsys.readouterr().out
+    assert (tmp_path / "run" / "student.keras").exists()
+    assert not list(checkpoints.folder.glob(".*"))
+    assert train(*options) == 0
+    assert "student: resumed at step 1 of 2 of epoch 2 of 2" in capsys.readouterr().out
+    for ours, theirs in zip(weights_of(tmp_path / "run"), weights_of(whole_run.directory), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert rows_of(tmp_path / "run") == rows_of(whole_run.directory)
+    assert train(*options) == 0
+    assert f"The run in {tmp_path / 'run'} is complete." in capsys.readouterr().out
+
+
+def rows_of(directory):
+    """The rows of `history.csv` without those of time."""
+    with open(directory / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    timed = ("seconds", "images_per_second", "waiting_for_data")
+    return [{name: value for name, value in row.items() if name not in timed} for row in rows]
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once_and_python_resumes_it(whole_run, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(Position, "on_train_batch_end", interrupting(signal.SIGINT, signal.SIGINT, step=3))
+        assert train(*SHORT, "--distillation", "none", "--output-dir", tmp_path / "run") == INTERRUPTED
     assert "--resume" in capsys.readouterr().err
     assert not (tmp_path / "run" / ".lock").exists()
 
-    summary, student, directory = kd.train(output_dir=tmp_path / "run", resume=True)
-    assert "student: resumed after epoch 1 of 2" in capsys.readouterr().out
+    summary, student, directory = kd.train(output_dir=tmp_path / "run", resume="auto")
+    assert "student: resumed at step 0 of 2 of epoch 2 of 2" in capsys.readouterr().out
     assert directory == tmp_path / "run"
     assert (summary["complete"], summary["epochs"]) == (True, 2)
     assert_same_results(summary["student"], summary_of(whole_run.directory)["without_teacher"])
     for ours, saved in zip(student.get_weights(), weights_of(directory), strict=True):
         np.testing.assert_array_equal(ours, saved)
+    again = kd.train(output_dir=tmp_path / "run", resume="auto")  # a complete run is returned as it is
+    assert again.summary["student"] == summary["student"]
+    for ours, saved in zip(again.student.get_weights(), weights_of(directory), strict=True):
+        np.testing.assert_array_equal(ours, saved)
+
+
+def test_a_changed_dataset_is_refused_on_resuming_unless_it_is_accepted(tmp_path, monkeypatch, capsys, linear_student):
+    first, *_ = write_images(tmp_path / "images", 40)
+    options = [*SHORT, "--dataset", tmp_path / "images", "--distillation", "none", "--image-size", "32"]
+    options += ["--output-dir", tmp_path / "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Position, "on_train_batch_end", interrupting(signal.SIGTERM, step=3))
+        assert train(*options) == STOPPED
+    first.unlink()
+    capsys.readouterr()
+    assert train("--output-dir", tmp_path / "run", "--resume") == 2
+    error = capsys.readouterr().err
+    assert "keras-deit train: error: What the run was begun with has changed: the train split had" in error
+    assert train("--output-dir", tmp_path / "run", "--resume", "--accept-changes") == 0
+
+
+def test_a_full_disk_ends_a_run_with_the_sizes_and_the_earlier_checkpoint(tmp_path, monkeypatch, capsys):
+    resource = pytest.importorskip("resource", reason="a limit of POSIX has the effect of a full disk")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    write = Checkpoints.write
+
+    def write_then_fill(self, step, *arguments):
+        if step == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        write(self, step, *arguments)
+
+    options = [*SHORT, "--distillation", "none", "--checkpoint-every", "1", "--output-dir", tmp_path / "run"]
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoints, "write", write_then_fill)
+            assert train(*options) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    error = capsys.readouterr().err
+    assert "step-000000002.npz' cannot be written: it needs " in error
+    assert " are free on its disk" in error
+    assert train("--output-dir", tmp_path / "run", "--resume") == 0
 
 
 def assert_same_results(results, expected):
@@ -86,26 +165,28 @@ def assert_same_results(results, expected):
         np.testing.assert_allclose(results[name], value, rtol=1e-4 if name.endswith("loss") else 1e-2)
 
 
-def test_ctrl_c_to_the_script_leaves_a_usable_student_and_prints_its_path(tmp_path):
-    options = [*SHORT, "--epochs", "500", "--distillation", "none", "--output-dir", str(tmp_path / "run")]
-    command = [sys.executable, "-u", short_script.__file__, str(ROOT / "scripts" / "train.py"), *options]
+def run_child(*arguments, **options):
+    """Starts a Python process with this package."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen([sys.executable, "-u", *arguments], text=True, env=environment, **options)
+
+
+def test_ctrl_c_to_the_script_leaves_a_usable_student_and_prints_its_path(tmp_path):
+    options = [*SHORT, "--epochs", "500", "--distillation", "none", "--output-dir", str(tmp_path / "run")]
+    script = str(ROOT / "scripts" / "train.py")
+    process = run_child(short_script.__file__, script, *options, stdout=subprocess.PIPE)
     for line in process.stdout:
         if line.startswith("student: epoch 2/"):
             break
     process.send_signal(signal.SIGINT)
     printed = process.stdout.read()
-    assert process.wait(timeout=120) == 130
-    assert "Interrupted" in printed
+    assert process.wait(timeout=120) == STOPPED
+    assert "Stopping after this step" in printed
     assert str(tmp_path / "run" / "student.keras") in printed
-    assert (
-        f"KERAS_BACKEND={BACKEND} python {ROOT / 'scripts' / 'train.py'} --output-dir {tmp_path / 'run'} --resume"
-        in printed
-    )
+    assert f"KERAS_BACKEND={BACKEND} python {script} --output-dir {tmp_path / 'run'} --resume" in printed
     assert all(np.isfinite(weight).all() for weight in student_of(tmp_path / "run").get_weights())
-    assert 2 <= json.loads((tmp_path / "run" / "checkpoint.json").read_text())["epoch"] < 500
+    assert 2 <= Checkpoints(tmp_path / "run").facts()["epoch"] < 500
 
 
 def test_two_runs_do_not_share_a_directory(tmp_path, capsys):

@@ -8,7 +8,15 @@ import time
 
 import pytest
 
-from keras_deit.runtime.files import ABANDONED_SECONDS, cache_directory, is_running, replacing, user_path, write_whole
+from keras_deit.runtime.files import (
+    ABANDONED_SECONDS,
+    DiskFullError,
+    cache_directory,
+    is_running,
+    replacing,
+    user_path,
+    write_whole,
+)
 
 
 def test_text_is_written_into_new_folders(tmp_path):
@@ -34,6 +42,36 @@ def test_an_error_leaves_the_former_content_and_no_other_file(tmp_path):
 
     with pytest.raises(OSError, match="disk full"):
         write_half()
+    assert path.read_text() == "former"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def size_limit():
+    """Limits the size of files of this process to 100 kB, which has the effect of a full disk."""
+    resource = pytest.importorskip("resource", reason="a limit of POSIX")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("num_bytes", [200_000, None])
+def test_a_full_disk_is_an_error_with_the_sizes_and_keeps_the_former_content(tmp_path, size_limit, num_bytes):
+    path, has_begun = tmp_path / "weights.h5", []
+    path.write_text("former")
+
+    def write():
+        with replacing(path, num_bytes) as temporary:
+            has_begun.append(True)
+            temporary.write_bytes(bytes(200_000))
+
+    needed = "195.3 KiB" if num_bytes else "more space"
+    with pytest.raises(
+        DiskFullError, match=f"weights.h5' cannot be written: it needs {needed}, .* are free on its disk"
+    ):
+        write()
+    assert bool(has_begun) == (num_bytes is None)  # a library that does not survive it must not begin
     assert path.read_text() == "former"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -1,89 +1,123 @@
-"""Resuming after the last whole epoch."""
+"""The state of a run as files."""
 
-import json
+import zipfile
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 
-import keras_deit as kd
-from keras_deit.data import Augmentation, ImageData, InputPipeline
-from keras_deit.training import checkpoint
-from keras_deit.training.log import TrainingLog
+from keras_deit.training.checkpoint import Checkpoints, is_finite, restore_metrics, restore_state, state_of
+
+STATE = {"student-00000": np.arange(6.0, dtype="float32").reshape(2, 3), "optimizer-00000": np.array(7)}
 
 
-def make_distiller(seed=0):
-    """A Distiller with drop path, momentum and a schedule: everything that a checkpoint must keep."""
+def write(directory, steps, **options):
+    checkpoints = Checkpoints(directory, **options)
+    for step in steps:
+        checkpoints.write(step, {**STATE, "optimizer-00000": np.array(step)}, {"epoch": step // 10})
+    return checkpoints
+
+
+def test_what_is_written_is_read_again_and_the_newest_are_kept(tmp_path):
+    checkpoints = write(tmp_path, [5, 10, 1_000_000_015], keep=2)
+    assert [path.name for path in checkpoints.paths()] == ["step-1000000015.npz", "step-000000010.npz"]
+    state, facts = checkpoints.newest()
+    assert facts == checkpoints.facts() == {"epoch": 100_000_001}
+    np.testing.assert_array_equal(state["student-00000"], STATE["student-00000"])
+    assert state["optimizer-00000"] == 1_000_000_015
+    checkpoints.discard()
+    assert (checkpoints.newest(), checkpoints.facts(), list(tmp_path.iterdir())) == (None, {}, [])
+
+
+def damage(path, kind):
+    content = bytearray(path.read_bytes())
+    if kind == "flipped":
+        with zipfile.ZipFile(path) as archive:
+            middle = archive.getinfo("student-00000.npy").header_offset + 200  # within the values
+        content[middle] ^= 1
+    path.write_bytes(content if kind == "flipped" else content[: len(content) // 2 if kind == "cut" else 0])
+
+
+@pytest.mark.parametrize("kind", ["flipped", "cut", "empty"])
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(tmp_path, kind):
+    checkpoints = write(tmp_path, [10, 20])
+    damage(checkpoints.paths()[0], kind)
+    with pytest.warns(UserWarning, match="step-000000020.npz' is damaged .* continues from the one before"):
+        assert checkpoints.newest()[1] == {"epoch": 1}
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == [
+        "step-000000010.npz",
+        "step-000000020.damaged",
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:The checkpoint:UserWarning")
+def test_every_flipped_byte_is_found_or_harmless(tmp_path):
+    checkpoints = write(tmp_path, [10])
+    (path,) = checkpoints.paths()
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 7):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        try:
+            state, facts = checkpoints.newest()
+        except TypeError:  # None: the damage was found
+            (checkpoints.folder / "step-000000010.damaged").unlink()
+        else:
+            assert facts == {"epoch": 1}
+            np.testing.assert_array_equal(state["student-00000"], STATE["student-00000"])
+            assert state["optimizer-00000"] == 10
+
+
+def make_model(seed):
     keras.utils.set_random_seed(seed)
-    sizes = dict(num_classes=3, image_size=8, patch_size=4, num_layers=1, hidden_dim=12, num_heads=3)
-    student = kd.DeiT.from_variant("deit_ti", drop_path_rate=0.5, drop_path_schedule="constant", **sizes)
-    teacher = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
-    teacher.set_weights([np.random.default_rng(1).normal(size=w.shape) for w in teacher.get_weights()])
-    distiller = kd.Distiller(student, teacher)
-    schedule = keras.optimizers.schedules.CosineDecay(0.01, 12)
-    distiller.compile(keras.optimizers.AdamW(schedule), keras.losses.CategoricalCrossentropy(from_logits=True))
-    return distiller
-
-
-def make_linear():
-    """A model that is compiled at once, for tests of the files alone."""
-    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
-    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    layers = [
+        keras.layers.Dense(4),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.5, seed=3),  # without a seed PyTorch draws from its global generator
+        keras.layers.Dense(1),
+    ]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    model.compile(keras.optimizers.AdamW(0.01, use_ema=True), "mse", weighted_metrics=["mae"])
     return model
 
 
-def fit(model, directory, epochs, first_epoch=0, log=None):
-    rng = np.random.default_rng(0)
-    data = ImageData("noise", rng.integers(0, 256, (16, 8, 8, 3), dtype="uint8"), np.arange(16) % 3, ("a", "b", "c"))
-    pipeline = InputPipeline(data, image_size=8, batch_size=4, augmentation=Augmentation(flip=0.5), pipeline="python")
-    log = log or TrainingLog(directory / "history.csv", batch_size=4)
-    callbacks = [log, checkpoint.EpochCheckpoint(directory, log)]
-    options = dict(epochs=epochs, initial_epoch=first_epoch, steps_per_epoch=pipeline.steps, shuffle=False, verbose=0)
-    model.fit(pipeline.training_batches(first_epoch), callbacks=callbacks, **options)
-    return log
+def test_a_restored_model_trains_as_the_saved_one(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(2, 8, 3)).astype("float32")
+    saved, restored = make_model(1), make_model(2)
+    for _ in range(3):
+        saved.train_on_batch(x, y[:, :1])
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(3, state_of(saved), {})
+    state, _ = checkpoints.newest()
+    restored.train_on_batch(x, y[:, :1])  # builds the metrics; the rest of its state must not matter
+    restore_state(restored, state)
+    restore_metrics(restored, state)
+    for name, values in state_of(restored).items():
+        np.testing.assert_array_equal(values, state_of(saved)[name])
+    assert restored.train_on_batch(x, y[:, :1]) == saved.train_on_batch(x, y[:, :1])
+    for ours, theirs in zip(restored.get_weights(), saved.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_run(tmp_path):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    uninterrupted = make_distiller()
-    expected = fit(uninterrupted, whole, epochs=3)
-    fit(make_distiller(), cut, epochs=2)
-
-    resumed = make_distiller(seed=9)  # nothing of the fresh model may matter
-    log = TrainingLog(cut / "history.csv", batch_size=4)
-    done = checkpoint.restore(resumed, cut, log)
-    assert done == checkpoint.epochs_done(cut) == 2
-    assert checkpoint.backend_of(cut) == keras.backend.backend()
-    fit(resumed, cut, epochs=3, first_epoch=done, log=log)
-    for ours, theirs in zip(resumed.student.get_weights(), uninterrupted.student.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-    assert [row["epoch"] for row in log.rows] == [1, 2, 3]
-    np.testing.assert_allclose([row["loss"] for row in log.rows], [row["loss"] for row in expected.rows], rtol=1e-5)
+def test_weights_in_bfloat16_survive(tmp_path):
+    layer = keras.layers.Dense(2, dtype="bfloat16")
+    model = keras.Sequential([keras.Input((2,)), layer])
+    model.compile("sgd", "mse")
+    before = keras.ops.convert_to_numpy(layer.kernel)
+    assert before.dtype == ml_dtypes.bfloat16
+    Checkpoints(tmp_path).write(1, state_of(model), {})
+    layer.kernel.assign(keras.ops.zeros((2, 2)))
+    restore_state(model, Checkpoints(tmp_path).newest()[0])
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer.kernel), before)
 
 
-def test_an_interruption_while_a_checkpoint_is_written_leaves_the_former_checkpoint(tmp_path, monkeypatch):
-    fit(make_linear(), tmp_path, epochs=1)
-
-    def cut_power(*_, **__):
-        raise OSError("power cut")
-
-    model = make_linear()
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "write_whole", cut_power)
-        with pytest.raises(OSError, match="power cut"):
-            fit(model, tmp_path, epochs=2, first_epoch=1)
-    log = TrainingLog(tmp_path / "history.csv", batch_size=4)
-    assert checkpoint.restore(make_linear(), tmp_path, log) == 1
-    (tmp_path / "checkpoint" / ".DS_Store").touch()  # file managers leave such files
-    fit(make_linear(), tmp_path, epochs=2, first_epoch=1)  # the half-written folder is replaced
-    assert json.loads((tmp_path / checkpoint.POINTER).read_text())["epoch"] == 2
-    assert [folder.name for folder in (tmp_path / "checkpoint").glob("epoch-*")] == ["epoch-00002"]
+def test_the_state_of_another_model_is_refused():
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    other.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="checkpoint is of another model: its student has"):
+        restore_state(make_model(0), state_of(other))
 
 
-def test_a_new_run_has_no_checkpoint_and_a_discarded_checkpoint_leaves_nothing(tmp_path):
-    assert checkpoint.restore(make_linear(), tmp_path, TrainingLog(tmp_path / "history.csv", batch_size=4)) == 0
-    assert checkpoint.epochs_done(tmp_path) == 0
-    assert checkpoint.backend_of(tmp_path) is None
-    fit(make_linear(), tmp_path, epochs=1)
-    checkpoint.discard(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
+def test_weights_that_are_not_finite_are_recognised():
+    assert is_finite({"student-00000": np.zeros(2), "metrics-00000": np.array(np.nan)})
+    assert not is_finite({"student-00000": np.array([0, np.inf])})

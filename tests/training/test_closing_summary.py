@@ -45,7 +45,7 @@ def test_unknown_measurements_are_left_out():
 def test_an_interrupted_run_ends_with_the_command_that_resumes_it():
     directory = pathlib.Path("my runs/1")
     lines = describe(SUMMARY | {"complete": False}, directory).splitlines()
-    assert lines[1] == "Interrupted: the student so far was saved."
+    assert lines[1] == "Interrupted: the state of the run and the student so far were saved."
     assert lines[-1] == how_to_resume(directory)
     backend = keras.backend.backend()
     expected = f"Resume with:  KERAS_BACKEND={backend} keras-deit train --output-dir 'my runs/1' --resume"

@@ -4,9 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_deit.training import checkpoint
+from keras_deit.training.checkpoint import Checkpoints, restore_state
+from keras_deit.training.checkpoint_callback import CheckpointCallback
+from keras_deit.training.checkpoint_interval import CheckpointInterval
 from keras_deit.training.divergence import DivergedError, DivergenceStop, check_finite_loss, has_finite_weights
 from keras_deit.training.log import TrainingLog
+from keras_deit.training.position import Position
 from keras_deit.training.resolve import resolve
 
 SETTINGS = resolve({"variant": "deit_ti", "learning_rate": 0.5})
@@ -21,9 +24,11 @@ def fit(directory, labels, learning_rates=(0.0, 0.0, 0.0), validation=0.0):
         def on_epoch_begin(self, epoch, logs=None):
             self.model.optimizer.learning_rate = learning_rates[epoch]
 
-    log = TrainingLog(directory / "history.csv", batch_size=1)
-    stop = DivergenceStop("student", SETTINGS)
-    callbacks = [SetLearningRate(), stop, log, checkpoint.EpochCheckpoint(directory, log)]
+    position = Position(steps_per_epoch=2)
+    log = TrainingLog(directory / "history.csv", 1, position)
+    stop = DivergenceStop("student", SETTINGS, position, lambda epoch, step: [f"image of epoch {epoch}, step {step}"])
+    saving = CheckpointCallback(Checkpoints(directory), 3, position, CheckpointInterval(steps=2), log, {})
+    callbacks = [position, SetLearningRate(), stop, log, saving]
     zeros = np.zeros((1, 1), "float32")
     batches = ((zeros, np.full((1, 1), label, "float32")) for label in labels)
     options = dict(epochs=3, steps_per_epoch=2, shuffle=False, verbose=0)
@@ -31,7 +36,13 @@ def fit(directory, labels, learning_rates=(0.0, 0.0, 0.0), validation=0.0):
         model.fit(batches, validation_data=(zeros, zeros + validation), callbacks=callbacks, **options)
     except DivergedError as error:
         return model, log, error
+    finally:
+        saving.close()
     return model, log, None
+
+
+def epochs_saved(directory):
+    return Checkpoints(directory).facts().get("epoch", 0)
 
 
 def test_finite_training_is_not_stopped(tmp_path):
@@ -42,26 +53,34 @@ def test_finite_training_is_not_stopped(tmp_path):
 @pytest.mark.parametrize("label", [np.nan, np.inf, 1e30])  # the square of the last is infinite in float32
 def test_the_first_loss_that_is_not_finite_ends_the_training_before_the_epoch_is_saved(tmp_path, label):
     _, log, error = fit(tmp_path, [0.0, 0.0, 0.0, label, 0.0, 0.0])
+    images = error.details.pop("images")
     assert error.details == {"value": "loss", "epoch": 2, "step": 2, "learning_rate": 0.0, "model": "student"}
-    assert (log.last_epoch, checkpoint.epochs_done(tmp_path)) == (1, 1)
-    for part in ("step 2 of epoch 2", "--learning-rate 0.5", "such as --learning-rate 0.0005", "--clip-norm 1"):
+    assert images == ["image of epoch 1, step 1"]
+    assert (log.last_epoch, epochs_saved(tmp_path)) == (1, 1)
+    for part in (
+        "The images of the step: image of epoch 1, step 1. ",
+        "step 2 of epoch 2",
+        "--learning-rate 0.5",
+        "such as --learning-rate 0.0005",
+        "--clip-norm 1",
+    ):
         assert part in str(error)
 
 
 def test_weights_that_the_last_step_of_an_epoch_destroys_are_not_saved(tmp_path):
-    _, log, error = fit(tmp_path, [0.0, 0.0, 0.0, 1e19, 0.0, 0.0], (0.0, 1e30, 0.0))  # the loss of 1e38 is finite
+    _, _, error = fit(tmp_path, [0.0, 0.0, 0.0, 1e19, 0.0, 0.0], (0.0, 1e30, 0.0))  # the loss of 1e38 is finite
     assert (error.details["value"], error.details["epoch"], error.details["step"]) == ("weights", 2, 2)
-    assert checkpoint.epochs_done(tmp_path) == 1
+    assert epochs_saved(tmp_path) == 1
     restored = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     restored.compile(keras.optimizers.SGD(0.0), "mse")
-    checkpoint.restore(restored, tmp_path, log)
+    restore_state(restored, Checkpoints(tmp_path).newest()[0])
     assert has_finite_weights(restored)
 
 
 def test_a_loss_on_the_test_split_that_is_not_finite_ends_the_training(tmp_path):
     _, log, error = fit(tmp_path, [0.0] * 6, validation=1e30)
     assert error.details["value"] == "loss on the test split"
-    assert (log.last_epoch, checkpoint.epochs_done(tmp_path)) == (0, 0)
+    assert (log.last_epoch, epochs_saved(tmp_path)) == (0, 0)
 
 
 def test_the_error_proposes_the_learning_rate_of_the_recipe_or_a_tenth_of_the_runs():

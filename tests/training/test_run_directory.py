@@ -6,6 +6,7 @@ import json
 import pytest
 
 from keras_deit.training import run_directory
+from keras_deit.training.checkpoint import Checkpoints
 from keras_deit.training.resolve import resolve
 
 pytest.importorskip("tomli_w", reason="config.toml is written with tomli-w")
@@ -40,8 +41,12 @@ def test_a_directory_in_use_is_refused(tmp_path, settings):
 def test_a_run_is_resumed_with_its_own_settings_alone(tmp_path, settings):
     make_run(tmp_path / "run", settings)
     assert run_directory.settings_to_resume(tmp_path / "run", {"epochs": 4, "seed": None}) == settings
-    with pytest.raises(ValueError, match="epochs=4. Received: epochs=5"):
-        run_directory.settings_to_resume(tmp_path / "run", {"epochs": 5})
+    with pytest.raises(
+        ValueError, match="differ: epochs=4 there, 5 here; seed=0 there, 1 here.*more epochs, let the run"
+    ):
+        run_directory.settings_to_resume(tmp_path / "run", {"epochs": 5, "seed": 1, "variant": "deit_ti"})
+    resumed = run_directory.settings_to_resume(tmp_path / "run", {"checkpoint_every": "10min"})
+    assert resumed == dataclasses.replace(settings, checkpoint_every="10min")
     with pytest.raises(ValueError, match="no run to resume"):
         run_directory.settings_to_resume(tmp_path, {})
     (tmp_path / "run" / "summary.json").write_text(json.dumps({"complete": True}))
@@ -53,8 +58,7 @@ def test_a_run_is_resumed_with_its_own_settings_alone(tmp_path, settings):
 
 def test_a_run_is_resumed_on_its_own_backend(tmp_path, settings):
     make_run(tmp_path / "run", settings)
-    state = {"epoch": 1, "folder": "epoch-00001", "backend": "mxnet", "seconds": 1.0, "history": []}
-    (tmp_path / "run" / "checkpoint.json").write_text(json.dumps(state))
+    Checkpoints(tmp_path / "run").write(1, {}, {"backend": "mxnet"})
     with pytest.raises(ValueError, match="KERAS_BACKEND=mxnet"):
         run_directory.settings_to_resume(tmp_path / "run", {})
 
@@ -94,7 +98,9 @@ def test_versions_name_the_backend():
 
 def test_resuming_with_more_epochs_is_refused_with_the_way_that_works(tmp_path, settings):
     run_directory.write_settings(settings, tmp_path)
-    with pytest.raises(ValueError, match=f"epochs=99. .*let the run end, then begin a new run .*--weights {tmp_path}"):
+    with pytest.raises(
+        ValueError, match=f"epochs=4 there, 99 here.*let the run end, then begin a new run .*--weights {tmp_path}"
+    ):
         run_directory.settings_to_resume(tmp_path, {"epochs": 99})
 
 

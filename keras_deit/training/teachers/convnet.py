@@ -10,6 +10,7 @@ from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.runtime.files import cache_directory, replacing
 from keras_deit.runtime.keras_file import load_keras_file
+from keras_deit.training.position import Position
 from keras_deit.training.progress import Progress
 from keras_deit.training.teachers.random_shift import random_shift
 
@@ -92,7 +93,8 @@ def _keep(teacher, path):
         with replacing(path) as temporary:
             teacher.save(temporary)
     except OSError as error:  # the run goes on with the teacher all the same
-        return f"it cannot be kept for the next run at {path} ({error.strerror}; KERAS_HOME chooses another directory)"
+        reason = error.strerror or error
+        return f"it cannot be kept for the next run at {path} ({reason}; KERAS_HOME chooses another directory)"
     return f"kept for the next run at {path}"
 
 
@@ -102,8 +104,9 @@ def _train(teacher, train, test_batches, num_replicas, seed):
     plan.check()
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, EPOCHS * plan.num_batches)
     _compile(teacher, keras.optimizers.AdamW(schedule, weight_decay=0.01))
-    progress = Progress("teacher", EPOCHS, plan.num_batches)
-    options = dict(shuffle=False, validation_data=test_batches, callbacks=[progress], verbose=0)
+    position = Position(plan.num_batches)
+    callbacks = [position, Progress("teacher", EPOCHS, position)]
+    options = dict(shuffle=False, validation_data=test_batches, callbacks=callbacks, verbose=0)
     for epoch in range(EPOCHS):  # one `fit` an epoch, since Keras does not tell a `PyDataset` the epoch
         teacher.fit(ShiftedBatches(train, plan, epoch), initial_epoch=epoch, epochs=epoch + 1, **options)
 

@@ -1,27 +1,18 @@
 """Training on stored teacher outputs: the key of a cache, and computing the outputs that are missing."""
 
 import dataclasses
-import hashlib
-import json
 import time
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_deit.data.pipeline.sampling_plan import SAMPLING_VERSION
 from keras_deit.data.pipeline.teacher_cache import TeacherCache
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.runtime.optional import require
+from keras_deit.training.teachers.digest import digest_of_model
 from keras_deit.training.usable_images import explain_unreadable_images
 
-PROCESS_DEPENDENT = (
-    "name",
-    "inbound_nodes",
-    "input_layers",
-    "output_layers",
-    "seed",
-)  # entries of a model's configuration
 WAIT_SECONDS = 2.0  # between two checks of the outputs that other processes store
 
 
@@ -80,7 +71,7 @@ def _key(settings, data, teacher):
     plan = data.plan
     described = {
         "views_version": SAMPLING_VERSION,
-        "teacher": _digest_of_model(teacher.model),
+        "teacher": _identity_of(teacher),
         "teacher_takes": [teacher.image_size, teacher.value_range, _to_list(teacher.mean), _to_list(teacher.std)],
         "teacher_preprocessing": teacher.preprocessing,
         "teacher_outputs": teacher.outputs,
@@ -122,35 +113,14 @@ def _fill(cache, data, predictor):
             time.sleep(WAIT_SECONDS)
 
 
-def _digest_of_model(model):
-    """Digest of what a teacher computes: its architecture and weights, without names and random generators."""
-    weights = model.weights if isinstance(model, keras.layers.Layer) else []
-    if not weights:
+def _identity_of(teacher):
+    digest = digest_of_model(teacher.model)
+    if digest is None:
         raise ValueError(
             "A teacher cache needs a teacher with weights, which identify it. Received: a teacher without weights. Leave "
             "--teacher-cache out."
         )
-    config = _without_process_dependent(_config_of(model))
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
-    for variable in weights:
-        values = ops.convert_to_numpy(ops.cast(variable, "float32"))
-        digest.update(repr(values.shape).encode() + values.tobytes())
-    return digest.hexdigest()
-
-
-def _config_of(model):
-    try:
-        return model.get_config()
-    except NotImplementedError:  # a custom model without a configuration is identified by its weights alone
-        return {}
-
-
-def _without_process_dependent(config):
-    """A configuration without the entries that Keras counts up within a process."""
-    if isinstance(config, dict):
-        kept = {key: value for key, value in config.items() if key not in PROCESS_DEPENDENT}
-        return {key: _without_process_dependent(value) for key, value in kept.items()}
-    return [_without_process_dependent(value) for value in config] if isinstance(config, (list, tuple)) else config
+    return digest
 
 
 def _to_list(values):
