@@ -1,14 +1,13 @@
 """Class token, distillation token and position embeddings."""
 
 import keras
-import numpy as np
 from keras import ops
 
-_GRID_KEY = "grid"  # beside the variables in a weights file
+from keras_deit.runtime.kept_settings import KeptSettings
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
-class PrefixTokens(keras.layers.Layer):
+class PrefixTokens(KeptSettings, keras.layers.Layer):
     """Prepends the class and distillation tokens to the patch tokens and adds learned position embeddings.
 
     The order is that of the official code: `[class, distillation, patches]`.
@@ -43,7 +42,6 @@ class PrefixTokens(keras.layers.Layer):
         self.distilled = distilled
         self.prefix_positions = prefix_positions
         self.grid = None if grid is None else tuple(grid)
-        self._grid_error = None
 
     @property
     def num_prefix_tokens(self):
@@ -74,20 +72,18 @@ class PrefixTokens(keras.layers.Layer):
         batch_size, num_patches, hidden_dim = input_shape
         return (batch_size, self.num_prefix_tokens + num_patches, hidden_dim)
 
-    def save_own_variables(self, store):
-        """Saves the variables and the grid."""
-        super().save_own_variables(store)
-        if self.grid is not None:
-            store[_GRID_KEY] = np.array(self.grid)
+    def kept_settings(self):
+        """Returns the grid."""
+        return {"grid": self.grid}
 
-    def load_own_variables(self, store):
-        """Loads the variables, after checking that they are of the same grid."""
-        stored = {key: store[key] for key in store.keys()}  # noqa: SIM118 the store is no dictionary
-        if stored:
-            self._grid_error = self._compare_grid(stored.pop(_GRID_KEY, None))
-        if self._grid_error is not None:  # Keras asks again with an empty store, and shows the last error
-            raise self._grid_error
-        super().load_own_variables(stored)
+    def other_setting(self, name, expected, received):
+        """Describes how weights of another grid differ, and what to do."""
+        expected, received = (f"{rows} × {columns}" for rows, columns in (expected, received))
+        return (
+            f"Expected position embeddings of {expected} patches. Received: those of {received} patches. Load the weights "
+            "into a model of their own image size, save it as `.keras`, and resize the position embeddings with "
+            "`keras_deit.pretrained(file, image_size=...)`."
+        )
 
     def get_config(self):
         return {
@@ -96,18 +92,6 @@ class PrefixTokens(keras.layers.Layer):
             "prefix_positions": self.prefix_positions,
             "grid": self.grid,
         }
-
-    def _compare_grid(self, stored):
-        """Returns a ValueError if weights are of another grid, else None."""
-        grid = None if stored is None else tuple(int(side) for side in np.array(stored))
-        if self.grid is None or grid in (None, self.grid):
-            return None
-        expected, received = (f"{rows} × {columns}" for rows, columns in (self.grid, grid))
-        return ValueError(
-            f"Expected position embeddings of {expected} patches. Received: those of {received} patches. Load the weights "
-            "into a model of their own image size, save it as `.keras`, and resize the position embeddings with "
-            "`keras_deit.pretrained(file, image_size=...)`."
-        )
 
     def _add_token(self, name, length, hidden_dim):
         return self.add_weight(

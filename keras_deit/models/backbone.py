@@ -243,6 +243,11 @@ class DeiTBackbone(ImageModel):
         """
         return self.call_with_attention(images)[1]
 
+    def kept_settings(self):
+        """Returns what a weights file keeps beside the variables, see `keras_deit.runtime.kept_settings`."""
+        has_layer_scale = self.layer_scale_init is not None
+        return {"num_layers": self.num_layers, "num_heads": self.num_heads, "layer_scale": has_layer_scale}
+
     def get_config(self):
         return {
             "image_size": self.image_size,

@@ -11,6 +11,7 @@ from keras_deit.layers.composite import CHANGES, changes_of, restore_changes
 from keras_deit.models.checked_images import CheckedImages
 from keras_deit.models.presets import open_preset
 from keras_deit.models.variants import get_variant, matching_variants
+from keras_deit.runtime.kept_settings import KeptSettings
 from keras_deit.runtime.keras_private import PortableCompileConfig
 from keras_deit.weights.checkpoint import HEADS
 from keras_deit.weights.load import load
@@ -23,7 +24,7 @@ _IDENTIFYING_ARGUMENTS = {  # by which the variant of a checkpoint is recognised
 DEFAULT_IMAGE_SIZE = 224  # of the official evaluation, for a model that takes images of any size
 
 
-class ImageModel(CheckedImages, PortableCompileConfig, keras.Model):
+class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model):
     """A functional Keras model on images that can be rebuilt from its constructor arguments.
 
     Args:

@@ -133,6 +133,10 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
             )
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
+    def kept_settings(self):
+        """Returns what a weights file keeps beside the variables, see `keras_deit.runtime.kept_settings`."""
+        return self.backbone.kept_settings()
+
     def get_config(self):
         return {**self.record_config(), **self.backbone_config(), **super().get_config()}
 

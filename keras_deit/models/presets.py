@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import importlib.util
+import re
 
 from keras_deit.imaging import imagenet
 from keras_deit.imaging.preprocessing import Preprocessing
@@ -219,6 +220,10 @@ def open_preset(source, family=None, variant=None, weights_entry=None):
         return Checkpoint(tensors, f"the preset {preset.name!r}", **record), preset.variant
     if str(source).startswith(HUB_PREFIX):
         repository, _, revision = str(source).removeprefix(HUB_PREFIX).partition("@")
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+            raise ValueError(
+                f"A repository on the hub is written {HUB_PREFIX}owner/repository. Received: {str(source)!r}"
+            )
         checkpoint = open_checkpoint(download.from_hub(repository, revision or None), weights_entry)
         names = imagenet.class_names() if _is_published(repository) else None
         return dataclasses.replace(

@@ -131,10 +131,9 @@ def _adapt_classifier(model, deit_config, label):
             f"The head of fusion={model.fusion!r} in {label} is only for the saved number of classes and image size. Load "
             "the model without `num_classes` and `image_size`."
         )
-    deit = DeiT.from_config(deit_config)
-    notes = load(deit, as_checkpoint(model.deit, label)).notes
-    config = {name: value for name, value in model.get_config().items() if name != "deit"}
-    return DeiTClassifier(deit, **config), notes
+    config = model.get_config()
+    rebuilt = type(model).from_config({**config, "deit": {**config["deit"], "config": deit_config}})
+    return rebuilt, load(rebuilt.deit, as_checkpoint(model.deit, label)).notes
 
 
 def _load_checkpoint(source, num_classes, image_size, fused, variant, num_heads, weights_entry):

@@ -97,6 +97,10 @@ class RegNetY(ImageModel):
         self.preprocessing = preprocessing
         self.multi_label = bool(multi_label)
 
+    def kept_settings(self):
+        """Returns what a weights file keeps beside the variables, see `keras_deit.runtime.kept_settings`."""
+        return {"depths": self.depths, "group_width": self.group_width}
+
     def get_config(self):
         return {
             "widths": self.widths,

@@ -68,6 +68,10 @@ def read_with_notes(path, weights_entry=None):
     with reading(path):
         stored = {}
         for file in parts(path) or [path]:
+            if not file.exists():
+                raise ValueError(
+                    f"The file {str(path)!r} lists {file.name!r}, which does not exist beside it. Copy or download it too."
+                )
             stored = {**stored, **_read_one(file)} if path.name.endswith(INDEX) else _read_one(file)
         return choose(stored, weights_entry, f"the file {str(path)!r}")
 
@@ -230,7 +234,11 @@ def own_entry(stored, names):
 def _own_metadata(path, names):
     if path.suffix == ".safetensors":
         return _named(parse_object(read_safetensors_metadata(path).get(_METADATA_KEY, "{}")), names)
-    return own_entry(read_pytorch(path, in_place=True), names) if zipfile.is_zipfile(path) else {}
+    if path.suffix not in EXTENSIONS:  # the index of a checkpoint in several files
+        return {}
+    return own_entry(
+        read_pytorch(path, in_place=zipfile.is_zipfile(path)), names
+    )  # PyTorch before 1.6 wrote no archives
 
 
 def _named(values, names):
@@ -254,8 +262,6 @@ def parse_object(text):
 
 
 def _read_one(path):
-    if not path.exists():
-        raise ValueError(f"The file {str(path)!r}, which the index of the checkpoint lists, does not exist.")
     if path.suffix not in EXTENSIONS:
         raise ValueError(
             f"A checkpoint's file name must end in one of {', '.join(EXTENSIONS)}. Received: {str(path)!r}. Load a model "

@@ -14,11 +14,13 @@ _COMPUTED = {
     "vit_msn": _VIT,
     "regnet": _REGNET,
 }  # by model type, the values that can be computed
-_TIMM_VIT = {
+_TIMM_VIT = {  # of `model_args`; None: timm's default
     "act_layer": ("gelu", None),
     "norm_layer": ("layernorm", None),
     "mlp_layer": (None,),
-}  # None: timm's default
+    "global_pool": ("token", None),
+    "class_token": (True,),
+}
 _TIMM_REGNET = {"act_layer": ("relu",), "norm_layer": ("batchnorm", "batchnorm2d")}
 
 
@@ -40,14 +42,15 @@ def arguments_of(config, label):
     >>> arguments_of({"model_type": "vit", "num_attention_heads": 3, "hidden_act": "gelu"}, "config.json")
     {'num_heads': 3, 'layer_norm_epsilon': 1e-12}
     """
-    model_type = config.get("model_type")
+    model_type, arguments = config.get("model_type"), {}
     if model_type is not None:
         _check_transformers(config, model_type, label)
     elif "architecture" in config:
         _check_timm(config, label)
+        arguments = _timm_arguments(config)
     defaults = _VIT_DEFAULTS if model_type in _COMPUTED and model_type != "regnet" else {}
     known = {**defaults, **config}
-    return {ours: known[name] for name, ours in _ARGUMENTS.items() if name in known}
+    return {**arguments, **{ours: known[name] for name, ours in _ARGUMENTS.items() if name in known}}
 
 
 def _check_transformers(config, model_type, label):
@@ -62,13 +65,38 @@ def _check_transformers(config, model_type, label):
 
 
 def _check_timm(config, label):
-    is_regnet = str(config["architecture"]).startswith("regnet")
+    is_regnet = _is_regnet(config)
     if not is_regnet and config.get("global_pool", "token") != "token":
         raise _refused(label, "global_pool", config["global_pool"], ("token",))
-    arguments = config.get("model_args")
+    arguments = entries(config, "model_args")
     for name, values in (_TIMM_REGNET if is_regnet else _TIMM_VIT).items():
-        if isinstance(arguments, dict) and name in arguments and arguments[name] not in values:
+        if name in arguments and arguments[name] not in values:
             raise _refused(label, name, arguments[name], values)
+
+
+def _timm_arguments(config):
+    """The arguments of a ViT that no tensor determines; the tensors determine a square image size."""
+    if _is_regnet(config):
+        return {}
+    arguments, published = (entries(config, name) for name in ("model_args", "pretrained_cfg"))
+    size = (published.get("input_size") or [None])[1:]
+    own_size = size if len(set(size)) > 1 else None
+    known = {"image_size": arguments.get("img_size", own_size), "num_heads": arguments.get("num_heads")}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _is_regnet(config):
+    return str(config["architecture"]).startswith("regnet")
+
+
+def entries(config, name):
+    """Returns the dictionary that a file states under a name; an empty one for anything else, such as null.
+
+    Args:
+        config: Dictionary, the content of the file.
+        name: Key in `config`.
+    """
+    return config[name] if isinstance(config.get(name), dict) else {}
 
 
 def _refused(label, name, received, values):

@@ -7,6 +7,7 @@ import numpy as np
 from keras_deit.imaging.preprocessing import Preprocessing, crop_ratio_of
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.weights import files
+from keras_deit.weights.foreign_config import entries
 
 PREPROCESSOR = "preprocessor_config.json"  # of transformers
 MULTI_LABEL = "multi_label_classification"  # `problem_type` in transformers' config.json
@@ -251,7 +252,7 @@ def _resampling(config):
 
 def _from_timm(config, image_size):
     """Translates timm's `pretrained_cfg`; None if the file is not timm's."""
-    stated = _entries(config, "pretrained_cfg") or (config if "architecture" in config else {})
+    stated = entries(config, "pretrained_cfg") or (config if "architecture" in config else {})
     if not {"mean", "std", "crop_pct", "interpolation"} <= set(stated):
         return None
     mode = stated.get("crop_mode", "center")
@@ -265,17 +266,12 @@ def _from_timm(config, image_size):
 
 def _class_names(config):
     """The names in `config.json`: timm's `label_names`, or transformers' `id2label`; None if classes are only counted."""
-    labels = config.get("label_names") or _entries(config, "pretrained_cfg").get("label_names")
+    labels = config.get("label_names") or entries(config, "pretrained_cfg").get("label_names")
     if labels is None:
-        by_index = _entries(config, "id2label")
+        by_index = entries(config, "id2label")
         labels = [by_index.get(str(index)) for index in range(len(by_index))]
     names = names_of(labels)
     return None if names and all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names
-
-
-def _entries(config, name):
-    """The dictionary that a file states under a name; an empty one for anything else, such as null."""
-    return config[name] if isinstance(config.get(name), dict) else {}
 
 
 def names_of(labels):

@@ -160,6 +160,12 @@ def test_a_repository_on_the_hub_is_loaded(server, published):
         kd.DeiT.from_preset("hf://someone/student")
 
 
+@pytest.mark.parametrize("name", ["hf://timm", "hf://someone/student/main", "hf://https://huggingface.co/a/b"])
+def test_a_repository_without_an_owner_is_refused(name):
+    with pytest.raises(ValueError, match="A repository on the hub is written hf://owner/repository"):
+        kd.DeiT.from_preset(name)
+
+
 @pytest.mark.parametrize("name", ["timm_two_tokens", "timm_one_token", "official_deit3", "transformers_two_tokens"])
 def test_a_local_file_is_loaded(name):
     variant = "deit3_s" if "deit3" in name else "deit_s"

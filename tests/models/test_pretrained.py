@@ -111,6 +111,19 @@ def test_a_saved_classifier_keeps_its_fusion(tmp_path):
     assert_equal_weights(model.backbone, classifier.backbone)
 
 
+@pytest.mark.parametrize("arguments", [{"num_classes": 3}, {"image_size": (16, 48)}])
+def test_a_saved_classifier_keeps_its_frozen_layers(arguments, tmp_path):
+    classifier = kd.DeiTClassifier(kd.DeiT(**SHAPE))
+    classifier.freeze(up_to=1)
+    classifier.save(tmp_path / "classifier.keras")
+    with pytest.warns(UserWarning, match="fresh|resized"):
+        model = kd.pretrained(tmp_path / "classifier.keras", **arguments)
+    trainable = [variable.path for variable in classifier.trainable_variables]
+    assert [variable.path for variable in model.trainable_variables] == trainable
+    for mine, theirs in zip(model.backbone.blocks, classifier.backbone.blocks, strict=True):
+        assert_equal_weights(mine, theirs)
+
+
 def test_a_saved_convnet_gets_a_fresh_head(tmp_path):
     convnet = kd.pretrained(path("timm_regnety"))
     convnet.save(tmp_path / "convnet.keras")

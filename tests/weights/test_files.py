@@ -146,9 +146,7 @@ def test_checkpoints_in_several_files_are_read(extension, tmp_path):
         for name, value in tensors.items():
             np.testing.assert_array_equal(received[name], value)
     (tmp_path / f"part-2{extension}").unlink()
-    with pytest.raises(
-        ValueError, match=f"part-2{extension}', which the index of the checkpoint lists, does not exist"
-    ):
+    with pytest.raises(ValueError, match=f"^The file .*index.json' lists 'part-2{extension}', which does not exist"):
         read(tmp_path)
 
 

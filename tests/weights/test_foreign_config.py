@@ -31,6 +31,20 @@ def test_another_regnet_is_refused_by_name(stated):
     assert arguments_of({"model_type": "regnet", "hidden_act": "relu", "layer_type": "y"}, "a.json") == {}
 
 
+@pytest.mark.parametrize(
+    ("stated", "arguments"),
+    [
+        ({"model_args": {"num_heads": 6, "img_size": [16, 64]}}, {"num_heads": 6, "image_size": [16, 64]}),
+        ({"pretrained_cfg": {"input_size": [3, 16, 64]}}, {"image_size": [16, 64]}),
+        ({"pretrained_cfg": {"input_size": [3, 224, 224]}}, {}),  # the tensors may be of another size
+        ({"model_args": None, "pretrained_cfg": {"input_size": None}}, {}),
+    ],
+)
+def test_timms_arguments_that_no_tensor_determines_are_read(stated, arguments):
+    assert arguments_of({"architecture": "vit_small_patch16_224", **stated}, "a.json") == arguments
+    assert arguments_of({"architecture": "regnety_016", **stated}, "a.json") == {}
+
+
 def test_other_architectures_are_refused():
     with pytest.raises(
         ValueError, match="a.json is of a model of the type 'beit'. Models .*deit, vit, vit_msn, regnet"
@@ -45,6 +59,9 @@ def test_other_architectures_are_refused():
         arguments_of({"architecture": "regnety_160", "model_args": {"act_layer": "gelu"}}, "a.json")
     with pytest.raises(ValueError, match="act_layer='relu'.*They compute act_layer='gelu' or None"):
         arguments_of({"architecture": "deit_tiny_patch16_224", "model_args": {"act_layer": "relu"}}, "a.json")
+    for name, value in {"global_pool": "avg", "class_token": False}.items():
+        with pytest.raises(ValueError, match=f"a.json states {name}={value!r}"):
+            arguments_of({"architecture": "vit_base_patch16_224", "model_args": {name: value}}, "a.json")
     assert arguments_of({"architecture": "regnety_160", "global_pool": "avg"}, "a.json") == {}
     assert arguments_of({"architecture": "deit_tiny_patch16_224", "global_pool": "token"}, "a.json") == {}
 

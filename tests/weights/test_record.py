@@ -264,6 +264,14 @@ def test_one_number_for_all_channels_is_written_as_three(tmp_path):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(ours.image_processor()(pixels)), expected, atol=1e-5)
 
 
+def test_the_record_is_read_from_files_in_the_format_of_pytorch_before_1_6(tmp_path):
+    torch = pytest.importorskip("torch", reason="the file is PyTorch's")
+    path = kd.weights.to_official(model_with_names(preprocessing=RECORD), tmp_path / "model.pth")
+    torch.save(torch.load(path, weights_only=True), path, _use_new_zipfile_serialization=False)
+    loaded = kd.pretrained(path)
+    assert (loaded.class_names, loaded.preprocessing) == (tuple(NAMES), RECORD)
+
+
 @pytest.mark.parametrize(("write", "extension"), [("to_timm", ".safetensors"), ("to_official", ".pth")])
 @pytest.mark.parametrize("name", ["timm_two_tokens", "timm_regnety"])
 def test_a_file_that_states_nothing_takes_nothing_over_from_the_files_beside_it(name, write, extension, tmp_path):
