@@ -9,6 +9,7 @@ import types
 import warnings
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_deit.runtime.keras_private import OptimizerInternals
@@ -24,6 +25,16 @@ HEAD = "head"
 
 class _WholeBatchClipping(OptimizerInternals):
     """Sums the gradients over the replicas before they are clipped by `global_clipnorm`, instead of afterwards."""
+
+    def build(self, variables):
+        epsilon = getattr(self, "epsilon", None)
+        is_half = any(keras.backend.standardize_dtype(variable.dtype) == "float16" for variable in variables)
+        if epsilon and is_half and not np.float16(epsilon):
+            raise ValueError(
+                "`epsilon` must not be 0 in the dtype of the weights, float16, where a gradient of 0 would make them NaN. "
+                f'Received: epsilon={epsilon}. Build the model with dtype="mixed_float16", whose weights are float32.'
+            )
+        super().build(variables)
 
     def clip_gradients(self, gradients):
         if self.global_clipnorm and keras.backend.backend() == "tensorflow":

@@ -235,3 +235,12 @@ def test_the_configuration_brings_the_optimizer_back(optimizer):
     assert type(again) is type(optimizer)
     assert again.get_config() == optimizer.get_config()
     assert again.decay == optimizer.decay
+
+
+@pytest.mark.parametrize("optimizer", [kd.optimizers.AdamW, kd.optimizers.LAMB])
+def test_an_epsilon_that_vanishes_in_float16_is_refused(optimizer):
+    weight = keras.Variable([1.0, 2.0], dtype="float16")
+    with pytest.raises(ValueError, match='epsilon=1e-08. Build the model with dtype="mixed_float16"'):
+        optimizer(0.1, epsilon=1e-8).build([weight])
+    optimizer(0.1, epsilon=1e-6).build([weight])
+    optimizer(0.1, epsilon=1e-8).build([keras.Variable([1.0], dtype="float32")])

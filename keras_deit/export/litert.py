@@ -12,6 +12,7 @@ from keras_deit.export.saved_model import write_saved_model
 from keras_deit.export.serving import image_shape, serving_model
 from keras_deit.layers.composite import layers_inside
 from keras_deit.runtime.files import user_path
+from keras_deit.runtime.numpy_numbers import python_number
 
 
 def to_litert(model, path, batch_size=1, overwrite=False):
@@ -47,11 +48,11 @@ def to_litert(model, path, batch_size=1, overwrite=False):
     logits = runner(images=images)["logits"]
     ```
     """
-    served = serving_model(model)
-    if batch_size < 1 or None in image_shape(served):
+    served, batch_size = serving_model(model), python_number(batch_size)
+    if not isinstance(batch_size, int) or batch_size < 1 or None in image_shape(served):
         raise ValueError(
-            "LiteRT needs a positive batch size and images of a known size (build the model with a fixed image size). "
-            f"Received: batch_size={batch_size}, images of shape {image_shape(served)}"
+            "LiteRT needs a positive integer as batch size and images of a known size (build the model with a fixed image "
+            f"size). Received: batch_size={batch_size!r}, images of shape {image_shape(served)}"
         )
     if any(getattr(layer, "quantization_mode", None) for layer in layers_inside(served)):
         raise ValueError(

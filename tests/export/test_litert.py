@@ -156,11 +156,11 @@ def test_an_existing_file_is_refused_and_kept(tmp_path):
     assert path.read_text() == "old"
 
 
-@pytest.mark.parametrize("size", [32, None])
-def test_an_unknown_image_size_and_an_invalid_batch_size_are_refused(size, tmp_path):
+@pytest.mark.parametrize(("size", "batch_size"), [(None, 1), (32, 0), (32, 2.0), (32, "4"), (32, None)])
+def test_an_unknown_image_size_and_an_invalid_batch_size_are_refused(size, batch_size, tmp_path):
     layers = [keras.Input((size, size, 3)), keras.layers.GlobalAveragePooling2D(data_format="channels_last")]
-    with pytest.raises(ValueError, match="positive batch size and images of a known size"):
-        to_litert(keras.Sequential(layers), tmp_path / "student.tflite", batch_size=1 if size is None else 0)
+    with pytest.raises(ValueError, match="positive integer as batch size and images of a known size"):
+        to_litert(keras.Sequential(layers), tmp_path / "student.tflite", batch_size=batch_size)
 
 
 def test_a_quantized_model_is_refused_before_the_conversion(tmp_path):
