@@ -57,7 +57,13 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
 
     def __init__(self, images, outputs, *, dtype, name, trainable=True):
         super().__init__(inputs=images, outputs=outputs, name=name, trainable=trainable)
-        self.dtype_policy = keras.dtype_policies.get(dtype)
+        policy = keras.dtype_policies.get(dtype)
+        if policy.quantization_mode is not None:
+            raise ValueError(
+                f"`dtype` must be a policy of floats. Received: {policy.name!r}. Build the model, load its weights and call "
+                f"`model.quantize({policy.quantization_mode!r})`."
+            )
+        self.dtype_policy = policy
 
     @classmethod
     def from_variant(cls, variant, **overrides):

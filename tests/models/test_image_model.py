@@ -171,6 +171,11 @@ def test_a_quantized_classifier_is_saved_and_trains_on_after_loading(tmp_path):
     assert {variable.dtype for variable in again.trainable_variables} == {"float32"}
 
 
+def test_a_policy_of_quantized_layers_is_no_dtype_of_a_model():
+    with pytest.raises(ValueError, match="'int8_from_float32'. Build the model, .* `model.quantize\\('int8'\\)`"):
+        DeiTBackbone.from_variant("deit_ti", image_size=32, num_layers=1, dtype="int8_from_float32")
+
+
 def test_other_quantizations_are_refused_with_those_that_work():
     model = DeiT.from_variant("deit_ti", **SMALL)
     config = keras.quantizers.GPTQConfig(dataset=["text"], tokenizer=str)
