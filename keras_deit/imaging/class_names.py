@@ -1,11 +1,47 @@
-"""Names of classes: matching the order of two lists."""
+"""Names of classes: reading a list of them, and matching the order of two lists."""
 
+import collections.abc
+import numbers
 import re
 import unicodedata
 
 import numpy as np
 
 from keras_deit.imaging import imagenet
+
+
+def names_in_order(class_names):
+    """Reads the names of classes, which are in the order of the labels.
+
+    Args:
+        class_names: List, array or other sequence of strings or integers.
+
+    Returns:
+        Tuple of strings.
+
+    Raises:
+        ValueError: If it is a dictionary, a set or a single string, or if a name is neither a string nor an integer.
+
+    Example:
+
+    >>> names_in_order(["cat", 3])
+    ('cat', '3')
+    >>> names_in_order({"dog": 1, "cat": 0})
+    Traceback (most recent call last):
+    ...
+    ValueError: `class_names` must be a list of strings or integers in the order ...
+    """
+    advice = ""
+    if isinstance(class_names, collections.abc.Mapping):
+        advice = " Of a dictionary from names to labels, pass sorted(names, key=names.get)."
+    has_no_order = isinstance(class_names, (str, bytes, collections.abc.Mapping, collections.abc.Set))
+    names = [] if has_no_order else list(class_names)
+    if has_no_order or not all(isinstance(name, (str, numbers.Integral)) for name in names):
+        raise ValueError(
+            "`class_names` must be a list of strings or integers in the order of the labels. Received: "
+            f"class_names={str(class_names)[:100]!r}.{advice}"
+        )
+    return tuple(map(str, names))
 
 
 def match_classes(theirs, ours):

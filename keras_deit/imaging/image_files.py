@@ -28,8 +28,15 @@ IMAGE_EXTENSIONS = (
 # Formats with a signature at the beginning of the file, by which an image is recognised whatever its name.
 SIGNED_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "QOI", "PSD")
 ORIENTATION_TAG, UPRIGHT = 0x0112, 1  # EXIF's tag for the rotation, and its value for no rotation
+# The other values, and the methods of Pillow that turn the image upright.
+TRANSPOSED_BY = dict(
+    enumerate(
+        ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"), 2
+    )
+)
 MAX_PIXELS_VARIABLE = "KERAS_DEIT_MAX_IMAGE_PIXELS"  # of the environment, so that worker processes obey it too
 MOST_UNUSED = 2  # bits: pixels of 16 bits that leave more of them unused come out almost black
+UNKNOWN_FORMAT = "cannot identify image file: it is of no image format that Pillow knows, or damaged"
 _PURPOSE = "Reading an image file"
 
 
@@ -101,11 +108,14 @@ def open_image(content):
 
     Raises:
         ValueError: If the image has more pixels than Pillow allows, or the variable of the limit is no whole number.
+        PIL.UnidentifiedImageError: If the format is not known.
     """
     pillow = require("PIL.Image", extra="weights", purpose=_PURPOSE)
     _obey_limit(pillow)
     try:
         return pillow.open(io.BytesIO(content))
+    except pillow.UnidentifiedImageError as error:
+        raise pillow.UnidentifiedImageError(UNKNOWN_FORMAT) from error
     except pillow.DecompressionBombError as error:
         raise ValueError(
             f"{error} Make the image smaller, or, if you trust the file, set the environment variable "
@@ -177,7 +187,8 @@ def as_rgb(image, bit_depth=None):
     """Converts an image of any kind to pixels with three channels.
 
     Args:
-        image: Path or content of an image file; a Pillow image; the dictionary of `bytes` and `path` by which Hugging Face's
+        image: Path or content of an image file, or an open file of bytes; a Pillow image, which is rotated as its EXIF data
+            says; the dictionary of `bytes` and `path` by which Hugging Face's
             `datasets` describe an image file; or an array or tensor `(height, width)` or `(..., height, width, channels)`
             of 1 channel (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha). Alpha is dropped.
         bit_depth: Number of bits that 16-bit pixels use; None means 16.
@@ -195,10 +206,19 @@ def as_rgb(image, bit_depth=None):
     """
     if isinstance(image, dict) and "bytes" in image:
         image = image["bytes"] or image["path"]
+    if hasattr(image, "read"):
+        image = _content_of(image)
+    if isinstance(image, (bytearray, memoryview)):
+        image = bytes(image)
     if isinstance(image, (str, pathlib.Path, bytes)):
         return read_image(image, bit_depth)
     if hasattr(image, "convert"):  # a Pillow image
-        return rgb_pixels(image, bit_depth)
+        return rgb_pixels(_upright(image), bit_depth)
+    if not hasattr(image, "shape"):
+        raise ValueError(
+            "An image must be a path, the content of an image file, a Pillow image, or an array or tensor of pixels. "
+            f"Received: {str(image)[:100]!r} of type {type(image).__name__}"
+        )
     if isinstance(image, np.ndarray):
         image = image.astype(image.dtype.newbyteorder("="), copy=False)
     if isinstance(image, np.ndarray) and image.dtype == np.uint16:
@@ -206,6 +226,32 @@ def as_rgb(image, bit_depth=None):
             _question_unused_bits(image)
         image = scale_to_8_bits(image, bit_depth or 16)
     return with_three_channels(image)
+
+
+def as_rgb_image(image, bit_depth=None):
+    """Converts a single image as `as_rgb` does.
+
+    Args:
+        image, bit_depth: See `as_rgb`.
+
+    Returns:
+        Array or tensor `(height, width, 3)`.
+
+    Raises:
+        ValueError: If the image has another shape, for example channels first, or `as_rgb` raises an error.
+
+    Example:
+
+    >>> as_rgb_image(np.zeros((4, 5), "uint8")).shape
+    (4, 5, 3)
+    """
+    pixels = as_rgb(image, bit_depth)
+    if len(pixels.shape) != 3 or pixels.shape[-1] != 3:
+        raise ValueError(
+            "an image must have the shape (height, width) or (height, width, channels), with 1 to 4 channels. Received: "
+            f"shape={tuple(pixels.shape)}"
+        )
+    return pixels
 
 
 def to_uint8(pixels):
@@ -261,7 +307,7 @@ def is_upright(content):
         A boolean.
     """
     with open_image(content) as image:
-        return image.getexif().get(ORIENTATION_TAG, UPRIGHT) == UPRIGHT
+        return _orientation(image) not in TRANSPOSED_BY
 
 
 def _decoded(content, image, bit_depth):
@@ -291,5 +337,23 @@ def _question_unused_bits(samples):
         )
 
 
+def _content_of(file):
+    """The whole content of an open file, wherever it was read up to."""
+    if file.seekable():
+        file.seek(0)
+    return file.read()
+
+
+def _orientation(image):
+    """EXIF's value for the rotation of a Pillow image; no rotation if the EXIF data are damaged, as in other programs."""
+    try:
+        return image.getexif().get(ORIENTATION_TAG, UPRIGHT)
+    except Exception:  # of damaged data Pillow raises errors of many kinds
+        return UPRIGHT
+
+
 def _upright(image):
-    return require("PIL.ImageOps", extra="weights", purpose=_PURPOSE).exif_transpose(image)
+    pillow = require("PIL.Image", extra="weights", purpose=_PURPOSE)
+    image.load()  # which turns a TIFF image upright, and reads EXIF data that stand behind the pixels
+    method = TRANSPOSED_BY.get(_orientation(image))
+    return image if method is None else image.transpose(pillow.Transpose[method])

@@ -155,7 +155,7 @@ class ImageProcessor(keras.layers.Layer):
 
 def _height_and_width(shape):
     *_, height, width, channels = shape if len(shape) in (3, 4) else (None, None, None)
-    if channels != 3 or None in (height, width):
+    if channels != 3 or None in (height, width) or 0 in (height, width):
         raise ValueError(
             "Expected an image (height, width, 3) or a batch of images, with pixels in 0..255 and of a known size. "
             f"Received: shape={tuple(shape)}. Pass images of several sizes as a list."

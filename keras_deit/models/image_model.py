@@ -1,10 +1,10 @@
 """The base class of the models: building from variants, presets and checkpoints."""
 
-import numbers
 import warnings
 
 import keras
 
+from keras_deit.imaging.class_names import names_in_order
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers.composite import CHANGES, changes_of, restore_changes
@@ -335,7 +335,7 @@ def check_class_names(class_names, num_classes):
         The names as a tuple of strings, or None.
 
     Raises:
-        ValueError: If the number of names is another one, or a name is neither a string nor an integer.
+        ValueError: If the number of names is another one, or `names_in_order` cannot read them.
 
     Example:
 
@@ -344,15 +344,12 @@ def check_class_names(class_names, num_classes):
     """
     if class_names is None:
         return None
-    if isinstance(class_names, str) or not all(isinstance(name, (str, numbers.Integral)) for name in class_names):
+    names = names_in_order(class_names)
+    if len(names) != num_classes:
         raise ValueError(
-            f"`class_names` must be a list of strings or integers. Received: class_names={str(class_names)[:100]!r}"
+            f"`class_names` must have one name per class. Received: {len(names)} names, num_classes={num_classes}"
         )
-    if len(class_names) != num_classes:
-        raise ValueError(
-            f"`class_names` must have one name per class. Received: {len(class_names)} names, num_classes={num_classes}"
-        )
-    return tuple(map(str, class_names))
+    return names
 
 
 def head_dtype(policy):

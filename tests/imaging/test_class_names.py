@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from keras_deit.data import ImageData, ImageFiles, ImageRecords, load
 from keras_deit.imaging import imagenet
-from keras_deit.imaging.class_names import match_classes
+from keras_deit.imaging.class_names import match_classes, names_in_order
 
 pytestmark = pytest.mark.backend_independent
 
@@ -82,3 +83,27 @@ def test_the_unicode_forms_of_a_name_are_one_class():
     np.testing.assert_array_equal(match_classes(ours, theirs), [3, 2, 1, 0])
     both = ("caf\u00e9", "cafe\u0301", "dog")  # exact names count first
     np.testing.assert_array_equal(match_classes(both, ("dog", "cafe\u0301", "caf\u00e9")), [2, 1, 0])
+
+
+def test_names_are_read_in_their_order():
+    assert names_in_order(["b", 3, np.int64(4), np.str_("a")]) == ("b", "3", "4", "a")
+    assert names_in_order(np.array(["b", "a"])) == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    "names", [{"dog": 1, "cat": 0}, {0: "cat"}, {"cat", "dog"}, "cat,dog", b"cat", [b"cat"], [1.5], [None, "cat"]]
+)
+def test_names_without_the_order_of_the_labels_are_refused(names):
+    with pytest.raises(
+        ValueError, match="`class_names` must be a list of strings or integers in the order of the labels"
+    ):
+        names_in_order(names)
+    makers = (
+        lambda: ImageData("mine", [], [], names),
+        lambda: ImageFiles("mine", (), [], names),
+        lambda: ImageRecords("mine", [], names),
+        lambda: load("digits", class_names=names),
+    )
+    for make in makers:
+        with pytest.raises(ValueError, match="`class_names` must be a list"):
+            make()

@@ -2,11 +2,20 @@
 
 import io
 import pathlib
+import re
 
 import numpy as np
 import pytest
 
-from keras_deit.imaging.image_files import MAX_PIXELS_VARIABLE, as_rgb, is_image_file, is_upright, read_image, to_uint8
+from keras_deit.imaging.image_files import (
+    MAX_PIXELS_VARIABLE,
+    as_rgb,
+    as_rgb_image,
+    is_image_file,
+    is_upright,
+    read_image,
+    to_uint8,
+)
 from tests.data.images import encode, noise
 from tests.imaging.tiff_files import tiff
 
@@ -141,3 +150,84 @@ def test_arrays_of_the_other_byte_order_have_the_same_pixels(dtype):
     read = as_rgb((pixels * scale).astype(np.dtype(dtype).newbyteorder("S")))
     assert read.dtype.isnative
     np.testing.assert_array_equal(to_uint8(read), pixels)
+
+
+EXIF_HEAD = b"II*\x00\x08\x00\x00\x00"
+
+
+def jpeg_with_exif(payload):
+    """A JPEG file of RGB, and the same file with an EXIF segment that holds `payload`."""
+    content = encode(RGB, "JPEG", quality=95)
+    segment = b"Exif\x00\x00" + payload
+    return content, content[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + content[2:]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"Exif\x00\x00" + EXIF_HEAD,
+        bytes(range(64)),
+        b"II*\x00\xff\xff\x00\x00",
+        EXIF_HEAD + b"\x01\x00\x12\x01\x02\x00\x04\x00\x00\x00abc\x00\x00\x00\x00\x00",  # text as orientation
+    ],
+    ids=["empty", "twice", "garbage", "beyond the end", "text"],
+)
+def test_damaged_exif_data_do_not_make_an_image_unreadable(payload):
+    sound, damaged = jpeg_with_exif(payload)
+    np.testing.assert_array_equal(read_image(damaged), read_image(sound))
+    assert is_upright(damaged)
+
+
+@pytest.mark.parametrize(("file_format", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_damaged_exif_data_of_other_formats(file_format, options):
+    content = encode(RGB, file_format, exif=b"\x00\x08\x00\x02\x01\x12\x00\x03", **options)
+    np.testing.assert_array_equal(read_image(content), RGB)
+    assert is_upright(content)
+
+
+def test_the_orientation_counts_although_another_entry_is_wrong():
+    maker = b"\x0f\x01\x05\x00\x01\x00\x00\x00\x26\x00\x00\x00"  # a rational number where text belongs
+    turned = b"\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00"
+    sound, content = jpeg_with_exif(EXIF_HEAD + b"\x02\x00" + maker + turned + b"\x00" * 4 + b"\x01\x00\x00\x00" * 2)
+    np.testing.assert_array_equal(read_image(content), np.rot90(read_image(sound), -1))
+
+
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_a_pillow_image_of_a_file_is_rotated_as_the_file(orientation):
+    operations = pytest.importorskip("PIL.ImageOps", reason="Pillow rotates")
+    exif = pillow.Exif()
+    exif[0x0112] = orientation
+    content = encode(RGB, exif=exif.tobytes())
+    opened = pillow.open(io.BytesIO(content))
+    upright = operations.exif_transpose(opened)
+    for image in (opened, content, upright, opened.convert("RGBA")):
+        np.testing.assert_array_equal(as_rgb(image), np.asarray(upright))
+
+
+@pytest.mark.parametrize("kind", ["BytesIO at its end", "open file", "bytearray", "memoryview"])
+def test_open_files_and_content_of_any_kind_are_read(kind, tmp_path):
+    content = encode(RGB)
+    (tmp_path / "image.png").write_bytes(content)
+    at_its_end = io.BytesIO()
+    at_its_end.write(content)
+    with (tmp_path / "image.png").open("rb") as file:
+        source = {
+            "BytesIO at its end": at_its_end,
+            "open file": file,
+            "bytearray": bytearray(content),
+            "memoryview": memoryview(content),
+        }[kind]
+        np.testing.assert_array_equal(as_rgb(source), RGB)
+
+
+@pytest.mark.parametrize("other", [None, 3, {"image": 1}, [[1, 2], [3, 4]]])
+def test_what_is_no_image_is_named(other):
+    with pytest.raises(ValueError, match=f"An image must be a path.*of type {type(other).__name__}"):
+        as_rgb(other)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 9), (8, 9, 5), (2, 8, 9, 3)])
+def test_a_single_image_has_height_width_and_channels(shape):
+    with pytest.raises(ValueError, match=re.escape(f"Received: shape={shape}")):
+        as_rgb_image(noise(*shape))

@@ -269,3 +269,8 @@ def test_numpy_numbers_become_pythons():
         assert stored["crop_ratio"] == float(np.float32(0.9))
         assert (stored["squash"], stored["bit_depth"]) == (True, 12)
         assert (stored["mean"], stored["image_size"]) == ([0.5, 0.25, 0.75], [32, 32])
+
+
+def test_an_array_without_pixels_is_refused():
+    with pytest.raises(ValueError, match=r"Received: shape=\(0, 40, 3\)"):
+        kd.ImageProcessor(8)(np.zeros((0, 40, 3), "uint8"))

@@ -1,6 +1,7 @@
 """Names of classes from a file."""
 
 import codecs
+import json
 import unicodedata
 
 from keras_deit.runtime.files import user_path
@@ -18,12 +19,16 @@ def read_class_names(path):
         Tuple of strings, in Unicode's form NFC: an accented letter is a single character.
 
     Raises:
-        ValueError: If the file cannot be read, has another encoding, an empty line between names, or a name twice.
+        ValueError: If the file cannot be read, is JSON, has another encoding, an empty line between names, or a name twice.
     """
     try:
         text = _decoded(user_path(path).read_bytes(), path)
     except OSError as error:
         raise ValueError(f"The file of class names {str(path)!r} cannot be read: {error.strerror}.") from error
+    if _is_json(text):
+        raise ValueError(
+            f"The file of class names {str(path)!r} is JSON. Expected plain text, one class name on each line."
+        )
     names = [unicodedata.normalize("NFC", line.strip()) for line in text.rstrip().splitlines()]
     if not names:
         raise ValueError(f"The file of class names {str(path)!r} is empty. Expected one class name on each line.")
@@ -47,3 +52,14 @@ def _decoded(content, path):
             f"The file of class names {str(path)!r} is not in UTF-8: line {line} is {content.splitlines()[line - 1]!r}. "
             "Save the file as UTF-8."
         ) from error
+
+
+def _is_json(text):
+    """Whether a text is an object or a list of JSON, as which Keras and transformers store the names of classes."""
+    if not text.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

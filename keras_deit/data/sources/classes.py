@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_deit.runtime.shorten import shorten
 
+LABEL_SIGNS = ("|", ",", ";")  # between the labels of an image that has several
 MAX_LISTED = 20  # classes whose numbers of images are listed one by one
 
 
@@ -112,6 +113,28 @@ def warn_of_similar_names(name, class_names):
             f"number alone: {'; '.join(similar)}. Give them one name if they are one class.",
             stacklevel=3,
         )
+
+
+def warn_of_combined_names(name, class_names):
+    """Warns of classes whose names combine those of other classes, as tables write several labels of an image.
+
+    Args:
+        name: Name or path of the dataset.
+        class_names: Names of the classes.
+    """
+    combined = [
+        one for one in class_names for sign in LABEL_SIGNS if sign in one and _parts(one, sign) <= set(class_names)
+    ]
+    if combined:
+        warnings.warn(
+            f"Classes of {name} combine other classes: {shorten(combined)}. Each of them is a class of its own, because an "
+            "image of a folder or a table has one class.",
+            stacklevel=3,
+        )
+
+
+def _parts(name, sign):
+    return {part.strip() for part in name.split(sign)}
 
 
 def count_labels(labels, num_classes):

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from keras_deit.data.sources.labelled_images import LabelledImages, class_indices, indices_of
-from keras_deit.imaging.image_files import as_rgb, to_uint8
+from keras_deit.imaging.class_names import names_in_order
+from keras_deit.imaging.image_files import as_rgb, as_rgb_image, to_uint8
 from keras_deit.imaging.pixel_range import check_pixels
 from keras_deit.imaging.processor import ImageProcessor
 from keras_deit.imaging.sizes import height_and_width
@@ -53,7 +54,7 @@ class ImageData(LabelledImages):
                 f"{len(self.labels)} labels"
             )
         object.__setattr__(self, "images", _uint8_images(self.images, self.name))
-        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
+        object.__setattr__(self, "class_names", names_in_order(self.class_names))
         object.__setattr__(self, "labels", class_indices(self.name, self.labels, self.num_classes))
 
     def __len__(self):
@@ -100,7 +101,7 @@ class ImageData(LabelledImages):
 def _uint8_images(images, name):
     """The images as uint8 RGB pixels: an array of all, or a list."""
     if isinstance(images, (list, tuple)):
-        images = [as_rgb(image) for image in images]
+        images = [_named_rgb(image, index, name) for index, image in enumerate(images)]
         check_pixels(images, f"The images of {name!r}")
         return [to_uint8(image) for image in images]
     images = concrete_values(images)
@@ -112,3 +113,10 @@ def _uint8_images(images, name):
     images = as_rgb(images[..., None] if images.ndim == 3 else images)
     check_pixels(images, f"The images of {name!r}")
     return to_uint8(images)
+
+
+def _named_rgb(image, index, name):
+    try:
+        return as_rgb_image(image)
+    except ValueError as error:
+        raise ValueError(f"image {index} of {name!r}: {error}") from error

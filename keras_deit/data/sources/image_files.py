@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from keras_deit.data.sources.labelled_images import LabelledImages, class_indices, indices_of
+from keras_deit.imaging.class_names import names_in_order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ImageFiles(LabelledImages):
     bit_depth: int | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
+        object.__setattr__(self, "class_names", names_in_order(self.class_names))
         object.__setattr__(self, "labels", class_indices(self.name, self.labels, self.num_classes))
 
     def __len__(self):

@@ -6,7 +6,8 @@ import functools
 import numpy as np
 
 from keras_deit.data.sources.labelled_images import LabelledImages, whole_numbers
-from keras_deit.imaging.image_files import as_rgb, to_uint8
+from keras_deit.imaging.class_names import names_in_order
+from keras_deit.imaging.image_files import as_rgb_image, to_uint8
 from keras_deit.imaging.pixel_range import check_pixels
 
 NUM_SAMPLED = 16  # records that tell the value range of all
@@ -31,7 +32,8 @@ class ImageRecords(LabelledImages):
         image_key, label_key: Keys of the image and of the label in a dictionary, for example `"img"` and `"fine_label"`.
 
     Raises:
-        ValueError: When a record is read that has no such keys, or an image of another value range.
+        ValueError: If `records` gives none by index; or, when a record is read, if that fails, if it has no such keys, or if
+            its image has another shape or value range.
 
     Example:
 
@@ -51,7 +53,12 @@ class ImageRecords(LabelledImages):
     label_key: str = "label"
 
     def __post_init__(self):
-        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
+        object.__setattr__(self, "class_names", names_in_order(self.class_names))
+        if isinstance(self.records, dict) or not all(hasattr(self.records, one) for one in ("__len__", "__getitem__")):
+            raise ValueError(
+                "`records` must have a length and give a record by its index, as a list does, for example "
+                f"list(zip(images, labels)). Received: {type(self.records).__name__}"
+            )
 
     def __len__(self):
         return len(self.records)
@@ -63,15 +70,22 @@ class ImageRecords(LabelledImages):
         if not isinstance(image, bytes):
             try:
                 image = self._pixels(image)
-            except ValueError as error:
+            except Exception as error:  # a Pillow image may decode its file only now
                 raise ValueError(f"{self.describe(index)}: {error}") from error
         return image, -1 if label is None else int(whole_numbers(self.name, [label])[0])
 
     def _image_and_label(self, index):
-        record = self.records[int(index)]
+        try:
+            record = self.records[int(index)]
+        except Exception as error:  # the user's own code may raise any error
+            raise ValueError(f"{self.describe(index)} cannot be read: {type(error).__name__}: {error}") from error
+        if isinstance(record, (tuple, list)) and len(record) == 2:
+            return record
         if not isinstance(record, dict):
-            image, label = record
-            return image, label
+            raise ValueError(
+                f"{self.describe(index)}: a record must be a dictionary or a pair of image and label. Received: "
+                f"{type(record).__name__}{f' of {len(record)}' if isinstance(record, (tuple, list)) else ''}"
+            )
         missing = [key for key in (self.image_key, self.label_key) if key not in record]
         if missing:
             raise ValueError(
@@ -81,7 +95,7 @@ class ImageRecords(LabelledImages):
         return record[self.image_key], record[self.label_key]
 
     def _pixels(self, image):
-        pixels = np.asarray(as_rgb(image, self.bit_depth))
+        pixels = np.asarray(as_rgb_image(image, self.bit_depth))
         if pixels.dtype != np.uint8:
             check_pixels([pixels, self._extremes], f"The images of {self.name!r}")
         return to_uint8(pixels)

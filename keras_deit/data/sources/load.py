@@ -5,12 +5,13 @@ import re
 import warnings
 
 from keras_deit.choices import BIT_DEPTHS, SPLITS, TEST_SPLITS
-from keras_deit.data.sources.classes import check_classes, warn_of_similar_names
+from keras_deit.data.sources.classes import check_classes, warn_of_combined_names, warn_of_similar_names
 from keras_deit.data.sources.csv_table import load_table
 from keras_deit.data.sources.folder import load_folder
 from keras_deit.data.sources.npz import load_npz
 from keras_deit.data.sources.sklearn_digits import load_digits
 from keras_deit.data.sources.tfds import TFDS_NAME, load_tfds
+from keras_deit.imaging.class_names import names_in_order
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.shorten import shorten
 
@@ -77,12 +78,13 @@ def load(
             f"`test_split` must be one of {TEST_SPLITS}, and None if `test_folder` is given. Received: "
             f"test_split={test_split!r}, test_folder={test_folder!r}"
         )
-    class_names = None if class_names is None else tuple(map(str, class_names))
+    class_names = None if class_names is None else names_in_order(class_names)
     data = _load(name, split, data_dir, class_names, (train_folder, test_folder), test_split)
     if bit_depth is not None:
         data = _with_bit_depth(data, bit_depth)
     check_classes(data.name, data.class_names)
     warn_of_similar_names(data.name, data.class_names)
+    warn_of_combined_names(data.name, data.class_names)
     if class_names is not None and class_names != data.class_names:
         raise ValueError(
             f"The classes of {data.name!r} are {shorten(data.class_names)}. Received: class_names={shorten(class_names)}"

@@ -37,6 +37,8 @@ def test_files_of_class_names_are_read(content, tmp_path):
         (b"dog\ncat\ndog\n", "Lines 1 and 3 of .* have the same class name 'dog'"),
         ("café\ncafe\u0301\n".encode(), "Lines 1 and 2 of .* have the same class name 'café'"),
         (b"\n", "is empty. Expected one class name on each line"),
+        (b'{\n "cat": 0,\n "dog": 1\n}\n', "is JSON. Expected plain text"),
+        (b'["cat", "dog"]', "is JSON. Expected plain text"),
     ],
 )
 def test_other_files_are_refused_with_the_line(content, message, tmp_path):

@@ -1,5 +1,7 @@
 """The order of classes, and how many images each has."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from keras_deit.data.sources.classes import (
     describe_classes,
     order_classes,
     order_note,
+    warn_of_combined_names,
     warn_of_similar_names,
 )
 
@@ -112,3 +115,18 @@ def test_one_class_is_refused():
     check_classes("pets", ("cat", "dog"))
     with pytest.raises(ValueError, match="at least two classes. 'pets' has cat. Add images"):
         check_classes("pets", ("cat",))
+
+
+def test_names_that_combine_other_classes_are_warned_of():
+    names = ("Effusion", "Effusion|Mass", "Mass", "Mass, Effusion", "tench, Tinca tinca", "a|", "|")
+    with pytest.warns(UserWarning, match=r"combine other classes: Effusion\|Mass, Mass, Effusion. Each"):
+        warn_of_combined_names("table.csv", names)
+
+
+@pytest.mark.parametrize(
+    "names", [("cat", "dog"), ("tench, Tinca tinca", "tench"), ("a|b", "a", "c"), ("a|", "a", "b")]
+)
+def test_names_with_signs_are_no_combinations(names):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_combined_names("table.csv", names)

@@ -126,3 +126,10 @@ def test_images_of_other_kinds_become_rgb_of_eight_bits(images, expected):
 def test_images_of_another_range_or_shape_are_refused(images, message):
     with pytest.raises(ValueError, match=message):
         ImageData("mine", images, [0, 1, 0], CLASSES)
+
+
+@pytest.mark.backend_independent
+def test_an_image_of_a_list_with_its_channels_first_is_named():
+    images = [noise(8, 9, 3), noise(3, 8, 9)]
+    with pytest.raises(ValueError, match=r"image 1 of 'mine': an image must have.*shape=\(3, 8, 9\)"):
+        ImageData("mine", images, [0, 1], ("a", "b"))

@@ -1,9 +1,11 @@
 """Labelled images of a sequence of records."""
 
+import io
+
 import numpy as np
 import pytest
 
-from keras_deit.data import ImageRecords
+from keras_deit.data import ImageRecords, validate
 from tests.data.images import encode, noise
 
 pytestmark = pytest.mark.backend_independent
@@ -113,3 +115,53 @@ def test_a_pillow_image_of_unknown_range_is_named():
     pillow = pytest.importorskip("PIL.Image", reason="the images are Pillow's")
     with pytest.raises(ValueError, match="image 1 of 'mine': its pixels are of mode 'F'"):
         ImageRecords("mine", [(b"", 0), (pillow.fromarray(np.zeros((8, 8), "float32")), 0)], CLASSES)[1]
+
+
+class Raising:
+    """Two records, the second of which cannot be read."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        if index:
+            raise self.error
+        return noise(40, 40, 3), 1
+
+
+@pytest.mark.parametrize("error", [OSError("cut off"), SyntaxError("broken PNG file"), KeyError("bytes")])
+def test_a_record_that_cannot_be_read_is_named_and_counted(error):
+    data = ImageRecords("mine", Raising(error), CLASSES)
+    with pytest.raises(ValueError, match=f"image 1 of 'mine' cannot be read: {type(error).__name__}"):
+        data[1]
+    pytest.importorskip("tqdm", reason="it shows a progress bar")
+    assert validate(data, progress=False).problems == {"1": ["unreadable"]}
+
+
+def test_a_pillow_image_that_is_cut_off_is_named():
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow decodes the image")
+    content = encode(noise(200, 200, 3), "JPEG")
+    data = ImageRecords("mine", [(pillow.open(io.BytesIO(content[: len(content) // 2])), 0)], CLASSES)
+    with pytest.raises(ValueError, match="image 0 of 'mine': image file is truncated"):
+        data[0]
+
+
+@pytest.mark.parametrize("records", [{"image": [], "label": []}, iter([]), zip([], [], strict=True), {1, 2}])
+def test_what_gives_no_record_by_its_index_is_refused(records):
+    with pytest.raises(ValueError, match=f"`records` must have a length.*Received: {type(records).__name__}"):
+        ImageRecords("mine", records, CLASSES)
+
+
+@pytest.mark.parametrize("record", [noise(4, 4, 3), (noise(4, 4, 3), 0, "more"), "a.png"])
+def test_a_record_of_another_form_is_refused(record):
+    with pytest.raises(ValueError, match="image 0 of 'mine': a record must be a dictionary or a pair"):
+        ImageRecords("mine", [record], CLASSES)[0]
+
+
+def test_an_image_with_its_channels_first_is_refused():
+    data = ImageRecords("mine", [(noise(3, 40, 40), 0)], CLASSES)
+    with pytest.raises(ValueError, match=r"image 0 of 'mine': an image must have.*shape=\(3, 40, 40\)"):
+        data[0]
