@@ -13,6 +13,7 @@ OVERSHOOT = 64  # a bicubic filter leaves 0..255 by up to a quarter of the range
 LARGEST_NORMALIZED = 32  # normalised images lie within about -3..3; standardised line drawings reach 20
 USUALLY_NORMALIZED = 4  # the brightest pixels of photographs that are normalised lie below
 UNDO = "If they are normalised already, undo the normalisation: (images * std + mean) * 255."
+LARGEST_DARK = 63  # of 255: a dataset without brighter pixels is in another range, such as 0..1 or 0..16
 FIRST_IMAGES = 8  # of an array: enough to tell, and looked at in well under a millisecond
 
 
@@ -59,6 +60,22 @@ def check_pixels(images, name="The images"):
             f"{name} must have pixels in 0..255, and those received may be normalised: they are {received}. {UNDO} If they "
             "are dark pixels, clip them to 0..255.",
             stacklevel=3,
+        )
+
+
+def warn_of_dark_pixels(images, name):
+    """Warns of images that use a small part of 0..255, such as 0..1 or 0..16, and come out almost black.
+
+    Args:
+        images: uint8 array of all images of a dataset.
+        name: What the images are, as the subject of the message.
+    """
+    largest = int(images.max(initial=0))
+    if 0 < largest <= LARGEST_DARK:
+        warnings.warn(
+            f"{name} have pixels in 0..255, but none is above {largest}: the images come out almost black. If {largest} is "
+            f"white, multiply the pixels by 255 / {largest}.",
+            stacklevel=1,  # one place for all callers: a dataset that is loaded for both splits is warned of once
         )
 
 

@@ -6,10 +6,13 @@ import zlib
 
 import numpy as np
 
+from keras_deit.choices import TEST_SPLITS
 from keras_deit.data.sources.image_data import ImageData
-from keras_deit.data.sources.splits import divide
+from keras_deit.data.sources.splits import divide, split_of_name
+from keras_deit.imaging.pixel_range import warn_of_dark_pixels
 from keras_deit.runtime.shorten import shorten
 
+EXPECTED = "Expected x_train, y_train, x_test and y_test, as in `keras.datasets`"
 ARRAYS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 
 
@@ -30,16 +33,19 @@ def load_npz(path, split, class_names=None):
     Raises:
         ValueError: If the file cannot be read, an array is missing or of another shape or dtype, or the split has no image.
     """
-    arrays = _read(path)
+    arrays, others = _read(path)
     has_test = "x_test" in arrays
-    images, labels = _checked(path, arrays, "train")
+    images, labels = _checked(path, arrays, "train", others)
+    _check_others(path, others, has_test)
     test_labels = labels
     if has_test:
-        test_images, test_labels = _checked(path, arrays, "test")
-    num_classes = 1 + max(labels.max(initial=0), test_labels.max(initial=0))
+        test_images, test_labels = _checked(path, arrays, "test", others)
+    warn_of_dark_pixels(images, f"The images of {path.name!r}")
+    all_labels = np.concatenate([labels, test_labels]) if has_test else labels
     if class_names is None:
-        _check_counted_from_0(path, np.concatenate([labels, test_labels]))
-    names = tuple(class_names or (str(label) for label in range(num_classes)))
+        _check_counted_from_0(path, all_labels)
+    names = tuple(class_names or map(str, range(1 + all_labels.max(initial=0))))
+    _warn_of_unused(path, all_labels, names)
     if not has_test:
         chosen = divide(path, labels, split, names)
         images, labels = images[chosen], labels[chosen]
@@ -50,8 +56,21 @@ def load_npz(path, split, class_names=None):
     return ImageData(path.name, images, labels, names)
 
 
+def _check_others(path, others, has_test):
+    """Refuses arrays of a test split that have another name, and warns of other arrays, which are not read."""
+    if not others:
+        return
+    tests = [name for name in others if split_of_name(name) in TEST_SPLITS]
+    if tests and not has_test:
+        raise ValueError(
+            f"The file {str(path)!r} has the array {tests[0]!r} and no 'x_test'. {EXPECTED}. Rename the arrays of the test "
+            "split, or leave them out."
+        )
+    warnings.warn(f"Arrays of {str(path)!r} that are not used: {shorten(others)}. {EXPECTED}.", stacklevel=5)
+
+
 def _check_counted_from_0(path, labels):
-    """Refuses labels that begin with 1 or a larger number, and warns of numbers between them that no image has."""
+    """Refuses labels that do not number the classes: those that begin with another number than 0, and ids."""
     used = np.unique(labels[labels >= 0])
     if not used.size:
         return
@@ -61,15 +80,27 @@ def _check_counted_from_0(path, labels):
             f"Subtract {used[0]} from the labels, or, if the class 0 has no images, pass --class-names (`class_names`) with "
             "a name for it."
         )
-    unused = np.setdiff1d(np.arange(used[-1]), used)
+    if used[-1] >= len(labels):
+        raise ValueError(
+            f"The labels of {str(path)!r} must count the classes from 0. Received: {len(used)} different labels for "
+            f"{len(labels):,} images, the largest {used[-1]}. Number the classes: "
+            "np.unique(labels, return_inverse=True)[1]."
+        )
+
+
+def _warn_of_unused(path, labels, names):
+    """Warns of classes that no image has."""
+    unused = np.setdiff1d(np.arange(len(names)), labels)
     if len(unused):
         warnings.warn(
-            f"The labels of {str(path)!r} leave out {shorten(unused)}: these classes are kept without images.",
+            f"The labels of {str(path)!r} leave out {shorten(names[label] for label in unused)}: these classes are kept "
+            "without images.",
             stacklevel=5,
         )
 
 
 def _read(path):
+    """The arrays of known names, and the names of the others."""
     known = sum(ARRAYS.values(), ())
     try:
         with path.open("rb") as file:
@@ -77,18 +108,19 @@ def _read(path):
                 raise ValueError("it is not an .npz archive")
             file.seek(0)
             with np.load(file, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in known if name in arrays.files}
+                others = [name for name in arrays.files if name not in known]
+                return {name: arrays[name] for name in known if name in arrays.files}, others
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"The file {str(path)!r} cannot be read as arrays: {error}") from error
 
 
-def _checked(path, arrays, split):
+def _checked(path, arrays, split, others):
     """Images and labels of a split, in the shapes of `ImageData`."""
     missing = [name for name in ARRAYS[split] if name not in arrays]
     if missing:
         raise ValueError(
-            f"The file {str(path)!r} has no array {missing[0]!r}. Expected x_train, y_train, x_test and y_test, as in "
-            f"`keras.datasets`. Received: {', '.join(arrays) or 'none of them'}"
+            f"The file {str(path)!r} has no array {missing[0]!r}. {EXPECTED}. Received: "
+            f"{shorten([*arrays, *others]) or 'no arrays'}"
         )
     images, labels = (arrays[name] for name in ARRAYS[split])
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):

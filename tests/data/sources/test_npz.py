@@ -1,6 +1,7 @@
 """`.npz` files in the convention of `keras.datasets`."""
 
 import itertools
+import warnings
 
 import keras
 import numpy as np
@@ -77,10 +78,10 @@ def test_a_class_of_one_image_cannot_be_divided(tmp_path):
 @backend_independent
 def test_classes_may_be_named_and_must_be_enough(tmp_path):
     path = save(tmp_path / "named.npz")
-    assert load(path, class_names="abcd").class_names == tuple("abcd")
-    assert load(path, class_names="abcde").num_classes == 5  # a class without images
+    assert load(path, class_names=tuple("abcd")).class_names == tuple("abcd")
+    assert load(path, class_names=tuple("abcde")).num_classes == 5  # a class without images
     with pytest.raises(ValueError, match="must be from 0 to 2 for its 3 classes.*Received: 3"):
-        load(path, "test", class_names="abc")
+        load(path, "test", class_names=tuple("abc"))
 
 
 @backend_independent
@@ -96,7 +97,7 @@ def test_labels_below_minus_one_are_refused(tmp_path):
         ({"x_train": None}, "has no array 'x_train'.*Received: y_train, x_test, y_test"),
         ({"y_train": None}, "has no array 'y_train'"),
         ({"y_test": None}, "has no array 'y_test'"),
-        (dict.fromkeys(("x_train", "y_train", "x_test", "y_test")), "Received: none of them"),
+        (dict.fromkeys(("x_train", "y_train", "x_test", "y_test")), "Received: no arrays"),
         ({"x_train": noise(6, 5, 4, 3) / 255}, "'x_train'.*must be uint8 pixels in 0..255.*dtype=float64"),
         ({"x_train": noise(6, 5, 4, 4)}, r"'x_train'.*shape=\(6, 5, 4, 4\)"),
         ({"x_train": noise(6, 60)}, r"'x_train'.*shape=\(6, 60\)"),
@@ -166,3 +167,52 @@ def test_numbers_that_no_image_has_are_warned_of(tmp_path):
     path = save(tmp_path / "gaps.npz", y_train=np.array([0, 1, 5, 3, -1, 0]), y_test=np.array([0, 1]))
     with pytest.warns(UserWarning, match="leave out 2, 4: these classes"):
         assert load(path).class_names == ("0", "1", "2", "3", "4", "5")
+
+
+@backend_independent
+@pytest.mark.parametrize("name", ["x_val", "x_valid", "X_test", "test_images"])
+def test_a_test_split_of_another_name_is_refused(name, tmp_path):
+    path = save(tmp_path / "val.npz", x_test=None, y_test=None, **{name: noise(2, 5, 4, 3)})
+    with pytest.raises(ValueError, match=f"has the array '{name}' and no 'x_test'.*Rename the arrays"):
+        load(path)
+
+
+@backend_independent
+def test_arrays_that_are_not_used_are_named(tmp_path):
+    path = save(tmp_path / "more.npz", x_val=noise(2, 5, 4, 3), names=np.array(["a"]))
+    with pytest.warns(UserWarning, match="that are not used: x_val, names. Expected x_train, y_train"):
+        load(path)
+    none = dict.fromkeys(("x_train", "y_train", "x_test", "y_test"))
+    path = save(tmp_path / "medical.npz", **none, train_images=noise(2, 5, 4, 3), train_labels=np.array([0, 1]))
+    with pytest.raises(ValueError, match="no array 'x_train'.*Received: train_images, train_labels"):
+        load(path)
+
+
+@backend_independent
+def test_labels_that_are_ids_are_refused_before_they_are_counted(tmp_path):
+    path = save(tmp_path / "ids.npz", y_train=np.array([0, 17, 10**12, 0, 17, 0]), y_test=np.array([0, 17]))
+    with pytest.raises(
+        ValueError, match="3 different labels for 8 images, the largest 1000000000000. Number the classes"
+    ):
+        load(path)
+
+
+@backend_independent
+def test_names_without_images_are_warned_of(tmp_path):
+    path = save(tmp_path / "names.npz", y_train=np.array([0, 1, 0, 1, 0, 1]), y_test=np.array([0, 1]))
+    with pytest.warns(UserWarning, match="leave out cat: these classes"):
+        load(path, class_names=["index", "dog", "cat"])
+
+
+@backend_independent
+@pytest.mark.parametrize(("largest", "warns"), [(1, True), (16, True), (63, True), (64, False), (0, False)])
+def test_arrays_of_a_small_range_are_warned_of(largest, warns, tmp_path):
+    images = np.zeros((6, 5, 4, 3), "uint8")
+    images[3, 2, 2] = largest
+    path = save(tmp_path / "dark.npz", x_train=images)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load(path)
+    texts = [str(one.message) for one in caught]
+    expected = f"none is above {largest}: the images come out almost black. If {largest} is white"
+    assert any(expected in text for text in texts) == warns
