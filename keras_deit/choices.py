@@ -54,6 +54,7 @@ IMAGE_ISSUES = {
     "cmyk": "colours for printing; they are converted to RGB",
     "16-bit": "more than eight bits a channel; they are scaled to eight",
     "unused-bits": "16 bits of which only the lowest are used: almost black unless --bit-depth tells their number",
+    "alpha-only": "all pixels have one colour, and the picture is in the transparency, which is dropped",
     "animated": "several frames; the first one is used",
 }
 BIT_DEPTHS = range(9, 17)  # numbers of bits that image files of 16 bits may use

@@ -41,10 +41,13 @@ def write_issues(folder):
     image.save(bad["wrong-extension"], "PNG")
     image.resize((9, 9)).save(bad["tiny"])
     image.convert("CMYK").save(bad["cmyk"])
-    for issue in ("16-bit", "unused-bits", "animated"):
+    for issue in ("16-bit", "unused-bits", "alpha-only", "animated"):
         bad[issue].unlink()
         bad[issue] = bad[issue].with_suffix(".gif" if issue == "animated" else ".png")
     pillow.fromarray((np.arange(48 * 64).reshape(48, 64) * 20).astype("uint16")).save(bad["16-bit"])
     pillow.fromarray(np.arange(48 * 64).reshape(48, 64).astype("uint16")).save(bad["unused-bits"])  # 12 bits
+    drawing = pillow.new("RGBA", (64, 48))
+    drawing.putalpha(image.convert("L").resize((64, 48)))
+    drawing.save(bad["alpha-only"])
     image.save(bad["animated"], save_all=True, append_images=[image.rotate(90)])
     return bad

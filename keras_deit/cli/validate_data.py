@@ -14,6 +14,8 @@ from keras_deit.data.sources.equal_images import (
 )
 from keras_deit.data.sources.image_issues import validate
 from keras_deit.data.sources.load import load
+from keras_deit.runtime.files import user_path
+from keras_deit.runtime.numpy_numbers import check_at_least
 from keras_deit.training.settings import decode_value
 
 
@@ -27,6 +29,12 @@ def main(options):
     Returns:
         The exit status: 0; 1 if an image cannot be read; 2 for bad input; 130 after Ctrl-C.
     """
+    if options.num_workers is not None:
+        check_at_least(0, num_workers=options.num_workers)
+    if options.output and user_path(options.output).is_dir():
+        raise ValueError(
+            f"`output` must be a file, and there is a folder of that name. Received: output={options.output!r}"
+        )
     splits = SPLITS if options.split == "both" else [options.split]
     data = {split: _load(options, split) for split in splits}
     reports = {split: _validate_split(options, split, data[split]) for split in splits}
@@ -53,8 +61,8 @@ def _validate_split(options, split, data):
         print(f"{', '.join(issues)}: {key}{report.details(key)}")
     counts = ", ".join(f"{number} {issue}" for issue, number in report.counts().items()) or "no issues"
     print(f"{data.name} ({split}): {report.checked:,} images of {data.num_classes} classes; {counts}")
-    if report.used_bits:
-        print(report.describe_used_bits())
+    for sentence in report.advice():
+        print(sentence)
     return report
 
 

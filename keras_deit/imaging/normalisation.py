@@ -48,3 +48,26 @@ def check_normalisation(mean, std, value_range=(0, 1), names=("mean", "std", Non
         scaling = "Multiply both by 255 if they are those of pixels in 0..1"
     other_range = f", or give `{of_range}`" if of_range else ""
     raise ValueError(f"{problem}. {scaling}{other_range}.")
+
+
+def of_three_channels(name, values):
+    """Reads a mean or standard deviation of RGB images.
+
+    Args:
+        name: Name of the argument, for the message.
+        values: A number for all channels, or one for each.
+
+    Returns:
+        Tuple of three floats.
+
+    Raises:
+        ValueError: If there is another number of values.
+
+    Example:
+
+    >>> of_three_channels("mean", 0.5)
+    (0.5, 0.5, 0.5)
+    """
+    if np.size(values) not in (1, 3):
+        raise ValueError(f"`{name}` must be one number, or one for each of three channels. Received: {name}={values}")
+    return tuple(np.broadcast_to(np.ravel(values), 3).tolist())

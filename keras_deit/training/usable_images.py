@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import warnings
 
 import numpy as np
@@ -28,6 +29,7 @@ from keras_deit.runtime.shorten import shorten
 from keras_deit.training.divergence import DivergedError
 
 MAX_NAMED, MAX_CHARACTERS = 5, 200
+WRAPPED_VALUE_ERROR = r"ValueError: (.*?)\nTraceback \(most recent call last\)"  # in an error of `tf.numpy_function`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +86,8 @@ def load_images(settings, split):
     skipped = [index for index in range(len(data)) if example_key(data, index) in bad] if bad else []
     if skipped:
         _say_or_refuse(settings, split, data, report, skipped)
-    if report.used_bits:
-        print(report.describe_used_bits())
+    for sentence in report.advice():
+        print(sentence)
     issues = {index: report.problems[example_key(data, index)] for index in skipped}
     counts = {"images": len(skipped), **ValidationReport(data.name, len(data), issues).counts()}
     usable = data.select(np.delete(np.arange(len(data)), skipped)) if skipped else data
@@ -124,12 +126,15 @@ class UnreadableError(ValueError):
 def explain_unreadable_images(suspects):
     """Turns an exception into an error that names the unreadable images, if there are any: no pipeline names them itself.
 
+    A ValueError that TensorFlow has wrapped, such as that about a label, is raised as it was.
+
     Args:
         suspects: Function that returns pairs `(data, indices)`: `LabelledImages`, and the indices of the images that may
             have caused the exception; None means all.
 
     Raises:
         UnreadableError: Instead of the exception, if one of the images cannot be read.
+        ValueError: Instead of an exception of TensorFlow that holds one.
     """
     try:
         yield
@@ -139,7 +144,10 @@ def explain_unreadable_images(suspects):
         is_of_tensorflow = type(error).__module__.startswith("tensorflow.")
         name, unreadable = _find_unreadable(suspects, refuses_jpeg if is_of_tensorflow else None)
         if not unreadable:
-            raise
+            wrapped = re.search(WRAPPED_VALUE_ERROR, str(error), re.DOTALL) if is_of_tensorflow else None
+            if wrapped is None:
+                raise
+            raise ValueError(wrapped[1]) from error
         raise UnreadableError(
             f"Images of {name!r} cannot be read: {shorten(unreadable, MAX_NAMED)}. Replace them; a run that had begun "
             "continues with --resume. `keras-deit validate-data` lists all unreadable images. (The run ended with "

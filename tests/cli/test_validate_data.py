@@ -21,6 +21,7 @@ def test_every_image_with_an_issue_is_listed_and_reported(issues_folder, tmp_pat
         assert f"{issue}: {path}" in printed
     assert f"16-bit, unused-bits: {bad['unused-bits']} (values up to 4095 of 65535)" in printed
     assert "1 images of 'light' hold 16 bits, use 12 or fewer, and come out almost black. If 12 bits are" in printed
+    assert "1 images of 'light' have a single colour, because their picture is in the transparency" in printed
     report = read_report(tmp_path / "report.json")
     with_both = {"unused-bits": ["16-bit", "unused-bits"]}
     assert report.problems == {str(path): with_both.get(issue, [issue]) for issue, path in bad.items()}
@@ -100,3 +101,12 @@ def test_a_class_with_test_images_alone_is_an_error(tmp_path, capsys):
         ["2", "0", "2"],
     ]
     assert "The classes 2 of 'a.npz' have test images and no training images" in printed.err
+
+
+@pytest.mark.parametrize("option", [["--num-workers", "-1"], ["--output", "."]])
+def test_options_are_checked_before_the_images_are_read(option, tmp_path, capsys):
+    write_images(tmp_path / "light", 10)
+    assert main(["validate-data", str(tmp_path / "light"), *option]) == 2
+    captured = capsys.readouterr()
+    assert f"{option[0]} must be" in captured.err
+    assert "images of 2 classes" not in captured.out

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
-from keras_deit.imaging.normalisation import check_normalisation
+from keras_deit.imaging.normalisation import check_normalisation, of_three_channels
 from keras_deit.training.resolve import resolve
 
 OF_255 = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}  # ImageNet's, as mmdetection gives them
@@ -68,3 +68,10 @@ def test_values_of_another_range_are_refused_wherever_they_enter():
     ):
         with pytest.raises(ValueError, match=message):
             refused()
+
+
+def test_one_number_stands_for_three_channels():
+    assert of_three_channels("std", 0.5) == of_three_channels("std", [0.5]) == (0.5, 0.5, 0.5)
+    assert of_three_channels("std", np.array([0.1, 0.2, 0.3])) == (0.1, 0.2, 0.3)
+    with pytest.raises(ValueError, match="`std` must be one number, or one for each of three channels"):
+        of_three_channels("std", (0.1, 0.2))

@@ -226,6 +226,20 @@ def test_an_error_that_no_image_caused_is_raised_unchanged(records):
             raise RuntimeError("step 7")
 
 
+def test_a_value_error_that_tensorflow_wraps_is_raised_as_it_was(records):
+    tf = pytest.importorskip("tensorflow")
+
+    def refuse(_):
+        raise ValueError("The labels are wrong.\nThere are two lines.")
+
+    dataset = tf.data.Dataset.range(2).map(lambda index: tf.numpy_function(refuse, [index], tf.int64))
+    with (
+        pytest.raises(ValueError, match="^The labels are wrong.\nThere are two lines.$"),
+        explain_unreadable_images(lambda: [(records, [4])]),
+    ):
+        list(dataset)
+
+
 def equal_splits(folder):
     """Settings and splits of a folder whose test image 0 equals training image 1."""
     write_images(folder / "train", 8)

@@ -6,6 +6,7 @@ import keras
 
 from keras_deit.data.augment.policies import BLUR_RADII, SOLARIZE_THRESHOLD, ColorJitter, RandAugment, ThreeAugment
 from keras_deit.data.augment.randaugment_space import HIGHEST_LEVEL
+from keras_deit.imaging.pixel_range import USUALLY_NORMALIZED
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
 
@@ -89,6 +90,24 @@ def shape_error(before, after):
         f"The layers of `augmentation_layers` must keep the shape of the images. They turn images {tuple(before)} into "
         f"{tuple(after)}."
     )
+
+
+def check_augmented(images):
+    """Checks that layers have not rescaled or normalised the pixels, which are normalised after the layers.
+
+    Args:
+        images: Array, what the layers made of a batch of pixels in 0..255.
+
+    Raises:
+        ValueError: If the values look like pixels in 0..1 or -1..1, or like normalised ones.
+    """
+    low, high = float(images.min()), float(images.max())
+    if 0 < high <= 1 or (low < 0 and high <= USUALLY_NORMALIZED):
+        raise ValueError(
+            "The layers of `augmentation_layers` must return pixels in 0..255, which are normalised afterwards. They return "
+            f"values in {low:.4g}..{high:.4g}. Leave out layers that rescale or normalise, such as Rescaling and "
+            "Normalization, and pass value_range=(0, 255) to layers that take a value range."
+        )
 
 
 def _read(path):

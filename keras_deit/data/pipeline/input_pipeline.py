@@ -9,14 +9,15 @@ import numpy as np
 
 from keras_deit.choices import PIPELINES
 from keras_deit.data.augment.augmentation import NONE, Augmentation
-from keras_deit.data.augment.keras_layers import KERAS_CV, apply, find_layers, shape_error
+from keras_deit.data.augment.keras_layers import KERAS_CV, apply, check_augmented, find_layers, shape_error
 from keras_deit.data.augment.pillow_transform import ImageTransform
 from keras_deit.data.pipeline import grain_pipeline, python_pipeline, tf_data_pipeline
 from keras_deit.data.pipeline.pillow_batches import EvaluationBatches, TrainingBatches
 from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.kernels import check_interpolation
-from keras_deit.imaging.normalisation import check_normalisation
+from keras_deit.imaging.normalisation import check_normalisation, of_three_channels
+from keras_deit.imaging.pixel_range import warn_of_dark_pixels
 from keras_deit.imaging.sizes import check_crop_ratio, height_and_width
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.endless import mark_endless
@@ -50,7 +51,7 @@ class InputPipeline:
             `"python"` for images in memory that are only normalised.
         num_workers: Number of threads or processes; None means one for every core. With Grain, 0 makes the batches in this
             process.
-        mean, std: Normalisation of each channel, for pixels in 0..1.
+        mean, std: Normalisation of each channel, or one number for all, for pixels in 0..1.
         interpolation, squash: How images are resized for the central crop, see `keras_deit.ImageProcessor`. Random crops are
             resized with the bicubic filter.
 
@@ -103,6 +104,10 @@ class InputPipeline:
         check_crop_ratio(self.crop_ratio)
         check_interpolation(self.interpolation)
         check_normalisation(self.mean, self.std)
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, of_three_channels(name, getattr(self, name)))
+        if isinstance(self.data.images, np.ndarray):
+            warn_of_dark_pixels(self.data.images, f"The images of {self.data.name!r}")
 
     @functools.cached_property
     def plan(self):
@@ -232,9 +237,12 @@ def _with_teacher_outputs(batches, teacher_outputs):
 
 def _through_layers(batches, layers, mean, std):
     mean, std = (np.asarray(values, "float32") for values in (mean, std))
-    for pixels, labels in batches:
-        augmented = (keras.ops.convert_to_numpy(values) for values in apply(layers, pixels, labels))
+    for index, (pixels, labels) in enumerate(batches):
+        tensors = map(keras.ops.convert_to_tensor, (pixels, labels))  # layers refuse arrays and tensors together
+        augmented = (keras.ops.convert_to_numpy(values) for values in apply(layers, *tensors))
         images, labels = (np.asarray(values, "float32") for values in augmented)
         if images.shape != pixels.shape:
             raise ValueError(shape_error(pixels.shape, images.shape))
+        if index == 0:
+            check_augmented(images)
         yield (images / 255 - mean) / std, labels

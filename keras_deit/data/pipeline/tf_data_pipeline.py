@@ -5,12 +5,13 @@ import os
 import keras
 import numpy as np
 
-from keras_deit.data.augment.keras_layers import apply, shape_error
+from keras_deit.data.augment.keras_layers import apply, check_augmented, shape_error
 from keras_deit.data.augment.tensorflow_ops import tensorflow
 from keras_deit.data.augment.tensorflow_transform import ImageTransform
 from keras_deit.data.sources.labelled_images import check_labels
 from keras_deit.imaging.image_files import png_file, read_image
 from keras_deit.runtime.cores import usable_cores
+from keras_deit.runtime.first_batch import FirstBatchCheck
 from keras_deit.runtime.shutdown import unless_exiting, until_exit
 
 PREFETCH = 2  # batches
@@ -115,7 +116,8 @@ def through_layers(dataset, layers, mean, std):
         ) from error
     if not augmented.element_spec[0].shape.is_compatible_with(shape):
         raise ValueError(shape_error(shape, augmented.element_spec[0].shape))
-    return augmented.map(tf.autograph.experimental.do_not_convert(normalize)).prefetch(PREFETCH)
+    checked = FirstBatchCheck(check_augmented).of(augmented)
+    return checked.map(tf.autograph.experimental.do_not_convert(normalize)).prefetch(PREFETCH)
 
 
 def with_teacher_outputs(dataset, teacher_outputs):

@@ -14,7 +14,7 @@ import numpy as np
 from keras_deit.choices import BIT_DEPTHS, FATAL_ISSUES, IMAGE_ISSUES
 from keras_deit.data.sources.classes import count_labels
 from keras_deit.data.sources.labelled_images import check_labels
-from keras_deit.imaging.image_files import open_image, read_image, used_bits
+from keras_deit.imaging.image_files import UNKNOWN_FORMAT, open_image, read_image, used_bits
 from keras_deit.imaging.sixteen_bits import holds_16_bits
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.files import user_path, write_whole
@@ -73,15 +73,26 @@ class ValidationReport:
             return f" (values up to {2 ** self.used_bits[key] - 1} of 65535)"
         return f" ({self.reasons[key]})" if self.reasons.get(key) else ""
 
-    def describe_used_bits(self):
-        """Says what to do about images with `unused-bits`, if there are any; otherwise None."""
-        if not self.used_bits:
-            return None
-        bits = max(BIT_DEPTHS[0], *self.used_bits.values())
-        return (
-            f"{len(self.used_bits)} images of {self.dataset!r} hold 16 bits, use {bits} or fewer, and come out almost "
-            f"black. If {bits} bits are their whole range, pass --bit-depth {bits}."
-        )
+    def advice(self):
+        """Says what to do about images that come out without a picture.
+
+        Returns:
+            List of at most two sentences: on images with `unused-bits`, and on those that are `alpha-only`.
+        """
+        sentences = []
+        if self.used_bits:
+            bits = max(BIT_DEPTHS[0], *self.used_bits.values())
+            sentences.append(
+                f"{len(self.used_bits)} images of {self.dataset!r} hold 16 bits, use {bits} or fewer, and come out almost "
+                f"black. If {bits} bits are their whole range, pass --bit-depth {bits}."
+            )
+        transparent = self.counts().get("alpha-only")
+        if transparent:
+            sentences.append(
+                f"{transparent} images of {self.dataset!r} have a single colour, because their picture is in the "
+                "transparency, which is dropped. Put them on a background of another colour."
+            )
+        return sentences
 
     def having(self, issues):
         """Returns the set of the keys of the images that have one of the given issues."""
@@ -211,13 +222,27 @@ def image_issues(content, extension=None, bit_depth=None):
     try:
         with open_image(content) as image:
             issues = _issues_of_opened(pillow, image, extension)
+            has_transparency = image.mode.endswith(("A", "a")) or "transparency" in image.info
         with _STRICT_DECODING:
-            read_image(content, bit_depth)
+            pixels = read_image(content, bit_depth)
+        if has_transparency and _is_flat(pixels) and _has_alpha_picture(content):
+            issues.append("alpha-only")
         if bit_depth is None and "16-bit" in issues and used_bits(content) is not None:
             issues.insert(issues.index("16-bit") + 1, "unused-bits")
     except Exception as error:  # Pillow's plugins raise exceptions of any type for damaged files
         return ["truncated" if "truncated" in str(error) else "unreadable"]
     return issues
+
+
+def _is_flat(pixels):
+    return bool((pixels == pixels[:1, :1]).all())
+
+
+def _has_alpha_picture(content):
+    """Whether the transparency of an image file varies."""
+    with open_image(content) as image:
+        lowest, highest = image.convert("RGBA").getchannel("A").getextrema()
+    return lowest != highest
 
 
 class _StrictDecoding:
@@ -257,7 +282,7 @@ def _reason(data, index):
         return None
     except ValueError as error:
         reason = str(error.__cause__ or error)
-        return None if reason.startswith("cannot identify image file") else reason
+        return None if reason == UNKNOWN_FORMAT else reason
     return None
 
 

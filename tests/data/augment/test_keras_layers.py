@@ -170,3 +170,26 @@ def test_without_keras_cv_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_cv.layers", None)
     with pytest.raises(ImportError, match="keras-cv"):
         find_layers("keras-cv", DEIT)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [keras.layers.Rescaling(1 / 255), keras.layers.RandomFlip("horizontal")],
+        [keras.layers.Rescaling(1 / 127.5, offset=-1)],
+        [keras.layers.RandomBrightness(0.2, value_range=(0, 1))],
+    ],
+    ids=["rescaling", "to -1..1", "value range"],
+)
+def test_layers_that_rescale_the_pixels_are_refused(layers, data, pipeline):
+    with pytest.raises(Exception, match="must return pixels in 0..255, which are normalised afterwards"):
+        batches(data, keras.Sequential(layers), pipeline)
+
+
+def test_a_layer_that_keeps_labels_may_precede_one_that_takes_them(data, crops, pipeline):
+    layers = keras.Sequential([keras.layers.Rescaling(-1.0, 255.0), keras.layers.RandomFlip("horizontal", seed=3)])
+    flipped, labels = batches(data, layers, pipeline)[0]
+    images, expected = crops(pipeline)[0]
+    for image, own in zip(flipped, inverted(images), strict=True):
+        assert np.allclose(image, own, atol=1e-4) or np.allclose(image, own[:, ::-1], atol=1e-4)
+    np.testing.assert_array_equal(labels, expected)

@@ -372,3 +372,20 @@ def test_a_jpeg_is_upright_wherever_its_rotation_is_written(pipeline):
         left, top = (round((side - 32) / 2) for side in size)
         expected = np.asarray(resized.crop((left, top, left + 32, top + 32)), "float32")
         assert np.abs(pixels - expected).mean() < 0.7, name
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_one_number_normalises_all_channels(pipeline):
+    skip_without(pipeline)
+    data = ImageData("noise", np.arange(2 * 8 * 8 * 3, dtype="uint8").reshape(2, 8, 8, 3), [0, 1], ("a", "b"))
+    for mean in (0.5, (0.5,), np.float32(0.5)):
+        inputs = InputPipeline(data, 8, 2, pipeline=pipeline, mean=mean, std=mean)
+        batches = inputs.evaluation_batches(2)
+        images = np.asarray((batches[0] if hasattr(batches, "num_batches") else next(iter(batches)))[0])
+        np.testing.assert_allclose(images, data.images / 127.5 - 1, atol=1e-5)
+
+
+def test_arrays_of_a_small_range_are_warned_of():
+    data = ImageData("dark", np.full((2, 8, 8, 3), 16, "uint8"), [0, 1], ("a", "b"))
+    with pytest.warns(UserWarning, match="The images of 'dark' have pixels in 0..255, but none is above 16"):
+        InputPipeline(data, 8, 2)

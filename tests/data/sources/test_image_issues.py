@@ -173,3 +173,18 @@ def test_truncated_files_are_found_although_the_program_lets_pillow_read_them(im
         problems = validate(records, num_threads=4, progress=False).problems
         assert problems == {str(index): ["truncated"] for index in range(1, 40, 2)}
     assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_images_whose_picture_is_in_the_transparency_are_found(mode, image):
+    alpha = image.convert("L").point(lambda value: 255 * (value > 100))
+    drawing = pillow.new("RGBA", image.size)
+    drawing.putalpha(alpha)
+    logo = pillow.new("RGBA", image.size, "red")
+    logo.paste((0, 0, 255), (0, 0, 20, 20))
+    logo.putalpha(alpha)
+    assert image_issues(encode(drawing.convert(mode), "PNG"), ".png") == ["alpha-only"]
+    assert image_issues(encode(logo.convert(mode), "PNG"), ".png") == []
+    assert (
+        image_issues(encode(pillow.new(mode, image.size), "PNG"), ".png") == []
+    )  # of one colour, and nothing in alpha
