@@ -45,7 +45,7 @@ def draw_grid(images, captions, path, columns, mean, std):
         axes.set_axis_off()
         if index < len(pixels):
             axes.imshow(pixels[index], interpolation="nearest")
-            axes.set_title(captions[index], fontsize=6.5, pad=2)
+            axes.set_title(captions[index], fontsize=6.5, pad=2, parse_math=False)  # a $ is a character
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)
     return user_path(path)

@@ -24,3 +24,8 @@ def test_images_are_drawn_in_rows_and_their_normalisation_is_undone(tmp_path):
     for colour, quarter in quarters.items():
         assert (quarter == colour).all(-1).mean() > 0.4
     assert (drawn[height // 2 :, width // 2 :] == 255).all()  # the fourth cell is empty
+
+
+@pytest.mark.parametrize("caption", ["$5 and $10", r"$\frac$", "a_$x"])
+def test_captions_are_plain_text(caption, tmp_path):
+    assert draw_grid(np.zeros((1, 8, 8, 3)), [caption], tmp_path / "grid.png", 1, 0.5, 0.5).stat().st_size

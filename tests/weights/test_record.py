@@ -309,5 +309,7 @@ def test_names_become_strings_that_every_format_keeps(names, expected, destinati
 
 @pytest.mark.parametrize("names", ["abcde", [b"a", b"b", b"c", b"d", b"e"], [None] * 5, [0.5, 1.5, 2.5, 3.5, 4.5]])
 def test_names_that_are_neither_strings_nor_integers_are_refused(names):
-    with pytest.raises(ValueError, match="`class_names` must be a list of strings or integers. Received"):
+    with pytest.raises(
+        ValueError, match="`class_names` must be a list of strings or integers in the order of the labels. Received"
+    ):
         model_for("timm_two_tokens", class_names=names)

@@ -144,6 +144,10 @@ def _too_few(root, names, empty):
     text += f"{str(root)!r} holds {found}"
     if empty:
         text += f", and folders without images: {shorten(empty)}"
+        ignored = sum(
+            (find_images(root / name).ignored for name in empty if (root / name).is_dir()), collections.Counter()
+        )
+        text += f", whose files are no images: {describe_ignored(ignored)}" if ignored else ""
     if has_image(root) and not names:
         text += ", and images that are in no folder"
     inner = [folder for folder in _class_folders(root / names[0]) if has_image(folder)] if names else []

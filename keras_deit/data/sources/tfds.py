@@ -62,7 +62,7 @@ def load_tfds(name, split, data_dir=None, test_split=None):
 def _prepared_builder(tfds, name, data_dir):
     """A builder whose files can be read in any order."""
     builder = tfds.builder(name, data_dir=data_dir)
-    _check_features(builder)
+    _check_features(tfds, builder)
     if builder.is_prepared() and _can_be_read_in_any_order(tfds, builder):
         return builder
     full_name = builder.info.full_name  # name, configuration if any, and version
@@ -124,11 +124,17 @@ def _test_words(test_split):
     return sum((SPLIT_WORDS[one] for one in TEST_SPLITS if test_split in (None, one)), ())
 
 
-def _check_features(builder):
+def _check_features(tfds, builder):
     features = builder.info.features
     missing = [key for key in ("image", "label") if key not in features]
     if missing:
         raise ValueError(
             f"The dataset {builder.name!r} of TFDS has no feature {missing[0]!r}; it has {', '.join(features)}. "
             "Write a CSV file of its image files, or pass its records as `keras_deit.data.ImageRecords`."
+        )
+    if not isinstance(features["label"], tfds.features.ClassLabel):
+        raise ValueError(
+            f"The feature 'label' of the dataset {builder.name!r} of TFDS must be a ClassLabel, one class for each image. "
+            f"Received: {type(features['label']).__name__}. Pass its records as `keras_deit.data.ImageRecords`, with "
+            "integers as labels."
         )

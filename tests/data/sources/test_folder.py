@@ -59,7 +59,9 @@ def test_a_folder_without_image_files_is_refused(tmp_path):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "notes.txt").write_text("not an image")
     with pytest.raises(
-        ValueError, match=r"at least two classes.*no folder with images, and folders without images: cat\."
+        ValueError,
+        match=r"at least two classes.*no folder with images, and folders without images: cat, "
+        "whose files are no images: 1 .txt",
     ):
         data.load(tmp_path)
 
@@ -206,3 +208,13 @@ def test_class_names_may_have_another_unicode_form_than_the_folders(tmp_path):
     write_folder(tmp_path, 2, **joined)
     with pytest.warns(UserWarning, match="Unicode form"):
         assert sorted(data.load(tmp_path).labels.tolist()) == [0, 1, 2]  # each folder stays a class
+
+
+def test_files_that_are_no_images_are_named_where_there_is_no_image(tmp_path):
+    for path in ("cat/1.heic", "cat/2.heic", "dog/1.dcm"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(b"no image")
+    with pytest.raises(
+        ValueError, match="folders without images: cat, dog, whose files are no images: 2 .heic, 1 .dcm"
+    ):
+        data.load(tmp_path)

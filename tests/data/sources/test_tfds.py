@@ -109,3 +109,26 @@ def test_imagenet_must_be_downloaded_by_hand_and_the_error_says_how(tmp_path):
 def test_an_unknown_name_is_refused_with_the_nearest_one():
     with pytest.raises(ValueError, match="There is no dataset 'cifar11'.*Did you mean 'cifar1"):
         data.load("cifar11")
+
+
+class TextLabels(TinyPhotos):
+    """Images whose label is a text."""
+
+    def _info(self):
+        features = {"image": tfds.features.Image(shape=(None, None, 3)), "label": tfds.features.Text()}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+
+class SeveralLabels(TinyPhotos):
+    """Images with several labels each."""
+
+    def _info(self):
+        labels = tfds.features.Sequence(tfds.features.ClassLabel(names=["cat", "dog"]))
+        features = {"image": tfds.features.Image(shape=(None, None, 3)), "label": labels}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+
+@pytest.mark.parametrize(("name", "feature"), [("text_labels", "Text"), ("several_labels", "Sequence")])
+def test_labels_that_are_no_classes_are_refused(name, feature, tmp_path):
+    with pytest.raises(ValueError, match=f"The feature 'label'.*must be a ClassLabel.*Received: {feature}"):
+        data.load(name, data_dir=str(tmp_path))
