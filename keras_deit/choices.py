@@ -41,6 +41,7 @@ APPLICATIONS = (  # the modules of keras.applications that have a `preprocess_in
     "xception",
 )
 PIPELINES = ("auto", "tf.data", "grain", "python")
+ON_NAN = ("stop", "skip")
 STRATEGIES = ("auto", "none", "mirrored", "data_parallel")
 PEERS = ("keras_hub", "transformers", "timm")  # of a benchmark
 EXPORT_FORMATS = ("saved_model", "litert")

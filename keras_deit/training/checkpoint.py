@@ -119,6 +119,8 @@ def restore_state(model, state):
     """
     model.optimizer.build(model.trainable_variables)
     _assign(model, state, ("student", "optimizer"))
+    if _num(state, "scale") == len(_variables(model)["scale"]):  # `on_nan` may have changed
+        _assign(model, state, ("scale",))
 
 
 def restore_metrics(model, state):
@@ -149,11 +151,17 @@ def _assign(model, state, kinds):
             variable.assign(value.view(keras.ops.convert_to_numpy(variable).dtype) if is_raw else value)
 
 
+def _num(state, kind):
+    return sum(_kind(name) == kind for name in state)
+
+
 def _variables(model):
     student = getattr(model, "student", model)
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     return {
         "student": student.trainable_variables + student.non_trainable_variables,  # random generators included
-        "optimizer": model.optimizer.variables,
+        "optimizer": inner.variables,
+        "scale": model.optimizer.variables[: len(model.optimizer.variables) - len(inner.variables)],
         "metrics": model.metrics_variables,
     }
 

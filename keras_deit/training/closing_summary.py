@@ -44,6 +44,8 @@ def describe(summary, directory, command=("keras-deit", "train")):
     ]
     if summary["epochs"]:
         lines.append(f"The curves:  {directory / 'curves.png'}")
+    if summary.get("skipped_steps"):
+        lines.insert(-1, f"{summary['skipped_steps']:,} steps were skipped, because their gradients were not finite")
     if not summary["complete"]:
         lines.append(how_to_resume(directory, command))
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Stopping a run whose loss or weights are no longer finite."""
+"""Stopping a run whose loss or weights are no longer finite, or skipping such steps."""
 
 import math
 
@@ -29,6 +29,9 @@ class DivergedError(ArithmeticError):
 class DivergenceStop(keras.callbacks.Callback):
     """Ends training at the first loss that is not finite, and after an epoch that leaves weights that are not finite.
 
+    With `on_nan="skip"` the optimizer leaves such steps out (see `skipping_steps`). This callback prints them and lets the
+    means of the epoch begin anew; only an epoch without any other step ends the training.
+
     Keras has the loss of every step on the host already, so the check costs no time. The error is raised when the model
     holds its variables again: on JAX it does not between two steps. Callbacks that write files must come after this one.
 
@@ -49,16 +52,43 @@ class DivergenceStop(keras.callbacks.Callback):
         self.position = position
         self.describe_batch = describe_batch
         self.has_diverged = False
+        self._num_printed = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._num_skipped = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(logs["loss"]):
+        if math.isfinite(logs["loss"]):
+            return
+        if self.settings.on_nan == "skip":
+            self._skip()
+        else:
             self.has_diverged = self.model.stop_training = True
+
+    def _skip(self):
+        epoch, step = self.position.epoch, self.position.step
+        self._num_skipped += 1
+        if self._num_skipped == self.position.steps_per_epoch:
+            self.has_diverged = self.model.stop_training = True
+        self.model.reset_metrics()
+        self._reset_scale()
+        if self._num_printed < MAX_NAMED:
+            self._num_printed += 1
+            images = _name_images(self.describe_batch(epoch, step - 1))
+            print(f"{self.title}: step {step} of epoch {epoch + 1} was skipped: its loss is not finite.{images}")
+
+    def _reset_scale(self):
+        """Undoes that the optimizer has halved its scale, unless it is the scale of float16."""
+        optimizer = self.model.optimizer
+        if getattr(optimizer, "initial_scale", None) == 1:
+            optimizer.dynamic_scale.assign(1.0)
 
     def on_test_begin(self, logs=None):
         self._check()  # before an evaluation that would be in vain
 
     def on_epoch_end(self, epoch, logs=None):
         self._check()
+        self._reset_scale()
         if not math.isfinite(logs.get("val_loss", 0.0)):
             raise self._error(TEST_LOSS)
 
@@ -123,9 +153,10 @@ def _describe(details, settings):
         remedies.append("--clip-norm 1")
     if settings.precision == "float16":
         remedies.append("--precision bfloat16")
+    skip = "" if settings.on_nan == "skip" else " A run that has begun may also continue with --resume --on-nan skip."
     return (
         f"Training of the {details['model']!r} model stopped: the {details['value']} {is_or_are} not finite at step "
         f"{details['step']} of epoch {details['epoch']}, at a learning rate of {details['learning_rate']:.3g}."
         f"{_name_images(details.get('images', ()))} Received: "
-        f"--learning-rate {settings.learning_rate:g}. Begin a new run with {' or with '.join(remedies)}."
+        f"--learning-rate {settings.learning_rate:g}. Begin a new run with {' or with '.join(remedies)}.{skip}"
     )

@@ -39,12 +39,18 @@ class TrainingLog(keras.callbacks.Callback):
         self._epoch_seconds = 0.0  # of the first epoch of this process, in earlier processes
         self._first_step = 0
         self._epoch_began = self._training_ended = None
+        self._skipped_before, self._start = 0, None
 
     def state(self):
         """The log as a dictionary that JSON can represent, for `restore`."""
         began = self._epoch_began
         in_epoch = self._epoch_seconds + (0.0 if began is None else time.perf_counter() - began)
-        return {"rows": self.rows.copy(), "seconds": self.total_seconds, "epoch_seconds": in_epoch}
+        return {
+            "rows": self.rows.copy(),
+            "seconds": self.total_seconds,
+            "epoch_seconds": in_epoch,
+            "skipped_steps": self.skipped_steps,
+        }
 
     def restore(self, state):
         """Continues the log of an interrupted run.
@@ -54,6 +60,7 @@ class TrainingLog(keras.callbacks.Callback):
         """
         self.rows[:] = state["rows"]
         self._seconds_before, self._epoch_seconds = state["seconds"], state["epoch_seconds"]
+        self._skipped_before = state["skipped_steps"]
 
     @property
     def last_epoch(self):
@@ -64,6 +71,21 @@ class TrainingLog(keras.callbacks.Callback):
     def total_seconds(self):
         """Seconds of the run so far: evaluation is included, and the time before an interruption."""
         return self._seconds_before + time.perf_counter() - self._started
+
+    @property
+    def skipped_steps(self):
+        """Number of steps so far that the optimizer left out, because their gradients were not finite."""
+        if self._start is None:
+            return self._skipped_before
+        steps, updates = self._steps_and_updates()
+        return self._skipped_before + (steps - self._start[0]) - (updates - self._start[1])
+
+    def _steps_and_updates(self):
+        iterations = self.model.optimizer.iterations
+        return self.position.total_steps, int(keras.ops.convert_to_numpy(iterations))
+
+    def on_train_begin(self, logs=None):
+        self._start = self._start or self._steps_and_updates()
 
     @property
     def images_per_second(self):

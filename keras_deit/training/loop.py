@@ -129,6 +129,7 @@ def train_run(run, resume=False, stop=None, accepts_changes=False):
         "images_per_second": log.images_per_second,
         "waiting_for_data": log.waiting_for_data,
         "skipped": run.data.skipped,
+        "skipped_steps": log.skipped_steps,
         "seconds": log.total_seconds,
         "peak_memory_bytes": peak_memory(),
         "versions": run_directory.versions(),

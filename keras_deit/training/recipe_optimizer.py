@@ -1,5 +1,7 @@
 """The optimiser of a run."""
 
+import keras
+
 from keras_deit.optimizers import LAMB, SGD, AdamW, LayerwiseAdamW
 
 # Biases, norms, LayerScale, position embeddings and tokens, as in the official code and in timm. The distillation token is
@@ -32,3 +34,15 @@ def make_optimizer(settings, learning_rate, num_layers):
         optimizer = AdamW(learning_rate, epsilon=1e-8, **options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return optimizer
+
+
+def skipping_steps(optimizer):
+    """Makes an optimiser leave out the steps whose gradients are not finite.
+
+    Args:
+        optimizer: A Keras optimiser.
+
+    Returns:
+        Keras's `LossScaleOptimizer` with a scale of 1. In float16 Keras wraps every optimiser in one.
+    """
+    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0, dynamic_growth_steps=2**31 - 1)

@@ -13,7 +13,7 @@ from keras_deit.distiller import Distiller
 from keras_deit.models import DeiT, DeiTClassifier
 from keras_deit.training.device_strategy import check_batch_size
 from keras_deit.training.label_loss import make_criterion
-from keras_deit.training.recipe_optimizer import make_optimizer
+from keras_deit.training.recipe_optimizer import make_optimizer, skipping_steps
 from keras_deit.training.run_data import RunData, load_run_data
 from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.student import make_student
@@ -183,4 +183,5 @@ def _build_metrics(model, num_classes):
 
 def _optimizer(settings, data, student):
     schedule = learning_rate_schedule(settings, data.plan.num_batches)
-    return make_optimizer(settings, schedule, student.backbone.num_layers)
+    optimizer = make_optimizer(settings, schedule, student.backbone.num_layers)
+    return skipping_steps(optimizer) if settings.on_nan == "skip" and settings.precision != "float16" else optimizer

@@ -11,6 +11,7 @@ from keras_deit.choices import (
     EXPORT_FORMATS,
     FATAL_ISSUES,
     IMAGE_ISSUES,
+    ON_NAN,
     OUTPUTS,
     PIPELINES,
     SOURCES,
@@ -279,6 +280,13 @@ class Settings(RecipeFields):
         group=TRAINING,
         default=0,
         rule=NOT_NEGATIVE,
+    )
+    on_nan: str = setting(
+        "what happens at a step whose gradients are NaN or infinite; stop: the run ends; skip: the weights stay as they "
+        "are, and the run counts the step",
+        group=TRAINING,
+        default="stop",
+        choices=ON_NAN,
     )
     checkpoint_every: str = setting(
         "how often the state of the run is saved: a number of steps, a time such as 30s, 10min or 2h, or auto: as often as "

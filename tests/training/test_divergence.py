@@ -1,4 +1,6 @@
-"""Stopping a run whose loss or weights are no longer finite."""
+"""Stopping a run whose loss or weights are no longer finite, or skipping such steps."""
+
+import dataclasses
 
 import keras
 import numpy as np
@@ -10,6 +12,7 @@ from keras_deit.training.checkpoint_interval import CheckpointInterval
 from keras_deit.training.divergence import DivergedError, DivergenceStop, check_finite_loss, has_finite_weights
 from keras_deit.training.log import TrainingLog
 from keras_deit.training.position import Position
+from keras_deit.training.recipe_optimizer import skipping_steps
 from keras_deit.training.resolve import resolve
 
 SETTINGS = resolve({"variant": "deit_ti", "learning_rate": 0.5})
@@ -39,6 +42,45 @@ def fit(directory, labels, learning_rates=(0.0, 0.0, 0.0), validation=0.0):
     finally:
         saving.close()
     return model, log, None
+
+
+def fit_skipping(directory, labels, settings):
+    """Trains like `fit` with an optimizer that skips steps; returns the model and the log."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(skipping_steps(keras.optimizers.SGD(0.25, momentum=0.5)), "mse")
+    position = Position(steps_per_epoch=2)
+    log = TrainingLog(directory / "history.csv", 1, position)
+    stop = DivergenceStop("student", settings, position, lambda epoch, step: [f"image of epoch {epoch}, step {step}"])
+    zeros = np.zeros((1, 1), "float32")
+    model.train_on_batch(zeros, zeros)  # builds the metrics, for which `fit` would use a batch of a generator
+    batches = ((zeros, np.full((1, 1), label, "float32")) for label in labels)
+    options = dict(epochs=len(labels) // 2, steps_per_epoch=2, shuffle=False, verbose=0)
+    model.fit(batches, callbacks=[position, stop, log], **options)
+    return model, log
+
+
+def test_a_skipped_step_leaves_the_weights_as_they_are_and_is_counted(tmp_path, capsys):
+    settings = dataclasses.replace(SETTINGS, on_nan="skip")
+    labels = [1.0, np.nan, 2.0, 3.0, np.inf, 4.0]
+    model, log = fit_skipping(tmp_path, labels, settings)
+    bias = velocity = np.float64(0)
+    for label in (1.0, 2.0, 3.0, 4.0):  # SGD with momentum in float64, without the two steps
+        velocity = 0.5 * velocity - 0.25 * 2 * (bias - label)
+        bias = bias + velocity
+    np.testing.assert_allclose(model.get_weights()[1], [bias], rtol=1e-6)
+    assert log.skipped_steps == 2
+    assert all(np.isfinite(row["loss"]) for row in log.rows)
+    assert float(keras.ops.convert_to_numpy(model.optimizer.dynamic_scale)) == 1.0
+    printed = capsys.readouterr().out
+    assert (
+        "student: step 2 of epoch 1 was skipped: its loss is not finite. The images of the step: image of epoch 0"
+        in printed
+    )
+
+
+def test_an_epoch_of_skipped_steps_alone_ends_the_training(tmp_path):
+    with pytest.raises(DivergedError, match="stopped: the loss is not finite at step 2 of epoch 2"):
+        fit_skipping(tmp_path, [1.0, 1.0, np.nan, np.nan, 1.0, 1.0], dataclasses.replace(SETTINGS, on_nan="skip"))
 
 
 def epochs_saved(directory):

@@ -30,7 +30,9 @@ def test_every_epoch_becomes_a_row_of_the_file(tmp_path):
 
 def test_a_resumed_run_keeps_its_rows_and_seconds(tmp_path):
     log = make_log(tmp_path)
-    log.restore({"rows": [{"epoch": 7, "images_per_second": 5.0}], "seconds": 3600, "epoch_seconds": 0.0})
+    log.restore(
+        {"rows": [{"epoch": 7, "images_per_second": 5.0}], "seconds": 3600, "epoch_seconds": 0.0, "skipped_steps": 0}
+    )
     assert log.last_epoch == 7
     assert 3600 < log.total_seconds < 3660
     assert log.images_per_second == 5.0
@@ -38,13 +40,13 @@ def test_a_resumed_run_keeps_its_rows_and_seconds(tmp_path):
 
 def test_the_seconds_of_an_epoch_include_those_before_an_interruption_within_it(tmp_path):
     log = make_log(tmp_path, Position(steps_per_epoch=10, epoch=1, step=6))
-    log.restore({"rows": [], "seconds": 3600.0, "epoch_seconds": 500.0})
+    log.restore({"rows": [], "seconds": 3600.0, "epoch_seconds": 500.0, "skipped_steps": 3})
     fit([log.position, log], epochs=3, initial_epoch=1)
     assert 500 < log.rows[0]["seconds"] < 600
     assert log.rows[1]["seconds"] < 100
     np.testing.assert_allclose(log.rows[0]["images_per_second"], 4 * 2 / (log.rows[0]["seconds"] - 500), rtol=1e-3)
     state = log.state()
-    assert (state["rows"], state["epoch_seconds"]) == (log.rows, 0.0)
+    assert (state["rows"], state["epoch_seconds"], state["skipped_steps"]) == (log.rows, 0.0, 3)
 
 
 def test_the_time_spent_waiting_for_data_is_a_fraction_of_each_epoch(tmp_path):
