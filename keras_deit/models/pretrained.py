@@ -3,6 +3,7 @@
 import warnings
 
 from keras_deit.imaging.sizes import height_and_width
+from keras_deit.layers.composite import CHANGES
 from keras_deit.models.classifier import LATE_FUSIONS, DeiTClassifier
 from keras_deit.models.deit import DeiT
 from keras_deit.models.image_model import ImageModel
@@ -11,6 +12,7 @@ from keras_deit.models.presets import find_preset, open_preset
 from keras_deit.models.regnet import RegNetY
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.keras_file import load_keras_file
+from keras_deit.weights.checkpoint import HEADS
 from keras_deit.weights.files import HUB_FILES, is_checkpoint
 from keras_deit.weights.load import load
 from keras_deit.weights.write import as_checkpoint
@@ -115,6 +117,7 @@ def _adapt(model, label, num_classes, image_size):
     if num_classes not in (None, config.get("num_classes")):
         adapted["num_classes"] = num_classes
         adapted = {name: value for name, value in adapted.items() if name not in ("class_names", "multi_label")}
+        adapted = _without_changes_of_heads(adapted)
     if image_size is not None and "image_size" in config:
         adapted["image_size"] = height_and_width(image_size)
     if adapted == config:
@@ -125,6 +128,12 @@ def _adapt(model, label, num_classes, image_size):
     return rebuilt, load(rebuilt, as_checkpoint(model, label)).notes
 
 
+def _without_changes_of_heads(config):
+    """A configuration whose fresh heads are as new layers are: a saved flag such as `trainable=False` is not about them."""
+    changes = {path: kept for path, kept in config.get(CHANGES, {}).items() if path.rpartition("/")[2] not in HEADS}
+    return {**config, CHANGES: changes} if CHANGES in config else config
+
+
 def _adapt_classifier(model, deit_config, label):
     if model.fusion in LATE_FUSIONS:
         raise ValueError(
@@ -132,6 +141,8 @@ def _adapt_classifier(model, deit_config, label):
             "the model without `num_classes` and `image_size`."
         )
     config = model.get_config()
+    if deit_config["num_classes"] != model.num_classes:
+        config = _without_changes_of_heads(config)
     rebuilt = type(model).from_config({**config, "deit": {**config["deit"], "config": deit_config}})
     return rebuilt, load(rebuilt.deit, as_checkpoint(model.deit, label)).notes
 

@@ -124,6 +124,20 @@ def test_a_saved_classifier_keeps_its_frozen_layers(arguments, tmp_path):
         assert_equal_weights(mine, theirs)
 
 
+@pytest.mark.parametrize("wrap", [lambda deit: deit, kd.DeiTClassifier])
+def test_a_fresh_head_is_trainable_although_the_saved_one_was_frozen(wrap, tmp_path):
+    deit = kd.DeiT(**SHAPE)
+    deit.get_layer("class_head").trainable = False
+    deit.backbone.blocks[0].trainable = False
+    wrap(deit).save(tmp_path / "model.keras")
+    with pytest.warns(UserWarning, match="The class head is fresh"):
+        model = kd.pretrained(tmp_path / "model.keras", num_classes=3)
+    loaded = getattr(model, "deit", model)
+    assert loaded.get_layer("class_head").trainable
+    assert not loaded.backbone.blocks[0].trainable
+    assert not getattr(kd.pretrained(tmp_path / "model.keras"), "deit", deit).get_layer("class_head").trainable
+
+
 def test_a_saved_convnet_gets_a_fresh_head(tmp_path):
     convnet = kd.pretrained(path("timm_regnety"))
     convnet.save(tmp_path / "convnet.keras")
