@@ -58,6 +58,7 @@ def main(arguments=None):
         try:
             importlib.import_module("keras_deit.public")  # not before the options are read: `--help` answers at once
             with plain_warnings(parser):
+                stop.check()
                 return _run(parser, options, stop)
         except KeyboardInterrupt:
             print("\nInterrupted before the student's training began.", file=sys.stderr)
@@ -73,6 +74,7 @@ def _announce_stop():
 def _run(parser, options, stop):
     from keras_deit.data.pipeline.teacher_cache import DamagedCacheError
     from keras_deit.runtime.files import DiskFullError
+    from keras_deit.training.closing_summary import how_to_resume
     from keras_deit.training.divergence import DivergedError
     from keras_deit.training.fingerprint import ChangedRunError
     from keras_deit.training.loop import announce, dry_run
@@ -84,6 +86,7 @@ def _run(parser, options, stop):
     with contextlib.ExitStack() as stack:
         try:
             run, is_resumed = stack.enter_context(prepared_run(options, output_dir, resume, config, is_dry))
+            stop.check()
         except CompleteRunError as error:
             if resume == AUTO:
                 print(f"The run in {output_dir} is complete.")
@@ -99,7 +102,10 @@ def _run(parser, options, stop):
                 dry_run(run)
                 return 0
             return _train(run, is_resumed, stop, accepts_changes)
-        except (UnreadableError, DamagedCacheError, ChangedRunError, DiskFullError) as error:
+        except DiskFullError as error:
+            print_error(parser, f"{error} {how_to_resume(run.directory, command_line_of('train'))}")
+            return 2
+        except (UnreadableError, DamagedCacheError, ChangedRunError) as error:
             print_error(parser, error)
             return 2
         except DivergedError as error:

@@ -134,7 +134,7 @@ def _explaining_full_disk(path, num_bytes):
         limit = ", and files may not become larger here" if error.errno == errno.EFBIG else ""
         raise DiskFullError(
             f"The file {str(path)!r} cannot be written: it {needed}, {free} are free on its disk{limit} ({error.strerror}). "
-            "What was there before is kept. Make room, then try again."
+            "What was there before is kept. Make room."
         ) from error
 
 

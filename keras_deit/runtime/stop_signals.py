@@ -64,6 +64,11 @@ class StopSignals:
         """Exit status of a process that the signal ended at once."""
         return INTERRUPTED if self.received in (None, signal.SIGINT) else STOPPED
 
+    def check(self):
+        """Raises KeyboardInterrupt if a signal has arrived: a library may have swallowed the first one."""
+        if self.received:
+            raise KeyboardInterrupt
+
     @contextlib.contextmanager
     def deferred(self):
         """Remembers a signal within the context instead of raising KeyboardInterrupt.
@@ -71,8 +76,7 @@ class StopSignals:
         Raises:
             KeyboardInterrupt: If a signal has arrived before.
         """
-        if self.received:
-            raise KeyboardInterrupt
+        self.check()
         self._is_deferred = True
         try:
             yield

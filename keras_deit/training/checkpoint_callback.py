@@ -53,6 +53,8 @@ class CheckpointCallback(keras.callbacks.Callback):
             self._metrics = None
 
     def on_train_batch_end(self, batch, logs=None):
+        if self._writing is not None and self._writing.done():
+            self._wait()  # raises the error of the thread, if there was one
         if self.position.is_whole:
             return  # the end of the epoch follows, after the validation
         if self.stop and self.stop.received:

@@ -200,7 +200,8 @@ def _fit(run, title, stop, resume, accepts_changes):
     position, log = _restore(run, newest)
     epochs = run.settings.epochs
     if newest:
-        print(f"{title}: resumed at step {position.step} of {steps} of epoch {position.epoch + 1} of {epochs}.")
+        within = f"at step {position.step} of {steps} of epoch {position.epoch + 1}"
+        print(f"{title}: resumed {within if position.step else f'after epoch {position.epoch}'} of {epochs}.")
     if position.epoch == epochs:
         return _FitResult(log, position)
     progress = Progress(title, epochs, position)

@@ -109,7 +109,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once_and_python_resumes_it(whole_run, tmp
     assert not (tmp_path / "run" / ".lock").exists()
 
     summary, student, directory = kd.train(output_dir=tmp_path / "run", resume="auto")
-    assert "student: resumed at step 0 of 2 of epoch 2 of 2" in capsys.readouterr().out
+    assert "student: resumed after epoch 1 of 2" in capsys.readouterr().out
     assert directory == tmp_path / "run"
     assert (summary["complete"], summary["epochs"]) == (True, 2)
     assert_same_results(summary["student"], summary_of(whole_run.directory)["without_teacher"])
@@ -156,6 +156,7 @@ def test_a_full_disk_ends_a_run_with_the_sizes_and_the_earlier_checkpoint(tmp_pa
     error = capsys.readouterr().err
     assert "step-000000002.npz' cannot be written: it needs " in error
     assert " are free on its disk" in error
+    assert f"Make room. Resume with:  KERAS_BACKEND={BACKEND}" in error
     assert train("--output-dir", tmp_path / "run", "--resume") == 0
 
 

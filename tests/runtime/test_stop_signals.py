@@ -1,5 +1,6 @@
 """Signals that ask the process to stop."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -27,6 +28,15 @@ def test_a_signal_interrupts_except_where_it_is_deferred(kind):
         signal.raise_signal(kind)
     assert stop.exit_status == (INTERRUPTED if kind == signal.SIGINT else STOPPED)
     assert signal.getsignal(kind) is former
+
+
+def test_a_signal_whose_exception_was_swallowed_is_not_forgotten():
+    with StopSignals() as stop:
+        stop.check()
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            stop.check()
 
 
 def test_a_deferred_signal_is_announced_at_once():
