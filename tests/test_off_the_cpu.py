@@ -125,4 +125,8 @@ def test_step_of_an_optimizer(name):
         return optimizer.iterations.value
 
     with elsewhere() as put:
-        step(put(LABELS))
+        iterations = step(put(LABELS))
+    if BACKEND == "torch":
+        assert iterations.is_meta
+    else:
+        assert int(iterations) == 1

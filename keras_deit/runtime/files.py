@@ -2,11 +2,12 @@
 
 import contextlib
 import errno
+import functools
 import glob
+import hashlib
 import os
 import pathlib
 import platform
-import re
 import shutil
 import tempfile
 import time
@@ -153,11 +154,23 @@ def format_bytes(num_bytes):
 
 
 def _temporary_prefix(path):
-    return f".{path.name}-{re.sub('[^A-Za-z0-9.]', '_', platform.node())}-"  # processes are numbered within a machine
+    return f".{path.name}-{_numbering()}-"
+
+
+@functools.cache
+def _numbering():
+    """Identifies what numbers this process: the machine, its start, and the container if there is one.
+
+    Machines and containers that share a directory may have the same name, such as `localhost`.
+    """
+    facts = [platform.node()]
+    with contextlib.suppress(OSError):  # of Linux
+        facts += [pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def _remove_abandoned(path):
-    """Removes the temporary folders of processes that no longer exist; those of other machines after a day."""
+    """Removes temporary folders of processes that no longer exist; those of other machines or containers after a day."""
     for folder in path.parent.glob(f".{glob.escape(path.name)}-*-*-*"):
         with contextlib.suppress(OSError):  # another process removes it too
             is_ours = folder.name.startswith(_temporary_prefix(path))

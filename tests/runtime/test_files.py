@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from keras_deit.runtime import files
 from keras_deit.runtime.files import (
     ABANDONED_SECONDS,
     DiskFullError,
@@ -112,6 +113,17 @@ def test_the_next_write_removes_what_a_killed_process_left(tmp_path):
     assert folder.exists()
     write_whole(tmp_path / "student.keras", "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.keras", "student.keras"]
+
+
+@pytest.mark.parametrize("fact", ["node", "read_text", "readlink"])
+def test_machines_and_containers_number_their_processes(fact, monkeypatch):
+    here = files._numbering()
+    owner = {"node": files.platform, "read_text": files.pathlib.Path, "readlink": files.os}[fact]
+    monkeypatch.setattr(owner, fact, lambda *_: "another")
+    files._numbering.cache_clear()
+    elsewhere = files._numbering()
+    files._numbering.cache_clear()
+    assert (elsewhere != here) == (fact == "node" or sys.platform == "linux")
 
 
 def test_the_folder_of_another_machine_is_removed_after_a_day(tmp_path):

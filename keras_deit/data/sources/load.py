@@ -10,7 +10,7 @@ from keras_deit.data.sources.csv_table import load_table
 from keras_deit.data.sources.folder import load_folder
 from keras_deit.data.sources.npz import load_npz
 from keras_deit.data.sources.sklearn_digits import load_digits
-from keras_deit.data.sources.tfds import TFDS_NAME, load_tfds
+from keras_deit.data.sources.tfds import TFDS_NAME, is_of_tfds, load_tfds
 from keras_deit.imaging.class_names import names_in_order
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.shorten import shorten
@@ -105,6 +105,12 @@ def _load(name, split, data_dir, class_names, folders, test_split):
     path = user_path(name)
     is_digits = str(name) == "digits" and (isinstance(name, str) or not path.is_dir())
     if path.is_dir() and not is_digits:
+        if isinstance(name, str) and is_of_tfds(name):
+            warnings.warn(
+                f"{name!r} is taken as the folder './{name}', and not as the dataset of TFDS of that name. Pass './{name}' "
+                "for the folder, or run in another folder for the dataset of TFDS.",
+                stacklevel=3,
+            )
         return load_folder(path, split, class_names, *folders, test_split)
     if any(folders):
         raise ValueError(f"`train_folder` and `test_folder` are for a folder. Received: {str(name)!r}")

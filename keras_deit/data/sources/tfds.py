@@ -59,6 +59,21 @@ def load_tfds(name, split, data_dir=None, test_split=None):
     return ImageRecords(full_name, records, class_names, identity=f"{full_name} {chosen} {builder.data_dir}")
 
 
+def is_of_tfds(name):
+    """Tells whether TFDS, if it is installed, has a dataset of a name.
+
+    Args:
+        name: String.
+
+    Returns:
+        A boolean.
+    """
+    if not re.fullmatch(TFDS_NAME, name) or importlib.util.find_spec("tensorflow_datasets") is None:
+        return False
+    tfds = require("tensorflow_datasets", extra="datasets", purpose="A dataset of TFDS")
+    return re.match(r"\w+", name)[0] in tfds.list_builders(with_community_datasets=False)
+
+
 def _prepared_builder(tfds, name, data_dir):
     """A builder whose files can be read in any order."""
     builder = tfds.builder(name, data_dir=data_dir)

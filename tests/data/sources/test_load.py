@@ -1,6 +1,7 @@
 """Datasets by name."""
 
 import pathlib
+import warnings
 
 import numpy as np
 import pytest
@@ -76,3 +77,18 @@ def test_a_folder_called_digits_is_not_the_built_in_dataset_and_that_is_said(tmp
 def test_options_of_splits_are_refused_where_they_mean_nothing(options, message):
     with pytest.raises(ValueError, match=message):
         data.load("digits", **options)
+
+
+def test_a_folder_called_like_a_dataset_of_tfds_is_taken_and_that_is_said(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_datasets", reason="TFDS has the names")
+    for name in ("cifar10", "pets"):
+        write_folder(tmp_path / name, 5, cat=50, dog=100)
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(
+        UserWarning, match="'cifar10' is taken as the folder './cifar10', and not as the dataset of TFDS"
+    ):
+        assert data.load("cifar10").class_names == ("cat", "dog")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("./cifar10", "pets"):
+            data.load(name)
