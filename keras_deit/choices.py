@@ -58,6 +58,7 @@ IMAGE_ISSUES = {
     "alpha-only": "all pixels have one colour, and the picture is in the transparency, which is dropped",
     "animated": "several frames; the first one is used",
 }
+EVALUATION_FILES = ("evaluation.json", "confusion.csv", "confusion.png", "mistakes.csv")
 BIT_DEPTHS = range(9, 17)  # numbers of bits that image files of 16 bits may use
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # filters of Pillow
 CROP_RATIO, INTERPOLATION = 0.875, "bicubic"  # of the official evaluation

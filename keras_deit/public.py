@@ -2,6 +2,7 @@
 
 from keras_deit import data, explain, export, fusion, losses, optimizers, recipes, weights
 from keras_deit.distiller import Distiller
+from keras_deit.evaluation.evaluate import evaluate
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.processor import ImageProcessor
@@ -33,6 +34,7 @@ __all__ = [
     "Teacher",
     "__version__",
     "data",
+    "evaluate",
     "explain",
     "export",
     "fusion",

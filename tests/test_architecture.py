@@ -20,7 +20,7 @@ ROWS = [
     ["cli"],
     ["keras_deit"],
     ["public"],
-    ["training", "benchmark"],
+    ["training", "evaluation", "benchmark"],
     ["data"],
     ["export", "explain", "data/pipeline"],
     ["data/augment", "data/sources"],

@@ -11,12 +11,13 @@ from keras_deit.runtime.version import __version__
 COMMANDS = {  # and their modules
     "train": "train",
     "predict": "predict",
+    "evaluate": "evaluate",
     "convert": "convert",
     "show-data": "show_data",
     "validate-data": "validate_data",
     "benchmark": "benchmark",
 }
-PLANNED = ("evaluate", "explain", "export")
+PLANNED = ("explain", "export")
 USAGE = """\
 usage: keras-deit COMMAND [options]
 
@@ -25,6 +26,7 @@ Data-efficient image transformers in Keras 3.
 commands:
   train          distil a student from a teacher, or train it on labels alone
   predict        classify images
+  evaluate       evaluate a model on labelled images: accuracies, every class, the mistakes
   convert        convert weights from and to timm, the official code, transformers and Keras
   show-data      draw training images as the student sees them
   validate-data  list the images of a dataset that cannot be read

@@ -4,6 +4,7 @@ import argparse
 
 from keras_deit.choices import (
     CROP_RATIO,
+    EVALUATION_FILES,
     IMAGE_ISSUES,
     INTERPOLATION,
     INTERPOLATIONS,
@@ -23,6 +24,14 @@ DATASET_SETTINGS = ("train_folder", "test_folder", "test_split", "bit_depth", "d
 PREDICT = """\
 Classify images and print the most probable classes of each. Published weights are downloaded once and then found without a
 network; `keras_deit.list_presets()` lists their names. The environment variable KERAS_BACKEND chooses the backend."""
+
+EVALUATE = """\
+Evaluate a model on labelled images: the accuracy of each head and of their fusion, precision and recall of each class, and
+the most confident mistakes. The images are prepared as the model's record says, and its classes are matched with those of
+the dataset by name. The options of the data are those of `keras-deit train`; without --bit-depth, that of the run that
+trained the model counts. The environment variable KERAS_BACKEND chooses the backend."""
+
+ALL = "all"  # splits of a dataset as one
 
 CONVERT = """\
 Convert weights between timm, the official code, transformers and Keras. The content of the source determines its format. The
@@ -70,23 +79,9 @@ def predict_parser():
         metavar="IMAGE",
         help="an image file, or a directory whose images are read at any depth, without hidden files",
     )
-    group = parser.add_argument_group("model")
-    group.add_argument("--weights", required=True, metavar="NAME", help=SOURCES)
-    _add_weights_options(group)
-    group.add_argument(
-        "--image-size",
-        type=int,
-        metavar="PIXELS",
-        help="side of the images; default: the model's own. For another size the position embeddings are resized",
-    )
+    _add_model_options(parser)
     group = parser.add_argument_group("images")
-    unknown = "default: the model's own, which runs and presets keep with it, or"
-    group.add_argument(
-        "--crop-ratio",
-        type=float,
-        metavar="FRACTION",
-        help=f"fraction of the resized image's shorter side that is kept; {unknown} {CROP_RATIO}",
-    )
+    _add_preparation_options(group)
     group.add_argument(
         "--bit-depth",
         type=int,
@@ -94,23 +89,6 @@ def predict_parser():
         help="bits that image files of 16 bits use, if they do not state it, as for keras-deit train; default: that of the "
         "run that trained the model, or 16",
     )
-    group.add_argument(
-        "--interpolation",
-        choices=INTERPOLATIONS,
-        help=f"filter of Pillow that resizes the image; {unknown} {INTERPOLATION}",
-    )
-    group.add_argument(
-        "--squash",
-        action=argparse.BooleanOptionalAction,
-        help=f"resize without keeping the aspect ratio; {unknown} --no-squash",
-    )
-    for name, meaning in (("mean", "mean"), ("std", "standard deviation")):
-        group.add_argument(
-            f"--{name}",
-            type=_channels,
-            metavar="R,G,B",
-            help=f"{meaning} of each channel, for pixels in 0..1; {unknown} ImageNet's",
-        )
     group = parser.add_argument_group("predictions")
     group.add_argument("--top", type=int, default=5, metavar="K", help="number of classes to print; default: 5")
     group.add_argument(
@@ -118,6 +96,27 @@ def predict_parser():
         metavar="FILE",
         help="text file with one class name per line; default: the names that are kept with the model",
     )
+    return parser
+
+
+def evaluate_parser():
+    """Makes the parser of `keras-deit evaluate`."""
+    parser = make_parser("evaluate", EVALUATE)
+    _add_model_options(parser)
+    group = add_setting_options(parser, [DATA])[DATA]
+    group.add_argument(
+        "--split",
+        choices=(*SPLITS, ALL),
+        default="test",
+        help="split to evaluate; all: every image, also of a dataset that has no splits; default: test",
+    )
+    _add_preparation_options(parser.add_argument_group("images"))
+    group = parser.add_argument_group("figures")
+    files = ", ".join(EVALUATION_FILES)
+    group.add_argument(
+        "--output", metavar="DIR", help=f"write {files} to this directory; default: only the table is printed"
+    )
+    group.add_argument("--mistakes", type=int, default=10, metavar="N", help="number of mistakes to print; default: 10")
     return parser
 
 
@@ -213,12 +212,54 @@ def benchmark_data_parser():
 
 PARSERS = {
     "predict": predict_parser,
+    "evaluate": evaluate_parser,
     "convert": convert_parser,
     "show-data": show_data_parser,
     "validate-data": validate_data_parser,
     "benchmark": benchmark_parser,
     "benchmark data": benchmark_data_parser,
 }
+
+
+def _add_model_options(parser):
+    """Adds the options that name a classifier."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--weights", required=True, metavar="NAME", help=SOURCES)
+    _add_weights_options(group)
+    group.add_argument(
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the images; default: the model's own. For another size the position embeddings are resized",
+    )
+
+
+def _add_preparation_options(group):
+    """Adds the options that replace what the model's record says on the preparation of images, without `--bit-depth`."""
+    unknown = "default: the model's own, which runs and presets keep with it, or"
+    group.add_argument(
+        "--crop-ratio",
+        type=float,
+        metavar="FRACTION",
+        help=f"fraction of the resized image's shorter side that is kept; {unknown} {CROP_RATIO}",
+    )
+    group.add_argument(
+        "--interpolation",
+        choices=INTERPOLATIONS,
+        help=f"filter of Pillow that resizes the image; {unknown} {INTERPOLATION}",
+    )
+    group.add_argument(
+        "--squash",
+        action=argparse.BooleanOptionalAction,
+        help=f"resize without keeping the aspect ratio; {unknown} --no-squash",
+    )
+    for name, meaning in (("mean", "mean"), ("std", "standard deviation")):
+        group.add_argument(
+            f"--{name}",
+            type=_channels,
+            metavar="R,G,B",
+            help=f"{meaning} of each channel, for pixels in 0..1; {unknown} ImageNet's",
+        )
 
 
 def _add_weights_options(group):

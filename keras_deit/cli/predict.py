@@ -4,12 +4,12 @@ import pathlib
 import sys
 
 import keras
-import numpy as np
 
 from keras_deit.cli.common import reporting
+from keras_deit.cli.model_options import given_preparation, load_model
 from keras_deit.data.sources.class_names import read_class_names
 from keras_deit.data.sources.image_tree import describe_ignored, find_images
-from keras_deit.models import pretrained
+from keras_deit.evaluation.heads import check_finite
 from keras_deit.runtime.optional import require
 
 BATCH_SIZE = 32
@@ -29,18 +29,10 @@ def main(options):
         raise ValueError(f"--top must be positive. Received: {options.top}")
     require("PIL.Image", extra="weights", purpose="Reading an image file")  # before anything is downloaded
     paths = list(_find_images(options.images))
-    model = pretrained(
-        options.weights,
-        image_size=options.image_size,
-        fused=True,
-        variant=options.variant,
-        num_heads=options.num_heads,
-        weights_entry=options.weights_entry,
-    )
-    if not hasattr(model, "num_classes"):
-        raise ValueError(f"Expected a classifier in {options.weights!r}. Received: {type(model).__name__}")
+    model = load_model(options)
     names = _class_names(options.class_names, model)
-    processor = _processor(options, model)
+    overrides = given_preparation(options) | ({} if options.bit_depth is None else {"bit_depth": options.bit_depth})
+    processor = model.image_processor(options.image_size, **overrides)
     num_unreadable = 0
     for start in range(0, len(paths), BATCH_SIZE):
         images = {}
@@ -78,11 +70,7 @@ def _print_predictions(model, images, names, top):
     decides_alone = model.multi_label or logits.shape[-1] == 1  # one logit is that of the class against none
     probabilities = keras.ops.sigmoid(logits) if decides_alone else keras.ops.softmax(logits)
     probabilities = keras.ops.convert_to_numpy(probabilities)
-    if not np.all(np.isfinite(probabilities)):
-        raise ValueError(
-            "The model's predictions must be finite. Received: NaN among them. Its weights are damaged, or its training "
-            "diverged; pass other --weights."
-        )
+    check_finite(probabilities)
     for path, row in zip(images, probabilities, strict=True):
         print("\n".join([str(path), *_lines(row, names, top)]))
 
@@ -95,15 +83,6 @@ def _class_names(file, model):
     if len(names) != num_classes:
         raise ValueError(f"{file!r} has {len(names)} names, but the model has {num_classes} classes.")
     return names
-
-
-def _processor(options, model):
-    given = {
-        name: getattr(options, name) for name in ("crop_ratio", "interpolation", "squash", "mean", "std", "bit_depth")
-    }
-    return model.image_processor(
-        options.image_size, **{name: value for name, value in given.items() if value is not None}
-    )
 
 
 def _lines(probabilities, names, top):

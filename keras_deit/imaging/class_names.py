@@ -1,5 +1,6 @@
 """Names of classes: reading a list of them, and matching the order of two lists."""
 
+import collections
 import collections.abc
 import numbers
 import re
@@ -77,11 +78,34 @@ def match_classes(theirs, ours):
     if _only_count(theirs) or _only_count(ours):
         return np.arange(len(ours))
     positions = _positions(_first_synonyms(theirs), _first_synonyms(ours))
-    if positions is None or not all(
-        _share_synonyms(theirs[index], name) for index, name in zip(positions, ours, strict=True)
-    ):
-        return None
-    return positions
+    return positions if positions is not None and _are_synonyms(theirs, ours, positions) else None
+
+
+def find_classes(theirs, ours):
+    """Finds where the classes of a list stand in another list, which may hold further classes.
+
+    Args:
+        theirs, ours: Sequences of names, see `match_classes`. In a longer list, names that only count the classes are names
+            like any other.
+
+    Returns:
+        Integer array of the positions in `theirs` of the names in `ours`; None if a name has no counterpart, or several.
+
+    Example:
+
+    >>> find_classes(("tench, Tinca tinca", "goldfish", "church"), ("church", "tench")).tolist()
+    [2, 0]
+    >>> find_classes(("cat", "dog", "bird"), ("cat", "horse")) is None
+    True
+    """
+    if len(theirs) == len(ours):
+        return match_classes(theirs, ours)
+    for read in (_as_they_are, _as_synsets, _spelt_alike):
+        positions = _positions_of_some(read(theirs), read(ours))
+        if positions is not None:
+            return positions
+    positions = _positions_of_some(_first_synonyms(theirs), _first_synonyms(ours))
+    return positions if positions is not None and _are_synonyms(theirs, ours, positions) else None
 
 
 def _positions(theirs, ours):
@@ -92,6 +116,14 @@ def _positions(theirs, ours):
     if len(positions) != len(theirs) or sorted(theirs) != sorted(ours):
         return None
     return np.array([positions[name] for name in ours])
+
+
+def _positions_of_some(theirs, ours):
+    """The positions of the names in `ours`; None if one is missing or stands there several times."""
+    counts = collections.Counter(theirs)
+    if len(set(ours)) != len(ours) or any(counts[name] != 1 for name in ours):
+        return None
+    return np.array([theirs.index(name) for name in ours])
 
 
 def _as_they_are(names):
@@ -109,6 +141,10 @@ def _spelt_alike(names):
 
 def _first_synonyms(names):
     return [_synonyms(name)[0] for name in names]
+
+
+def _are_synonyms(theirs, ours, positions):
+    return all(_share_synonyms(theirs[index], name) for index, name in zip(positions, ours, strict=True))
 
 
 def _share_synonyms(one, other):

@@ -2,6 +2,8 @@
 
 import warnings
 
+import keras
+
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers.composite import CHANGES
 from keras_deit.models.classifier import LATE_FUSIONS, DeiTClassifier
@@ -21,7 +23,14 @@ STUDENT_FILE = "student.keras"  # the model in the output directory of a run
 
 
 def pretrained(
-    source, num_classes=None, image_size=None, fused=False, variant=None, num_heads=None, weights_entry=None
+    source,
+    num_classes=None,
+    image_size=None,
+    fused=False,
+    variant=None,
+    num_heads=None,
+    weights_entry=None,
+    any_keras_model=False,
 ):
     """Loads a trained model. The source determines the class of the model.
 
@@ -40,6 +49,8 @@ def pretrained(
         variant: Name of the variant of weights without a model; None means that it is inferred from the tensors' shapes.
         num_heads: Number of attention heads of weights without a model, if no published variant fits them.
         weights_entry: Key of the weights in a file that holds several, such as `"model_ema"`, see `keras_deit.weights.load`.
+        any_keras_model: Whether a `.keras` file may hold any Keras model. One that is not of this package is returned as it
+            is.
 
     Returns:
         A `DeiT` or `DeiTClassifier`, a `DeiTMaskedImageModel` or a `RegNetY`; from a `.keras` file also a `DeiTBackbone`. A
@@ -60,7 +71,7 @@ def pretrained(
     file = find_keras_file(source)
     if file is not None:
         _check_absent(source, variant=variant, num_heads=num_heads, weights_entry=weights_entry)
-        model, notes = _load_saved(file, num_classes, image_size)
+        model, notes = _load_saved(file, num_classes, image_size, any_keras_model)
     else:
         model, notes = _load_checkpoint(source, num_classes, image_size, fused, variant, num_heads, weights_entry)
     if notes:
@@ -99,12 +110,14 @@ def _check_absent(source, **arguments):
             )
 
 
-def _load_saved(file, num_classes, image_size):
+def _load_saved(file, num_classes, image_size, any_keras_model):
     if not file.exists():
         raise ValueError(f"There is no file {str(file)!r}.")
     model = load_keras_file(file)
     model = getattr(model, "student", model)
     if not isinstance(model, ImageModel):
+        if any_keras_model and isinstance(model, keras.Model) and num_classes is None:
+            return model, ()
         raise ValueError(f"Expected a model of keras_deit in {str(file)!r}. Received: {type(model).__name__}")
     return _adapt(model, f"the model {str(file)!r}", num_classes, image_size)
 

@@ -79,6 +79,7 @@ ARGUMENTS = {  # what a command needs before it imports Keras
     "train": ["--variant", "deit_ti"],
     "predict": ["x", "--weights", "y"],
     "convert": ["--weights", "x", "--output", "y"],
+    "evaluate": ["--weights", "x"],
     "validate-data": ["x"],
 }
 
@@ -92,11 +93,17 @@ def test_ctrl_c_while_keras_is_imported_is_one_line(command, command_without_ker
     assert "keras imported" in ended.stdout
 
 
-@pytest.mark.parametrize("command", ["predict", "convert"])
+@pytest.mark.parametrize("command", ["predict", "convert", "evaluate"])
 def test_the_commands_load_a_saved_distiller(command, tmp_path):
     keras_deit.Distiller(keras_deit.DeiT(**SHAPE), None).save(tmp_path / "distiller.keras")
     Image.fromarray(np.zeros((32, 32, 3), "uint8")).save(tmp_path / "image.png")
-    given = {"predict": ["image.png"], "convert": ["--output", "student.safetensors"]}[command]
+    pixels, labels = np.zeros((5, 32, 32, 3), "uint8"), np.arange(5)
+    np.savez(tmp_path / "data.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+    given, expected = {
+        "predict": (["image.png"], "class 4"),
+        "convert": (["--output", "student.safetensors"], "student.safetensors: DeiT"),
+        "evaluate": (["--dataset", "data.npz"], "distillation head "),
+    }[command]
     script = tmp_path / "keras-deit"  # by its name: a process of a command does not import all of the package
     script.write_text("import sys; from keras_deit.cli import main; sys.exit(main())")
     ended = subprocess.run(
@@ -107,7 +114,7 @@ def test_the_commands_load_a_saved_distiller(command, tmp_path):
         cwd=tmp_path,
     )
     assert ended.returncode == 0, ended.stderr
-    assert ("class 4" if command == "predict" else "student.safetensors: DeiT") in ended.stdout
+    assert expected in ended.stdout
 
 
 def test_a_program_of_the_user_has_all_names(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from keras_deit.data import ImageData, ImageFiles, ImageRecords, load
 from keras_deit.imaging import imagenet
-from keras_deit.imaging.class_names import match_classes, names_in_order
+from keras_deit.imaging.class_names import find_classes, match_classes, names_in_order
 
 pytestmark = pytest.mark.backend_independent
 
@@ -107,3 +107,16 @@ def test_names_without_the_order_of_the_labels_are_refused(names):
     for make in makers:
         with pytest.raises(ValueError, match="`class_names` must be a list"):
             make()
+
+
+def test_classes_are_found_in_a_longer_list():
+    theirs = ("black-and-tan coonhound", "tench, Tinca tinca", "cat", "crane", "crane", "0", "1")
+    np.testing.assert_array_equal(find_classes(theirs, ("n01440764", "cat")), [1, 2])
+    np.testing.assert_array_equal(find_classes(theirs, ("Black_and_Tan_Coonhound", "tench")), [0, 1])
+    np.testing.assert_array_equal(find_classes(theirs, ("1", "0")), [6, 5])
+    np.testing.assert_array_equal(find_classes(imagenet.class_names(), imagenet.synsets()[130:140]), range(130, 140))
+    np.testing.assert_array_equal(find_classes(("cat", "dog"), ("0", "1")), [0, 1])  # as many: as `match_classes`
+    for ours in (("crane", "cat"), ("cat", "horse"), ("cat", "Cat"), ("tench, another fish",)):
+        assert find_classes(theirs, ours) is None
+    assert find_classes(imagenet.class_names(), ("crane", "tench")) is None  # two of the classes have this name
+    assert find_classes(("cat",), ("cat", "dog")) is None

@@ -146,6 +146,47 @@ class Subset(LabelledImages):
         return hashlib.sha256(repr((self.data.content_digest(), self.indices.tolist())).encode())
 
 
+class JoinedSplits(LabelledImages):
+    """The splits of a dataset as one dataset.
+
+    Args:
+        splits: Dictionary from the names of the splits to their `LabelledImages`.
+    """
+
+    def __init__(self, splits):
+        self.splits = splits
+        parts = list(splits.values())
+        self.name, self.class_names, self.bit_depth = parts[0].name, parts[0].class_names, parts[0].bit_depth
+        self.in_memory = all(part.in_memory for part in parts)
+        if all(part.labels is not None for part in parts):
+            self.labels = np.concatenate([part.labels for part in parts])
+        if all(part.paths is not None for part in parts):
+            self.paths = tuple(path for part in parts for path in part.paths)
+
+    def __len__(self):
+        return sum(map(len, self.splits.values()))
+
+    def __getitem__(self, index):
+        split, index = self._locate(index)
+        return self.splits[split][index]
+
+    def describe(self, index):
+        """Names an example as its split does, and the split of an example without a file."""
+        split, index = self._locate(index)
+        return f"{self.splits[split].describe(index)}{'' if self.paths else f' ({split})'}"
+
+    def _locate(self, index):
+        """The split of an example, and the index of the example there."""
+        for split, part in self.splits.items():
+            if index < len(part):
+                return split, index
+            index -= len(part)
+        raise IndexError(f"{self.name!r} has {len(self)} examples. Received: an index beyond them")
+
+    def _digest(self):
+        return hashlib.sha256(repr([part.content_digest() for part in self.splits.values()]).encode())
+
+
 def indices_of(chosen, num_examples):
     """Returns the indices that a selection of examples means.
 

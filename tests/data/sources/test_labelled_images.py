@@ -7,9 +7,18 @@ import keras
 import numpy as np
 import pytest
 
-from keras_deit.data import Augmentation, ImageData, ImageFiles, ImageRecords, InputPipeline, LabelledImages, validate
-from keras_deit.data.sources.labelled_images import check_labels, class_indices, indices_of
-from tests.data.images import encode, noise
+from keras_deit.data import (
+    Augmentation,
+    ImageData,
+    ImageFiles,
+    ImageRecords,
+    InputPipeline,
+    LabelledImages,
+    load,
+    validate,
+)
+from keras_deit.data.sources.labelled_images import JoinedSplits, check_labels, class_indices, indices_of
+from tests.data.images import encode, noise, write_folder
 
 CLASSES = ("a", "b", "c")
 backend_independent = pytest.mark.backend_independent
@@ -270,3 +279,36 @@ def test_labels_that_are_no_indices_are_refused_while_batches_are_made(pipeline)
                 match="labels of 'noise' must be from 0 to 2 for its 3 classes",
             ):
                 batches[0] if is_keras_dataset else next(iter(batches))
+
+
+@backend_independent
+def test_joined_splits_are_one_dataset_that_knows_the_split_of_each_image():
+    splits = {split: load("digits", split) for split in ("train", "test")}
+    joined = JoinedSplits(splits)
+    assert (len(joined), joined.num_classes, joined.name) == (1797, 10, "digits")
+    np.testing.assert_array_equal(joined.labels, np.concatenate([data.labels for data in splits.values()]))
+    for index, (split, position) in {
+        0: ("train", 0),
+        1432: ("train", 1432),
+        1433: ("test", 0),
+        1796: ("test", 363),
+    }.items():
+        np.testing.assert_array_equal(joined[index][0], splits[split].images[position])
+        assert joined.describe(index) == f"image {position} of 'digits' ({split})"
+    with pytest.raises(IndexError):
+        joined[1797]
+    assert joined.select([1433]).describe(0) == "image 0 of 'digits' (test)"
+    digests = {JoinedSplits(dict(parts)).content_digest() for parts in (splits.items(), reversed(splits.items()))}
+    assert len(digests) == 2
+
+
+@backend_independent
+def test_joined_splits_of_files_have_the_paths_of_all(tmp_path):
+    write_folder(tmp_path / "pets", 5, cat=100, dog=200)
+    splits = {split: load(tmp_path / "pets", split, bit_depth=12) for split in ("train", "test")}
+    joined = JoinedSplits(splits)
+    assert joined.paths == splits["train"].paths + splits["test"].paths
+    assert joined.describe(9) == joined.paths[9] == splits["test"].paths[1]
+    assert (joined.bit_depth, joined.in_memory) == (12, False)
+    records = ImageRecords("records", [(np.zeros((8, 8, 3), "uint8"), 0)], ("cat", "dog"))
+    assert (JoinedSplits({"test": records}).labels, JoinedSplits({"test": records}).paths) == (None, None)

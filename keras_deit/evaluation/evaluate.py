@@ -1,0 +1,202 @@
+"""Evaluating a model on a dataset."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_deit.data import InputPipeline
+from keras_deit.evaluation.classes import map_classes
+from keras_deit.evaluation.evaluation import Evaluation, Mistake
+from keras_deit.evaluation.figures import as_probabilities, confusion_matrix, ranks, top_accuracy
+from keras_deit.evaluation.heads import FUSED, Heads
+from keras_deit.imaging.preprocessing import Preprocessing
+from keras_deit.models.image_model import DEFAULT_IMAGE_SIZE
+from keras_deit.runtime.optional import require
+
+BATCH_SIZE = 128  # as in the evaluation of a run
+TOP = 5
+PREFETCHED = 4  # batches that a pipeline may have read beyond the one that is predicted
+PREPARATION = ("image_size", "crop_ratio", "interpolation", "squash", "mean", "std")
+
+
+def evaluate(model, data, image_size=None, pipeline="auto", num_workers=None, **overrides):
+    """Evaluates a classifier on labelled images.
+
+    The images are prepared as the model's record says (`model.image_processor()`), and the classes are matched by name.
+
+    Args:
+        model: A `DeiT`, `DeiTClassifier` or `RegNetY`, for example from `keras_deit.pretrained`; or any Keras model of
+            normalised images with outputs `(batch, classes)`.
+        data: `keras_deit.data.LabelledImages`, for example from `keras_deit.data.load`. Unlabelled images are left out. The
+            classes may be some of the model's.
+        image_size: Side of the images in pixels, or `(height, width)`; None means the model's own. Only a convolutional
+            network takes another one. Build the others for it: `keras_deit.pretrained(source, image_size=...)`.
+        pipeline, num_workers: See `keras_deit.data.InputPipeline`.
+        **overrides: `crop_ratio`, `interpolation`, `squash`, `mean` and `std`, which replace those of the record.
+
+    Returns:
+        An `Evaluation`.
+
+    Raises:
+        ImportError: If a package is missing; the message names the extra.
+        ValueError: If the dataset has classes that the model lacks, no image is labelled, an image cannot be read, or a
+            prediction is not finite.
+
+    Example:
+
+    ```python
+    evaluation = kd.evaluate(kd.pretrained("runs/mine"), kd.data.load("images/", "test"))
+    print(evaluation)
+    print(evaluation.accuracies["accuracy"])  # in 0..1
+    evaluation.write("evaluation/")
+    ```
+    """
+    return Evaluator(model, data, image_size, pipeline, num_workers, **overrides).run()
+
+
+class Evaluator:
+    """An evaluation whose arguments are checked.
+
+    Args:
+        model, data, image_size, pipeline, num_workers, **overrides: See `evaluate`.
+
+    Raises:
+        ValueError: See `evaluate`.
+    """
+
+    def __init__(self, model, data, image_size=None, pipeline="auto", num_workers=None, **overrides):
+        self.data = data
+        self.heads = Heads(model)
+        self.classes = map_classes(getattr(model, "class_names", None), self.heads.num_classes, data.class_names)
+        self.preparation = _preparation(model, image_size, overrides)
+        labels = data.labels
+        self._indices = np.arange(len(data)) if labels is None else np.flatnonzero(labels >= 0)  # of what is read
+        chosen = data if len(self._indices) == len(data) else data.select(self._indices)
+        self._inputs = InputPipeline(chosen, pipeline=pipeline, num_workers=num_workers, **self.preparation)
+        self._num_done = 0
+        if not len(chosen):
+            raise self._unlabelled()
+
+    @property
+    def images_in_use(self):
+        """Indices of the images that the pipeline may have read last."""
+        return self._indices[self._num_done :][: PREFETCHED * BATCH_SIZE]
+
+    def run(self):
+        """Evaluates the model.
+
+        Returns:
+            An `Evaluation`.
+
+        Raises:
+            ValueError: If no image is labelled, an image cannot be read, or a prediction is not finite.
+        """
+        tqdm = require("tqdm", extra="run", purpose="The progress bar")
+        found, total = [], len(self._inputs.data)
+        with tqdm.tqdm(total=total, desc=f"evaluating {self.data.name}", unit="image", disable=None) as bar:
+            for images, rows in _batches(self._inputs):
+                found.append(_of_batch(self.heads.predict(images), rows, self.classes, first=self._num_done))
+                self._num_done += len(rows)
+                bar.update(len(rows))
+        answers = _joined(found)
+        if not len(answers.labels):
+            raise self._unlabelled()
+        return _evaluation(self, answers, self._indices[answers.positions])
+
+    def _unlabelled(self):
+        return ValueError(
+            f"The evaluation needs labelled images. {self.data.name!r} has {len(self.data):,} images without a label."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What a model predicts for labelled images, one entry for each image in every array.
+
+    Attributes:
+        positions: Positions of the images among those that are read.
+        labels, predicted: Classes by their position in `ClassMap.names`.
+        probabilities: The probability of the predicted class.
+        ranks: Dictionary from the heads to what `figures.ranks` returns.
+    """
+
+    positions: np.ndarray
+    labels: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray
+    ranks: dict
+
+
+def _joined(found):
+    ranks_of_heads = {head: np.concatenate([one.ranks[head] for one in found]) for head in found[0].ranks}
+    names = ("positions", "labels", "predicted", "probabilities")
+    return Answers(*(np.concatenate([getattr(one, name) for one in found]) for name in names), ranks_of_heads)
+
+
+def _batches(inputs):
+    """Yields the images and the one-hot labels of each batch, in the order of the dataset."""
+    batches = inputs.evaluation_batches(BATCH_SIZE)
+    is_dataset = not hasattr(batches, "num_batches")  # of TensorFlow, not of Keras
+    for images, rows, _ in batches if is_dataset else map(batches.__getitem__, range(batches.num_batches)):
+        yield np.asarray(images), np.asarray(rows)
+
+
+def _of_batch(outputs, rows, classes, first):
+    """The answers of a batch, without its unlabelled images. `first` is the index of its first image."""
+    (labelled,) = np.nonzero(rows.any(axis=-1))
+    outputs = {head: values[labelled] for head, values in outputs.items()}
+    labels = rows[labelled].argmax(axis=-1)
+    right = classes.theirs[labels]
+    predicted = outputs[FUSED].argmax(axis=-1)
+    probabilities = as_probabilities(outputs[FUSED]).max(axis=-1)
+    of_heads = {head: ranks(values, right) for head, values in outputs.items()}
+    return Answers(first + labelled, labels, classes.ours[predicted], probabilities, of_heads)
+
+
+def _preparation(model, image_size, overrides):
+    """How the images are prepared: arguments of `InputPipeline`."""
+    if hasattr(model, "image_processor"):
+        processor = model.image_processor(image_size, **overrides)
+    else:
+        own_size = model.input_shape[1:3]
+        has_size = len(own_size) == 2 and None not in own_size
+        processor = Preprocessing().processor(image_size or (own_size if has_size else DEFAULT_IMAGE_SIZE), **overrides)
+    return {name: getattr(processor, name) for name in PREPARATION}
+
+
+def _evaluation(evaluator, answers, indices):
+    data, classes = evaluator.data, evaluator.classes
+    columns = np.minimum(answers.predicted, classes.num_ours)  # one for all other classes
+    shape = (classes.num_ours, classes.num_ours + classes.has_others)
+    return Evaluation(
+        dataset=data.name,
+        num_images=len(indices),
+        num_unlabelled=len(data) - len(indices),
+        accuracies=_accuracies(answers.ranks, evaluator.heads.num_classes),
+        class_names=classes.names[: classes.num_ours],
+        confusion=confusion_matrix(answers.labels, columns, shape),
+        mistakes=_mistakes(answers, classes.names, lambda position: data.describe(int(indices[position]))),
+        preparation=evaluator.preparation,
+        note=classes.note,
+    )
+
+
+def _accuracies(ranks_of_heads, num_classes):
+    accuracies = {}
+    for head, of_images in ranks_of_heads.items():
+        prefix = "" if head == FUSED else f"{head}_"
+        accuracies[f"{prefix}accuracy"] = top_accuracy(of_images)
+        if num_classes > TOP:
+            accuracies[f"{prefix}top{TOP}_accuracy"] = top_accuracy(of_images, TOP)
+    return accuracies
+
+
+def _mistakes(answers, names, describe):
+    """The mistakes, the most confident one first. `describe` names an image by its position among the answers."""
+    (wrong,) = np.nonzero(answers.predicted != answers.labels)
+    order = wrong[np.argsort(-answers.probabilities[wrong], kind="stable")]
+    classes = np.array([answers.labels, answers.predicted])
+    return tuple(
+        Mistake(describe(index), *(names[one] for one in classes[:, index]), float(answers.probabilities[index]))
+        for index in order
+    )

@@ -1,0 +1,76 @@
+"""The predictions of each head of a model, and of their fusion."""
+
+import keras
+import numpy as np
+
+from keras_deit.fusion import fuse
+from keras_deit.models import DeiT, DeiTClassifier
+
+FUSED, CLASS, DISTILLATION = "fused", "class", "distillation"
+MEANS = ("mean_logits", "mean_probabilities")  # the fusions that both heads take part in
+
+
+class Heads:
+    """A classifier that tells what each of its heads predicts.
+
+    Args:
+        model: A `DeiT`, a `DeiTClassifier`, or a Keras model with outputs `(batch, classes)`, such as a `RegNetY`.
+
+    Raises:
+        ValueError: If the model is none of these, or an image may have several classes.
+    """
+
+    def __init__(self, model):
+        self.model = DeiTClassifier(model) if isinstance(model, DeiT) else model
+        shape = getattr(self.model, "output_shape", None)
+        if not isinstance(shape, tuple) or len(shape) != 2 or not shape[1]:
+            raise ValueError(f"Expected a classifier with outputs (batch, classes). Received: {type(model).__name__}")
+        if getattr(self.model, "multi_label", False):
+            raise ValueError(
+                "The evaluation is for models that give an image one class. Received: a model with `multi_label=True`. "
+                "Evaluate the model in Python, by the `Distiller` that trained it."
+            )
+        self.num_classes = shape[1]
+        self.has_two = isinstance(model, (DeiT, DeiTClassifier)) and self._both_count()
+
+    def predict(self, images):
+        """Predicts a batch.
+
+        Args:
+            images: Normalised images `(batch, height, width, 3)`.
+
+        Returns:
+            Dictionary of float arrays `(batch, classes)`, logits or what the model returns: `"fused"`, the prediction of the
+            model; if two heads take part in it, also `"class"` and `"distillation"`.
+
+        Raises:
+            ValueError: If a prediction is not finite.
+        """
+        if self.has_two:
+            heads = self.model.deit.predict_on_batch(images)
+            logits = [keras.ops.convert_to_tensor(heads[name]) for name in (CLASS, DISTILLATION)]
+            outputs = {FUSED: fuse(*logits, fusion=self.model.fusion), **heads}
+        else:
+            outputs = {FUSED: self.model.predict_on_batch(images)}
+        outputs = {name: keras.ops.convert_to_numpy(values) for name, values in outputs.items()}
+        check_finite(outputs[FUSED])
+        return outputs
+
+    def _both_count(self):
+        return self.model.deit.distilled and self.model.fusion in MEANS
+
+
+def check_finite(predictions):
+    """Checks the predictions of a model.
+
+    Args:
+        predictions: Array of logits or probabilities.
+
+    Raises:
+        ValueError: If one is not finite.
+    """
+    if not np.all(np.isfinite(predictions)):
+        raise ValueError(
+            "The model's predictions must be finite. Received: NaN among them. Its weights are damaged, or its training "
+            "diverged; pass other --weights."
+        )

@@ -1,0 +1,71 @@
+"""A confusion matrix as an image file."""
+
+import warnings
+
+import numpy as np
+
+from keras_deit.runtime.files import replacing, user_path
+from keras_deit.runtime.optional import require
+
+MAX_NAMED = 60  # classes whose names are drawn
+MAX_COUNTED = 25  # classes whose counts are drawn
+LONGEST = 24  # characters of a name
+CELL_INCHES, MARGIN_INCHES = 0.34, 2.2
+
+
+def draw_confusion(confusion, class_names, predicted_names, path):
+    """Draws a confusion matrix: the colour of a cell is the fraction of the images of its row.
+
+    Args:
+        confusion: Integer array `(classes, predictions)`: images of the class of the row that were taken for the class of
+            the column.
+        class_names, predicted_names: Names of the rows and of the columns. Names are drawn of up to 60 classes, the counts
+            in the cells of up to 25.
+        path: The image file to write, for example a `.png` file. If drawing fails, an existing file stays as it was.
+
+    Returns:
+        The `pathlib.Path` of the file.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> directory = tempfile.TemporaryDirectory()
+    >>> names = ("cat", "dog")
+    >>> draw_confusion(np.array([[9, 1], [0, 5]]), names, names, f"{directory.name}/confusion.png").name
+    'confusion.png'
+    """
+    figures = require("matplotlib.figure", extra="run", purpose="Drawing the confusion matrix")
+    side = MARGIN_INCHES + CELL_INCHES * min(max(confusion.shape), MAX_NAMED)
+    figure = figures.Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    figure.colorbar(image, ax=axes, label="fraction of the images of the class", shrink=0.8)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    if max(confusion.shape) <= MAX_NAMED:
+        _name(axes.set_xticks, predicted_names, rotation=90)
+        _name(axes.set_yticks, class_names)
+    if max(confusion.shape) <= MAX_COUNTED:
+        _draw_counts(axes, confusion, shares)
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that matplotlib's font lacks is drawn as boxes
+        figure.savefig(temporary, dpi=120)
+    return user_path(path)
+
+
+def _name(set_ticks, names, **style):
+    short = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in map(_printable, names)]
+    set_ticks(range(len(names)), short, fontsize=7, parse_math=False, **style)
+
+
+def _printable(name):
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _draw_counts(axes, confusion, shares):
+    for row, column in zip(*np.nonzero(confusion), strict=True):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{confusion[row, column]}", ha="center", va="center", fontsize=6.5, color=color)
