@@ -74,6 +74,15 @@ def setup_strategy(name, batch_size):
     return _set_up(name, count_devices())
 
 
+def has_mirrored_scope():
+    """Returns whether this code runs within the scope of a strategy of TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.distribute.has_strategy()
+
+
 def check_batch_size(batch_size, num_replicas):
     """Checks that the replicas divide the global batch.
 

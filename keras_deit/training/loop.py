@@ -197,6 +197,7 @@ def _fit(run, title, stop, resume, accepts_changes):
     newest = checkpoints.newest() if resume else None
     if newest:
         check_unchanged(newest[1]["inputs"], inputs, accepts_changes)
+    run.build_metrics()
     position, log = _restore(run, newest)
     epochs = run.settings.epochs
     if newest:

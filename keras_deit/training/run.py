@@ -11,7 +11,7 @@ from keras_deit.data.pipeline.input_stall_timer import InputStallTimer
 from keras_deit.data.pipeline.teacher_cache import TeacherCache
 from keras_deit.distiller import Distiller
 from keras_deit.models import DeiT, DeiTClassifier
-from keras_deit.training.device_strategy import check_batch_size
+from keras_deit.training.device_strategy import check_batch_size, has_mirrored_scope
 from keras_deit.training.label_loss import make_criterion
 from keras_deit.training.recipe_optimizer import make_optimizer, skipping_steps
 from keras_deit.training.run_data import RunData, load_run_data
@@ -57,6 +57,15 @@ class Run:
         """Makes training batches without an end, from the batch of a step of an epoch on; both count from 0."""
         teacher_outputs = functools.partial(self.cache.iter_from, epoch, step) if self.cache else None
         return self.data.training.training_batches(epoch, step, teacher_outputs=teacher_outputs, timer=self.timer)
+
+    def build_metrics(self):
+        """Builds loss and metrics before `fit`: a resumed run restores them, and `fit` may use up a batch for that."""
+        if isinstance(self.model, Distiller) or has_mirrored_scope():  # where they are built, or `fit` loses no batch
+            return
+        rows = np.zeros((1, self.data.train.num_classes), "float32")
+        self.model.compute_loss(None, rows, rows)
+        self.model.compute_metrics(None, rows, rows)
+        self.model.reset_metrics()
 
     def describe_batch(self, epoch, step):
         """Lists the descriptions of the images of a training batch, each once."""
@@ -167,18 +176,7 @@ def _classifier(settings, data, student):
     classifier = DeiTClassifier(student)
     optimizer = _optimizer(settings, data, student)
     classifier.compile(optimizer, loss=make_criterion(settings), weighted_metrics=["accuracy"])
-    _build_metrics(classifier, data.train.num_classes)
     return classifier
-
-
-def _build_metrics(model, num_classes):
-    """Builds loss and metrics before `fit`, which would otherwise use up the first batch of a generator for that."""
-    if keras.backend.backend() == "tensorflow":  # where `fit` reads the first batch again
-        return
-    rows = np.zeros((1, num_classes), "float32")
-    model.compute_loss(None, rows, rows)
-    model.compute_metrics(None, rows, rows)
-    model.reset_metrics()
 
 
 def _optimizer(settings, data, student):
