@@ -12,6 +12,13 @@ class DistillationSteps:
         super().__init__(*args, **kwargs)
         self._strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
 
+    def make_train_function(self, force=False):
+        """Makes Keras's training function, after the optimiser builds: a step that makes variables is traced twice."""
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        super().make_train_function(force)
+
     def train_step(self, data):
         """One training step; the teacher predicts before the tape is opened."""
         return super().train_step(self.add_teacher_outputs(data, training=True))
