@@ -17,7 +17,16 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space left, quota used up
 
 
 class DiskFullError(OSError):
-    """A file cannot be written, because the disk is full or a limit on its size is reached."""
+    """A file cannot be written, because the disk is full or a limit on its size is reached.
+
+    Args:
+        message: Text of the error.
+        number: `errno` of the cause.
+    """
+
+    def __init__(self, message, number):
+        super().__init__(message)
+        self.errno = number
 
 
 def user_path(path):
@@ -135,7 +144,8 @@ def _explaining_full_disk(path, num_bytes):
         limit = ", and files may not become larger here" if error.errno == errno.EFBIG else ""
         raise DiskFullError(
             f"The file {str(path)!r} cannot be written: it {needed}, {free} are free on its disk{limit} ({error.strerror}). "
-            "What was there before is kept. Make room."
+            "What was there before is kept. Make room.",
+            error.errno,
         ) from error
 
 

@@ -1,7 +1,6 @@
 """Downloads of published weights: cached in Keras's directory, and checked each time they are used."""
 
 import contextlib
-import errno
 import hashlib
 import os
 import pathlib
@@ -12,13 +11,12 @@ import warnings
 
 import keras
 
-from keras_deit.runtime.files import cache_directory, replacing
+from keras_deit.runtime.files import FULL, cache_directory, replacing
 from keras_deit.runtime.optional import require
 from keras_deit.weights.files import CONFIG, HUB_FILES, parts
 from keras_deit.weights.record import PREPROCESSOR
 
 TIMEOUT = 60  # seconds without a byte after which a download fails
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DownloadError(OSError):
@@ -216,7 +214,7 @@ def _explain_errors(source, folder, unchanged=DownloadError):
     except (DownloadError, unchanged):
         raise
     except Exception as error:  # every library has its own network errors, and Keras raises bare exceptions
-        if getattr(error, "errno", None) in _DISK_FULL:
+        if getattr(error, "errno", None) in FULL:
             raise OSError(
                 error.errno,
                 f"There is not enough disk space for {source} in {folder} ({os.strerror(error.errno)}). The incomplete file "
