@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib.util
+import math
 
 import keras
 import numpy as np
@@ -45,7 +46,8 @@ class InputPipeline:
             random crops.
         seed: Integer that determines the order and the augmentation.
         steps_per_epoch: Number of training batches in an epoch; None means all whole batches of the dataset.
-        shard, num_shards: Index of this process, and number of processes that share each epoch.
+        shard, num_shards: Index of this process, and number of processes that share each batch. Together they read the
+            samples that one process would read with the whole batch, mixed in the same way.
         pipeline: `"tf.data"`: threads of TensorFlow, for every backend. `"grain"`: worker processes, without TensorFlow, for
             JAX and PyTorch. `"python"`: a thread of this process. `"auto"` takes the first one that is installed, and takes
             `"python"` for images in memory that are only normalised.
@@ -166,8 +168,8 @@ class InputPipeline:
         """Makes batches that have every image once, for `evaluate` and `validation_data`.
 
         Args:
-            batch_size: Number of images in a batch, over all replicas.
-            multiple_of: Number of replicas, see `EvaluationPlan`.
+            batch_size: Number of images in a batch, over all replicas of all processes.
+            multiple_of: Number of replicas of all processes, see `EvaluationPlan`.
 
         Returns:
             A `tf.data.Dataset` or a `keras.utils.PyDataset` of `(images, labels, sample_weight)`: float32
@@ -178,7 +180,8 @@ class InputPipeline:
             ValueError: If `batch_size` or `multiple_of` is not a positive integer.
         """
         check_at_least(1, batch_size=batch_size, multiple_of=multiple_of)
-        plan = EvaluationPlan(len(self.data), batch_size, self.image_size, multiple_of)
+        shards = math.lcm(multiple_of, self.num_shards), self.shard, self.num_shards
+        plan = EvaluationPlan(len(self.data), batch_size, self.image_size, *shards)
         if self._pipeline_for(NONE) == "tf.data":
             options = dict(num_workers=self.num_workers, **self._central_crop)
             return tf_data_pipeline.evaluation_dataset(self.data, plan, self.mean, self.std, **options)

@@ -80,7 +80,7 @@ def evaluation_dataset(data, plan, mean, std, crop_ratio, num_workers=None, inte
     sample = tf.autograph.experimental.do_not_convert(sample)
     dataset = tf.data.Dataset.from_tensor_slices(plan.examples())
     dataset = dataset.map(sample, num_parallel_calls=threads, deterministic=True)
-    return _with_threads(tf, dataset.batch(plan.batch_size), threads).prefetch(PREFETCH)
+    return _with_threads(tf, dataset.batch(plan.local_batch_size), threads).prefetch(PREFETCH)
 
 
 def through_layers(dataset, layers, mean, std):

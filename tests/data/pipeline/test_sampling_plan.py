@@ -1,5 +1,6 @@
 """The samples of every batch."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -19,15 +20,27 @@ def test_an_epoch_has_every_image_once_and_the_next_turn_another_order():
     assert set(copies) == {1}  # other copies, which are augmented differently
 
 
-def test_shards_are_interleaved():
-    whole = SamplingPlan(64, 8, (8, 8), seed=1)
-    shards = [SamplingPlan(64, 4, (8, 8), seed=1, shard=shard, num_shards=2) for shard in (0, 1)]
-    for batch in range(8):
-        both = np.stack([shard.samples(0, batch)[0] for shard in shards], axis=1).ravel()
-        np.testing.assert_array_equal(both, whole.samples(0, batch)[0])
-    mixup = Augmentation(mixup=0.8)
-    drawn = [SamplingPlan(64, 4, (8, 8), mixup, shard=shard, num_shards=2).mixing(0, 0)[0] for shard in (0, 1)]
-    assert drawn[0] != drawn[1]
+@pytest.mark.parametrize(("num_shards", "steps"), [(1, None), (2, None), (3, 9), (6, None)])
+@pytest.mark.parametrize("batch_size", [12, 18])
+def test_the_shards_make_up_the_batch_of_one_process(num_shards, steps, batch_size):
+    augmentation = Augmentation(mixup=0.8, repeats=3)
+    whole = SamplingPlan(64, batch_size, (8, 8), augmentation, seed=1, steps=steps)
+    options = dict(augmentation=augmentation, seed=1, steps=steps, num_shards=num_shards)
+    shards = [SamplingPlan(64, batch_size // num_shards, (8, 8), shard=shard, **options) for shard in range(num_shards)]
+    assert {shard.num_batches for shard in shards} == {whole.num_batches}
+    for batch in range(whole.num_batches):
+        expected = np.stack(whole.samples(1, batch), axis=1).tolist()
+        assert np.stack(shards[-1].of_one_process().samples(1, batch), axis=1).tolist() == expected
+        partners = dict(
+            zip(map(tuple, expected), reversed(expected), strict=True)
+        )  # mixing pairs a batch with its reverse
+        read = [np.stack(shard.samples(1, batch), axis=1).tolist() for shard in shards]
+        assert sorted(sum(read, [])) == sorted(expected)
+        if batch_size // num_shards % 2 == 0:  # otherwise a plan that mixes is refused
+            assert all(
+                partners[tuple(one)] == other for rows in read for one, other in zip(rows, rows[::-1], strict=True)
+            )
+        assert {shard.mixing(1, batch) for shard in shards} == {whole.mixing(1, batch)}
 
 
 def test_the_copies_of_an_image_are_consecutive():
@@ -95,6 +108,8 @@ def test_impossible_plans_are_refused(plan, message):
         (8, 4, 2, [4, 4]),
         (3, 8, 8, [8]),
         (1, 4, 2, [2]),
+        (10, 4, 3, [3, 3, 3, 3]),  # the batch size is rounded down to what the replicas divide
+        (3, 2, 4, [4]),
     ],
 )
 def test_an_evaluation_has_every_image_once_and_keeps_the_mean(num_examples, batch_size, multiple_of, lengths):
@@ -111,3 +126,17 @@ def test_an_evaluation_has_every_image_once_and_keeps_the_mean(num_examples, bat
     )  # over all examples, as in Keras
     for received, expected in zip(plan.examples(), (indices, weights), strict=True):
         np.testing.assert_array_equal(received, expected)
+
+
+@pytest.mark.parametrize(("num_examples", "batch_size", "multiple_of"), [(10, 4, 2), (9, 4, 4), (1, 8, 2), (12, 6, 6)])
+def test_the_shards_of_an_evaluation_make_up_its_batches(num_examples, batch_size, multiple_of):
+    whole = EvaluationPlan(num_examples, batch_size, (8, 8), multiple_of)
+    shards = [dataclasses.replace(whole, shard=shard, num_shards=2) for shard in (0, 1)]
+    assert {shard.num_batches for shard in shards} == {whole.num_batches}
+    for batch in range(whole.num_batches):
+        parts = [np.stack(shard.batch(batch), axis=1) for shard in shards]
+        assert len(parts[0]) == len(parts[1])
+        assert sorted(np.concatenate(parts).tolist()) == sorted(np.stack(whole.batch(batch), axis=1).tolist())
+    for shard in shards:
+        batches = [shard.batch(batch)[0] for batch in range(whole.num_batches)]
+        np.testing.assert_array_equal(np.concatenate(batches), shard.examples()[0])
