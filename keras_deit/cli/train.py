@@ -17,6 +17,7 @@ environment variable KERAS_BACKEND chooses the backend. A setting that is not gi
 the recipe."""
 
 NOT_SETTINGS = ("output_dir", "resume", "config", "dry_run", "accept_changes")
+PROCESSES = ("coordinator", "num_processes", "process_id")  # which differ among the processes of a run
 
 
 def add_options(parser):
@@ -38,6 +39,21 @@ def add_options(parser):
     )
     group.add_argument("--config", metavar="FILE.toml", help="settings, such as the config.toml of an earlier run")
     group.add_argument("--dry-run", action="store_true", help="build everything, train on one batch and stop")
+    add_process_options(parser.add_argument_group("several processes (JAX)"))
+
+
+def add_process_options(group):
+    """Adds the options of a run of several processes."""
+    group.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="address of process 0; default: from Slurm, otherwise one process"
+    )
+    group.add_argument("--num-processes", type=int, metavar="N", help="number of processes; default: from Slurm")
+    group.add_argument(
+        "--process-id",
+        type=int,
+        metavar="I",
+        help="index of this process, from 0; default: from Slurm, or from an indexed job of Kubernetes",
+    )
 
 
 def main(arguments=None):
@@ -59,16 +75,45 @@ def main(arguments=None):
             importlib.import_module("keras_deit.public")  # not before the options are read: `--help` answers at once
             with plain_warnings(parser):
                 stop.check()
-                return _run(parser, options, stop)
+                return _run_in_processes(parser, options, stop)
         except KeyboardInterrupt:
             print("\nInterrupted before the student's training began.", file=sys.stderr)
-            return stop.exit_status
+            return _left(stop.exit_status)
 
 
 def _announce_stop():
     from keras_deit.training.train import announce_stop
 
     announce_stop()
+
+
+def _run_in_processes(parser, options, stop):
+    """Joins the other processes of the run, if there are any."""
+    from keras_deit.runtime import processes
+
+    try:
+        processes.join(**{name: options.pop(name) for name in PROCESSES})
+    except (ValueError, processes.ProcessError) as error:
+        print_error(parser, error)
+        return 2
+    try:
+        return _run(parser, options, stop)
+    except processes.ProcessError as error:
+        return _failed(parser, error)
+
+
+def _failed(parser, error, status=2):
+    """Prints an error and returns the exit status."""
+    print_error(parser, error)
+    return _left(status)
+
+
+def _left(status):
+    """Returns an exit status; one of several processes ends with it at once, since it would wait for the others."""
+    from keras_deit.runtime import processes
+
+    processes.exit_now(status)
+    return status
 
 
 def _run(parser, options, stop):
@@ -94,8 +139,7 @@ def _run(parser, options, stop):
             print_error(parser, error)
             return 2
         except (ValueError, ImportError, OSError) as error:
-            print_error(parser, error)
-            return 2
+            return _failed(parser, error)
         try:
             announce(run)
             if is_dry:
@@ -103,14 +147,11 @@ def _run(parser, options, stop):
                 return 0
             return _train(run, is_resumed, stop, accepts_changes)
         except DiskFullError as error:
-            print_error(parser, f"{error} {how_to_resume(run.directory, command_line_of('train'))}")
-            return 2
+            return _failed(parser, f"{error} {how_to_resume(run.directory, command_line_of('train'))}")
         except (UnreadableError, DamagedCacheError, ChangedRunError) as error:
-            print_error(parser, error)
-            return 2
+            return _failed(parser, error)
         except DivergedError as error:
-            print_error(parser, f"{error}{_student_so_far(run)}")
-            return 1
+            return _failed(parser, f"{error}{_student_so_far(run)}", status=1)
 
 
 def _student_so_far(run):
@@ -129,7 +170,7 @@ def _train(run, is_resumed, stop, accepts_changes):
         summary = start_or_resume(run, is_resumed, stop, accepts_changes)
     except KeyboardInterrupt:
         print(f"\nInterrupted at once. {how_to_resume(run.directory, command)}", file=sys.stderr)
-        return stop.exit_status
+        return _left(stop.exit_status)
     print(describe(summary, run.directory, command))
     if not summary["complete"]:
         return STOPPED

@@ -5,6 +5,7 @@ import time
 
 import keras
 
+from keras_deit.runtime import processes
 from keras_deit.training import checkpoint
 
 
@@ -57,21 +58,27 @@ class CheckpointCallback(keras.callbacks.Callback):
             self._wait()  # raises the error of the thread, if there was one
         if self.position.is_whole:
             return  # the end of the epoch follows, after the validation
-        if self.stop and self.stop.received:
+        is_stopped, is_due = self._requests()
+        if is_stopped:
             self._stop(self.position.epoch, self.position.step)
-        elif self._is_due():
+        elif is_due:
             self._write(self.position.epoch, self.position.step)
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.stop and self.stop.received:
+        is_stopped, is_due = self._requests(at_end_of_epoch=True)
+        if is_stopped:
             self._stop(epoch + 1, 0)
-        elif epoch + 1 == self.epochs or self._is_due(at_end_of_epoch=True):
+        elif is_due or epoch + 1 == self.epochs:
             self._write(epoch + 1, 0)
 
     def close(self):
         """Waits for the thread."""
         self._wait()
         self._writer.shutdown()
+
+    def _requests(self, at_end_of_epoch=False):
+        """Whether to stop, and whether to write a checkpoint: of all processes at the same step, if one of them has to."""
+        return processes.maximum(bool(self.stop and self.stop.received), self._is_due(at_end_of_epoch))
 
     def _is_due(self, at_end_of_epoch=False):
         is_busy = self._writing is not None and not self._writing.done()

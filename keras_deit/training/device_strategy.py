@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 
 from keras_deit.choices import STRATEGIES
+from keras_deit.runtime.processes import num_processes
 
 OF_BACKEND = {"tensorflow": "mirrored", "jax": "data_parallel"}
 
@@ -43,20 +44,23 @@ class Strategy:
         'Strategy: mirrored, 8 replicas; global batch 1,024, local batch 128.'
         """
         replicas = "1 replica" if self.num_replicas == 1 else f"{self.num_replicas} replicas"
+        if num_processes() > 1:
+            replicas += f" in {num_processes()} processes"
         local = batch_size // self.num_replicas
         line = f"Strategy: {self.name}, {replicas}; global batch {batch_size:,}, local batch {local:,}."
         return f"{line} {self.note}".strip()
 
 
-def setup_strategy(name, batch_size):
+def setup_strategy(name, batch_size, num_parts=1):
     """Sets up a strategy.
 
     Args:
         name: `"none"`: one device. `"mirrored"`: TensorFlow's MirroredStrategy over all GPUs, or over all logical CPU
             devices if there is no GPU. `"data_parallel"`: JAX's `keras.distribution.DataParallel` over all devices.
             `"auto"`: the strategy of the backend if there are several devices, over the largest number of them that divides
-            the batch; otherwise one device.
+            the batch; otherwise one device. Several processes use all of their devices.
         batch_size: Number of images in a batch, over all replicas.
+        num_parts: Number of parts that each replica computes one after the other.
 
     Returns:
         A `Strategy`.
@@ -67,9 +71,11 @@ def setup_strategy(name, batch_size):
     if name not in STRATEGIES:
         raise ValueError(f"`strategy` must be one of {STRATEGIES}. Received: strategy={name!r}")
     if name == "auto":
-        return _automatic(batch_size)
-    if name == "none":
+        return _automatic(batch_size, num_parts)
+    if name == "none" and num_processes() == 1:
         return Strategy("none", 1, contextlib.nullcontext)
+    if name == "none":
+        raise ValueError("Several processes need the strategy 'auto' or 'data_parallel'. Received: strategy='none'")
     _check_backend(name)
     return _set_up(name, count_devices())
 
@@ -83,18 +89,27 @@ def has_mirrored_scope():
     return tf.distribute.has_strategy()
 
 
-def check_batch_size(batch_size, num_replicas):
-    """Checks that the replicas divide the global batch.
+def check_batch_size(batch_size, num_replicas, num_parts=1):
+    """Checks that the global batch can be divided among the replicas, and the share of each into parts.
+
+    Args:
+        batch_size: Number of images in a batch, over all replicas.
+        num_replicas: Number of replicas.
+        num_parts: Number of parts that each replica computes one after the other.
 
     Raises:
-        ValueError: If they do not; the message names a batch size that they divide.
+        ValueError: If it cannot; the message names a batch size that can.
     """
-    if batch_size % num_replicas:
-        nearest = batch_size // num_replicas * num_replicas or num_replicas
-        raise ValueError(
-            f"The global batch size must be divisible by the number of replicas. Received: batch_size={batch_size}, "
-            f"replicas={num_replicas}. Try --batch-size {nearest}."
-        )
+    divisor = num_replicas * num_parts
+    if batch_size % divisor == 0:
+        return
+    nearest = batch_size // divisor * divisor or divisor
+    by, received = "the number of replicas", f"batch_size={batch_size}, replicas={num_replicas}"
+    if num_parts > 1:
+        by, received = f"{by} times `accumulate`", f"{received}, accumulate={num_parts}"
+    raise ValueError(
+        f"The global batch size must be divisible by {by}. Received: {received}. Try --batch-size {nearest}."
+    )
 
 
 def count_devices():
@@ -102,10 +117,12 @@ def count_devices():
     return _DEVICE_COUNTS[keras.backend.backend()]()
 
 
-def _automatic(batch_size):
+def _automatic(batch_size, num_parts):
     devices = count_devices()
     name = OF_BACKEND.get(keras.backend.backend(), "none")
-    replicas = next(number for number in range(devices, 0, -1) if batch_size % number == 0)
+    if num_processes() > 1:  # of which each uses all of its devices
+        return _set_up(name, devices)
+    replicas = next((number for number in range(devices, 0, -1) if batch_size % (number * num_parts) == 0), 1)
     note = ""
     if name == "none" and devices > 1:
         replicas = 1
@@ -139,7 +156,8 @@ def _mirrored_strategy(num_devices):
 
 
 def _data_parallel(num_devices):
-    distribution = keras.distribution.DataParallel(devices=keras.distribution.list_devices()[:num_devices])
+    devices = keras.distribution.list_devices()[:num_devices]
+    distribution = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
     return Strategy("data_parallel", num_devices, distribution.scope)
 
 

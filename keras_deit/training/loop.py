@@ -11,7 +11,9 @@ import numpy as np
 from keras_deit.explain.curves import draw_curves
 from keras_deit.export.formats import check_formats, export
 from keras_deit.models import get_variant
+from keras_deit.runtime import processes
 from keras_deit.runtime.devices import peak_memory
+from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.stop_signals import StopSignals
 from keras_deit.training import run_directory
@@ -141,7 +143,7 @@ def train_run(run, resume=False, stop=None, accepts_changes=False):
         raise diverged
     if summary["complete"]:
         if run.settings.export:
-            summary["exports"] = _export(run)
+            summary["exports"] = processes.only_main(lambda: _export(run)) or []
             run_directory.write_summary(summary, run.directory)
         Checkpoints(run.directory).discard()
         Checkpoints(run.directory / "without_teacher").discard()
@@ -296,7 +298,9 @@ def _expected_seconds(run):
 
 def _export(run):
     images = np.asarray(next(iter(run.test_batches()))[0][:COMPARED_IMAGES])
-    reports = export(run.student, run.settings.export, run.directory, images, overwrite=True)
+    with processes.alone():
+        student = load_keras_file(run.directory / run_directory.STUDENT) if processes.is_distributed() else run.student
+        reports = export(student, run.settings.export, run.directory, images, overwrite=True)
     for report in reports:
         print(report)
     return [dataclasses.asdict(report) for report in reports]

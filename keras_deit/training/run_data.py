@@ -14,6 +14,7 @@ from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models import get_variant
 from keras_deit.models.image_model import DEFAULT_IMAGE_SIZE
+from keras_deit.runtime.processes import num_processes, process_index
 from keras_deit.training.usable_images import explain_unreadable_images, load_images, warn_of_equal_images
 
 EVALUATION_BATCH = 128
@@ -135,7 +136,9 @@ class RunData:
         return InputPipeline(
             data,
             image_size=settings.image_size or _default_image_size(settings, self.train),
-            batch_size=settings.batch_size,
+            batch_size=settings.batch_size // num_processes(),
+            shard=process_index(),
+            num_shards=num_processes(),
             augmentation=Augmentation.of(settings),
             augmentation_layers=settings.augmentation_layers,
             crop_ratio=settings.crop_ratio,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from keras_deit.models import DeiT
 from keras_deit.recipes.fields import NONE
+from keras_deit.runtime import processes
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.numpy_numbers import python_number
 from keras_deit.runtime.printing import escaping_unprintable
@@ -16,6 +17,7 @@ from keras_deit.training import loop, run_directory
 from keras_deit.training.closing_summary import describe
 from keras_deit.training.config_file import read_config
 from keras_deit.training.device_strategy import setup_strategy
+from keras_deit.training.process_directory import claimed
 from keras_deit.training.resolve import is_given, resolve
 from keras_deit.training.run import build_run
 
@@ -36,7 +38,17 @@ class TrainingResult(NamedTuple):
     directory: pathlib.Path
 
 
-def train(*, output_dir=None, resume=False, config=None, accept_changes=False, **settings):
+def train(
+    *,
+    output_dir=None,
+    resume=False,
+    config=None,
+    accept_changes=False,
+    coordinator=None,
+    num_processes=None,
+    process_id=None,
+    **settings,
+):
     """Trains a student as `keras-deit train` does, and writes the same output directory.
 
     Args:
@@ -45,6 +57,9 @@ def train(*, output_dir=None, resume=False, config=None, accept_changes=False, *
             continues if there is a run, and otherwise begins one; the result of a complete run is returned as it is.
         config: Path of a TOML file with settings, such as the `config.toml` of an earlier run, or None.
         accept_changes: Whether a resumed run continues although the images or the teacher have changed.
+        coordinator, num_processes, process_id: Address `host:port` of process 0, number of processes and index of this
+            process, for a run of several processes on JAX; see `keras_deit.runtime.processes.join`. The other processes
+            return the same summary and student, and write nothing into the output directory.
         **settings: Settings by name, such as `variant="deit_s", dataset="images/", recipe="transfer", epochs=30`. They take
             precedence over `config`, and `config` over the recipe. None switches a setting off where the recipe has a
             value, such as `auto_augment=None`. `docs/settings.md` lists all settings.
@@ -66,6 +81,7 @@ def train(*, output_dir=None, resume=False, config=None, accept_changes=False, *
     ```
     """
     settings = {name: _as_option(value) for name, value in settings.items()}
+    processes.join(coordinator, num_processes, process_id)
     try:
         with (
             escaping_unprintable(),
@@ -106,20 +122,19 @@ def prepared_run(settings, output_dir=None, resume=False, config=None, dry_run=F
         ValueError: If the settings do not fit together, or the images or the teacher cannot be used.
     """
     if resume == AUTO:
-        resume = _has_run(output_dir)
+        resume = processes.from_main(_has_run(output_dir))  # before process 0 begins a run that others might see
         if resume and config:
             settings, config = {**read_config(config), **_given(settings)}, None
     resolved, directory = _settings_and_directory(settings, output_dir, resume, config)
     loop.check_ready(resolved)
-    strategy = setup_strategy(resolved.strategy, resolved.batch_size)
+    strategy = setup_strategy(resolved.strategy, resolved.batch_size, resolved.accumulate)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(processes.leaving_together())
+        stack.enter_context(processes.quiet_unless_main())
         stack.enter_context(strategy.scope())
         if dry_run:
             resolved = dataclasses.replace(resolved, teacher_cache=None)
-        else:
-            stack.enter_context(run_directory.locked(directory))
-        if not resume:
-            run_directory.check_free(directory)
+        directory = stack.enter_context(claimed(directory, resume, locks=not dry_run))
         adapts_batch_size = not resume and not is_given("batch_size", settings, config)
         run = build_run(resolved, directory, strategy.num_replicas, adapts_batch_size)
         print(strategy.describe(run.settings.batch_size))

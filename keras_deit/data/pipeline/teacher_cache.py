@@ -35,13 +35,14 @@ class TeacherCache:
         top: None stores the class with the largest logit, two bytes a sample, which hard distillation needs. A positive
             integer stores that many of the largest log-probabilities with their classes, four bytes each; the remaining
             probability is spread evenly over the other classes.
+        rows: Rows of each batch that this process trains on, an integer array; None means all.
 
     Raises:
         ValueError: If the directory holds outputs of another teacher or for other samples (the message lists the
             differences), or there are more classes than two bytes distinguish.
     """
 
-    def __init__(self, directory, key, num_epochs, num_batches, batch_size, num_classes, top=None):
+    def __init__(self, directory, key, num_epochs, num_batches, batch_size, num_classes, top=None, rows=None):
         if num_classes > MAX_CLASSES:
             raise ValueError(
                 f"A teacher cache takes at most {MAX_CLASSES:,} classes. Received: num_classes={num_classes}"
@@ -50,6 +51,7 @@ class TeacherCache:
         self.num_epochs, self.num_batches, self.batch_size = num_epochs, num_batches, batch_size
         self.num_classes = num_classes
         self.top = None if top is None else min(top, num_classes)
+        self.rows = rows
         self._batches_per_file = max(1, min(num_batches, SAMPLES_PER_FILE // batch_size))
         self._loaded = (None, None)
         self._damage = None
@@ -98,9 +100,10 @@ class TeacherCache:
         return _spread(classes, self._loaded[1]["log_probabilities"][chosen], self.num_classes)
 
     def iter_from(self, epoch, batch=0):
-        """Yields the outputs of one batch after the other, from a position to the last batch of the run."""
+        """Yields the outputs of one batch after the other, from a position to the last batch of the run; of `rows` alone."""
         for position in range(epoch * self.num_batches + batch, self.num_epochs * self.num_batches):
-            yield self.outputs(*divmod(position, self.num_batches))
+            outputs = self.outputs(*divmod(position, self.num_batches))
+            yield outputs if self.rows is None else outputs[self.rows]
 
     def fill(self, predict, advance=None):
         """Stores the missing outputs. Several processes may fill a directory together; each file is written by one of them.

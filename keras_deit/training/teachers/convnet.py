@@ -6,8 +6,10 @@ from keras import layers
 
 from keras_deit.data.augment.pillow_transform import ImageTransform
 from keras_deit.data.pipeline.pillow_batches import EvaluationBatches, one_hot
+from keras_deit.data.pipeline.sample_order import rows_of_shard
 from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.runtime import processes
 from keras_deit.runtime.files import cache_directory, replacing
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.training.position import Position
@@ -67,11 +69,13 @@ def trained_convnet(train, test, num_replicas, seed):
         The Keras model, and its accuracy on the test split.
     """
     path = kept_path(train)
-    plan = EvaluationPlan(len(test), 2 * BATCH_SIZE, test.image_size, multiple_of=num_replicas)
+    shards = processes.process_index(), processes.num_processes()
+    plan = EvaluationPlan(len(test), 2 * BATCH_SIZE, test.image_size, num_replicas, *shards)
     test_batches = EvaluationBatches(test, plan, IMAGENET_MEAN, IMAGENET_STD, crop_ratio=1.0)
-    if path.exists():
+    if processes.from_main(path.exists()):
         try:
-            teacher = load_keras_file(path)
+            with processes.file_of_main(path) as file:
+                teacher = load_keras_file(file)
         except ValueError as error:
             print(f"The kept teacher cannot be read. {error} A new teacher is trained.")
         else:
@@ -90,7 +94,7 @@ def trained_convnet(train, test, num_replicas, seed):
 
 def _keep(teacher, path):
     try:
-        with replacing(path) as temporary:
+        with processes.scratch_unless_main(path) as file, replacing(file) as temporary:
             teacher.save(temporary)
     except OSError as error:  # the run goes on with the teacher all the same
         reason = error.strerror or error
@@ -120,7 +124,8 @@ class ShiftedBatches(keras.utils.PyDataset):
         epoch: Integer from 0.
 
     Yields:
-        `(images, labels)`: float32 arrays `(batch, height, width, 3)`, normalised, and `(batch, classes)`.
+        `(images, labels)`: float32 arrays `(batch, height, width, 3)`, normalised, and `(batch, classes)`; in each of
+        several processes its share of the batch.
     """
 
     def __init__(self, data, plan, epoch):
@@ -138,7 +143,9 @@ class ShiftedBatches(keras.utils.PyDataset):
         indices, _ = self.plan.samples(self.epoch, index)
         generator = np.random.default_rng([self.plan.seed, self.epoch, 0, index])
         images = random_shift(self.data.images[indices], SHIFT, generator)
-        return _transform(self.data).normalize(images), one_hot(self.data.labels[indices], self.data.num_classes)
+        rows = rows_of_shard(len(indices), processes.process_index(), processes.num_processes())
+        labels = one_hot(self.data.labels[indices[rows]], self.data.num_classes)
+        return _transform(self.data).normalize(images[rows]), labels
 
 
 def _transform(data):

@@ -6,13 +6,16 @@ import time
 import keras
 import numpy as np
 
+from keras_deit.data.pipeline.sample_order import rows_of_shard
 from keras_deit.data.pipeline.sampling_plan import SAMPLING_VERSION
 from keras_deit.data.pipeline.teacher_cache import TeacherCache
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.runtime import processes
 from keras_deit.runtime.optional import require
 from keras_deit.training.teachers.digest import digest_of_model
 from keras_deit.training.usable_images import explain_unreadable_images
 
+CHUNK = 128  # images that one device predicts at a time in a run of several processes
 WAIT_SECONDS = 2.0  # between two checks of the outputs that other processes store
 
 
@@ -36,6 +39,17 @@ class TeacherPredictor(keras.Model):
         """Returns the logits `(batch, classes)` for normalised images `(batch, height, width, 3)` of the student."""
         return self._teacher[0](images, *self._normalisation)
 
+    def batch_function(self):
+        """Returns a function from a batch of images to its logits, both arrays; each of several processes computes alone."""
+        if not processes.is_distributed():
+            return lambda images: self.predict(images, batch_size=len(images), verbose=0)
+        predict = processes.local_function(self, self.variables)
+
+        def predict_in_chunks(images):  # one device computes what several devices share in training
+            return np.concatenate([predict(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)])
+
+        return predict_in_chunks
+
 
 def open_cache(settings, data, teacher, num_replicas):
     """Opens the teacher cache of a run and stores the outputs that are missing.
@@ -54,21 +68,28 @@ def open_cache(settings, data, teacher, num_replicas):
             that identify it.
     """
     top = settings.teacher_cache_top if settings.distillation == "soft" else None
-    size = (settings.epochs, data.plan.num_batches, data.plan.batch_size, data.train.num_classes)
-    cache = TeacherCache(settings.teacher_cache, _key(settings, data, teacher), *size, top)
+    whole = whole_batches(data.training)  # which the files hold, for any number of processes
+    size = (settings.epochs, whole.plan.num_batches, whole.plan.batch_size, data.train.num_classes)
+    rows = rows_of_shard(whole.plan.batch_size, data.plan.shard, data.plan.num_shards)
+    cache = TeacherCache(settings.teacher_cache, _key(settings, data, teacher), *size, top, rows)
     metadata, test = cache.metadata(), data.test.content_digest()
-    if not cache.is_complete() or metadata.get("test") != test:
+    if processes.from_main(not cache.is_complete() or metadata.get("test") != test):
         predictor = TeacherPredictor(teacher, data.mean, data.std)
-        _fill(cache, data, predictor)
+        _fill(cache, data.train, whole, predictor)
         accuracy = data.evaluate(predictor, num_replicas)["categorical_accuracy"]
         metadata = {"accuracy": accuracy, "test": test}
-        cache.write_metadata(**metadata)
-    return cache, metadata["accuracy"]
+        processes.only_main(lambda: cache.write_metadata(**metadata))
+    return cache, processes.from_main(metadata.get("accuracy"))
+
+
+def whole_batches(pipeline):
+    """Returns the pipeline of one process for the batches that several processes share."""
+    return dataclasses.replace(pipeline, batch_size=pipeline.plan.global_batch_size, shard=0, num_shards=1)
 
 
 def _key(settings, data, teacher):
     """Everything that determines the stored outputs. The names are those of the file `key.json`."""
-    plan = data.plan
+    plan = whole_batches(data.training).plan
     described = {
         "views_version": SAMPLING_VERSION,
         "teacher": _identity_of(teacher),
@@ -91,17 +112,19 @@ def _key(settings, data, teacher):
     return {**described, **sampling, **dataclasses.asdict(plan.augmentation)}
 
 
-def _fill(cache, data, predictor):
+def _fill(cache, images, pipeline, predictor):
+    """Stores the outputs that are missing; several processes share the files, and each computes on a device of its own."""
     tqdm = require("tqdm", extra="run", purpose="The progress bar")
+    predict_batch = predictor.batch_function()
     open_batches = {}  # iterators of training batches, by the position of their next batch
 
     def predict(epoch, first, count):
         position = epoch * cache.num_batches + first
-        batches = open_batches.pop(position, None) or iter(data.training.training_batches(epoch, first))
+        batches = open_batches.pop(position, None) or iter(pipeline.training_batches(epoch, first))
         for batch in range(first, first + count):
-            with explain_unreadable_images(lambda batch=batch: [(data.train, data.plan.samples(epoch, batch)[0])]):
-                images = np.asarray(next(batches)[0])
-            yield predictor.predict(images, batch_size=len(images), verbose=0)
+            with explain_unreadable_images(lambda batch=batch: [(images, pipeline.plan.samples(epoch, batch)[0])]):
+                batch_images = np.asarray(next(batches)[0])
+            yield predict_batch(batch_images)
         open_batches.clear()
         open_batches[position + count] = batches
 
