@@ -8,7 +8,7 @@ import dataclasses
 import pathlib
 import re
 
-from keras_deit.cli.train import NOT_SETTINGS, add_options
+from keras_deit.cli.train import NOT_SETTINGS, PROCESSES, add_options
 from keras_deit.recipes import RECIPES
 from keras_deit.recipes.fields import DATA, GROUPS, MODEL, NONE, TEACHER, settings_of
 from keras_deit.recipes.recipe import RecipeFields
@@ -137,7 +137,7 @@ def _other_options():
     add_options(parser)
     actions = {action.dest: action for action in parser._actions}
     rows = []
-    for name in sorted(NOT_SETTINGS):
+    for name in sorted((*NOT_SETTINGS, *PROCESSES)):
         option = " ".join(filter(None, (actions[name].option_strings[0], actions[name].metavar)))
         meaning = actions[name].help
         rows.append([f"`{option}`", f"{meaning[0].upper()}{meaning[1:]}."])

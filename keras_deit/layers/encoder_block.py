@@ -29,6 +29,10 @@ class EncoderBlock(CompositeLayer):
         The shape of the input. With `return_attention=True` a pair: the outputs, and the attention map of shape
         `(batch, heads, tokens, tokens)`.
 
+    Attributes:
+        remat: Whether training keeps the input of the block alone and computes the activations inside of it again for the
+            gradient (gradient checkpointing): less memory, more time, the same gradient. False at first, and not saved.
+
     Raises:
         ValueError: If an argument is out of range, or `num_heads` does not divide `hidden_dim`.
 
@@ -41,6 +45,8 @@ class EncoderBlock(CompositeLayer):
         Dosovitskiy et al., 2020 (arXiv 2010.11929), equations 2 and 3; LayerScale: Touvron et al., 2021
         (arXiv 2103.17239), equation 4.
     """
+
+    remat = False
 
     def __init__(
         self, num_heads, intermediate_dim, drop_path_rate=0.0, layer_scale_init=None, layer_norm_epsilon=1e-6, **kwargs
@@ -75,16 +81,39 @@ class EncoderBlock(CompositeLayer):
 
     def call(self, tokens, training=None, return_attention=False):
         """Applies both branches and returns the tokens and, if requested, the attention map."""
+        if self.remat and training:
+            return self._call_with_remat(tokens, return_attention)
+
+        def drop_attention(branch):
+            return self.attention_drop_path(branch, training=training)
+
+        def drop_mlp(branch):
+            return self.mlp_drop_path(branch, training=training)
+
+        return self._apply_branches(tokens, drop_attention, drop_mlp, return_attention)
+
+    def _call_with_remat(self, tokens, return_attention):
+        """Draws the dropped branches first: computed again in the backward pass, the draws would be other ones."""
+        ones = keras.ops.ones((keras.ops.shape(tokens)[0], 1, 1), tokens.dtype)
+        kept = [drop_path(ones, training=True) for drop_path in (self.attention_drop_path, self.mlp_drop_path)]
+
+        def branches(tokens, attention_kept, mlp_kept):
+            drops = (lambda branch: branch * attention_kept), (lambda branch: branch * mlp_kept)
+            return self._apply_branches(tokens, *drops, return_attention)
+
+        return keras.remat(branches)(tokens, *kept)
+
+    def _apply_branches(self, tokens, drop_attention, drop_mlp, return_attention):
         branch = self.attention(self.attention_norm(tokens), return_attention=return_attention)
         branch, attention = branch if return_attention else (branch, None)
         if self.layer_scale_init is not None:
             branch = self.attention_scale(branch)
-        tokens = tokens + self.attention_drop_path(branch, training=training)
+        tokens = tokens + drop_attention(branch)
 
         branch = self.mlp(self.mlp_norm(tokens))
         if self.layer_scale_init is not None:
             branch = self.mlp_scale(branch)
-        tokens = tokens + self.mlp_drop_path(branch, training=training)
+        tokens = tokens + drop_mlp(branch)
         return (tokens, attention) if return_attention else tokens
 
     def compute_output_shape(self, input_shape):

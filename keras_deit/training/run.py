@@ -11,6 +11,7 @@ from keras_deit.data.pipeline.input_stall_timer import InputStallTimer
 from keras_deit.data.pipeline.teacher_cache import TeacherCache
 from keras_deit.distiller import Distiller
 from keras_deit.models import DeiT, DeiTClassifier
+from keras_deit.training.accumulation import accumulating
 from keras_deit.training.device_strategy import check_batch_size, has_mirrored_scope
 from keras_deit.training.label_loss import make_criterion
 from keras_deit.training.recipe_optimizer import make_optimizer, skipping_steps
@@ -68,8 +69,9 @@ class Run:
         self.model.reset_metrics()
 
     def describe_batch(self, epoch, step):
-        """Lists the descriptions of the images of a training batch, each once."""
-        return [self.data.train.describe(index) for index in np.unique(self.data.plan.samples(epoch, step)[0])]
+        """Lists the descriptions of the images of a training batch of all processes, each once."""
+        plan = self.data.plan.of_one_process()
+        return [self.data.train.describe(index) for index in np.unique(plan.samples(epoch, step)[0])]
 
     def test_batches(self):
         """Makes batches that have every test image once."""
@@ -95,9 +97,9 @@ def build_run(settings, directory, num_replicas=1, adapts_batch_size=False):
     Raises:
         ValueError: If the settings do not fit together.
     """
-    check_batch_size(settings.batch_size, num_replicas)
+    check_batch_size(settings.batch_size, num_replicas, settings.accumulate)
     _check_teacher_is_known(settings)
-    data = load_run_data(settings, adapts_batch_size, num_replicas)
+    data = load_run_data(settings, adapts_batch_size, num_replicas * settings.accumulate)
     settings = data.settings
     keras.utils.set_random_seed(settings.seed)
     student = make_student(settings, data)
@@ -157,7 +159,7 @@ def _teacher(settings, data, num_replicas):
 
 
 def _distiller(settings, data, student, teacher):
-    distiller = Distiller(
+    distiller = accumulating(Distiller, settings.accumulate)(
         student,
         teacher,
         distillation=settings.distillation,
@@ -173,7 +175,7 @@ def _distiller(settings, data, student, teacher):
 
 
 def _classifier(settings, data, student):
-    classifier = DeiTClassifier(student)
+    classifier = accumulating(DeiTClassifier, settings.accumulate)(student)
     optimizer = _optimizer(settings, data, student)
     classifier.compile(optimizer, loss=make_criterion(settings), weighted_metrics=["accuracy"])
     return classifier

@@ -275,6 +275,20 @@ class Settings(RecipeFields):
         default="auto",
         choices=STRATEGIES,
     )
+    accumulate: int = setting(
+        "number of parts of a batch that are computed one after the other, to save memory; batch_size remains the size of "
+        "the whole batch, and the update is that of the whole batch",
+        group=TRAINING,
+        default=1,
+        rule=POSITIVE,
+        metavar="PARTS",
+    )
+    remat: bool = setting(
+        "keep only the input of each encoder block for the backward pass and compute the rest again, which takes less "
+        "memory and more time (gradient checkpointing)",
+        group=TRAINING,
+        default=False,
+    )
     seed: int = setting(
         "seed of the weights, the order of the images and the augmentation",
         group=TRAINING,

@@ -26,6 +26,13 @@ def make_student(settings, data):
     Raises:
         ValueError: If the weights do not fit the settings.
     """
+    student = _build(settings, data)
+    for block in student.backbone.blocks:
+        block.remat = settings.remat
+    return student
+
+
+def _build(settings, data):
     arguments = get_variant(settings.variant).arguments
     options = dict(
         num_classes=data.train.num_classes,

@@ -22,7 +22,7 @@ FLAGS = """
 --teacher-cache-top --distillation --alpha --temperature --attention-weight --compare --no-compare
 --recipe --epochs --batch-size --steps-per-epoch --learning-rate --learning-rate-batch --min-learning-rate
 --warmup-epochs --warmup-learning-rate --schedule --optimizer --weight-decay --clip-norm --layer-decay --ema-decay --loss
---label-smoothing --drop-path-rate --strategy --seed --on-nan
+--label-smoothing --drop-path-rate --strategy --accumulate --remat --no-remat --seed --on-nan
 --checkpoint-every --keep-checkpoints --export
 """
 

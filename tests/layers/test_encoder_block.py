@@ -107,3 +107,26 @@ def test_a_graph_for_any_number_of_tokens():
         tokens = noise("tokens", shape)
         expected, _ = numpy_reference.encoder_block(tokens.astype("float64"), weights_of(block), 3, 1e-6)
         np.testing.assert_allclose(traced(tokens), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("return_attention", [False, True])
+def test_training_with_remat_is_training_without(return_attention):
+    tokens = np.random.default_rng(0).normal(size=(8, 5, 8)).astype("float32")
+    trained = []
+    for remat in (False, True):
+        keras.utils.set_random_seed(1)
+        block = EncoderBlock(2, 16, drop_path_rate=0.5, layer_scale_init=0.5)
+        inputs = keras.Input((5, 8))
+        model = keras.Model(inputs, block(inputs, return_attention=return_attention))
+        block.remat = remat
+        model.compile(keras.optimizers.SGD(0.5), loss=["mse", "mse"] if return_attention else "mse")
+        targets = [tokens[::-1], np.ones((8, 2, 5, 5), "float32")] if return_attention else tokens[::-1]
+        before = model.get_weights()
+        model.fit(
+            tokens, targets, batch_size=4, epochs=2, shuffle=False, verbose=0
+        )  # other branches are dropped in each step
+        trained.append(model.get_weights())
+        assert "remat" not in block.get_config()
+    for one, two in zip(*trained, strict=True):
+        np.testing.assert_allclose(two, one, rtol=0, atol=2e-6)
+    assert max(np.abs(one - first).max() for one, first in zip(trained[0], before, strict=True)) > 1e-2

@@ -6,6 +6,7 @@ import pytest
 from keras_deit.training import device_strategy
 from keras_deit.training.device_strategy import check_batch_size, setup_strategy
 from tests.runs import num_replicas_of
+from tests.training import parallel_fit
 
 BACKEND = keras.backend.backend()
 
@@ -37,6 +38,11 @@ def test_the_replicas_must_divide_the_batch():
         check_batch_size(65, 2)
     with pytest.raises(ValueError, match="Try --batch-size 4"):
         check_batch_size(1, 4)
+    check_batch_size(64, 2, num_parts=4)
+    with pytest.raises(
+        ValueError, match=r"times `accumulate`. Received: batch_size=36, .*accumulate=4. Try --batch-size 32"
+    ):
+        check_batch_size(36, 2, num_parts=4)
 
 
 def test_auto_takes_all_devices_of_the_backend():
@@ -69,3 +75,9 @@ def test_auto_takes_as_many_devices_as_divide_the_batch(monkeypatch):
     assert strategies[7].name == "none"
     for size in (32, 7):
         assert "a --batch-size that is a multiple of 6 uses all" in strategies[size].describe(size)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras trains on one device with PyTorch")
+@pytest.mark.parametrize("run", parallel_fit.RUNS.values(), ids=parallel_fit.RUNS.keys())
+def test_two_devices_train_the_weights_of_one(run):
+    parallel_fit.assert_same(parallel_fit.fit("auto", **run), parallel_fit.fit("none", **run))
