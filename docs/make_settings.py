@@ -4,7 +4,6 @@ python docs/make_settings.py
 """
 
 import argparse
-import dataclasses
 import pathlib
 import re
 
@@ -53,12 +52,14 @@ These options of `keras-deit train` cannot be keys of the TOML file. `kd.train` 
 `config`, `output_dir` and `resume`.
 """
 RECIPES_NOTE = """\
-A recipe is a named set of values for the settings that are not given. `small_data` was made for this package. The values of
-the other recipes come from the papers of DeiT (arXiv 2012.12877) and DeiT III (arXiv 2204.07118) and from the authors'
-repository [facebookresearch/deit](https://github.com/facebookresearch/deit). The values of `transfer` come from the paper of
-DeiT and from the authors' replies in the issues of the repository. The authors did not publish crops, RandAugment, mixup and
-CutMix for `transfer`; these settings have the values of the training on ImageNet. "Not measured" means that this project has
-not measured the accuracy of the recipe.
+A recipe is a named set of values for the settings that are not given. `small_data` and `few_images` were made for this
+package. The optimizer, the learning rate and the weight decay of `transfer_convnet` are those with which many studies
+fine-tune convnets (arXiv 2002.11770). The values of the other recipes come from the papers of DeiT (arXiv 2012.12877) and
+DeiT III (arXiv 2204.07118) and from the authors' repository
+[facebookresearch/deit](https://github.com/facebookresearch/deit). The values of `transfer` come from the paper of DeiT and
+from the authors' replies in the issues of the repository. The authors did not publish crops, RandAugment, mixup and CutMix
+for `transfer`; these settings have the values of the training on ImageNet. "Not measured" means that this project has not
+measured the accuracy of the recipe.
 """
 VALUES_NOTE = """\
 The table lists all values. Some values depend on the variant, for example `image_size` of `deit3_1k`. If such a cell does
@@ -112,8 +113,6 @@ def _values_but_none(declared):
 def _default(declared):
     if declared.name in settings_of(RecipeFields):
         return "recipe"
-    if declared.default is dataclasses.MISSING:
-        return "must be given"
     words = _as_code(default_in_words(declared.name))
     return f"`{NONE}`: {words}" if declared.default is None else words
 

@@ -1,7 +1,6 @@
 """Any classifier as a teacher."""
 
 import copy
-import functools
 import pathlib
 import warnings
 
@@ -11,6 +10,7 @@ from keras import ops
 
 from keras_deit.choices import APPLICATIONS, OUTPUTS
 from keras_deit.fusion import fuse
+from keras_deit.imaging.applications import find_preprocessing
 from keras_deit.imaging.class_names import match_classes
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.preprocessing import Preprocessing
@@ -395,16 +395,13 @@ def _preprocessing_function(preprocessing):
     """The function of pixels in 0..255 that an argument `preprocessing` means, or None."""
     if preprocessing is None or callable(preprocessing):
         return preprocessing
-    models = {name.lower(): model for name, model in vars(keras.applications).items() if callable(model)}
-    model = models.get(str(preprocessing).lower())
-    name = preprocessing if model is None else model.__module__.rpartition(".")[2]  # a model's function, in its module
-    if name in APPLICATIONS:
-        module = getattr(keras.applications, name)
-        return functools.partial(module.preprocess_input, data_format="channels_last")
-    raise ValueError(
-        "`preprocessing` must be a function of pixels in 0..255, or a name of keras.applications: "
-        f"{', '.join(APPLICATIONS)}, or one of their models. Received: preprocessing={preprocessing!r}"
-    )
+    function = find_preprocessing(preprocessing)
+    if function is None:
+        raise ValueError(
+            "`preprocessing` must be a function of pixels in 0..255, or a name of keras.applications: "
+            f"{', '.join(APPLICATIONS)}, or one of their models. Received: preprocessing={preprocessing!r}"
+        )
+    return function
 
 
 def _check_images(image_shape):

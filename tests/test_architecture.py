@@ -66,6 +66,11 @@ COVERED_ELSEWHERE = {
     ),
     "recipes/deit.py": ("recipes/test_recipes.py", "all recipes are compared with one table of published values"),
     "recipes/deit3.py": ("recipes/test_recipes.py", "all recipes are compared with one table of published values"),
+    "recipes/few_images.py": ("recipes/test_recipes.py", "its values are not published ones; whole runs were measured"),
+    "recipes/transfer_convnet.py": (
+        "recipes/test_recipes.py",
+        "all recipes are compared with one table of published values",
+    ),
     "recipes/transfer.py": ("recipes/test_recipes.py", "all recipes are compared with one table of published values"),
     "recipes/small_data.py": ("recipes/test_recipes.py", "all recipes are compared with one table of published values"),
     "recipes/recipe.py": ("recipes/test_recipes.py", "the class is tested through the recipes, its only instances"),

@@ -12,7 +12,19 @@ from keras_deit.imaging.kernels import FILTERS, NEAREST
 
 
 def test_the_variants_are_those_of_the_table():
-    assert tuple(row["name"] for row in kd.list_variants() if row["family"] == "deit") == choices.DEIT_VARIANTS
+    for family, names in (("deit", choices.DEIT_VARIANTS), ("regnety", choices.REGNETY_VARIANTS)):
+        assert tuple(row["name"] for row in kd.list_variants() if row["family"] == family) == names
+
+
+def test_the_architectures_are_the_models_of_keras():
+    models = {name for name, value in vars(keras.applications).items() if callable(value)}
+    assert set(choices.ARCHITECTURES) == models
+
+
+def test_the_image_size_of_an_architecture_is_that_of_keras():
+    for name in ("MobileNet", "EfficientNetB1"):
+        model = getattr(keras.applications, name)(weights=None)
+        assert model.input_shape[1:3] == (choices.ARCHITECTURES[name],) * 2
 
 
 def test_every_export_format_has_a_writer():

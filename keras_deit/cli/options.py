@@ -41,8 +41,7 @@ def _help(declared):
     none = f"{NONE}: {declared.none}" if declared.none and declared.none != default else None
     values = "; ".join(filter(None, (restriction, none)))
     text = f"{declared.meaning} ({values})" if values else declared.meaning
-    text = f"{text}; default: {default}" if default else text
-    return text.replace("%", "%%")  # argparse formats the text
+    return f"{text}; default: {default}".replace("%", "%%")  # argparse formats the text
 
 
 def _reader(declared):

@@ -1,4 +1,4 @@
-"""`keras-deit train`: distils a student from a teacher."""
+"""`keras-deit train`: distils a student from a teacher, or fine-tunes a teacher."""
 
 import contextlib
 import importlib
@@ -12,7 +12,8 @@ from keras_deit.runtime.stop_signals import STOPPED, StopSignals
 
 DESCRIPTION = """\
 Train a DeiT student from labels and a teacher. Without --dataset the student learns the handwritten digits of
-scikit-learn (8×8 pixels); without --teacher a small convnet is trained first and kept for the next run. The
+scikit-learn (8×8 pixels); without --teacher a small convnet is trained first and kept for the next run. A RegNetY as
+--variant, or --architecture, fine-tunes a teacher on labels alone; --teacher takes the directory of such a run. The
 environment variable KERAS_BACKEND chooses the backend. A setting that is not given comes from --config, then from
 the recipe."""
 

@@ -1,5 +1,6 @@
-"""The models: backbone, DeiT with its heads, fused classifier, masked image model, and the convolutional teacher."""
+"""The models: backbone, DeiT with its heads, fused classifier, masked image model, and the convolutional teachers."""
 
+from keras_deit.models.application import ApplicationClassifier
 from keras_deit.models.backbone import DeiTBackbone
 from keras_deit.models.classifier import DeiTClassifier
 from keras_deit.models.deit import DeiT
@@ -10,6 +11,7 @@ from keras_deit.models.regnet import RegNetY
 from keras_deit.models.variants import get_variant, list_variants
 
 __all__ = [
+    "ApplicationClassifier",
     "DeiT",
     "DeiTBackbone",
     "DeiTClassifier",

@@ -6,6 +6,7 @@ import keras
 
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers.composite import CHANGES
+from keras_deit.models.application import ApplicationClassifier
 from keras_deit.models.classifier import LATE_FUSIONS, DeiTClassifier
 from keras_deit.models.deit import DeiT
 from keras_deit.models.image_model import ImageModel
@@ -53,8 +54,8 @@ def pretrained(
             is.
 
     Returns:
-        A `DeiT` or `DeiTClassifier`, a `DeiTMaskedImageModel` or a `RegNetY`; from a `.keras` file also a `DeiTBackbone`. A
-        warning names the differences from the source.
+        A `DeiT` or `DeiTClassifier`, a `DeiTMaskedImageModel` or a `RegNetY`; from a `.keras` file also a `DeiTBackbone`, or
+        the model of keras.applications of a run. A warning names the differences from the source.
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
@@ -138,6 +139,8 @@ def _adapt(model, label, num_classes, image_size):
     if isinstance(model, DeiTClassifier):
         return _adapt_classifier(model, adapted, label)
     rebuilt = type(model).from_config(adapted)
+    if isinstance(model, ApplicationClassifier):
+        return rebuilt, rebuilt.take_weights(model)
     return rebuilt, load(rebuilt, as_checkpoint(model, label)).notes
 
 

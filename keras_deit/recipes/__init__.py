@@ -4,9 +4,11 @@ import difflib
 
 from keras_deit.recipes.deit import DEIT, DEIT_384, DEIT_DISTILLED_HARD, DEIT_DISTILLED_SOFT
 from keras_deit.recipes.deit3 import DEIT3_1K, DEIT3_FINETUNE_224, DEIT3_FINETUNE_384
+from keras_deit.recipes.few_images import FEW_IMAGES
 from keras_deit.recipes.recipe import Recipe
 from keras_deit.recipes.small_data import SMALL_DATA
 from keras_deit.recipes.transfer import TRANSFER
+from keras_deit.recipes.transfer_convnet import TRANSFER_CONVNET
 
 RECIPES = {
     recipe.name: recipe
@@ -20,6 +22,8 @@ RECIPES = {
         DEIT3_FINETUNE_224,
         DEIT3_FINETUNE_384,
         TRANSFER,
+        FEW_IMAGES,
+        TRANSFER_CONVNET,
     )
 }
 

@@ -68,7 +68,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         is_stopped, is_due = self._requests(at_end_of_epoch=True)
         if is_stopped:
             self._stop(epoch + 1, 0)
-        elif is_due or epoch + 1 == self.epochs:
+        elif is_due or epoch + 1 == self.epochs or self.model.stop_training:
             self._write(epoch + 1, 0)
 
     def close(self):

@@ -40,8 +40,12 @@ def describe(summary, directory, command=("keras-deit", "train")):
         f"{summary['parameters']:,} parameters, {summary['epochs']} epochs in {duration}",
         f"{speed}{memory} at most",
         "",
-        f"The student: {directory / 'student.keras'} (keras.saving.load_model, after `import keras_deit`)",
+        f"The model:   {directory / 'student.keras'} (keras.saving.load_model, after `import keras_deit`)",
     ]
+    best = summary.get("best_epoch")
+    if best and best["weights"]:
+        found = f"epoch {best['epoch']}, {best['accuracy']:.2%} on the test split"
+        lines.append(f"The best:    {directory / best['weights']} ({found})")
     if summary["epochs"]:
         lines.append(f"The curves:  {directory / 'curves.png'}")
     if summary.get("skipped_steps"):
@@ -75,16 +79,22 @@ def _skipped(skipped):
             yield f"{counts['images']} images of the {split} split were left out ({issues})"
 
 
+def _with_teacher(results, accuracy):
+    """The results with the accuracy of the teacher, which an evaluation on stored teacher outputs lacks."""
+    return results if accuracy is None else {"teacher_accuracy": accuracy, **results}
+
+
 def _accuracies(summary):
     if summary["student"] is None:  # an interrupted run ends without an evaluation
         return
-    columns = {"student": summary["student"]}
+    columns = {"student": _with_teacher(summary["student"], summary["teacher"]["accuracy"])}
     if "student_average" in summary:
         columns["average"] = summary["student_average"]
     if "without_teacher" in summary:
         columns["no teacher"] = summary["without_teacher"]
     yield f"{'On the test split':<30}" + "".join(f"{name:>12}" for name in columns)
-    for key, label in _ROWS.items():
+    has_heads = any("class_accuracy" in results for results in columns.values())
+    for key, label in (_ROWS if has_heads else _ROWS | {"accuracy": "accuracy"}).items():
         if any(key in results for results in columns.values()):
             cells = (f"{results[key]:>12.2%}" if key in results else f"{'':>12}" for results in columns.values())
             yield f"  {label:<28}" + "".join(cells)

@@ -9,7 +9,7 @@ from keras_deit.training.settings import OF_RECIPES, SETTINGS, check_names
 
 PATHS = ("data_dir", "validated", "teacher_cache")
 NAMES_OR_PATHS = ("dataset", "weights", "teacher", "augmentation_layers")
-BUILT_IN = ("digits",)  # names that a folder does not replace
+BUILT_IN = {"dataset": "digits", "weights": "imagenet"}  # names that a folder does not replace
 
 
 def read_config(path):
@@ -44,8 +44,8 @@ def write_config(settings, path):
     """
     tomli_w = require("tomli_w", extra="run", purpose="Writing config.toml")
     values = {name: absolute_path(name, getattr(settings, name)) for name in SETTINGS}
-    # A missing key means the setting's default, or the recipe's value: there, None has to be written.
-    values.update((name, NONE) for name in OF_RECIPES if values[name] is None)
+    # A missing key means the setting's default, the recipe's value or an architecture's weights: None has to be written.
+    values.update((name, NONE) for name in (*OF_RECIPES, "weights") if values[name] is None)
     write_whole(path, tomli_w.dumps({name: value for name, value in values.items() if value is not None}))
 
 
@@ -64,5 +64,5 @@ def absolute_path(name, value):
     from keras_deit.models import find_preset
 
     path = user_path(value).absolute()
-    is_name = name in NAMES_OR_PATHS and (value in BUILT_IN or find_preset(value) or not path.exists())
+    is_name = name in NAMES_OR_PATHS and (value == BUILT_IN.get(name) or find_preset(value) or not path.exists())
     return value if is_name else str(path)

@@ -135,7 +135,7 @@ def has_finite_weights(model):
 
 def _lower_learning_rate(settings):
     """The recipe's learning rate if it is lower than that of the run, otherwise a fraction of the latter."""
-    of_recipe = recipes.get(settings.recipe).values(settings.variant).get("learning_rate", math.inf)
+    of_recipe = recipes.get(settings.recipe).values(settings.model_name).get("learning_rate", math.inf)
     return of_recipe if of_recipe < settings.learning_rate else settings.learning_rate / LOWER
 
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from keras_deit.explain.curves import draw_curves
 from keras_deit.export.formats import check_formats, export
-from keras_deit.models import get_variant
 from keras_deit.runtime import processes
 from keras_deit.runtime.devices import peak_memory
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.stop_signals import StopSignals
 from keras_deit.training import run_directory
+from keras_deit.training.best_epoch import ACCURACY, BestEpoch, best_row, is_past
 from keras_deit.training.checkpoint import Checkpoints, restore_state
 from keras_deit.training.checkpoint_callback import CheckpointCallback, StoppedError
 from keras_deit.training.checkpoint_interval import CheckpointInterval
@@ -42,9 +42,8 @@ def check_ready(settings):
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
-        ValueError: If the variant or an export format is unknown.
+        ValueError: If an export format is unknown.
     """
-    get_variant(settings.variant)
     check_formats(settings.export)
     require("matplotlib.figure", extra="run", purpose="Drawing the curves")
     require("tomli_w", extra="run", purpose="Writing config.toml")
@@ -54,11 +53,12 @@ def check_ready(settings):
 def announce(run):
     """Prints the student, the images, the recipe and the expected time of a run."""
     settings, student, data = run.settings, run.student, run.data
-    height, width = student.image_size
+    height, width = data.image_size
+    patch = "" if settings.is_convnet else f", patch {student.backbone.patch_size}"
     print(data.describe())
     print(
-        f"Student: {settings.variant} with {student.count_params():,} parameters on {len(data.train):,} images of "
-        f"{data.train.name} ({height}×{width}, patch {student.backbone.patch_size}), recipe {settings.recipe}, about "
+        f"{run.title.capitalize()}: {settings.model_name} with {student.count_params():,} parameters on "
+        f"{len(data.train):,} images of {data.train.name} ({height}×{width}{patch}), recipe {settings.recipe}, about "
         f"{format_duration(_expected_seconds(run))} for {settings.epochs} epochs."
         + (" For ImageNet: --dataset imagenet2012." if settings.dataset == "digits" else "")
     )
@@ -106,13 +106,14 @@ def train_run(run, resume=False, stop=None, accepts_changes=False):
         DiskFullError: If there is no space for a checkpoint or a result.
     """
     fit = functools.partial(_fit, stop=stop or StopSignals(), resume=resume, accepts_changes=accepts_changes)
-    result = fit(run, "student")
+    result = fit(run, run.title)
     log, diverged, is_stopped = result.log, result.diverged, result.is_stopped
     summary = {"epochs": log.last_epoch, "steps": result.position.total_steps, "student": None}
     if result.position.total_steps or not diverged:
         _save(run)
         if not is_stopped:
             summary |= _evaluate(run)
+    summary |= _best(run, log)
     curves = {"with a teacher" if run.settings.compare else "": log.rows}
     if run.settings.compare and not is_stopped and not diverged:
         plain = without_teacher(run)
@@ -167,10 +168,20 @@ def _evaluate(run):
     return results
 
 
+def _best(run, log):
+    """The best epoch; returns the entry of the summary, empty before the first epoch has ended."""
+    row = best_row(log.rows)
+    if row is None:
+        return {}
+    weights = run_directory.BEST_FILE if run.settings.keep == "best" else None
+    return {"best_epoch": {"epoch": row["epoch"], "accuracy": row[ACCURACY], "weights": weights}}
+
+
 def _resolved_settings(run):
     """The settings as a dictionary, with the image size, patch size and alpha that the run chose."""
-    student = run.student
-    resolved = {"image_size": list(student.image_size), "patch_size": student.backbone.patch_size}
+    resolved = {"image_size": list(run.data.image_size)}
+    if not run.settings.is_convnet:
+        resolved["patch_size"] = run.student.backbone.patch_size
     if run.settings.distillation != "none":
         resolved["alpha"] = run.model.alpha
     return {**dataclasses.asdict(run.settings), **resolved}
@@ -205,7 +216,7 @@ def _fit(run, title, stop, resume, accepts_changes):
     if newest:
         within = f"at step {position.step} of {steps} of epoch {position.epoch + 1}"
         print(f"{title}: resumed {within if position.step else f'after epoch {position.epoch}'} of {epochs}.")
-    if position.epoch == epochs:
+    if position.epoch == epochs or is_past(log.rows, run.settings.patience):
         return _FitResult(log, position)
     progress = Progress(title, epochs, position)
     saving = CheckpointCallback(
@@ -219,7 +230,7 @@ def _fit(run, title, stop, resume, accepts_changes):
         newest[0] if newest else None,
     )
     divergence = DivergenceStop(title, run.settings, position, run.describe_batch)
-    callbacks = [position, divergence, log, progress, saving]
+    callbacks = [position, divergence, log, progress, BestEpoch(run, log), saving]
     if run.settings.ema_decay is not None:
         callbacks.append(KeepWeights())
     explain_damage = run.cache.explain_damage if run.cache else contextlib.nullcontext
@@ -236,6 +247,8 @@ def _fit(run, title, stop, resume, accepts_changes):
         position, log = _restore(run, checkpoints.newest())
         diverged = error if isinstance(error, DivergedError) else None
         return _FitResult(log, position, diverged, is_stopped=diverged is None)
+    if is_past(log.rows, run.settings.patience):
+        print(f"{title}: stopped after epoch {log.last_epoch}, {run.settings.patience} epochs after the best one.")
     return _FitResult(log, position)
 
 
@@ -255,7 +268,7 @@ def _restore(run, checkpoint):
 
 
 def _fit_from(run, position, callbacks):
-    """Trains from a position to the last epoch; the rest of an epoch needs a call of `fit` of its own."""
+    """Trains from a position to the last epoch or an early end; the rest of an epoch needs a call of `fit` of its own."""
     first, steps = position.epoch, position.steps_per_epoch
     ends = [first + 1, run.settings.epochs] if position.step else [run.settings.epochs]
     for end in ends:
@@ -270,6 +283,8 @@ def _fit_from(run, position, callbacks):
             shuffle=False,
             verbose=0,
         )
+        if run.model.stop_training:
+            return
         first = end
 
 
@@ -299,7 +314,9 @@ def _expected_seconds(run):
 def _export(run):
     images = np.asarray(next(iter(run.test_batches()))[0][:COMPARED_IMAGES])
     with processes.alone():
-        student = load_keras_file(run.directory / run_directory.STUDENT) if processes.is_distributed() else run.student
+        student = (
+            load_keras_file(run.directory / run_directory.STUDENT_FILE) if processes.is_distributed() else run.student
+        )
         reports = export(student, run.settings.export, run.directory, images, overwrite=True)
     for report in reports:
         print(report)

@@ -15,7 +15,7 @@ def make_optimizer(settings, learning_rate, num_layers):
     Args:
         settings: `Settings` or `Recipe`.
         learning_rate: Keras learning rate schedule.
-        num_layers: Number of the student's blocks, for `layer_decay`.
+        num_layers: Number of the student's blocks, for `layer_decay`; None for a convnet.
 
     Returns:
         A Keras optimiser, not yet built.

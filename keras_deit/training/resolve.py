@@ -6,8 +6,9 @@ import re
 
 from keras_deit import recipes
 from keras_deit.imaging.normalisation import check_normalisation
+from keras_deit.recipes.fields import NONE
 from keras_deit.training.config_file import read_config
-from keras_deit.training.settings import OF_RECIPES, SETTINGS, Settings, check_names, decode_value
+from keras_deit.training.settings import IMAGENET, OF_RECIPES, SETTINGS, Settings, check_names, decode_value
 
 
 def resolve(command_line, config=None, defaults=None):
@@ -34,29 +35,32 @@ def resolve(command_line, config=None, defaults=None):
     32
     """
     from keras_deit.data import Augmentation  # not at the top: the command line's help needs no Keras
-    from keras_deit.models import get_variant
 
     given = {name: value for name, value in command_line.items() if value is not None}
     check_names(given)
     if config:
         given = _over(read_config(config), given, config)
+    if "architecture" in given:
+        defaults = {**(defaults or {}), "variant": NONE, "weights": IMAGENET}
     given = {name: decode_value(name, value) for name, value in {**(defaults or {}), **given}.items()}
     for name, value in given.items():
         with _naming_the_option(name):
             SETTINGS[name].check(value)
-    if "variant" not in given:
-        raise ValueError("Which variant? For example --variant deit_ti; `keras-deit train --help` lists them.")
+    model_name = _model_name(given.get("variant"), given.get("architecture"))
     recipe = recipes.get(given.get("recipe", SETTINGS["recipe"].default))
-    values = {**_defaults(), **recipe.values(get_variant(given["variant"]).name), **given}
+    values = {**_defaults(), **recipe.values(model_name), **given}
     for name in OF_RECIPES:
         if name not in values:
             raise ValueError(
-                f"The recipe {recipe.name!r} has no published `{name}` for {given['variant']!r}. Pass "
+                f"The recipe {recipe.name!r} has no published `{name}` for {model_name!r}. Pass "
                 f"{SETTINGS[name].option} {SETTINGS[name].placeholder}."
             )
     settings = Settings(**values)
     with _naming_the_option("auto_augment"):
         Augmentation.of(settings)  # raises if the policy is unknown
+    if settings.is_convnet:
+        _check_convnet(settings)
+    _check_layer_decay(settings)
     _check_teacher(settings)
     return settings
 
@@ -64,6 +68,19 @@ def resolve(command_line, config=None, defaults=None):
 def is_given(name, command_line, config=None):
     """Returns whether a setting has a value of its own, which is not the recipe's; see `resolve` for the arguments."""
     return command_line.get(name) is not None or bool(config and name in read_config(config))
+
+
+def _model_name(variant, architecture):
+    from keras_deit.models import get_variant
+
+    if variant and architecture:
+        raise ValueError(
+            f"`variant` and `architecture` both name the model. Received: variant={variant!r} and "
+            f"architecture={architecture!r}. Leave one of them out."
+        )
+    if not variant and not architecture:
+        raise ValueError("Which variant? For example --variant deit_ti; `keras-deit train --help` lists them.")
+    return architecture or get_variant(variant, "regnety" if variant.startswith("regnety") else "deit").name
 
 
 def _defaults():
@@ -88,6 +105,56 @@ def _naming_the_option(name):
         yield
     except ValueError as error:
         raise ValueError(f"{error}. Pass another {SETTINGS[name].option}.") from error
+
+
+def _check_convnet(settings):
+    """Checks that no setting is given that only a DeiT has."""
+    if settings.distillation != "none":
+        raise ValueError(
+            f"{settings.model_name} is a convnet: a run trains its one head on the labels alone. Received: "
+            f"distillation={settings.distillation!r}. Pass --recipe transfer_convnet, or --distillation none."
+        )
+    off = {
+        "patch_size": None,
+        "drop_path_rate": 0,
+        "layer_decay": 1,
+        "remat": False,
+        "accumulate": 1,  # the batch norm of a part is not that of the batch
+        "compare": False,
+        "attention_weight": 0,
+        "alpha": None,
+    }
+    off.update((name, declared.default) for name, declared in SETTINGS.items() if re.match("teacher(_|$)", name))
+    if settings.architecture:
+        off["weights_entry"] = None
+    for name, value in off.items():
+        if getattr(settings, name) != value:
+            raise ValueError(
+                f"`{name}` is a setting of a DeiT, and {settings.model_name} is a convnet. Received: "
+                f"{name}={getattr(settings, name)!r}. Leave {SETTINGS[name].option} out, or, if the recipe "
+                f"{settings.recipe!r} or a configuration has the value, {_off_in_words(name, value)}."
+            )
+    if settings.weights == IMAGENET and not settings.architecture:
+        raise ValueError(
+            f"`weights={IMAGENET!r}` are those of keras.applications, for --architecture only. Pass --weights "
+            f"{settings.variant} for the published weights of this variant."
+        )
+
+
+def _off_in_words(name, value):
+    """The option that turns a setting off."""
+    option = SETTINGS[name].option
+    if isinstance(value, bool):
+        return f"pass {option.replace('--', '--no-')}"
+    return f"pass {option} {NONE if value is None else value}"
+
+
+def _check_layer_decay(settings):
+    if settings.layer_decay != 1 and settings.optimizer != "adamw":
+        raise ValueError(
+            f"`layer_decay` is only for the optimizer adamw. Received: layer_decay={settings.layer_decay} and "
+            f"optimizer={settings.optimizer!r}. Pass --optimizer adamw with a learning rate of its own, or --layer-decay 1."
+        )
 
 
 def _check_teacher(settings):

@@ -10,8 +10,9 @@ import numpy as np
 from keras_deit.data.pipeline.input_stall_timer import InputStallTimer
 from keras_deit.data.pipeline.teacher_cache import TeacherCache
 from keras_deit.distiller import Distiller
-from keras_deit.models import DeiT, DeiTClassifier
+from keras_deit.models import DeiTClassifier
 from keras_deit.training.accumulation import accumulating
+from keras_deit.training.convnet import make_convnet
 from keras_deit.training.device_strategy import check_batch_size, has_mirrored_scope
 from keras_deit.training.label_loss import make_criterion
 from keras_deit.training.recipe_optimizer import make_optimizer, skipping_steps
@@ -35,8 +36,8 @@ class Run:
         directory: Output directory.
         num_replicas: Number of devices that share a batch.
         data: `RunData`.
-        student: The `DeiT`.
-        model: The compiled model to fit: a `Distiller`, or a `DeiTClassifier` without a teacher.
+        student: The `DeiT`, or the convnet of a run that fine-tunes a teacher.
+        model: The compiled model to fit: a `Distiller`, a `DeiTClassifier` without a teacher, or the convnet itself.
         teacher_accuracy: Accuracy of the teacher on the test split, or None without a teacher.
         cache: `TeacherCache` whose outputs replace the teacher, or None.
         teacher_digest: Identity of the teacher, see `digest_of_model`; None without a teacher or for one without weights.
@@ -47,12 +48,17 @@ class Run:
     directory: pathlib.Path
     num_replicas: int
     data: RunData
-    student: DeiT
+    student: keras.Model
     model: keras.Model
     teacher_accuracy: float | None = None
     cache: TeacherCache | None = None
     teacher_digest: str | None = None
     timer: InputStallTimer = dataclasses.field(default_factory=InputStallTimer)
+
+    @property
+    def title(self):
+        """What the trained model is called in the output of the run."""
+        return "convnet" if self.settings.is_convnet else "student"
 
     def training_batches(self, epoch=0, step=0):
         """Makes training batches without an end, from the batch of a step of an epoch on; both count from 0."""
@@ -102,7 +108,7 @@ def build_run(settings, directory, num_replicas=1, adapts_batch_size=False):
     data = load_run_data(settings, adapts_batch_size, num_replicas * settings.accumulate)
     settings = data.settings
     keras.utils.set_random_seed(settings.seed)
-    student = make_student(settings, data)
+    student = make_convnet(settings, data) if settings.is_convnet else make_student(settings, data)
     data = data.normalised_for(student.preprocessing)
     if settings.distillation == "none":
         return Run(settings, directory, num_replicas, data, student, _classifier(settings, data, student))
@@ -175,7 +181,7 @@ def _distiller(settings, data, student, teacher):
 
 
 def _classifier(settings, data, student):
-    classifier = accumulating(DeiTClassifier, settings.accumulate)(student)
+    classifier = student if settings.is_convnet else accumulating(DeiTClassifier, settings.accumulate)(student)
     optimizer = _optimizer(settings, data, student)
     classifier.compile(optimizer, loss=make_criterion(settings), weighted_metrics=["accuracy"])
     return classifier
@@ -183,5 +189,6 @@ def _classifier(settings, data, student):
 
 def _optimizer(settings, data, student):
     schedule = learning_rate_schedule(settings, data.plan.num_batches)
-    optimizer = make_optimizer(settings, schedule, student.backbone.num_layers)
+    num_layers = None if settings.is_convnet else student.backbone.num_layers
+    optimizer = make_optimizer(settings, schedule, num_layers)
     return skipping_steps(optimizer) if settings.on_nan == "skip" and settings.precision != "float16" else optimizer

@@ -7,6 +7,7 @@ import math
 import keras
 import numpy as np
 
+from keras_deit.choices import ARCHITECTURES
 from keras_deit.data import Augmentation, InputPipeline, LabelledImages
 from keras_deit.data.sources.classes import check_trained, describe_classes
 from keras_deit.data.sources.image_data import RESIZED_BY
@@ -217,7 +218,9 @@ def suitable_batch_size(num_images, num_replicas=1):
 def _default_image_size(settings, data):
     if data.image_size:
         return data.image_size
-    return get_variant(settings.variant).arguments.get("image_size", DEFAULT_IMAGE_SIZE)
+    if settings.is_convnet:
+        return ARCHITECTURES.get(settings.architecture, DEFAULT_IMAGE_SIZE)
+    return get_variant(settings.variant).arguments["image_size"]
 
 
 def _check_labelled(num_unlabelled):

@@ -25,12 +25,13 @@ from keras_deit.training.settings import check_names, decode_value
 MAY_CHANGE = ("checkpoint_every", "keep_checkpoints", "num_workers", "on_nan")  # in a resumed run
 OVERHEAD = 4 * 2**20  # bytes of a weight file beside its weights, at most
 CONFIG, SUMMARY, LOCK = "config.toml", "summary.json", ".lock"
+BEST_FILE = "student_best.keras"
 
 
 def default_directory(settings):
-    """Chooses an unused directory under `runs/`, named after variant, dataset and time."""
+    """Chooses an unused directory under `runs/`, named after model, dataset and time."""
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    first = pathlib.Path("runs") / f"{settings.variant}-{pathlib.Path(settings.dataset).stem}-{time}"
+    first = pathlib.Path("runs") / f"{settings.model_name}-{pathlib.Path(settings.dataset).stem}-{time}"
     directory, number = first, 1
     while directory.exists():
         number += 1
@@ -155,6 +156,12 @@ def save_student(student, directory):
         student.save(temporary)
     with replacing(directory / "student.weights.h5", _size_of(student)) as temporary:
         student.save_weights(temporary)
+
+
+def save_best(student, directory):
+    """Writes `student_best.keras`, whole or not at all."""
+    with replacing(directory / BEST_FILE, _size_of(student)) as temporary:
+        student.save(temporary)
 
 
 def load_student(directory):

@@ -6,6 +6,7 @@ import difflib
 from keras_deit import recipes
 from keras_deit.choices import (
     APPLICATIONS,
+    ARCHITECTURES,
     BIT_DEPTHS,
     DEIT_VARIANTS,
     EXPORT_FORMATS,
@@ -14,6 +15,7 @@ from keras_deit.choices import (
     ON_NAN,
     OUTPUTS,
     PIPELINES,
+    REGNETY_VARIANTS,
     SOURCES,
     STRATEGIES,
     TEST_SPLITS,
@@ -40,6 +42,7 @@ from keras_deit.recipes.fields import (
 from keras_deit.recipes.recipe import RecipeFields
 from keras_deit.training.checkpoint_interval import AUTO, is_interval
 
+IMAGENET = "imagenet"  # weights of keras.applications
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -48,13 +51,24 @@ PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mi
 class Settings(RecipeFields):
     """All that determines a run, resolved: the settings of a recipe for one variant, and those that no recipe determines."""
 
-    variant: str = setting(
-        "architecture of the student, the only setting without a default: " + ", ".join(DEIT_VARIANTS),
+    variant: str | None = setting(
+        f"architecture of the student: {', '.join(DEIT_VARIANTS)}; or of a teacher to fine-tune: "
+        f"{', '.join(REGNETY_VARIANTS)}",
         group=MODEL,
+        default=None,
+        none="that of architecture; one of the two must be given",
         first=True,
     )
+    architecture: str | None = setting(
+        "instead of variant: the model of keras.applications to fine-tune as a teacher, such as ResNet50",
+        group=MODEL,
+        default=None,
+        choices=tuple(ARCHITECTURES),
+        metavar="NAME",
+        none="that of variant",
+    )
     weights: str | None = setting(
-        f"weights to start from: {SOURCES}",
+        f"weights to start from: {SOURCES}; or {IMAGENET}, the default with architecture, for the weights of Keras",
         group=MODEL,
         default=None,
         metavar="NAME_OR_PATH",
@@ -316,6 +330,21 @@ class Settings(RecipeFields):
         default=2,
         rule=POSITIVE,
     )
+    patience: int | None = setting(
+        "number of epochs without a higher accuracy on the test split after which the training ends",
+        group=TRAINING,
+        default=None,
+        rule=POSITIVE,
+        metavar="EPOCHS",
+        none="the training has all its epochs",
+    )
+    keep: str = setting(
+        "weights that a run keeps; last: of the last epoch; best: also of the epoch with the highest accuracy on the "
+        "test split, in student_best.keras",
+        group=RUN,
+        default="last",
+        choices=("best", "last"),
+    )
     export: tuple[str, ...] = setting(
         "formats to export the trained student to; the run compares each exported model with the student",
         group=RUN,
@@ -323,6 +352,16 @@ class Settings(RecipeFields):
         choices=EXPORT_FORMATS,
         metavar="FORMATS",
     )
+
+    @property
+    def model_name(self):
+        """Name of the variant or architecture."""
+        return self.variant or self.architecture
+
+    @property
+    def is_convnet(self):
+        """Whether the run fine-tunes a convnet, with one head, on labels alone."""
+        return self.architecture is not None or self.variant in REGNETY_VARIANTS
 
 
 SETTINGS = settings_of(Settings)
@@ -371,7 +410,7 @@ def default_in_words(name):
         name: Name of the setting.
 
     Returns:
-        The phrase, or None if the setting must be given.
+        The phrase.
 
     Example:
 
@@ -381,8 +420,6 @@ def default_in_words(name):
     if name in OF_RECIPES:
         return "the recipe's"
     declared = SETTINGS[name]
-    if declared.default is dataclasses.MISSING:
-        return None
     if declared.default is None:
         return declared.none
     if isinstance(declared.default, bool):

@@ -7,7 +7,7 @@ from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models import DeiT, find_preset, get_variant
 from keras_deit.models.presets import open_preset
 from keras_deit.models.pretrained import find_keras_file, pretrained
-from keras_deit.training.settings import PRECISIONS
+from keras_deit.training.settings import IMAGENET, PRECISIONS
 from keras_deit.weights.write import as_checkpoint
 
 MAX_PATCHES = 8  # along a side of small images
@@ -48,12 +48,8 @@ def _build(settings, data):
             f"`weights_entry` needs weights. Received: weights_entry={settings.weights_entry!r}. Pass --weights as well."
         )
     if settings.weights:
-        student = _with_weights(settings, options)
-        taken = (
-            student.preprocessing or data.preprocessing
-        )  # the weights expect the normalisation that they were trained on
-        student.preprocessing = dataclasses.replace(data.preprocessing, mean=taken.mean, std=taken.std)
-        return student
+        _check_no_patch_size(settings)
+        return with_record_of_weights(with_weights(settings, DeiT, options), data.preprocessing)
     patch_size = settings.patch_size or suitable_patch_size(data.image_size[0], arguments["patch_size"])
     return DeiT.from_variant(settings.variant, patch_size=patch_size, preprocessing=data.preprocessing, **options)
 
@@ -69,8 +65,8 @@ def recorded_preprocessing(settings):
     """
     if not settings.weights:
         return None
-    if find_preset(settings.weights):  # presets have the normalisation of the default record: nothing is downloaded
-        return Preprocessing()
+    if settings.weights == IMAGENET or find_preset(settings.weights):
+        return Preprocessing()  # published weights have the normalisation of the default record: nothing is downloaded
     if find_keras_file(settings.weights) is None:
         checkpoint, _ = open_preset(settings.weights, weights_entry=settings.weights_entry)
         return checkpoint.preprocessing
@@ -98,20 +94,54 @@ def suitable_patch_size(image_size, published):
     return max(side for side in range(1, largest + 1) if image_size % side == 0)
 
 
-def _with_weights(settings, options):
+def with_record_of_weights(model, record):
+    """Records how the images of a model with loaded weights are prepared.
+
+    Args:
+        model: `DeiT` or `RegNetY`.
+        record: `keras_deit.Preprocessing` of the run. The normalisation is that of the weights, if they have a record: they
+            expect the normalisation that they were trained on.
+
+    Returns:
+        The model.
+    """
+    taken = model.preprocessing or record
+    model.preprocessing = dataclasses.replace(record, mean=taken.mean, std=taken.std)
+    return model
+
+
+def _check_no_patch_size(settings):
     if settings.patch_size:
         raise ValueError(
             f"The weights determine the patch size. Received: patch_size={settings.patch_size}. Leave --patch-size out."
         )
+
+
+def with_weights(settings, model_class, options):
+    """Builds a model with the weights that the settings name.
+
+    Args:
+        settings: `Settings` with `weights`.
+        model_class: `DeiT` or `RegNetY`.
+        options: Dictionary of arguments of the class.
+
+    Returns:
+        The model. A warning names its differences from the weights.
+
+    Raises:
+        ValueError: If the weights do not fit the settings.
+    """
     if find_keras_file(settings.weights) is None:
-        return DeiT.from_preset(
+        return model_class.from_preset(
             settings.weights, variant=settings.variant, weights_entry=settings.weights_entry, **options
         )
     # The weights of a saved model are loaded like those of any checkpoint: by timm's names.
     checkpoint = as_checkpoint(
         pretrained(settings.weights, weights_entry=settings.weights_entry), f"the model {settings.weights!r}"
     )
-    student, notes = DeiT.from_checkpoint(checkpoint, **options)
+    if checkpoint.family == "deit":  # a run may have chosen another patch size than the variant's
+        options["patch_size"] = checkpoint.architecture(options.get("image_size"))["patch_size"]
+    model, notes = model_class.from_checkpoint(checkpoint, variant=settings.variant, **options)
     if notes:
         warnings.warn(f"{settings.weights}: {' '.join(notes)}", stacklevel=2)
-    return student
+    return model

@@ -6,7 +6,8 @@ import os
 import pathlib
 from typing import NamedTuple
 
-from keras_deit.models import DeiT
+import keras
+
 from keras_deit.recipes.fields import NONE
 from keras_deit.runtime import processes
 from keras_deit.runtime.files import user_path
@@ -29,12 +30,12 @@ class TrainingResult(NamedTuple):
 
     Attributes:
         summary: Dictionary as in `summary.json`: accuracies, speed, settings, versions.
-        student: The trained `keras_deit.DeiT`.
+        student: The trained `keras_deit.DeiT`, or the convnet of a run that fine-tunes a teacher.
         directory: Output directory of the run.
     """
 
     summary: dict
-    student: DeiT
+    student: keras.Model
     directory: pathlib.Path
 
 
@@ -49,7 +50,7 @@ def train(
     process_id=None,
     **settings,
 ):
-    """Trains a student as `keras-deit train` does, and writes the same output directory.
+    """Trains a student, or fine-tunes a teacher, as `keras-deit train` does, and writes the same output directory.
 
     Args:
         output_dir: Output directory; None chooses an unused directory under `runs/`.

@@ -97,6 +97,13 @@ PUBLISHED = {
     ("deit3_finetune_384", "deit3_s_384"): {**FINE_TUNING, "drop_path_rate": 0.0},
     ("deit3_finetune_384", "deit3_b_384"): {**FINE_TUNING, "drop_path_rate": 0.15},
     ("deit3_finetune_384", "deit3_l_384"): {**FINE_TUNING, "drop_path_rate": 0.4},
+    ("transfer_convnet", "regnety_040"): {
+        "optimizer": "sgd",
+        "learning_rate": 0.01,
+        "weight_decay": 1e-4,
+        "distillation": "none",
+        "drop_path_rate": 0.0,
+    },
     ("transfer", "deit_b"): {
         **IMAGENET,
         "epochs": 1000,
@@ -146,7 +153,7 @@ def test_settings_without_a_value_for_the_variant_are_left_out():
 
 
 def test_every_recipe_opens_with_its_command_hardware_time_and_accuracy():
-    modules = {"small_data": "small_data", "transfer": "transfer"}
+    modules = {name: name for name in ("small_data", "few_images", "transfer", "transfer_convnet")}
     for name in recipes.RECIPES:
         module = modules.get(name, name.split("_")[0])
         text = importlib.import_module(f"keras_deit.recipes.{module}").__doc__

@@ -15,6 +15,7 @@ SUMMARY = {
     "waiting_for_data": 0.25,
     "peak_memory_bytes": 3 * 2**29,
     "skipped": {"train": {"images": 3, "unreadable": 2, "tiny": 1}, "test": {"images": 0}},
+    "teacher": {"accuracy": None},
     "student": {"accuracy": 0.9, "class_accuracy": 0.8, "teacher_accuracy": 0.99, "loss": 1.0},
 }
 
@@ -35,6 +36,18 @@ def test_the_results_stand_in_a_table():
     assert "1,234 images a second, 25% of the time waiting for data, 1.50 GiB of memory at most" in lines
     assert any(str(pathlib.Path("runs/1/student.keras")) in line for line in lines)
     assert not any("--resume" in line for line in lines)
+
+
+def test_the_teacher_has_its_row_although_stored_outputs_replaced_it():
+    student = {"accuracy": 0.9, "class_accuracy": 0.8, "distillation_accuracy": 0.85}
+    text = describe(SUMMARY | {"student": student, "teacher": {"accuracy": 0.97}}, pathlib.Path("runs/1"))
+    assert ["teacher", "97.00%"] in [line.split() for line in text.splitlines()]
+
+
+def test_a_model_of_one_head_has_one_accuracy():
+    text = describe(SUMMARY | {"student": {"accuracy": 0.9, "loss": 1.0}}, pathlib.Path("runs/1"))
+    assert ["accuracy", "90.00%"] in [line.split() for line in text.splitlines()]
+    assert "fused" not in text
 
 
 def test_unknown_measurements_are_left_out():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from keras_deit.training.config_file import write_config
 from keras_deit.training.resolve import is_given, resolve
 
 pytest.importorskip("tomli_w", reason="config.toml is written with tomli-w")
@@ -135,3 +136,53 @@ def test_whether_a_setting_is_given(tmp_path):
     assert is_given("epochs", {"epochs": None}, tmp_path / "config.toml")
     assert not is_given("batch_size", {"batch_size": None}, tmp_path / "config.toml")
     assert not is_given("batch_size", {})
+
+
+@pytest.mark.parametrize("model", [{"variant": "regnety_040"}, {"architecture": "ResNet50"}])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"recipe": "small_data"}, "is a convnet: .*Received: distillation='hard'. Pass --recipe transfer_convnet"),
+        ({"patch_size": 4}, "`patch_size` is a setting of a DeiT.*Received: patch_size=4. Leave --patch-size out"),
+        ({"drop_path_rate": 0.1}, "`drop_path_rate` is a setting of a DeiT.* pass --drop-path-rate 0"),
+        ({"layer_decay": 0.7, "optimizer": "adamw"}, "`layer_decay` is a setting of a DeiT.* pass --layer-decay 1"),
+        ({"accumulate": 2}, "`accumulate` is a setting of a DeiT.* pass --accumulate 1"),
+        ({"compare": True}, "`compare` is a setting of a DeiT.* pass --no-compare"),
+        ({"alpha": 0.5}, "`alpha` is a setting of a DeiT"),
+        ({"teacher": "regnety_160"}, "`teacher` is a setting of a DeiT.* pass --teacher none"),
+        ({"teacher_cache": "cache"}, "`teacher_cache` is a setting of a DeiT"),
+    ],
+)
+def test_a_convnet_has_no_settings_of_a_deit(model, given, message):
+    with pytest.raises(ValueError, match=message):
+        resolve({"recipe": "transfer_convnet", **model, **given})
+
+
+def test_an_architecture_starts_from_the_weights_of_keras_also_in_a_repeated_run(tmp_path):
+    settings = resolve({"architecture": "ResNet50", "recipe": "transfer_convnet"})
+    assert (settings.variant, settings.weights, settings.model_name) == (None, "imagenet", "ResNet50")
+    random = resolve({"architecture": "ResNet50", "recipe": "transfer_convnet", "weights": "none"})
+    for before in (settings, random):
+        write_config(before, tmp_path / "config.toml")
+        assert resolve({}, tmp_path / "config.toml") == before
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"variant": "regnety_040", "architecture": "ResNet50"}, "both name the model"),
+        ({"architecture": "ResNet51"}, "`architecture` must be one of .*Pass another --architecture"),
+        ({"variant": "regnety_40"}, "There is no variant 'regnety_40'. Similar names: regnety_040"),
+        ({"variant": "regnety_040", "weights": "imagenet"}, "for --architecture only. Pass --weights regnety_040"),
+        ({"architecture": "ResNet50", "weights_entry": "model"}, "Leave --weights-entry out"),
+    ],
+)
+def test_a_model_that_is_not_named_rightly_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        resolve({"recipe": "transfer_convnet", **given})
+
+
+def test_layer_wise_decay_needs_its_optimizer():
+    assert resolve({"variant": "deit_s", "layer_decay": 0.7}).layer_decay == 0.7
+    with pytest.raises(ValueError, match="`layer_decay` is only for the optimizer adamw. .*optimizer='sgd'"):
+        resolve({"variant": "deit_s", "recipe": "transfer", "layer_decay": 0.7})

@@ -60,6 +60,41 @@ def test_a_student_starts_from_saved_weights(tmp_path):
     assert same >= len(student.backbone.weights) - 1
 
 
+def test_a_larger_image_size_keeps_the_distillation(tmp_path):
+    """Fine-tuning from 224 to 384 pixels: both tokens and heads are kept, and the positions are those of `load`."""
+    pytest.importorskip("safetensors", reason="the weights go through its format")
+    arguments = {"num_classes": 3, "class_names": ("a", "b", "c"), "patch_size": 16}
+    saved = kd.DeiT.from_variant("deit_short", image_size=224, **arguments)
+    saved.save(tmp_path / "student.keras")
+    student = student_of(weights=str(tmp_path / "student.keras"), image_size=384)
+    assert (student.image_size, student.num_prefix_tokens) == ((384, 384), 2)
+    for head in ("class_head", "distillation_head"):
+        for ours, theirs in zip(
+            student.get_layer(head).get_weights(), saved.get_layer(head).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    larger = kd.pretrained(tmp_path / "student.keras", image_size=384)
+    for ours, theirs in zip(student.get_weights(), larger.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_weights_of_another_variant_are_refused(tmp_path):
+    pytest.importorskip("safetensors", reason="the weights go through its format")
+    kd.DeiT.from_variant("deit_short", num_classes=3, image_size=16, patch_size=4).save(tmp_path / "student.keras")
+    with pytest.raises(ValueError, match="The variant 'deit_s' does not fit the model .* which has hidden_dim=192"):
+        student_of(variant="deit_s", weights=str(tmp_path / "student.keras"))
+
+
+def test_frozen_weights_begin_unfrozen(tmp_path):
+    pytest.importorskip("safetensors", reason="the weights go through its format")
+    saved = kd.DeiT.from_variant("deit_short", num_classes=3, image_size=16, patch_size=4)
+    saved.freeze(up_to=1)
+    saved.save(tmp_path / "student.keras")
+    student = student_of(weights=str(tmp_path / "student.keras"))
+    assert len(student.trainable_variables) > len(saved.trainable_variables)
+    assert student.backbone.blocks[0].trainable
+
+
 def test_weights_determine_the_patch_size(tmp_path):
     with pytest.raises(ValueError, match="weights determine the patch size.*patch_size=4.*Leave --patch-size out"):
         student_of(weights=str(tmp_path / "student.keras"), patch_size=4)

@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+import shlex
 
+from keras_deit.choices import REGNETY_VARIANTS
 from keras_deit.imaging import imagenet
 from keras_deit.models import find_preset, is_weights
 from keras_deit.models.pretrained import find_keras_file, pretrained
@@ -58,8 +60,8 @@ def load_teacher(settings, num_classes):
     if find_preset(settings.teacher) and num_classes != preset_classes:  # found out before the download
         raise ValueError(
             f"The preset {settings.teacher!r} has the {preset_classes:,} classes of ImageNet, and the dataset "
-            f"{settings.dataset!r} has {num_classes}. Fine-tune the preset on the dataset first, and pass "
-            "the saved `.keras` file as --teacher."
+            f"{settings.dataset!r} has {num_classes}. Fine-tune the preset on the dataset first, then pass "
+            f"--teacher runs/teacher: {_fine_tuning_command(settings)}"
         )
     model = settings.teacher
     options = {
@@ -84,6 +86,14 @@ def load_teacher(settings, num_classes):
     if not normalisation and teacher.mean is None:  # without a record of its own
         teacher.mean, teacher.std = imagenet.IMAGENET_MEAN, imagenet.IMAGENET_STD
     return teacher
+
+
+def _fine_tuning_command(settings):
+    """The command that fine-tunes the preset that the settings name as a teacher."""
+    preset = find_preset(settings.teacher)
+    recipe = "transfer_convnet" if preset.variant in REGNETY_VARIANTS else "transfer"
+    options = ["--variant", preset.variant, "--weights", settings.teacher, "--dataset", settings.dataset]
+    return shlex.join(["keras-deit", "train", *options, "--recipe", recipe, "--output-dir", "runs/teacher"])
 
 
 def teacher_of_student_images(model, **options):

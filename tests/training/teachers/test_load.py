@@ -56,6 +56,15 @@ def test_weights_receive_images_of_their_own_size(tmp_path):
     ("teacher", "message"),
     [
         ("regnety_160", "has the 1,000 classes of ImageNet, and the dataset 'digits' has 10"),
+        (
+            "regnety_160",
+            "keras-deit train --variant regnety_160 --weights regnety_160 --dataset digits --recipe transfer_convnet "
+            "--output-dir runs/teacher",
+        ),
+        (
+            "deit3_small_patch16_224",
+            "--variant deit3_s --weights deit3_small_patch16_224 --dataset digits --recipe transfer ",
+        ),
         ("regnety_16", "Similar presets: regnety_160"),
         ("no/such.keras", "There is no file 'no/such.keras'"),
         ("no/such.safetensors", "There is no file"),
