@@ -9,7 +9,6 @@ import io
 import json
 import os
 import pathlib
-import pickle
 import re
 import socket
 import sys
@@ -99,26 +98,30 @@ def from_main(value):
     """Returns the value that process 0 passed, in every process.
 
     Args:
-        value: Value that `pickle` takes; that of the other processes is ignored.
+        value: Value that JSON can represent; that of the other processes is ignored.
     """
-    if not is_distributed():
-        return value
-    encoded = np.frombuffer(pickle.dumps(value if is_main_process() else None), "uint8")
+    return json.loads(_bytes_of_main(json.dumps(value).encode())) if is_distributed() else value
+
+
+def _bytes_of_main(content):
+    """Returns the bytes that process 0 passed, in every process."""
+    encoded = np.frombuffer(content if is_main_process() else b"", "uint8")
     size = int(_multihost().broadcast_one_to_all(np.array(len(encoded))))
     padded = np.zeros(size, "uint8")
     if is_main_process():
         padded[:] = encoded
     received = _multihost().broadcast_one_to_all(padded)
-    return pickle.loads(np.asarray(received).astype("uint8").tobytes())  # JAX may widen the integers
+    return np.asarray(received).astype("uint8").tobytes()  # JAX may widen the integers
 
 
 @contextlib.contextmanager
 def file_of_main(path):
     """Yields the path of a file of process 0; in the other processes, that of a copy, which is deleted afterwards."""
-    content = from_main(path.read_bytes() if is_distributed() and is_main_process() else None)
     with scratch_unless_main(path) as file:
-        if not is_main_process():
-            file.write_bytes(content)
+        if is_distributed():
+            content = _bytes_of_main(path.read_bytes() if is_main_process() else b"")
+            if not is_main_process():
+                file.write_bytes(content)
         yield file
 
 
