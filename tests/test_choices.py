@@ -3,6 +3,7 @@
 import types
 
 import keras
+import pytest
 
 import keras_deit as kd
 from keras_deit import choices
@@ -21,6 +22,7 @@ def test_the_architectures_are_the_models_of_keras():
     assert set(choices.ARCHITECTURES) == models
 
 
+@pytest.mark.backend_independent
 def test_the_image_size_of_an_architecture_is_that_of_keras():
     for name in ("MobileNet", "EfficientNetB1"):
         model = getattr(keras.applications, name)(weights=None)

@@ -46,6 +46,7 @@ def test_a_mixed_precision_convnet_has_float32_logits():
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.backend_independent
 def test_weights_that_cannot_be_downloaded_are_named(monkeypatch):
     def fail(**_):
         raise Exception("URL fetch failure on https://storage: None -- unreachable")  # as Keras does
@@ -57,6 +58,7 @@ def test_weights_that_cannot_be_downloaded_are_named(monkeypatch):
         ApplicationClassifier("MobileNet", 3, image_size=32, weights="imagenet")
 
 
+@pytest.mark.backend_independent
 def test_other_architectures_are_refused():
     with pytest.raises(
         ValueError, match=r"must be a model of keras.applications: ConvNeXtBase, .*Received: .*'ResNet51'"

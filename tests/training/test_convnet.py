@@ -51,6 +51,7 @@ def test_published_weights_get_a_head_for_the_classes_of_the_dataset(tmp_path):
     assert set(run.evaluate()) == {"loss", "accuracy"}
 
 
+@pytest.mark.backend_independent
 def test_weights_of_a_run_keep_their_normalisation(tmp_path):
     record = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
     arguments = {"num_classes": 2, "class_names": CLASSES, "preprocessing": record}
@@ -67,12 +68,14 @@ def test_weights_of_a_run_keep_their_normalisation(tmp_path):
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.backend_independent
 def test_weights_of_another_variant_are_refused(tmp_path):
     kd.RegNetY.from_variant("regnety_002", num_classes=2).save(tmp_path / "regnety.keras")
     with pytest.raises(ValueError, match="The variant 'regnety_040' does not fit the model"):
         build(tmp_path / "run", variant="regnety_040", weights=str(tmp_path / "regnety.keras"))
 
 
+@pytest.mark.backend_independent
 def test_an_application_begins_with_the_weights_of_keras_unless_told_otherwise(monkeypatch, tmp_path):
     received, build_mobilenet = [], keras.applications.MobileNet
 
@@ -87,6 +90,7 @@ def test_an_application_begins_with_the_weights_of_keras_unless_told_otherwise(m
     assert (run.student.class_names, run.student.image_size) == (CLASSES, (32, 32))
 
 
+@pytest.mark.backend_independent
 def test_a_download_that_fails_names_the_option_for_random_weights(monkeypatch, tmp_path):
     def fail(**_):
         raise Exception("URL fetch failure")  # as Keras does
@@ -96,6 +100,7 @@ def test_a_download_that_fails_names_the_option_for_random_weights(monkeypatch, 
         build(tmp_path / "run", architecture="MobileNet")
 
 
+@pytest.mark.backend_independent
 def test_weights_of_another_kind_of_model_are_refused(tmp_path):
     kd.RegNetY.from_variant("regnety_040", num_classes=2).save(tmp_path / "regnety.keras")
     with pytest.raises(ValueError, match="Expected weights of a MobileNet. .*which is a RegNetY"):
