@@ -9,13 +9,12 @@ import pytest
 
 from keras_deit.data import load
 from keras_deit.data.sources.image_issues import validate
-from keras_deit.training import loop, run
+from keras_deit.training import run
 from keras_deit.training.teachers import convnet
 from tests.export.students import HAS_LITERT
 from tests.image_folders import write_issues
 from tests.runs import SHORT, add_short_variant, train_printed
 
-EXPECTED_SECONDS = loop._expected_seconds
 TEACHER_EPOCHS = 16  # about half of the epochs of a run outside of the tests
 
 
@@ -53,10 +52,9 @@ def user_home(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def short_runs(home):
-    """Adds the short variant, sets the home of its teacher, and skips the estimate of the time, which is compiled too."""
+    """Adds the short variant, and sets the home of its teacher."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(home))
-        patch.setattr(loop, "_expected_seconds", lambda run: 0.0)
         patch.setattr(convnet, "EPOCHS", TEACHER_EPOCHS)
         add_short_variant(patch)
         yield
@@ -77,7 +75,6 @@ def _train_whole_run(home):
     exports = ["--export", "saved_model,litert"] if HAS_LITERT else []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(home))
-        patch.setattr(loop, "_expected_seconds", EXPECTED_SECONDS)
         patch.setattr(convnet, "EPOCHS", TEACHER_EPOCHS)
         add_short_variant(patch)
         status, printed = train_printed(*SHORT, "--compare", *exports, "--output-dir", home / "whole")

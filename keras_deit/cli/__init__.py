@@ -5,7 +5,7 @@ import sys
 
 from keras_deit.cli import parsers
 from keras_deit.cli.common import INTERRUPTED
-from keras_deit.runtime.printing import escaping_unprintable
+from keras_deit.runtime.printing import readable_output
 from keras_deit.runtime.version import __version__
 
 COMMANDS = {  # and their modules
@@ -53,7 +53,7 @@ def main(arguments=None):
         print(f"keras-deit {__version__}")
         return 0
     if command in COMMANDS:
-        with escaping_unprintable():
+        with readable_output():
             return _run(command, options)
     reason = "is planned for a later version" if command in PLANNED else "is not a command"
     print(f"keras-deit: error: {command!r} {reason}. Commands: {', '.join(COMMANDS)}.", file=sys.stderr)

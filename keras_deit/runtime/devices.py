@@ -37,8 +37,13 @@ def peak_memory():
     Returns:
         Integer, or None if the system does not tell.
     """
-    on_gpu = _GPU_PEAKS[keras.backend.backend()]()
+    on_gpu = gpu_peak_memory()
     return _process_peak() if on_gpu is None else on_gpu
+
+
+def gpu_peak_memory():
+    """Returns the largest memory of the GPUs used so far in bytes; None if the backend has no GPU."""
+    return _GPU_PEAKS[keras.backend.backend()]()
 
 
 def _process_peak():

@@ -5,7 +5,7 @@ import shlex
 import keras
 
 from keras_deit.runtime.files import format_bytes
-from keras_deit.training.progress import format_duration
+from keras_deit.runtime.printing import format_duration
 
 _ROWS = {
     "accuracy": "fused",

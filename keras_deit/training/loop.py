@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import time
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from keras_deit.runtime import processes
 from keras_deit.runtime.devices import peak_memory
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
+from keras_deit.runtime.printing import format_duration
 from keras_deit.runtime.stop_signals import StopSignals
 from keras_deit.training import run_directory
 from keras_deit.training.best_epoch import ACCURACY, BestEpoch, best_row, is_past
@@ -24,13 +24,16 @@ from keras_deit.training.closing_summary import format_memory
 from keras_deit.training.divergence import DivergedError, DivergenceStop, check_finite_loss
 from keras_deit.training.fingerprint import check_unchanged, fingerprint
 from keras_deit.training.log import TrainingLog
+from keras_deit.training.pace import Pace
 from keras_deit.training.position import Position
-from keras_deit.training.progress import Progress, format_duration
+from keras_deit.training.progress import Progress
 from keras_deit.training.run import without_teacher
+from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.usable_images import explain_unreadable_images
 from keras_deit.training.weight_average import KeepWeights, averaged
 
 PREFETCHED = 4  # batches that a pipeline may have made beyond the one that is trained on
+TIMED_STEPS = 1  # of a dry run, after the one that compiles
 COMPARED_IMAGES = 64  # of the test split, for the comparison of an export with the student
 
 
@@ -51,21 +54,21 @@ def check_ready(settings):
 
 
 def announce(run):
-    """Prints the student, the images, the recipe and the expected time of a run."""
+    """Prints the student, the images and the recipe of a run."""
     settings, student, data = run.settings, run.student, run.data
     height, width = data.image_size
     patch = "" if settings.is_convnet else f", patch {student.backbone.patch_size}"
     print(data.describe())
     print(
         f"{run.title.capitalize()}: {settings.model_name} with {student.count_params():,} parameters on "
-        f"{len(data.train):,} images of {data.train.name} ({height}×{width}{patch}), recipe {settings.recipe}, about "
-        f"{format_duration(_expected_seconds(run))} for {settings.epochs} epochs."
+        f"{len(data.train):,} images of {data.train.name} ({height}×{width}{patch}), recipe {settings.recipe}, "
+        f"{settings.epochs} epochs. The time left is shown as soon as it is measured."
         + (" For ImageNet: --dataset imagenet2012." if settings.dataset == "digits" else "")
     )
 
 
 def dry_run(run):
-    """Trains on one batch and prints parameters, images, steps, memory and the loss.
+    """Trains on one batch and prints parameters, images, steps, expected time, memory and the loss.
 
     Args:
         run: `Run`.
@@ -73,15 +76,21 @@ def dry_run(run):
     Raises:
         DivergedError: If the loss is not finite.
     """
-    data = run.data
-    loss = float(run.model.train_on_batch(*data.first_batch(), return_dict=True)["loss"])
-    check_finite_loss(loss, run.settings)
+    data, epochs = run.data, run.settings.epochs
+    batch, pace = data.first_batch(), Pace(run.settings.batch_size, len(data.test))
+    losses = []
+    for _ in range(1 + TIMED_STEPS):  # the first one compiles
+        losses.append(float(run.model.train_on_batch(*batch, return_dict=True)["loss"]))
+        pace.end_step()
+    check_finite_loss(losses[0], run.settings)
     steps = data.plan.num_batches
+    seconds = pace.seconds_left(steps * epochs, validations=epochs) * (2 if run.settings.compare else 1)
     print(f"Parameters: {run.student.count_params():,}")
     print(f"Images:     {len(data.train):,} to train, {len(data.test):,} to test")
-    print(f"Steps:      {steps:,} an epoch, {steps * run.settings.epochs:,} in all")
+    print(f"Steps:      {steps:,} an epoch, {steps * epochs:,} in all")
+    print(f"Time:       about {format_duration(seconds)}, if the images are prepared as fast as they are trained on")
     print(f"Memory:     {format_memory(peak_memory())} at most so far")
-    print(f"Loss:       {loss:.4f} on the first batch")
+    print(f"Loss:       {losses[0]:.4f} on the first batch")
     print(
         "Dry run: everything was built and one batch was trained on. Nothing was kept, except a teacher trained for the run."
     )
@@ -218,7 +227,8 @@ def _fit(run, title, stop, resume, accepts_changes):
         print(f"{title}: resumed {within if position.step else f'after epoch {position.epoch}'} of {epochs}.")
     if position.epoch == epochs or is_past(log.rows, run.settings.patience):
         return _FitResult(log, position)
-    progress = Progress(title, epochs, position)
+    pace = Pace(run.settings.batch_size, len(run.data.test))
+    progress = Progress(title, epochs, position, pace, learning_rate_schedule(run.settings, steps))
     saving = CheckpointCallback(
         checkpoints,
         epochs,
@@ -295,20 +305,6 @@ def _images_in_use(run, position):
         yield run.data.test, None
     positions = plan.iter_from(position.epoch, position.step)
     yield run.data.train, np.concatenate([plan.samples(*next(positions))[0] for _ in range(PREFETCHED)])
-
-
-def _expected_seconds(run):
-    """Estimates the training time from the time of the student's forward pass: a step takes about three times as long."""
-    plan = run.data.plan
-    images = np.zeros((plan.batch_size, *plan.image_size, 3), "float32")
-    run.student.predict_on_batch(images)  # compiles
-    began = time.perf_counter()
-    run.student.predict_on_batch(images)
-    forward = time.perf_counter() - began
-    evaluation = len(run.data.test) / len(images)
-    epochs_left = run.settings.epochs - Checkpoints(run.directory).facts().get("epoch", 0)
-    students = 2 if run.settings.compare else 1
-    return forward * (3 * plan.num_batches + evaluation) * epochs_left * students
 
 
 def _export(run):

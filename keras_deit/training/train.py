@@ -12,7 +12,7 @@ from keras_deit.recipes.fields import NONE
 from keras_deit.runtime import processes
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.numpy_numbers import python_number
-from keras_deit.runtime.printing import escaping_unprintable
+from keras_deit.runtime.printing import readable_output
 from keras_deit.runtime.stop_signals import StopSignals
 from keras_deit.training import loop, run_directory
 from keras_deit.training.closing_summary import describe
@@ -85,7 +85,7 @@ def train(
     processes.join(coordinator, num_processes, process_id)
     try:
         with (
-            escaping_unprintable(),
+            readable_output(),
             StopSignals(announce_stop) as stop,
             prepared_run(settings, output_dir, resume, config) as (run, is_resumed),
         ):

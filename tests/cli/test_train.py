@@ -35,9 +35,10 @@ PARAMETERS = count_parameters(width=192, blocks=1)
 def test_a_whole_run_has_teacher_student_and_summary(whole_run):
     directory = whole_run.directory
     assert f"Student: deit_short with {PARAMETERS:,} parameters" in whole_run.printed
-    assert re.search(r", about (\d+ min )?\d+ s for 2 epochs\. For ImageNet: --dataset imagenet2012", whole_run.printed)
-    assert "student: epoch 2/2" in whole_run.printed
-    assert "without a teacher: epoch 2/2" in whole_run.printed
+    assert re.search(r", 2 epochs\. The time .* measured\. For ImageNet: --dataset imagenet2012", whole_run.printed)
+    for title in ("student", "without a teacher"):
+        figures = r"  [\d,]+ images/s  learning rate \S+  (GPU memory .* GiB  )?\d+ s left\n"
+        assert re.search(rf"\n{title}: epoch 2/2  loss .*{figures}", whole_run.printed)
     assert "Done." in whole_run.printed
     names = {path.name for path in directory.iterdir()}
     expected = {"config.toml", "history.csv", "curves.png", "student.keras", "student.weights.h5", "summary.json"}
@@ -151,6 +152,7 @@ def test_a_dry_run_keeps_nothing(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert f"Parameters: {PARAMETERS:,}" in printed
     assert "2 an epoch, 4 in all" in printed
+    assert re.search(r"Time:       about \d+ s, if the images", printed)
     assert "GiB" in printed
     assert not (tmp_path / "run").exists()
 
@@ -246,7 +248,7 @@ def test_ctrl_c_before_the_training_is_one_line(tmp_path, monkeypatch, capsys):
     def interrupt(run):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "_expected_seconds", interrupt)
+    monkeypatch.setattr(loop, "announce", interrupt)
     assert train(*SHORTEST, "--distillation", "none", "--output-dir", tmp_path / "run") == 130
     assert capsys.readouterr().err.strip() == "Interrupted before the student's training began."
     assert not (tmp_path / "run").exists()

@@ -19,6 +19,7 @@ from keras_deit.imaging.sixteen_bits import holds_16_bits
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.files import user_path, write_whole
 from keras_deit.runtime.optional import require
+from keras_deit.runtime.progress_bar import progress_bar
 
 SAME_EXTENSION = {
     "MPO": "JPEG"
@@ -146,11 +147,10 @@ def validate(data, num_threads=None, progress=True):
     >>> validate(data.load("digits", "test"), progress=False).counts()
     {'tiny': 364}
     """
-    tqdm = require("tqdm", extra="run", purpose="The progress bar")
     problems, reasons, bits, unlabelled, labels = {}, {}, {}, [], []
     with (
         warnings.catch_warnings(),
-        tqdm.tqdm(total=len(data), desc=f"reading {data.name}", unit="image", disable=not progress or None) as bar,
+        progress_bar(len(data), f"reading {data.name}", "images", shown=progress) as bar,
         concurrent.futures.ThreadPoolExecutor(num_threads or usable_cores()) as pool,
     ):
         warnings.simplefilter("ignore")  # Pillow warns of oddities that it reads all the same

@@ -12,6 +12,7 @@ from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.runtime import processes
 from keras_deit.runtime.files import cache_directory, replacing
 from keras_deit.runtime.keras_file import load_keras_file
+from keras_deit.training.pace import Pace
 from keras_deit.training.position import Position
 from keras_deit.training.progress import Progress
 from keras_deit.training.teachers.random_shift import random_shift
@@ -109,7 +110,8 @@ def _train(teacher, train, test_batches, num_replicas, seed):
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, EPOCHS * plan.num_batches)
     _compile(teacher, keras.optimizers.AdamW(schedule, weight_decay=0.01))
     position = Position(plan.num_batches)
-    callbacks = [position, Progress("teacher", EPOCHS, position)]
+    pace = Pace(batch_size, len(test_batches.data))
+    callbacks = [position, Progress("teacher", EPOCHS, position, pace, schedule)]
     options = dict(shuffle=False, validation_data=test_batches, callbacks=callbacks, verbose=0)
     for epoch in range(EPOCHS):  # one `fit` an epoch, since Keras does not tell a `PyDataset` the epoch
         teacher.fit(ShiftedBatches(train, plan, epoch), initial_epoch=epoch, epochs=epoch + 1, **options)

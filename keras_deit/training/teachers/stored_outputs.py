@@ -11,7 +11,7 @@ from keras_deit.data.pipeline.sampling_plan import SAMPLING_VERSION
 from keras_deit.data.pipeline.teacher_cache import TeacherCache
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.runtime import processes
-from keras_deit.runtime.optional import require
+from keras_deit.runtime.progress_bar import progress_bar
 from keras_deit.training.teachers.digest import digest_of_model
 from keras_deit.training.usable_images import explain_unreadable_images
 
@@ -114,7 +114,6 @@ def _key(settings, data, teacher):
 
 def _fill(cache, images, pipeline, predictor):
     """Stores the outputs that are missing; several processes share the files, and each computes on a device of its own."""
-    tqdm = require("tqdm", extra="run", purpose="The progress bar")
     predict_batch = predictor.batch_function()
     open_batches = {}  # iterators of training batches, by the position of their next batch
 
@@ -128,9 +127,7 @@ def _fill(cache, images, pipeline, predictor):
         open_batches.clear()
         open_batches[position + count] = batches
 
-    with tqdm.tqdm(
-        total=cache.num_epochs * cache.num_batches, desc="teacher outputs", unit="batch", disable=None
-    ) as bar:
+    with progress_bar(cache.num_epochs * cache.num_batches, "teacher outputs", "batches") as bar:
         while not cache.fill(predict, bar.update):
             bar.reset()
             time.sleep(WAIT_SECONDS)
