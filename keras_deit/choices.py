@@ -92,6 +92,7 @@ APPLICATIONS = (  # the modules of keras.applications that have a `preprocess_in
 )
 PIPELINES = ("auto", "tf.data", "grain", "python")
 ON_NAN = ("stop", "skip")
+TRACKERS = TENSORBOARD, WANDB = ("tensorboard", "wandb")  # where a run logs to, beside `history.csv`
 STRATEGIES = ("auto", "none", "mirrored", "data_parallel")
 PEERS = ("keras_hub", "transformers", "timm")  # of a benchmark
 EXPORT_FORMATS = ("saved_model", "litert")

@@ -125,6 +125,7 @@ def _run(parser, options, stop):
     from keras_deit.training.fingerprint import ChangedRunError
     from keras_deit.training.loop import announce, dry_run
     from keras_deit.training.run_directory import CompleteRunError
+    from keras_deit.training.trackers import TrackerError
     from keras_deit.training.train import AUTO, prepared_run
     from keras_deit.training.usable_images import UnreadableError
 
@@ -149,7 +150,7 @@ def _run(parser, options, stop):
             return _train(run, is_resumed, stop, accepts_changes)
         except DiskFullError as error:
             return _failed(parser, f"{error} {how_to_resume(run.directory, command_line_of('train'))}")
-        except (UnreadableError, DamagedCacheError, ChangedRunError) as error:
+        except (UnreadableError, DamagedCacheError, ChangedRunError, TrackerError) as error:
             return _failed(parser, error)
         except DivergedError as error:
             return _failed(parser, f"{error}{_student_so_far(run)}", status=1)

@@ -105,7 +105,7 @@ def replacing(path, num_bytes=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     with (
-        _explaining_full_disk(path, num_bytes),
+        explaining_full_disk(path, num_bytes),
         tempfile.TemporaryDirectory(
             prefix=_temporary_prefix(path), suffix=f"-{os.getpid()}", dir=path.parent
         ) as folder,
@@ -131,7 +131,16 @@ def _try_space(path, num_bytes):
 
 
 @contextlib.contextmanager
-def _explaining_full_disk(path, num_bytes):
+def explaining_full_disk(path, num_bytes=None):
+    """Names the space that is needed and free if a file cannot be written within the block.
+
+    Args:
+        path: Path of the file.
+        num_bytes: Size of the file, or None.
+
+    Raises:
+        DiskFullError: If there is not enough space.
+    """
     try:
         yield
     except DiskFullError:

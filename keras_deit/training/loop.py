@@ -29,6 +29,7 @@ from keras_deit.training.position import Position
 from keras_deit.training.progress import Progress
 from keras_deit.training.run import without_teacher
 from keras_deit.training.schedule import learning_rate_schedule
+from keras_deit.training.trackers import check_trackers, make_trackers
 from keras_deit.training.usable_images import explain_unreadable_images
 from keras_deit.training.weight_average import KeepWeights, averaged
 
@@ -45,12 +46,13 @@ def check_ready(settings):
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
-        ValueError: If an export format is unknown.
+        ValueError: If an export format is unknown, or Weights & Biases cannot be used.
     """
     check_formats(settings.export)
     require("matplotlib.figure", extra="run", purpose="Drawing the curves")
     require("tomli_w", extra="run", purpose="Writing config.toml")
     require("tqdm", extra="run", purpose="The progress bar")
+    check_trackers(settings.log)
 
 
 def announce(run):
@@ -240,18 +242,23 @@ def _fit(run, title, stop, resume, accepts_changes):
         newest[0] if newest else None,
     )
     divergence = DivergenceStop(title, run.settings, position, run.describe_batch)
-    callbacks = [position, divergence, log, progress, BestEpoch(run, log), saving]
+    name = run.directory.name if title == run.title else f"{run.directory.parent.name} {title}"
+    trackers = make_trackers(run.settings, log, run.directory, name)
+    callbacks = [position, divergence, log, progress, *trackers, BestEpoch(run, log), saving]
     if run.settings.ema_decay is not None:
         callbacks.append(KeepWeights())
     explain_damage = run.cache.explain_damage if run.cache else contextlib.nullcontext
     try:
         with (
+            contextlib.ExitStack() as closing,
             contextlib.closing(progress),
             contextlib.closing(saving),
             explain_unreadable_images(lambda: _images_in_use(run, position)),
             explain_damage(),
             stop.deferred(),
         ):
+            for tracker in trackers:
+                closing.callback(tracker.close)
             _fit_from(run, position, callbacks)
     except (DivergedError, StoppedError) as error:
         position, log = _restore(run, checkpoints.newest())

@@ -22,7 +22,7 @@ from keras_deit.training.config_file import absolute_path, write_config
 from keras_deit.training.resolve import resolve
 from keras_deit.training.settings import check_names, decode_value
 
-MAY_CHANGE = ("checkpoint_every", "keep_checkpoints", "num_workers", "on_nan")  # in a resumed run
+MAY_CHANGE = ("checkpoint_every", "keep_checkpoints", "log", "num_workers", "on_nan")  # in a resumed run
 OVERHEAD = 4 * 2**20  # bytes of a weight file beside its weights, at most
 CONFIG, SUMMARY, LOCK = "config.toml", "summary.json", ".lock"
 BEST_FILE = "student_best.keras"

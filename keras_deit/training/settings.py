@@ -19,6 +19,7 @@ from keras_deit.choices import (
     SOURCES,
     STRATEGIES,
     TEST_SPLITS,
+    TRACKERS,
 )
 from keras_deit.recipes.fields import (
     AUGMENTATION,
@@ -344,6 +345,14 @@ class Settings(RecipeFields):
         group=RUN,
         default="last",
         choices=("best", "last"),
+    )
+    log: tuple[str, ...] = setting(
+        "where the run logs the columns of history.csv to, beside that file; tensorboard: event files in the output "
+        "directory; wandb: Weights & Biases",
+        group=RUN,
+        default=(),
+        choices=TRACKERS,
+        metavar="TRACKERS",
     )
     export: tuple[str, ...] = setting(
         "formats to export the trained student to; the run compares each exported model with the student",

@@ -23,7 +23,7 @@ FLAGS = """
 --recipe --epochs --batch-size --steps-per-epoch --learning-rate --learning-rate-batch --min-learning-rate
 --warmup-epochs --warmup-learning-rate --schedule --optimizer --weight-decay --clip-norm --layer-decay --ema-decay --loss
 --label-smoothing --drop-path-rate --strategy --accumulate --remat --no-remat --seed --on-nan
---checkpoint-every --keep-checkpoints --patience --keep --export
+--checkpoint-every --keep-checkpoints --patience --keep --log --export
 """
 
 
