@@ -66,8 +66,8 @@ class Progress(keras.callbacks.Callback):
             return
         if self._seconds_since_shown() >= REFRESH_EVERY:
             self._shown_at = time.perf_counter()
-            shown = [f"loss {logs['loss']:.3f}", *self._figures(self.epochs - self.position.epoch)]
-            self.bar.set_postfix_str(", ".join(shown), refresh=False)
+            left = self._time_left(self.epochs - self.position.epoch)  # first: a narrow terminal cuts the rest off
+            self.bar.set_postfix_str(", ".join([*left, f"loss {logs['loss']:.3f}", *self._figures()]), refresh=False)
         self.bar.update()
 
     def _seconds_since_shown(self):
@@ -97,23 +97,23 @@ class Progress(keras.callbacks.Callback):
 
     def _print(self, place, shown, validations):
         self._shown_at = time.perf_counter()
-        line = "  ".join([f"{self.title}: {place}", *shown, *self._figures(validations)])
+        line = "  ".join([f"{self.title}: {place}", *shown, *self._figures(), *self._time_left(validations)])
         if self.bar.disable:
             print(line, flush=True)  # a file that is watched would otherwise get the lines much later
         else:
             self.bar.write(line, file=sys.stdout)
 
-    def _figures(self, validations):
-        done = self.position.total_steps
+    def _figures(self):
         figures = []
         if self.pace.images_per_second:
             figures.append(f"{self.pace.images_per_second:,.0f} images/s")
-        figures.append(f"learning rate {float(self.schedule(done - 1)):.3g}")
+        figures.append(f"learning rate {float(self.schedule(self.position.total_steps - 1)):.3g}")
         memory = gpu_peak_memory()
-        if memory is not None:
-            figures.append(f"GPU memory {format_bytes(memory)}")
-        left = self.pace.seconds_left(self._total_steps - done, validations)
-        return figures if left is None else [*figures, f"{format_duration(left)} left"]
+        return figures if memory is None else [*figures, f"GPU memory {format_bytes(memory)}"]
+
+    def _time_left(self, validations):
+        left = self.pace.seconds_left(self._total_steps - self.position.total_steps, validations)
+        return [] if left is None else [f"{format_duration(left)} left"]
 
     def on_train_end(self, logs=None):
         self.close()
