@@ -66,7 +66,7 @@ def install_backend(session, backend):
     """Installs the package with what its tests on one backend need."""
     if backend == "torch":
         install(session, TORCH)
-    install(session, f".[{backend},run,weights]", *TEST_PACKAGES)
+    install(session, f".[{backend},run,weights,tensorboard]", *TEST_PACKAGES)
 
 
 def run_pytest(session, backend, *arguments, **variables):
