@@ -191,7 +191,7 @@ def check_trackers(names):
     """
     if TENSORBOARD in names:
         _tensorboard()
-    if WANDB in names:
+    if WANDB in names and processes.is_main_process():
         wandb = _wandb()
         if os.environ.get("WANDB_MODE") in OFFLINE:
             return
