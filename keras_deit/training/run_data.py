@@ -189,7 +189,7 @@ def load_run_data(settings, adapts_batch_size=False, num_replicas=1):
     if settings.augmentation_layers:
         data.first_batch()  # fails early if the layers cannot augment a batch
     if settings.distillation == "none" or settings.compare:
-        _check_labelled(loaded["train"].num_unlabelled)
+        _check_labelled(*(loaded[split].num_unlabelled for split in ("train", "test")))
     return data
 
 
@@ -223,10 +223,15 @@ def _default_image_size(settings, data):
     return get_variant(settings.variant).arguments["image_size"]
 
 
-def _check_labelled(num_unlabelled):
+def _check_labelled(in_train, in_test):
     """Raises an error if images are known to be unlabelled; without a check of the images, nothing is known of records."""
-    if num_unlabelled:
+    if in_train:
         raise ValueError(
-            f"{num_unlabelled} training images have no label, and only a teacher can train the student on them. Pass "
+            f"{in_train} training images have no label, and only a teacher can train the student on them. Pass "
             "--teacher without --compare, or leave the images out."
+        )
+    if in_test:
+        raise ValueError(
+            f"{in_test} test images have no label, and without a teacher the accuracy would count them as images of the "
+            "first class. Leave the images out, or pass --teacher without --compare."
         )

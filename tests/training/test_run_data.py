@@ -138,6 +138,18 @@ def test_records_are_checked_like_files(monkeypatch, tmp_path, capsys):
         load_with(monkeypatch, unlabelled, **options, distillation="hard", compare=True)
 
 
+def test_unlabelled_test_images_need_a_teacher(monkeypatch):
+    """Keras's accuracy would count their rows of zeros as images of the first class."""
+    labels = np.where(np.arange(20) > 16, -1, NOISE.labels)
+    splits = {"train": NOISE, "test": ImageData("noise", NOISE.images, labels, NOISE.class_names)}
+    monkeypatch.setattr(usable_images, "load", lambda dataset, split, *_, **__: splits[split])
+    given = {"variant": "deit_ti", "dataset": "mine", "batch_size": 4}
+    for options in ({"distillation": "none"}, {"distillation": "hard", "compare": True}):
+        with pytest.raises(ValueError, match="3 test images have no label.* pass --teacher without --compare"):
+            load_run_data(resolve({**given, **options}))
+    assert len(load_run_data(resolve({**given, "distillation": "hard"})).test) == 20
+
+
 def test_the_unreadable_image_of_a_batch_is_named(monkeypatch):
     pytest.importorskip("PIL.Image", reason="images are read by Pillow")
     pytest.importorskip("tqdm", reason="it shows a progress bar")

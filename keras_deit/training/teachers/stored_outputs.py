@@ -5,6 +5,7 @@ import time
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_deit.data.pipeline.sample_order import rows_of_shard
 from keras_deit.data.pipeline.sampling_plan import SAMPLING_VERSION
@@ -49,6 +50,11 @@ class TeacherPredictor(keras.Model):
             return np.concatenate([predict(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)])
 
         return predict_in_chunks
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Updates the accuracy, in which unlabelled images, whose rows are zero, do not count."""
+        labelled = ops.cast(ops.any(ops.convert_to_tensor(y) > 0, axis=-1), "float32")
+        return super().compute_metrics(x, y, y_pred, labelled if sample_weight is None else sample_weight * labelled)
 
 
 def open_cache(settings, data, teacher, num_replicas):
