@@ -115,6 +115,9 @@ class TeacherCache:
 
         Returns:
             Whether all outputs are stored. If not, another process is still writing.
+
+        Raises:
+            ValueError: If an output is NaN, or for stored log-probabilities infinite.
         """
         filelock = require("filelock", extra="run", purpose="Filling a teacher cache")
         is_complete = True
@@ -165,11 +168,21 @@ class TeacherCache:
         return self.directory / self._name(epoch, file)
 
     def _write(self, epoch, file, logits):
-        stored = [_compress(np.asarray(batch, "float32"), self.top) for batch in logits]
+        stored = [self._compressed(np.asarray(batch, "float32"), epoch) for batch in logits]
         if any(len(batch["classes"]) != self.batch_size for batch in stored):
             raise ValueError(f"The teacher must give one output for each of the {self.batch_size} samples of a batch.")
         with replacing(self._path(epoch, file)) as temporary, open(temporary, "wb") as archive:
             np.savez(archive, **{name: np.concatenate([batch[name] for batch in stored]) for name in stored[0]})
+
+    def _compressed(self, logits, epoch):
+        is_usable = ~np.isnan(logits) if self.top is None else np.isfinite(logits)
+        num_unusable = np.sum(~is_usable.all(axis=-1))
+        if num_unusable:
+            raise ValueError(
+                f"The teacher's outputs must be finite. Received: NaN or infinity for {num_unusable} samples of a batch of "
+                f"epoch {epoch + 1}. Check the teacher's weights, or run the teacher in float32."
+            )
+        return _compress(logits, self.top)
 
     def _read(self, epoch, file):
         path = self._path(epoch, file)
@@ -231,7 +244,7 @@ def _compress(logits, top):
     shifted = logits.astype("float64") - logits.max(axis=-1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     highest = np.argsort(-log_probabilities, axis=-1, kind="stable")[:, :top]
-    values = np.take_along_axis(log_probabilities, highest, axis=-1)
+    values = np.take_along_axis(log_probabilities, highest, axis=-1).clip(min=np.finfo("float16").min)
     return {"classes": highest.astype("uint16"), "log_probabilities": values.astype("float16")}
 
 

@@ -147,6 +147,32 @@ def test_processes_share_the_files_and_write_those_of_a_killed_process(tmp_path)
         np.testing.assert_array_equal(outputs, logits(*divmod(position, 5)).argmax(-1))
 
 
+@pytest.mark.parametrize(("value", "top"), [(np.nan, None), (np.nan, 3), (np.inf, 3)])
+def test_outputs_that_are_not_finite_are_not_stored(value, top, tmp_path):
+    """The class of the largest of several values is that of a NaN."""
+
+    def overflowing(epoch, first, count):
+        for batch in predict(epoch, first, count):
+            batch[1, 2] = value
+            yield batch
+
+    cache = TeacherCache(tmp_path / "cache", KEY, **SIZE, top=top)
+    with pytest.raises(
+        ValueError, match=r"must be finite. Received: NaN or infinity for 1 samples of a batch of epoch 1"
+    ):
+        cache.fill(overflowing)
+    assert not list((tmp_path / "cache").glob("*.npz"))
+    assert cache.fill(predict)
+
+
+def test_log_probabilities_beyond_float16_stay_finite(tmp_path):
+    cache = TeacherCache(tmp_path / "cache", KEY, **SIZE, top=7)
+    cache.fill(lambda *position: (batch * 1e5 for batch in predict(*position)))
+    stored = cache.outputs(0, 0)
+    assert np.isfinite(stored).all()
+    np.testing.assert_array_equal(stored.argmax(-1), logits(0, 0).argmax(-1))
+
+
 def test_metadata_of_the_teacher_are_stored_beside_its_outputs(tmp_path):
     cache = TeacherCache(tmp_path, KEY, **SIZE)
     assert cache.metadata() == {}
