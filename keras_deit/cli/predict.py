@@ -35,10 +35,10 @@ def main(options):
     processor = model.image_processor(options.image_size, **overrides)
     num_unreadable = 0
     for start in range(0, len(paths), BATCH_SIZE):
-        images = {}
+        images = []
         for path in paths[start : start + BATCH_SIZE]:
             try:
-                images[path] = processor(path)
+                images.append((path, processor(path)))
             except ValueError as error:
                 num_unreadable += 1
                 print(f"keras-deit predict: error: {error}", file=sys.stderr)
@@ -65,13 +65,14 @@ def _find_images(paths):
 
 
 def _print_predictions(model, images, names, top):
-    logits = model.predict_on_batch(keras.ops.stack(list(images.values())))
+    paths, pixels = zip(*images, strict=True)
+    logits = model.predict_on_batch(keras.ops.stack(pixels))
     logits = keras.ops.convert_to_tensor(logits)
     decides_alone = model.multi_label or logits.shape[-1] == 1  # one logit is that of the class against none
     probabilities = keras.ops.sigmoid(logits) if decides_alone else keras.ops.softmax(logits)
     probabilities = keras.ops.convert_to_numpy(probabilities)
     check_finite(probabilities)
-    for path, row in zip(images, probabilities, strict=True):
+    for path, row in zip(paths, probabilities, strict=True):
         print("\n".join([str(path), *_lines(row, names, top)]))
 
 

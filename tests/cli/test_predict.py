@@ -81,6 +81,13 @@ def test_a_saved_model_prints_its_own_class_names(photographs, tmp_path, capsys)
     assert "  class 1" in capsys.readouterr().out
 
 
+def test_an_image_that_is_named_twice_gets_two_answers(photographs, tmp_path, capsys):
+    kd.DeiT.from_variant("deit_ti", num_classes=3, image_size=32, patch_size=8, num_layers=1).save(tmp_path / "m.keras")
+    assert predict(photographs[0], photographs[0], photographs[1], "--weights", tmp_path / "m.keras", "--top", 1) == 0
+    named = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert named == [str(photographs[index]) for index in (0, 0, 1)]
+
+
 @pytest.mark.parametrize("options", [[], ["--image-size", 12]])
 def test_the_images_of_a_test_split_are_classified_as_the_run_did(options, monkeypatch, tmp_path, capsys):
     """On the digits' test split as files, `predict` is right as often as `summary.json` says, to the digit."""
