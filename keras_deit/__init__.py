@@ -1,9 +1,17 @@
 """Data-efficient image transformers (DeiT) in Keras 3, on TensorFlow, JAX and PyTorch."""
 
-from keras_deit.runtime.backend import select_backend
-from keras_deit.runtime.command import is_command
+import sys
 
-select_backend()  # before the first import of Keras
+from keras_deit.runtime.backend import select_backend
+from keras_deit.runtime.command import COMMAND, is_command
+
+try:
+    select_backend()  # before the first import of Keras
+except ImportError as error:
+    if not is_command():
+        raise
+    print(f"{COMMAND}: error: {error}", file=sys.stderr)
+    sys.exit(2)
 
 if not is_command():  # a command imports Keras when it has read its options: `--help` answers at once
     from keras_deit.public import *  # noqa: F403

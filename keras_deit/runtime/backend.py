@@ -16,8 +16,19 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def select_backend():
-    """Sets `KERAS_BACKEND` if the configured backend is not installed and the variable is not set."""
-    if "KERAS_BACKEND" in os.environ or "keras" in sys.modules:
+    """Sets `KERAS_BACKEND` if the configured backend is not installed and the variable is not set.
+
+    Raises:
+        ImportError: If the backend is none of this package.
+    """
+    given = os.environ.get("KERAS_BACKEND")
+    name = given or _configured_backend()
+    if name not in BACKENDS and (given or "keras" not in sys.modules):
+        raise ImportError(
+            f"keras_deit runs on the backends {', '.join(BACKENDS)}. Received: the backend {name!r}. Set the environment "
+            f"variable KERAS_BACKEND{'=torch for PyTorch' if 'torch' in name.lower() else ' to one of them'}."
+        )
+    if given is not None or "keras" in sys.modules:
         return
     if _is_installed(_configured_backend()):
         return

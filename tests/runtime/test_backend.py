@@ -1,6 +1,9 @@
 """The choice of a backend when Keras's own is not installed."""
 
 import json
+import os
+import pathlib
+import subprocess
 import sys
 
 import keras
@@ -53,3 +56,25 @@ def test_nothing_is_chosen_after_keras_is_imported(monkeypatch):
     assert keras is not None
     _backend.select_backend()
     assert "KERAS_BACKEND" not in _backend.os.environ
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("pytorch", "KERAS_BACKEND=torch"), ("numpy", "KERAS_BACKEND to one of them")]
+)
+def test_a_backend_that_is_not_supported_is_named(nothing_imported, monkeypatch, name, advice):
+    monkeypatch.setenv("KERAS_BACKEND", name)
+    with pytest.raises(ImportError, match=f"tensorflow, jax, torch. Received: the backend '{name}'.*{advice}"):
+        _backend.select_backend()
+    monkeypatch.delenv("KERAS_BACKEND")
+    (nothing_imported / "keras.json").write_text(json.dumps({"backend": name}))
+    with pytest.raises(ImportError, match=f"Received: the backend '{name}'"):
+        _backend.select_backend()
+
+
+def test_a_command_names_a_wrong_backend_in_one_line():
+    script = pathlib.Path(__file__).parents[2] / "scripts" / "train.py"
+    environment = {**os.environ, "KERAS_BACKEND": "pytorch"}
+    done = subprocess.run([sys.executable, script, "--dry-run"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("keras-deit: error: keras_deit runs on the backends tensorflow, jax, torch.")
+    assert len(done.stderr.splitlines()) == 1
