@@ -1,6 +1,7 @@
 """The learning rate in the course of a run."""
 
 import math
+import warnings
 
 import keras
 from keras import ops
@@ -73,6 +74,13 @@ def learning_rate_schedule(settings, steps_per_epoch):
     peak = settings.learning_rate
     if settings.learning_rate_batch:
         peak = peak * settings.batch_size / settings.learning_rate_batch
+    if settings.min_learning_rate > peak:
+        warnings.warn(
+            f"The learning rate rises: min_learning_rate={settings.min_learning_rate:.3g} at the end of the run is above "
+            f"the peak, {peak:.3g}, which is the learning rate for the batch size of {settings.batch_size}. Pass a lower "
+            "--min-learning-rate, or a higher --learning-rate.",
+            stacklevel=2,
+        )
     if settings.schedule == "epochs":
         return CosineByEpochs(
             peak,

@@ -51,6 +51,15 @@ def test_a_run_shorter_than_its_warmup_still_trains(name):
     assert rates == sorted(rates, reverse=True)
 
 
+def test_a_rate_that_rises_to_its_least_value_is_said():
+    """The rate of a recipe is proportional to the batch size, its least rate is not."""
+    settings = resolve(
+        {"variant": "deit_ti", "recipe": "deit", "batch_size": 4}
+    )  # peak 5e-4 · 4 / 512, least rate 1e-5
+    with pytest.warns(UserWarning, match="rises: min_learning_rate=1e-05 .* peak, 3.91e-06,.* the batch size of 4"):
+        learning_rate_schedule(settings, 10)
+
+
 def test_the_schedule_is_saved_with_its_optimizer():
     schedule = CosineByEpochs(1e-3, 1e-5, epochs=10, warmup_epochs=2, warmup_from=1e-6, steps_per_epoch=3)
     optimizer = keras.optimizers.AdamW(schedule)
