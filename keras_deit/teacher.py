@@ -295,6 +295,7 @@ class Teacher:
             return _single_output(self.model(images, training=False))
         if self._is_torch_module:
             self.model.eval()  # no dropout, moving statistics; before every call, because others may call `train`
+            images = ops.cast(images, _dtype_of(self.model))
         return _single_output(self.model(images))
 
     def _to_logits(self, outputs):
@@ -364,6 +365,12 @@ def check_output_kind(outputs, declared, are_surely_logits=False):
         )
 
 
+def _dtype_of(module):
+    """Dtype that a PyTorch module computes in: that of its first parameter of floats, float32 without any."""
+    dtypes = (keras.backend.standardize_dtype(one.dtype) for one in getattr(module, "parameters", tuple)())
+    return next(filter(keras.backend.is_float_dtype, dtypes), "float32")
+
+
 def _may_be_sigmoids(outputs):
     """Whether outputs that are declared as those of a sigmoid may be so: a softmax would sum to 1.
 
@@ -385,10 +392,15 @@ def _kind_of(outputs, are_surely_logits):
 
 def _ends_linearly(model):
     """Whether the last operation of a functional or sequential Keras model is known to have no activation."""
+    return getattr(last_operation(model), "activation", None) is keras.activations.linear
+
+
+def last_operation(model):
+    """The last layer or operation of a functional or sequential Keras model and of the models in it; None if not known."""
     while isinstance(model, keras.Model):
         steps = model.layers if isinstance(model, keras.Sequential) else getattr(model, "operations", None)
         model = steps[-1] if steps else None
-    return getattr(model, "activation", None) is keras.activations.linear
+    return model
 
 
 def _preprocessing_function(preprocessing):

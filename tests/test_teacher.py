@@ -305,6 +305,21 @@ def test_a_pytorch_module_is_a_teacher():
     assert teacher.variables == []
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="a PyTorch module runs on the PyTorch backend only")
+@pytest.mark.parametrize(("precision", "tolerance"), [("float16", 2e-3), ("bfloat16", 2e-2), ("float64", 1e-5)])
+def test_a_pytorch_module_runs_in_its_own_precision(precision, tolerance):
+    import torch
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4 * 4 * 3, 5))
+    pixels, images = student_images()
+    with torch.no_grad():
+        expected = module(torch.tensor(pixels.transpose(0, 3, 1, 2), dtype=torch.float32)).numpy()
+    teacher = kd.Teacher(module.to(getattr(torch, precision)), data_format="channels_first")
+    check(teacher)
+    np.testing.assert_allclose(predict(teacher, images), expected, atol=tolerance)
+
+
 def test_a_keras_file_is_a_teacher(user_home):
     model = linear_model()
     model.save(user_home / "teacher.keras")

@@ -4,6 +4,7 @@ import contextlib
 import functools
 
 import keras
+import numpy as np
 
 from keras_deit.distiller import checks
 from keras_deit.distiller.metrics import set_modes
@@ -12,7 +13,7 @@ from keras_deit.runtime.first_batch import FirstBatchCheck
 
 
 class CheckedData:
-    """Mixin for the Distiller: `fit`, `evaluate` and the methods of a single batch, which check their data first."""
+    """Mixin for the Distiller: `fit`, `evaluate`, `predict` and the methods of a batch, which check their data first."""
 
     _is_fitting = False
     _class_weight = _compiled_class_weight = None
@@ -128,6 +129,26 @@ class CheckedData:
         self._check_data(x, y, sample_weight)
         self._first_batch_check().of(x)
         return self._batch_logs(super().test_on_batch(x, y, sample_weight, return_dict=True), return_dict)
+
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """Returns the student's outputs, see `keras.Model.predict`, after the same check of the images as `fit`."""
+        check_steps("steps", steps, x)
+        with FirstBatchCheck(self._image_check()) as first_batch:
+            return super().predict(first_batch.of(x), batch_size, verbose, steps, callbacks)
+
+    def predict_on_batch(self, x):
+        """Returns the student's outputs, see `keras.Model.predict_on_batch`, after the same check of the images as `fit`."""
+        self._image_check()(x)
+        return super().predict_on_batch(x)
+
+    def __call__(self, x, *args, **kwargs):
+        """Calls the model, see `keras.Model.__call__`, after a check of the images in NumPy arrays, see `fit`."""
+        if all(isinstance(array, np.ndarray) for array in keras.tree.flatten(x)):
+            self._image_check()(x)
+        return super().__call__(x, *args, **kwargs)
+
+    def _image_check(self):
+        return functools.partial(checks.check_images, image_mean=self.image_mean, image_std=self.image_std)
 
     def _first_batch_check(self):
         needs_logits = self.distillation == "soft" or self._is_multi_label

@@ -8,13 +8,18 @@ from keras import ops
 
 from keras_deit.distiller.labels import check_decisions, check_labels, expects_probabilities, is_sparse
 from keras_deit.imaging.pixel_range import check_normalized
-from keras_deit.teacher import check_output_kind
+from keras_deit.teacher import check_output_kind, last_operation
 
 DISTILLATIONS = ("hard", "soft")
 SOFT_REDUCTIONS = ("batch_mean", "official")
 ENOUGH_LOGITS = 16  # of which not all lie in 0..1 by chance; the first batch of a dataset may be a single image
 
 _SWAPPED = "Are student and teacher swapped? Here the student comes first, unlike in keras.distillation.Distiller."
+
+_OF_SCALING_STUDENTS = (
+    "If the student itself scales pixels in 0..255, as with a layer `Rescaling`, build the Distiller with image_mean=0 and "
+    "image_std=1/255."
+)
 
 
 def check_settings(distillation, alpha, temperature, attention_weight, soft_reduction):
@@ -28,6 +33,14 @@ def check_settings(distillation, alpha, temperature, attention_weight, soft_redu
             f"`distillation` must be one of {DISTILLATIONS}, or a function of teacher_logits and student_logits. "
             f"Received: {distillation!r}"
         )
+    if _compares_probabilities(distillation):
+        raise ValueError(
+            "A function given as `distillation` gets logits of teacher and student, and this loss of Keras compares "
+            "probabilities or labels with predictions. Pass `distillation='soft'` for the Kullback-Leibler divergence of "
+            "the softened distributions, or a function that computes the probabilities itself: `lambda teacher, student: "
+            "keras.losses.kl_divergence(keras.ops.softmax(teacher), keras.ops.softmax(student))`. Received: "
+            f"distillation={distillation!r}"
+        )
     if alpha is not None and not 0 <= alpha <= 1:
         raise ValueError(f"`alpha` must lie in 0..1. Received: alpha={alpha}")
     if not temperature > 0:
@@ -36,6 +49,31 @@ def check_settings(distillation, alpha, temperature, attention_weight, soft_redu
         raise ValueError(f"`attention_weight` must not be negative. Received: attention_weight={attention_weight}")
     if soft_reduction not in SOFT_REDUCTIONS:
         raise ValueError(f"`soft_reduction` must be one of {SOFT_REDUCTIONS}. Received: {soft_reduction!r}")
+
+
+def check_attention_log(name, value, logs):
+    """Checks that a setting assigned to a Distiller leaves the logs as they are.
+
+    Args:
+        name, value: The setting and its new value.
+        logs: Names of the logs.
+
+    Raises:
+        ValueError: If attention distillation begins in a Distiller that was built without it.
+    """
+    if name == "attention_weight" and value > 0 and "attention_loss" not in logs:
+        raise ValueError(
+            "`attention_weight` can be raised from 0 only in a Distiller that was built with a positive one, which checks "
+            "the models and has the log `attention_loss`. Build the Distiller with a positive `attention_weight`, then "
+            f"assign 0 for the time being. Received: attention_weight={value}"
+        )
+
+
+def _compares_probabilities(distillation):
+    """Whether a function given as `distillation` is a cross-entropy or divergence of Keras."""
+    definition = distillation if hasattr(distillation, "__name__") else type(distillation)
+    name = definition.__name__.replace("_", "").lower()
+    return definition.__module__.startswith("keras.") and name.endswith(("crossentropy", "kldivergence"))
 
 
 def check_student(student, teacher):
@@ -63,10 +101,25 @@ def check_student(student, teacher):
             "The student must return one tensor of logits (batch, classes), or a dictionary that has `class` and, for a "
             f"second head, `distillation`. Received outputs: {outputs}"
         )
+    if not isinstance(outputs, dict):
+        _check_last_activation(student)
     if _has_distillation_head(symbolic_outputs(teacher)) and not _has_distillation_head(outputs):
         raise ValueError(
             f"The teacher has a distillation head and the student has none. {_SWAPPED} To teach with a DeiT, pass its "
             "fused `keras_deit.DeiTClassifier`."
+        )
+
+
+def _check_last_activation(student):
+    """Checks that a student with one output does not end in a softmax or a sigmoid."""
+    last = last_operation(student)
+    names = getattr(getattr(last, "activation", None), "__name__", ""), type(last).__name__.lower()
+    found = next((name for name in names if name in ("softmax", "sigmoid")), None)
+    if found:
+        raise ValueError(
+            f"The student must return logits, and it ends in a {found}. Build it without the activation: "
+            "`classifier_activation=None` for a model of keras.applications, otherwise the last layer with "
+            f"`activation=None`. Received: the last layer {last.name!r}"
         )
 
 
@@ -264,12 +317,31 @@ def check_arrays(x, y, sample_weight, num_classes, multi_label):
             "Keras ignores `sample_weight` where there is no `y`. To weight unlabelled images, pass "
             "y=np.full(len(images), -1)."
         )
-    if isinstance(x, dict) and "image" not in x:
-        raise ValueError(f"`x` must be images, or a dictionary with `image` and `teacher`. Received keys: {sorted(x)}")
+    check_keys(x)
     if any(hasattr(array, "shape") and len(array.shape) and array.shape[0] == 0 for array in keras.tree.flatten(x)):
         raise ValueError("There are no images. Received: arrays of length 0")
     if hasattr(y, "shape"):
         check_labels(_to_numpy(y), num_classes, multi_label)
+
+
+def check_keys(x):
+    """Checks the keys of a batch that is a dictionary, such as a record of a dataset with its label.
+
+    Raises:
+        ValueError: If it has no images, or holds anything else than images and the teacher's outputs.
+    """
+    if isinstance(x, dict) and ("image" not in x or set(x) - {"image", "teacher", "teacher_attention"}):
+        raise ValueError(
+            "`x` must be images, or a dictionary with `image` and, for stored outputs, `teacher`. Labels come beside the "
+            "images, as `(images, labels)`: for a tf.data.Dataset of dictionaries `dataset.map(lambda batch: "
+            "(batch['image'], batch['label']))`, for TFDS `as_supervised=True`, for a DataLoader a `collate_fn`. Received "
+            f"keys: {sorted(x)}"
+        )
+
+
+def single(x):
+    """The entry of a list or tuple of one, as Keras takes the input of a model; anything else as it is."""
+    return x[0] if isinstance(x, (list, tuple)) and len(x) == 1 else x
 
 
 def check_loss_inputs(x, y_pred, attention):
@@ -297,6 +369,23 @@ def check_loss_inputs(x, y_pred, attention):
         )
 
 
+def check_images(x, image_mean, image_std):
+    """Checks the images of a batch.
+
+    Args:
+        x: See `check_x`.
+        image_mean, image_std: See `Distiller`.
+
+    Raises:
+        ValueError: If images are not normalised as declared, or a dictionary has other keys. A warning if the images seem to
+            be pixels in 0..1.
+    """
+    check_keys(x)
+    images = x["image"] if isinstance(x, dict) else single(x)
+    if len(getattr(images, "shape", ())) == 4:
+        check_normalized(images, image_mean, image_std, advice=_OF_SCALING_STUDENTS)
+
+
 def check_x(x, image_mean, image_std, num_classes, needs_logits):
     """Checks the images and the stored outputs of a batch.
 
@@ -307,12 +396,10 @@ def check_x(x, image_mean, image_std, num_classes, needs_logits):
         needs_logits: Whether stored outputs `(batch, classes)` must be logits. If not, only their largest value counts.
 
     Raises:
-        ValueError: If images are not normalised as declared, or stored outputs are out of range, not finite or of another
-            kind. A warning if the images seem to be pixels in 0..1.
+        ValueError: If images are not normalised as declared, a dictionary has other keys, or stored outputs are out of
+            range, not finite or of another kind. A warning if the images seem to be pixels in 0..1.
     """
-    images = x.get("image") if isinstance(x, dict) else x
-    if len(getattr(images, "shape", ())) == 4:
-        check_normalized(images, image_mean, image_std)
+    check_images(x, image_mean, image_std)
     stored = x.get("teacher") if isinstance(x, dict) else None
     if hasattr(stored, "shape"):
         _check_stored_outputs(_to_numpy(stored), num_classes, needs_logits)

@@ -1,5 +1,6 @@
 """The Distiller: its loss, metrics and settings, the same on every backend."""
 
+import contextlib
 import importlib
 import types
 
@@ -15,6 +16,7 @@ from keras_deit.distiller.labels import (
     is_multi_label,
     is_sparse,
     read_labels,
+    single_labels,
     takes_integers_alone,
     weigh_classes,
 )
@@ -28,6 +30,9 @@ from keras_deit.runtime.keras_private import EpochLogsHook, PortableCompileConfi
 from keras_deit.teacher import Teacher
 
 _DistillationSteps = importlib.import_module(f"keras_deit.distiller.{keras.backend.backend()}").DistillationSteps
+
+# Settings that a compiled step holds as constants.
+_CONSTANTS_OF_STEPS = ("distillation", "alpha", "temperature", "attention_weight", "soft_reduction", "fusion")
 
 
 class _BatchMean(keras.losses.Loss):
@@ -87,6 +92,9 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
     and models allow. Accuracies, and the `metrics` given to `compile`, count each labelled example once, and those of sample
     weight 0 not at all; `weighted_metrics` count by weight. Both are of the fused logits. A label out of range is left
     out, and `fit` and `evaluate` raise an error at the end of the epoch.
+
+    `alpha`, `temperature`, `attention_weight` and `teacher` may be assigned between the epochs too, for example by a
+    callback.
 
     `predict` returns what `student.predict` returns. `save` stores student, settings and optimiser, not the teacher. After
     loading, `evaluate` (without the teacher's terms) and `predict` work; before `fit`, assign `distiller.teacher = ...`.
@@ -174,14 +182,29 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
         if teacher is not None:
             self._check_teacher(teacher)
             teacher = teacher.match_classes(getattr(self.student, "class_names", None))
-        self._teacher = teacher
-        self.train_function = self.test_function = None  # compiled with the former teacher
+        with self._changing_steps():
+            self._teacher = teacher
 
     def __setattr__(self, name, value):
         if name == "teacher":  # Keras would track an assigned model, and so train and save it
             type(self).teacher.fset(self, value)
+        elif name in _CONSTANTS_OF_STEPS and getattr(self, "_means", None):  # not within the constructor
+            checks.check_attention_log(name, value, self._means)
+            with self._changing_steps():
+                super().__setattr__(name, value)
         else:
             super().__setattr__(name, value)
+
+    @contextlib.contextmanager
+    def _changing_steps(self):
+        """Makes the steps anew after a change within, for example by a callback: compiled ones have the former values."""
+        if hasattr(self, "jax_state_sync"):
+            self.jax_state_sync()  # with the variables of the former teacher
+        yield
+        if self.train_function is not None:
+            self.make_train_function(force=True)
+        if self.test_function is not None:
+            self.make_test_function(force=True)
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
         """Configures training, as `keras.Model.compile` does.
@@ -270,7 +293,9 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
             ValueError: If outputs are required and there is no teacher, or if there are neither outputs nor labels.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x = dict(x) if isinstance(x, dict) else {"image": x}
+        checks.check_keys(x)
+        y = single_labels(y)
+        x = dict(x) if isinstance(x, dict) else {"image": checks.single(x)}
         needs_attention = self.attention_weight > 0
         needs_teacher = needs_attention or "teacher" not in x
         if self.teacher is not None and needs_teacher:
@@ -342,6 +367,7 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
             predicted = self._decisions(teacher.logits)
             self._update_accuracy("teacher_agreement", fused, predicted, counted * teacher.available)
         if y is not None:
+            y = single_labels(y)
             labels = read_labels(y, self.num_classes, sparse=False, multi_label=self._is_multi_label)
             counted = counted * labels.labelled
             predictions = {"accuracy": fused, "class_accuracy": class_logits}

@@ -7,6 +7,7 @@ import keras
 # The variables in the `state` of Keras's steps, in order.
 _TRAIN_STATE = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
 _TEST_STATE = ("trainable_variables", "non_trainable_variables", "metrics_variables")
+_PREDICT_STATE = ("trainable_variables", "non_trainable_variables")
 
 
 class DistillationSteps:
@@ -33,6 +34,12 @@ class DistillationSteps:
         if self.test_function is None or force:
             super().make_test_function(force)
             self.test_function = self._restoring_variables(self.test_function, _TEST_STATE)
+
+    def make_predict_function(self, force=False):
+        """Makes Keras's function of `predict`, which here restores the variables when a step fails."""
+        if self.predict_function is None or force:
+            super().make_predict_function(force)
+            self.predict_function = self._restoring_variables(self.predict_function, _PREDICT_STATE)
 
     def train_step(self, state, data):
         """One training step; the teacher predicts outside of the differentiated function."""
@@ -92,7 +99,7 @@ class DistillationSteps:
         """Does nothing: JAX supports every option of `compile`."""
 
     def _restoring_variables(self, function, names):
-        """Wraps a training or evaluation function of `(state, iterator)`.
+        """Wraps a function of `(state, iterator)` that trains, evaluates or predicts.
 
         Keras has moved the variables' values into `state`, and does not move them back when the first step fails.
         """

@@ -42,9 +42,9 @@ def read_labels(y, num_classes, sparse, multi_label=False):
         `Labels`.
 
     Raises:
-        ValueError: If `y` has another shape, or if it has rows and the criterion is sparse.
+        ValueError: If `y` has another shape or is several arrays, or if it has rows and the criterion is sparse.
     """
-    y = ops.convert_to_tensor(y)
+    y = ops.convert_to_tensor(single_labels(y))
     if multi_label:
         check_multi_label_shape(y.shape, num_classes)
         return _read_rows(ops.reshape(y, (-1, num_classes)), multi_label)
@@ -57,6 +57,26 @@ def read_labels(y, num_classes, sparse, multi_label=False):
         return _read_rows(y, multi_label)
     classes, labelled, invalid = read_classes(y, num_classes)
     return Labels(classes if sparse else ops.one_hot(classes, num_classes), classes, labelled, invalid)
+
+
+def single_labels(y):
+    """The labels in a list of one array, as Keras takes those of a model; other arrays and lists of numbers as they are.
+
+    Raises:
+        ValueError: If `y` holds several arrays.
+    """
+    arrays = [each for each in keras.tree.flatten(y) if len(getattr(each, "shape", ()))]
+    if isinstance(y, (list, tuple)) and len(y) == len(arrays) == 1:
+        return y[0]
+    if isinstance(y, dict) or (isinstance(y, (list, tuple)) and arrays):
+        received = (
+            f"a dictionary with the keys {sorted(y)}" if isinstance(y, dict) else f"a {type(y).__name__} of {len(y)}"
+        )
+        raise ValueError(
+            "`y` must be one array of labels, which all heads of the student share: the labels train the class head, and "
+            f"the teacher trains the distillation head. Received: {received}"
+        )
+    return y
 
 
 def _read_rows(y, multi_label):

@@ -79,7 +79,7 @@ def warn_of_dark_pixels(images, name):
         )
 
 
-def check_normalized(images, mean=IMAGENET_MEAN, std=IMAGENET_STD, name="The images"):
+def check_normalized(images, mean=IMAGENET_MEAN, std=IMAGENET_STD, name="The images", advice=""):
     """Checks that images are normalised and not raw pixels, as far as their values are known.
 
     A warning is raised for images in 0..1 if images normalised by `mean` and `std` would lie elsewhere. It is no error,
@@ -91,6 +91,7 @@ def check_normalized(images, mean=IMAGENET_MEAN, std=IMAGENET_STD, name="The ima
         images: Array or tensor `(batch, height, width, channels)`; the first images are looked at. Symbolic tensors pass.
         mean, std: The normalisation that the images should have, for pixels in 0..1.
         name: What the images are, as the subject of the message.
+        advice: Further advice for raw pixels, the end of the error message.
 
     Raises:
         ValueError: If the values are integers, booleans, not finite, or as large as raw pixels.
@@ -118,7 +119,7 @@ def check_normalized(images, mean=IMAGENET_MEAN, std=IMAGENET_STD, name="The ima
         raise ValueError(
             f"{name} must be normalised by mean and standard deviation. Received: {received}. Pass the pixels in 0..255 "
             "through keras_deit.ImageProcessor first, or compute (images / 255 - mean) / std with "
-            f"mean={_rounded(mean)} and std={_rounded(std)}."
+            f"mean={_rounded(mean)} and std={_rounded(std)}. {advice}".rstrip()
         )
     if is_large:
         warnings.warn(

@@ -63,6 +63,31 @@ def test_a_function_as_distillation_that_does_not_return_one_value_an_example_ra
         fit(distiller, script(*random_logits()), INTEGERS)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        keras.losses.KLDivergence(reduction="none"),
+        keras.losses.kl_divergence,
+        keras.losses.CategoricalCrossentropy(reduction="none"),
+        keras.losses.CategoricalCrossentropy(from_logits=True, reduction="none"),
+        keras.losses.BinaryFocalCrossentropy(from_logits=True, reduction="none"),
+    ],
+    ids=lambda loss: getattr(loss, "name", None) or loss.__name__,
+)
+def test_a_loss_of_keras_that_compares_probabilities_is_no_distillation(loss):
+    with pytest.raises(ValueError, match="gets logits of teacher and student.*Pass `distillation='soft'`"):
+        kd.Distiller(scripted_student(), scripted_teacher, distillation=loss)
+
+
+def test_a_loss_of_keras_between_logits_is_a_distillation():
+    loss = keras.losses.MeanSquaredError(reduction="none")
+    teacher, student = random_logits(1), random_logits(2)
+    distiller = compiled(scripted_student(), scripted_teacher, distillation=loss)
+    x = script(student, student, teacher)
+    expected = np.mean((teacher.astype("float64") - student) ** 2)
+    np.testing.assert_allclose(evaluate(distiller, x)["distillation_loss"], expected, rtol=1e-5)
+
+
 def test_a_function_as_distillation_needs_stored_logits_rather_than_decisions():
     distiller = compiled(teacher=None, distillation=keras.losses.mean_squared_error)
     with pytest.raises(
@@ -114,6 +139,33 @@ def test_a_student_of_any_image_size_learns():
         compiled(student, lambda images: images[:, 0, 0, :1] * ops.arange(4.0)), small_images(size=11), np.zeros(8)
     )
     assert np.isfinite(logs["loss"])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [keras.layers.Dense(CLASSES, activation="softmax")],
+        [keras.layers.Dense(CLASSES), keras.layers.Activation("sigmoid")],
+        [keras.layers.Dense(CLASSES), keras.layers.Softmax()],
+        [keras.Sequential([keras.layers.Dense(CLASSES, activation="softmax")])],
+    ],
+    ids=["activation", "Activation", "Softmax", "nested"],
+)
+def test_a_student_that_ends_in_probabilities_raises(end):
+    """The softmax of a softmax is nearly flat, and the student would learn next to nothing."""
+    images = keras.Input((8, 8, 3))
+    outputs = keras.layers.Flatten()(images)
+    for layer in end:
+        outputs = layer(outputs)
+    with pytest.raises(ValueError, match="must return logits, and it ends in a (softmax|sigmoid)"):
+        kd.Distiller(keras.Model(images, outputs))
+
+
+def test_a_model_of_keras_applications_as_a_student_needs_its_logits():
+    options = dict(weights=None, classes=CLASSES, input_shape=(32, 32, 3))
+    with pytest.raises(ValueError, match="classifier_activation=None"):
+        kd.Distiller(keras.applications.MobileNetV3Small(**options))
+    kd.Distiller(keras.applications.MobileNetV3Small(**options, classifier_activation=None))
 
 
 def test_a_student_of_other_inputs_than_images_raises():
@@ -442,7 +494,7 @@ def test_data_that_cannot_be_trained_on_raise():
         distiller.fit(images[:0], INTEGERS[:0])
     with pytest.raises(ValueError, match="labels of dtype <U"):
         distiller.fit(images, np.array(["cat"] * EXAMPLES))
-    with pytest.raises(ValueError, match=r"dictionary with `image` and `teacher`. Received keys: \['images'\]"):
+    with pytest.raises(ValueError, match=r"dictionary with `image` and.* Received keys: \['images'\]"):
         distiller.fit({"images": images}, INTEGERS)
     with pytest.raises(ValueError, match="neither labels nor a teacher"):
         evaluate(compiled(teacher=None), images)
@@ -542,6 +594,63 @@ def test_raw_pixels_raise(distiller, make):
     with pytest.raises(ValueError, match=message):
         distiller.fit(NORMALISED, RAW_LABELS, verbose=0, **validation)
     fit(distiller, make(NORMALISED), **steps)
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS.keys())
+def test_predict_refuses_raw_pixels_too(distiller, make):
+    steps = 2 if make is generator else None
+    with pytest.raises(ValueError, match=r"must be normalised by mean and standard deviation"):
+        distiller.predict(make(RAW), verbose=0, steps=steps)
+    with pytest.raises(ValueError, match=r"must be normalised by mean and standard deviation"):
+        distiller.predict_on_batch(RAW)
+    with pytest.raises(ValueError, match=r"must be normalised by mean and standard deviation"):
+        distiller(RAW)
+    assert len(distiller.predict(make(NORMALISED), verbose=0, steps=steps)["class"]) == len(RAW) * (steps or 1)
+
+
+def test_raw_pixels_of_a_student_that_scales_them_are_declared():
+    """The teacher of -1..1 and the student then see the same pixels."""
+    raw = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype("uint8")
+    scaled = (raw / 127.5 - 1).astype("float32")
+    head, teacher = conv_teacher(CLASSES, (16, 16, 3)), conv_teacher(CLASSES, (16, 16, 3))
+    student = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Rescaling(1 / 127.5, -1), head])
+    described = kd.Teacher(teacher, value_range=(-1, 1))
+    with pytest.raises(ValueError, match="build the Distiller with image_mean=0 and image_std=1/255"):
+        compiled(student, described).evaluate(raw, np.zeros(4, int), verbose=0)
+    logs = evaluate(compiled(student, described, image_mean=0, image_std=1 / 255), raw, np.zeros(4, int))
+    decisions, logits = (model.predict(scaled, verbose=0).astype("float64") for model in (teacher, head))
+    expected = -np.log(softmax(logits))[np.arange(4), decisions.argmax(-1)].mean()
+    np.testing.assert_allclose(logs["distillation_loss"], expected, rtol=1e-4)
+
+
+def records(keys):
+    batch = dict(zip(keys, (NORMALISED, RAW_LABELS), strict=True))
+    yield "arrays", batch
+    yield "generator", ({name: values[index : index + 4] for name, values in batch.items()} for index in (0, 4))
+    tf = pytest.importorskip("tensorflow", reason="tf.data is TensorFlow's")
+    yield "tf.data", tf.data.Dataset.from_tensor_slices(batch).batch(4)
+
+
+@pytest.mark.parametrize("keys", [("image", "label"), ("pixel_values", "labels")])
+def test_labels_within_the_images_dictionary_are_refused(distiller, keys):
+    """The labels would be ignored, or the images not be found."""
+    for kind, data in records(keys):
+        with pytest.raises(ValueError, match=f"Labels come beside the images.*'{keys[1]}'"):
+            distiller.fit(data, verbose=0)
+        assert kind
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch"])
+def test_labels_by_head_are_refused(method):
+    distiller = compiled(small_deit(), conv_teacher(CLASSES, (16, 16, 3)))
+    for labels in ({"class": RAW_LABELS, "distillation": RAW_LABELS}, (RAW_LABELS, RAW_LABELS)):
+        with pytest.raises(ValueError, match="`y` must be one array of labels, which all heads"):
+            getattr(distiller, method)(NORMALISED, labels)
+
+
+def test_images_and_labels_in_lists_of_one_are_understood(distiller):
+    expected = distiller.evaluate(NORMALISED, RAW_LABELS, verbose=0, return_dict=True)
+    assert distiller.evaluate([NORMALISED], [RAW_LABELS], verbose=0, return_dict=True) == expected
 
 
 def test_a_directory_of_images_raises(distiller, tmp_path):

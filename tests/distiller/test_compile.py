@@ -21,7 +21,7 @@ from tests.distiller.scripted import (
     small_images,
     weights_of,
 )
-from tests.toys import conv_teacher, script, scripted_student
+from tests.toys import conv_teacher, script, scripted_student, softmax
 
 
 @functools.cache
@@ -158,3 +158,37 @@ def test_a_scaled_loss_takes_the_step_of_an_unscaled_one():
 
     half, single = steps("mixed_float16"), steps("float32")
     np.testing.assert_allclose(np.linalg.norm(half - single), 0, atol=0.02 * np.linalg.norm(single))
+
+
+def test_settings_that_a_callback_changes_hold_from_the_next_step_on():
+    """A compiled step would keep the former values."""
+    logits = random_logits()
+    other = random_logits(1)[2][:1]
+    constant = ops.convert_to_tensor(other, "float32")
+    distiller = compiled(distillation="soft", alpha=0.0, options={"optimizer": keras.optimizers.SGD(0.0)})
+
+    def change(epoch, logs=None):
+        distiller.alpha = [0.0, 1.0, 1.0, 1.0][epoch]
+        distiller.temperature = [3.0, 3.0, 1.0, 1.0][epoch]
+        if epoch == 3:
+            distiller.teacher = lambda images: ops.tile(constant, (ops.shape(images)[0], 1))
+
+    callback = keras.callbacks.LambdaCallback(on_epoch_begin=change)
+    data = script(*logits), INTEGERS
+    validation = {"validation_data": data, "validation_batch_size": len(INTEGERS)}
+    logs = fit(distiller, *data, epochs=4, batch_size=len(INTEGERS), callbacks=[callback], **validation)
+
+    def divergence(teacher, temperature):
+        p, q = softmax(teacher / temperature), softmax(logits[1] / temperature)
+        return (np.sum(p * np.log(p / q), axis=-1) * temperature**2).mean()
+
+    class_loss = -np.log(softmax(logits[0]))[np.arange(len(INTEGERS)), INTEGERS].mean()
+    others = np.repeat(other, len(INTEGERS), axis=0)
+    expected = [class_loss, divergence(logits[2], 3), divergence(logits[2], 1), divergence(others, 1)]
+    np.testing.assert_allclose(logs["loss"], expected, rtol=1e-4)
+    np.testing.assert_allclose(logs["val_loss"], expected, rtol=1e-4)
+
+
+def test_attention_distillation_cannot_begin_where_it_was_not_checked():
+    with pytest.raises(ValueError, match="Build the Distiller with a positive `attention_weight`"):
+        compiled().attention_weight = 0.5
