@@ -111,9 +111,9 @@ def _failed(parser, error, status=2):
 
 def _left(status):
     """Returns an exit status; one of several processes ends with it at once, since it would wait for the others."""
-    from keras_deit.runtime import processes
-
-    processes.exit_now(status)
+    processes = sys.modules.get("keras_deit.runtime.processes")  # not imported yet if Ctrl-C came early
+    if processes is not None:
+        processes.exit_now(status)
     return status
 
 

@@ -36,6 +36,7 @@ class ApplicationInput(layers.Layer):
         return self._preprocess((images * std + mean) * 255)
 
     def compute_output_shape(self, input_shape):
+        """Returns the shape of the output, which is that of the input."""
         return input_shape
 
     def get_config(self):
