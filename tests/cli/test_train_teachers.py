@@ -10,13 +10,15 @@ import keras_deit as kd
 from keras_deit.imaging import imagenet
 from keras_deit.models import variants
 from keras_deit.training import usable_images
+from keras_deit.training.best_epoch import BestEpoch
 from tests.loopback import pretend_hub, serving
-from tests.runs import SHORTEST, need_run_packages, summary_of, train
+from tests.runs import ON_ONE_DEVICE, SHORTEST, need_run_packages, student_of, summary_of, train, weights_of
 
 need_run_packages()
 pytestmark = pytest.mark.usefixtures("short_runs")
 
 SHALLOW = dict(widths=(24, 56, 152, 368), depths=(1, 1, 1, 1), group_width=8)  # a RegNetY-200MF of one block a stage
+TINY = dict(widths=(8,), depths=(1,), group_width=8)
 
 
 def test_a_published_convnet_teaches(tmp_path, monkeypatch):
@@ -55,3 +57,32 @@ def test_a_given_teacher_receives_the_images_that_it_was_trained_on(tmp_path, ca
     printed = capsys.readouterr()
     assert f"{summary['teacher']['accuracy']:.1%} on the test split" in printed.out
     assert "about as often as random predictions would be (10.0% with 10 classes)" in printed.err
+
+
+def test_a_convnet_that_was_fine_tuned_and_interrupted_teaches(tmp_path, monkeypatch):
+    """The resumed convnet is that of an uninterrupted run, its moving statistics included; a student takes its run."""
+    tiny = dataclasses.replace(variants.VARIANTS["regnety_002"], arguments=TINY)
+    monkeypatch.setitem(variants.VARIANTS, "regnety_002", tiny)
+    options = ["--variant", "regnety_002", "--recipe", "transfer_convnet", "--crop-ratio", "1", *ON_ONE_DEVICE]
+    options += ["--epochs", "2", "--steps-per-epoch", "1", "--batch-size", "8", "--checkpoint-every", "1"]
+    assert train(*options, "--output-dir", tmp_path / "whole") == 0
+
+    def stop(self, epoch, logs=None):
+        if epoch == 1:
+            raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BestEpoch, "on_epoch_end", stop)
+        with pytest.raises(ZeroDivisionError):
+            train(*options, "--output-dir", tmp_path / "teacher")
+    assert train("--output-dir", tmp_path / "teacher", "--resume") == 0
+    for ours, theirs in zip(weights_of(tmp_path / "teacher"), weights_of(tmp_path / "whole"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+    assert train(*SHORTEST, "--teacher", tmp_path / "teacher", "--output-dir", tmp_path / "run") == 0
+    teacher, digits = student_of(tmp_path / "teacher"), kd.data.load("digits", "test")
+    assert teacher.class_names == digits.class_names
+    images = ((digits.images / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD).astype("float32")
+    accuracy = (teacher.predict(images, verbose=0).argmax(-1) == digits.labels).mean()
+    assert summary_of(tmp_path / "teacher")["student"]["accuracy"] == pytest.approx(accuracy)
+    assert summary_of(tmp_path / "run")["teacher"]["accuracy"] == pytest.approx(accuracy)
