@@ -2,7 +2,9 @@
 
     python scripts/train.py --variant regnety_040 --weights regnety_040 --dataset images/ --recipe transfer_convnet
 
-Hardware, time and accuracy: not measured with published weights.
+Hardware, time and accuracy: not measured with published weights. From random weights, a RegNetY-200MF had 77.4 % after 4
+epochs on 6,000 images of Fashion-MNIST (`--image-size 56 --crop-scale 0.6,1 --learning-rate 0.05`), in 3 minutes on one CPU
+core with PyTorch.
 
 The optimizer (SGD with a momentum of 0.9), the learning rate and the weight decay are the values with which many studies
 fine-tune convnets of ImageNet, see the source. Crops and flips are those of the training on ImageNet, without mixing and
