@@ -171,7 +171,7 @@ def test_a_resumed_run_continues_the_same_run_of_weights_and_biases(tmp_path, wa
 def test_the_run_is_finished_after_an_error_too(tmp_path, wandb):
     def make(log):
         tracker = wandb_tracker(tmp_path)(log)
-        tracker.on_train_batch_end = lambda *_: 1 / 0
+        tracker.on_train_batch_end = lambda *_, **__: 1 / 0
         return tracker
 
     with pytest.raises(ZeroDivisionError):
