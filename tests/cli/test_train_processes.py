@@ -13,6 +13,7 @@ import pytest
 
 from keras_deit.runtime.child_process import child_environment
 from keras_deit.runtime.stop_signals import STOPPED
+from keras_deit.training.checkpoint import Checkpoints
 from tests import short_script
 from tests.runs import SHORT, need_run_packages, summary_of, train, weights_of
 from tests.training import parallel_fit
@@ -78,7 +79,7 @@ def test_two_processes_train_the_weights_of_one(tmp_path, monkeypatch):
 def test_when_one_process_is_killed_the_other_ends_with_a_message_and_both_resume(home, tmp_path):
     command = [short_script.__file__, "scripts/train.py", "--output-dir", tmp_path / "run"]
     settings = [*SHORT, "--epochs", "400", "--strategy", "auto", "--distillation", "none"]
-    history = tmp_path / "run" / "history.csv"
+    history, checkpoints = tmp_path / "run" / "history.csv", Checkpoints(tmp_path / "run")
 
     def start_both(*options):
         place = ["--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", 2, "--process-id"]
@@ -93,6 +94,8 @@ def test_when_one_process_is_killed_the_other_ends_with_a_message_and_both_resum
 
     children = start_both(*settings)
     await_epoch(children, after=1)  # the line of the names
+    while not checkpoints.paths():  # a thread writes it after the row of the first epoch
+        await_epoch(children, after=num_lines(history))
     children[1].send_signal(signal.SIGKILL)
     assert children[0].wait(timeout=MINUTE) not in (0, None)
     if "another task died" not in printed(tmp_path, 0):  # JAX's own words, if its heartbeat ends the process first
