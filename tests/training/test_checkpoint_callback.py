@@ -96,6 +96,27 @@ def _initial():
     return state_of(make_model())
 
 
+def test_a_stop_during_the_evaluation_saves_the_whole_epoch(tmp_path):
+    stop = StopSignals()
+    position = Position(STEPS)
+    log = TrainingLog(tmp_path / "history.csv", 2, position)
+
+    class StopInEvaluation(keras.callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            stop.received = "a signal"
+
+    interval = CheckpointInterval.parse("1h")
+    saving = CheckpointCallback(Checkpoints(tmp_path), EPOCHS, position, interval, log, {}, stop)
+    options = dict(epochs=EPOCHS, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+    callbacks = [position, StopInEvaluation(), log, saving]
+    with pytest.raises(StoppedError):
+        make_model().fit(batches_from(0), validation_data=next(batches_from(99)), callbacks=callbacks, **options)
+    saving.close()
+    facts = Checkpoints(tmp_path).facts()
+    assert (facts["epoch"], facts["step"]) == (1, 0)
+    assert "val_loss" in facts["log"]["rows"][0]
+
+
 def test_an_interval_of_steps_is_kept_and_the_last_epoch_always_saved(tmp_path):
     fit(make_model(), tmp_path, interval="5")
     newest, *others = (path.name for path in Checkpoints(tmp_path).paths())
