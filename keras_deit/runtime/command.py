@@ -4,7 +4,6 @@ import pathlib
 import sys
 
 COMMAND = "keras-deit"
-SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 
 
 def command_line_of(name):
@@ -27,4 +26,6 @@ def is_command():
 
 
 def _is_script(path):
-    return path.suffix == ".py" and path.resolve().parent == SCRIPTS
+    """Returns whether a file is a script of this project's checkout; the running package may be installed elsewhere."""
+    folder = path.resolve().parent
+    return folder.name == "scripts" and (folder.parent / "keras_deit" / "cli" / path.name).is_file()

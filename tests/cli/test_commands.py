@@ -1,5 +1,6 @@
 """The commands of `keras-deit`."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -11,8 +12,9 @@ from PIL import Image
 import keras_deit
 from keras_deit.cli import COMMANDS, PLANNED, main
 from keras_deit.runtime.child_process import child_environment
-from keras_deit.runtime.command import SCRIPTS
 from tests.weights.checkpoints import SHAPE
+
+SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 
 pytestmark = pytest.mark.backend_independent
 
