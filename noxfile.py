@@ -1,11 +1,14 @@
 """The tests: each backend in an environment that holds only what its extra names, then what needs several together."""
 
+import os
 import pathlib
 import tempfile
 
 import nox
 
-nox.options.default_venv_backend = "venv"
+nox.options.default_venv_backend = "uv|venv"  # uv, where it is installed, creates an environment in seconds
+if "PIP_FIND_LINKS" in os.environ:
+    os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])  # uv does not read the settings of pip
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "tests", "together"]
 
@@ -93,7 +96,8 @@ def tests(session, backend):
 def nightly(session, backend):
     """The tests with Keras's nightly build; on request only: `nox -s nightly`, or `nox -s "nightly(backend='torch')"`."""
     install_backend(session, backend)
-    session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", "keras", "keras-nightly")
+    uninstall = ("uv", "pip", "uninstall") if session.venv_backend == "uv" else ("pip", "uninstall", "--yes")
+    session.run(*uninstall, "keras", "keras-nightly", external=True)
     session.install("keras-nightly")
     run_pytest(session, backend, *session.posargs)
 
