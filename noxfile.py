@@ -33,6 +33,7 @@ TOGETHER = (  # what needs several backends, or packages beside a backend: TFDS,
     "tests/runtime/test_endless.py",
     "tests/runtime/test_shutdown.py",
     "tests/test_teacher.py",
+    "tests/training/test_usable_images.py",
     "tests/weights/test_files.py",
     "tests/weights/test_positions.py",
     "tests/weights/test_write.py",
@@ -73,8 +74,8 @@ def install_backend(session, backend):
 
 
 def run_pytest(session, backend, *arguments, **variables):
-    """Runs tests on two workers; those that need no backend run with TensorFlow alone."""
-    variables |= environment(session, backend, skip_backend_independent=backend != "tensorflow")
+    """Runs tests on two workers; those that need no backend run with PyTorch alone, where they take the least time."""
+    variables |= environment(session, backend, skip_backend_independent=backend != "torch")
     session.run("pytest", *TWO_WORKERS, *arguments, env=variables)
 
 
