@@ -7,10 +7,11 @@ import numpy as np
 from keras_deit.runtime.files import replacing, user_path
 from keras_deit.runtime.optional import require
 
-MAX_NAMED = 60  # classes whose names are drawn
-MAX_COUNTED = 25  # classes whose counts are drawn
+MAX_NAMED = 60  # classes of the dataset whose names are drawn
+MAX_COUNTED = 25  # classes of the dataset whose counts are drawn
 LONGEST = 24  # characters of a name
 CELL_INCHES, MARGIN_INCHES = 0.34, 2.2
+MIN_CELLS = 4  # along a side that the picture is large enough for, so that its texts fit
 
 
 def draw_confusion(confusion, class_names, predicted_names, path):
@@ -19,8 +20,8 @@ def draw_confusion(confusion, class_names, predicted_names, path):
     Args:
         confusion: Integer array `(classes, predictions)`: images of the class of the row that were taken for the class of
             the column.
-        class_names, predicted_names: Names of the rows and of the columns. Names are drawn of up to 60 classes, the counts
-            in the cells of up to 25.
+        class_names, predicted_names: Names of the rows and of the columns. Of up to 60 classes the names are drawn, of more
+            classes their positions from 0; of up to 25 classes also the counts in the cells.
         path: The image file to write, for example a `.png` file. If drawing fails, an existing file stays as it was.
 
     Returns:
@@ -38,17 +39,18 @@ def draw_confusion(confusion, class_names, predicted_names, path):
     'confusion.png'
     """
     figures = require("matplotlib.figure", extra="run", purpose="Drawing the confusion matrix")
-    side = MARGIN_INCHES + CELL_INCHES * min(max(confusion.shape), MAX_NAMED)
+    num_classes = len(class_names)
+    side = MARGIN_INCHES + CELL_INCHES * min(max(num_classes, MIN_CELLS), MAX_NAMED)
     figure = figures.Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    figure.colorbar(image, ax=axes, label="fraction of the images of the class", shrink=0.8)
+    figure.colorbar(image, ax=axes, shrink=0.8).set_label("fraction of the images of the class", fontsize=8)
     axes.set(xlabel="predicted class", ylabel="true class")
-    if max(confusion.shape) <= MAX_NAMED:
+    if num_classes <= MAX_NAMED:
         _name(axes.set_xticks, predicted_names, rotation=90)
         _name(axes.set_yticks, class_names)
-    if max(confusion.shape) <= MAX_COUNTED:
+    if num_classes <= MAX_COUNTED:
         _draw_counts(axes, confusion, shares)
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that matplotlib's font lacks is drawn as boxes

@@ -10,7 +10,9 @@ ACCURACIES = {
     "val_distillation_accuracy": "distillation head",
     "val_teacher_accuracy": "teacher",
 }
+ONE_HEAD = "model"  # label of the accuracy of a model with one head, of which nothing is fused
 LINE_STYLES = ("-", "--")  # of the first and of the second run
+WIDTHS = (3.5, 1.5, 1.5, 1.5)  # of the columns; the first line is seen where another one with the same values covers it
 
 
 def draw_curves(histories, path):
@@ -54,8 +56,10 @@ def _draw_panel(axes, title, columns, histories):
             if column in rows[0]:
                 epochs, values = [row["epoch"] for row in rows], [row[column] for row in rows]
                 marker = "." if len(rows) < 3 else None  # a line of a single point would be invisible
+                label = ONE_HEAD if column == "val_accuracy" and "val_class_accuracy" not in rows[0] else label
                 label = f"{label}, {run}" if run else label
-                axes.plot(epochs, values, style, color=f"C{color}", label=label, marker=marker)
+                width = WIDTHS[color]
+                axes.plot(epochs, values, style, color=f"C{color}", label=label, marker=marker, linewidth=width)
     axes.set(title=title, xlabel="epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)  # no fractions of an epoch
     axes.grid(alpha=0.3)
