@@ -3,13 +3,16 @@
 import contextlib
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from keras_deit.choices import ARCHITECTURES
 from keras_deit.imaging.applications import find_preprocessing
+from keras_deit.imaging.class_names import match_classes
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.models.image_model import ImageModel, check_class_names, classification_head
+from keras_deit.runtime.shorten import shorten
 from keras_deit.weights.download import DownloadError
 
 
@@ -125,13 +128,14 @@ class ApplicationClassifier(ImageModel):
         return tuple(self.input_shape[1:3])
 
     def take_weights(self, model):
-        """Takes the weights of a model of the same architecture; those of the head only for the same number of classes.
+        """Takes the weights of a model of the same architecture; those of the head only for the same classes, by name.
 
         Args:
-            model: An `ApplicationClassifier`.
+            model: An `ApplicationClassifier`. Models without class names are taken to have the same classes in the same
+                order if there are as many.
 
         Returns:
-            Tuple of sentences that name what has fresh weights.
+            Tuple of sentences that name what has fresh or reordered weights.
 
         Raises:
             ValueError: If the architecture is another one.
@@ -143,8 +147,20 @@ class ApplicationClassifier(ImageModel):
         self.features.set_weights(model.features.get_weights())
         if model.num_classes != self.num_classes:
             return (f"The head has fresh weights: {self.num_classes} classes instead of {model.num_classes}.",)
-        self.get_layer("head").set_weights(model.get_layer("head").get_weights())
-        return ()
+        return self._take_head(model)
+
+    def _take_head(self, model):
+        positions, notes = np.arange(self.num_classes), ()
+        if self.class_names and model.class_names:
+            positions = match_classes(model.class_names, self.class_names)
+        if positions is None:
+            lists = f"{shorten(model.class_names)}, and not {shorten(self.class_names)}"
+            return (f"The head has fresh weights: its classes were {lists}.",)
+        if np.any(positions != np.arange(self.num_classes)):
+            notes = ("The head is reordered: its classes were in another order.",)
+        kernel, bias = model.get_layer("head").get_weights()
+        self.get_layer("head").set_weights([kernel[:, positions], bias[positions]])
+        return notes
 
     def get_config(self):
         return {

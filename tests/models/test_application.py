@@ -39,6 +39,27 @@ def test_a_saved_convnet_answers_the_same_and_takes_other_classes(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_the_head_is_taken_by_the_names_of_the_classes():
+    def build(*names):
+        return ApplicationClassifier("MobileNet", 3, image_size=32, class_names=names or None)
+
+    trained = build("cat", "dog", "bird")
+    images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    logits = trained.predict(images, verbose=0)
+    reordered = build("bird", "Cat", "dog")
+    assert reordered.take_weights(trained) == ("The head is reordered: its classes were in another order.",)
+    np.testing.assert_allclose(reordered.predict(images, verbose=0), logits[:, [2, 0, 1]], rtol=1e-5, atol=1e-6)
+    other = build("oak", "elm", "ash")
+    before = other.get_layer("head").get_weights()
+    (note,) = other.take_weights(trained)
+    assert note == "The head has fresh weights: its classes were cat, dog, bird, and not oak, elm, ash."
+    for ours, fresh in zip(other.get_layer("head").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, fresh)
+    for same in (build("cat", "dog", "bird"), build()):
+        assert same.take_weights(trained) == ()
+        np.testing.assert_allclose(same.predict(images, verbose=0), logits, rtol=1e-5, atol=1e-6)
+
+
 def test_a_mixed_precision_convnet_has_float32_logits():
     model = ApplicationClassifier("MobileNet", 3, image_size=32, dtype="mixed_bfloat16")
     assert model.features.compute_dtype == "bfloat16"
