@@ -7,6 +7,7 @@ from keras_deit.cli.common import reporting
 from keras_deit.cli.model_options import given_preparation, load_model
 from keras_deit.cli.parsers import ALL
 from keras_deit.data.sources.labelled_images import JoinedSplits
+from keras_deit.data.sources.load import is_in_memory
 from keras_deit.evaluation.evaluate import Evaluator
 from keras_deit.recipes.fields import DATA, settings_of
 from keras_deit.runtime.files import user_path
@@ -58,7 +59,7 @@ def _settings(options, model):
     given = {name: value for name, value in vars(options).items() if name in of_data}
     settings = resolve(given, defaults=UNUSED)
     record = getattr(model, "preprocessing", None)
-    if options.bit_depth is None and record is not None:
+    if options.bit_depth is None and record is not None and not is_in_memory(settings.dataset):
         settings = dataclasses.replace(settings, bit_depth=record.bit_depth)
     return settings
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_deit.imaging.class_names import find_classes
+from keras_deit.imaging.class_names import find_classes, only_count
 from keras_deit.runtime.shorten import shorten
 
 
@@ -72,6 +72,8 @@ def map_classes(theirs, num_theirs, ours):
             f"The dataset has {len(ours):,} of the {num_theirs:,} classes of the weights, matched by name. A prediction of "
             "another class counts as wrong."
         )
+    elif only_count(theirs) != only_count(ours):
+        note = f"The names of one only count the classes, which are taken to be in the same order ({lists})."
     elif not np.array_equal(positions, np.arange(num_theirs)):
         note = f"The weights have the classes of the dataset in another order ({lists}), matched by name."
     names = (*ours, *(theirs[index] for index in others))

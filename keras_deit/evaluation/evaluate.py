@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_deit.data import InputPipeline
+from keras_deit.data import InputPipeline, LabelledImages
 from keras_deit.evaluation.classes import map_classes
 from keras_deit.evaluation.evaluation import Evaluation, Mistake
 from keras_deit.evaluation.figures import as_probabilities, confusion_matrix, ranks, top_accuracy
@@ -39,8 +39,8 @@ def evaluate(model, data, image_size=None, pipeline="auto", num_workers=None, **
 
     Raises:
         ImportError: If a package is missing; the message names the extra.
-        ValueError: If the dataset has classes that the model lacks, no image is labelled, an image cannot be read, or a
-            prediction is not finite.
+        ValueError: If the model takes no RGB images or none of `image_size`, the dataset has classes that the model lacks,
+            no image is labelled, an image cannot be read, or a prediction is not finite.
 
     Example:
 
@@ -65,6 +65,10 @@ class Evaluator:
     """
 
     def __init__(self, model, data, image_size=None, pipeline="auto", num_workers=None, **overrides):
+        if not isinstance(data, LabelledImages):
+            raise ValueError(
+                f"`data` must be a dataset of `keras_deit.data.load(name, split)`. Received: {type(data).__name__}"
+            )
         self.data = data
         self.heads = Heads(model)
         self.classes = map_classes(getattr(model, "class_names", None), self.heads.num_classes, data.class_names)
@@ -155,12 +159,18 @@ def _of_batch(outputs, rows, classes, first):
 
 def _preparation(model, image_size, overrides):
     """How the images are prepared: arguments of `InputPipeline`."""
+    own_size = model.input_shape[1:3]
     if hasattr(model, "image_processor"):
         processor = model.image_processor(image_size, **overrides)
     else:
-        own_size = model.input_shape[1:3]
-        has_size = len(own_size) == 2 and None not in own_size
-        processor = Preprocessing().processor(image_size or (own_size if has_size else DEFAULT_IMAGE_SIZE), **overrides)
+        known_size = DEFAULT_IMAGE_SIZE if None in own_size else own_size
+        processor = Preprocessing().processor(image_size or known_size, **overrides)
+    if any(own not in (None, side) for own, side in zip(own_size, processor.image_size, strict=True)):
+        raise ValueError(
+            f"The model takes images of {own_size[0]}×{own_size[1]} pixels. Received: image_size={processor.image_size}. "
+            "Leave the image size out. Models of this package are built for another size by "
+            "`keras_deit.pretrained(source, image_size=...)`."
+        )
     return {name: getattr(processor, name) for name in PREPARATION}
 
 

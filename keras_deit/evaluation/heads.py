@@ -17,7 +17,7 @@ class Heads:
         model: A `DeiT`, a `DeiTClassifier`, or a Keras model with outputs `(batch, classes)`, such as a `RegNetY`.
 
     Raises:
-        ValueError: If the model is none of these, or an image may have several classes.
+        ValueError: If the model is none of these, does not take RGB images, or gives an image several classes.
     """
 
     def __init__(self, model):
@@ -25,6 +25,7 @@ class Heads:
         shape = getattr(self.model, "output_shape", None)
         if not isinstance(shape, tuple) or len(shape) != 2 or not shape[1]:
             raise ValueError(f"Expected a classifier with outputs (batch, classes). Received: {type(model).__name__}")
+        _check_input(self.model)
         if getattr(self.model, "multi_label", False):
             raise ValueError(
                 "The evaluation is for models that give an image one class. Received: a model with `multi_label=True`. "
@@ -58,6 +59,15 @@ class Heads:
 
     def _both_count(self):
         return self.model.deit.distilled and self.model.fusion in MEANS
+
+
+def _check_input(model):
+    shape = getattr(model, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3:
+        raise ValueError(
+            "The evaluation prepares RGB images for a model with one input (batch, height, width, 3). Received: a model "
+            f"with input_shape={shape}. Evaluate the model by its own `evaluate`, on images that you prepare yourself."
+        )
 
 
 def check_finite(predictions):

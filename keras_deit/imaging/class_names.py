@@ -75,7 +75,7 @@ def match_classes(theirs, ours):
         positions = _positions(read(theirs), read(ours))
         if positions is not None:
             return positions
-    if _only_count(theirs) or _only_count(ours):
+    if only_count(theirs) or only_count(ours):
         return np.arange(len(ours))
     positions = _positions(_first_synonyms(theirs), _first_synonyms(ours))
     return positions if positions is not None and _are_synonyms(theirs, ours, positions) else None
@@ -106,6 +106,23 @@ def find_classes(theirs, ours):
             return positions
     positions = _positions_of_some(_first_synonyms(theirs), _first_synonyms(ours))
     return positions if positions is not None and _are_synonyms(theirs, ours, positions) else None
+
+
+def only_count(names):
+    """Returns whether names only count the classes, such as `0`, `1`, ... or `LABEL_0`, `LABEL_1`, ...
+
+    Args:
+        names: Sequence of names.
+
+    Returns:
+        Boolean.
+
+    Example:
+
+    >>> only_count(("0", "1")), only_count(("LABEL_0", "LABEL_1")), only_count(("1", "2"))
+    (True, True, False)
+    """
+    return all(re.fullmatch(rf"(label|class)?[ _]?{index}", name, re.IGNORECASE) for index, name in enumerate(names))
 
 
 def _positions(theirs, ours):
@@ -159,7 +176,3 @@ def _synonyms(name):
 
 def _without_spelling(name):
     return re.sub(r"[\s_-]", "", unicodedata.normalize("NFC", name).casefold())
-
-
-def _only_count(names):
-    return all(re.fullmatch(rf"(label|class)?[ _]?{index}", name, re.IGNORECASE) for index, name in enumerate(names))

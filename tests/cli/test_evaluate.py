@@ -135,6 +135,15 @@ def test_options_replace_the_record_and_the_help_of_train_names_them(weights, fo
     assert {name: found[name] for name in expected} == expected
 
 
+def test_the_bit_depth_of_a_record_does_not_keep_a_model_from_arrays(tmp_path, capsys):
+    model = kd.DeiT(num_classes=3, class_names=NAMES, preprocessing={"bit_depth": 12}, **SHAPE)
+    model.save(tmp_path / "model.keras")
+    images, labels = np.stack([noise(16, 16, 3, seed=index) for index in range(15)]), np.arange(15) % 3
+    np.savez(tmp_path / "arrays.npz", x_train=images, y_train=labels, x_test=images[:6], y_test=labels[:6])
+    assert evaluate("--weights", tmp_path / "model.keras", "--dataset", tmp_path / "arrays.npz") == 0
+    assert "6 images of 3 classes" in capsys.readouterr().out
+
+
 def test_convnets_and_other_keras_models_have_one_head(folder, tmp_path, capsys):
     convnet = kd.RegNetY(
         widths=(8,), depths=(1,), group_width=8, num_classes=3, class_names=NAMES, preprocessing={"image_size": 32}

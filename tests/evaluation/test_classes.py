@@ -22,6 +22,14 @@ def test_another_order_is_mapped_and_said():
     assert "in another order (weights: c, a, b; dataset: a, b, c)" in found.note
 
 
+@pytest.mark.parametrize(("theirs", "ours"), [(("cat", "dog"), ("0", "1")), (("LABEL_0", "LABEL_1"), ("cat", "dog"))])
+def test_names_that_only_count_the_classes_are_matched_by_order_and_this_is_said(theirs, ours):
+    found = map_classes(theirs, 2, ours)
+    assert found.theirs.tolist() == [0, 1]
+    assert f"in the same order (weights: {', '.join(theirs)}; dataset: {', '.join(ours)})" in found.note
+    assert map_classes(ours, 2, ours).note is None
+
+
 @pytest.mark.parametrize("folders", [("n03888257", "n01440764"), ("parachute", "Tench")])
 def test_some_classes_of_imagenet_are_found_by_synset_or_name(folders):
     names = imagenet.class_names()

@@ -177,3 +177,16 @@ def test_a_dataset_without_labels_is_refused(data):
     for one in (unlabelled, records):
         with pytest.raises(ValueError, match="needs labelled images. 'noise' has .* images without a label"):
             kd.evaluate(make_model(), one)
+
+
+def test_an_image_size_that_the_model_does_not_take_is_refused(data):
+    images = keras.Input((16, 16, 3))
+    other = keras.Model(images, keras.layers.Dense(7)(keras.layers.Flatten()(images)))
+    for model in (make_model(), other):
+        with pytest.raises(ValueError, match=r"takes images of 16×16 pixels. Received: image_size=\(24, 24\)"):
+            kd.evaluate(model, data, image_size=24)
+
+
+def test_a_path_instead_of_a_dataset_is_refused():
+    with pytest.raises(ValueError, match="`data` must be a dataset of `keras_deit.data.load.*Received: str"):
+        kd.evaluate(make_model(), "images/")

@@ -64,3 +64,11 @@ def test_logits_become_probabilities_and_probabilities_stay():
     probabilities = special.softmax(logits.astype("float64"), axis=-1)
     np.testing.assert_allclose(as_probabilities(logits), probabilities, rtol=1e-12)
     np.testing.assert_array_equal(as_probabilities(probabilities), probabilities)
+
+
+def test_probabilities_of_bfloat16_are_no_logits():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(5), 50).astype("float32")
+    rounded = ((probabilities.view("uint32") + 0x8000) & 0xFFFF0000).view("float32")  # to 8 significant bits
+    assert abs(rounded.sum(-1) - 1).max() > 1e-3
+    np.testing.assert_array_equal(as_probabilities(rounded), rounded)

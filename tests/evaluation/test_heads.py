@@ -56,6 +56,18 @@ def test_other_models_and_several_classes_an_image_are_refused():
         Heads(kd.DeiT(**SHAPE, multi_label=True))
 
 
+@pytest.mark.parametrize("shapes", [[(16, 16, 1)], [(3, 16, 16)], [(48,)], [(16, 16, 3), (2,)]])
+def test_models_of_other_inputs_are_refused_in_one_line(shapes):
+    inputs = [keras.Input(shape) for shape in shapes]
+    outputs = keras.layers.Concatenate()([keras.layers.Flatten()(one) for one in [*inputs, inputs[0]]])
+    model = keras.Model(inputs[0] if len(inputs) == 1 else inputs, keras.layers.Dense(5)(outputs))
+    with pytest.raises(
+        ValueError, match=r"RGB images.*\(batch, height, width, 3\). Received: .*input_shape="
+    ) as raised:
+        Heads(model)
+    assert len(str(raised.value)) < 400
+
+
 def test_predictions_that_are_not_finite_are_refused(images):
     model = kd.DeiT(**SHAPE)
     model.get_layer("class_head").set_weights([np.full((16, 5), np.nan), np.zeros(5)])

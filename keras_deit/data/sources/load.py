@@ -92,6 +92,28 @@ def load(
     return data
 
 
+def is_in_memory(name):
+    """Returns whether a dataset is one of arrays, which has no image files.
+
+    Args:
+        name: As for `load`.
+
+    Returns:
+        Boolean.
+
+    Example:
+
+    >>> is_in_memory("digits"), is_in_memory("some.npz"), is_in_memory("images/")
+    (True, True, False)
+    """
+    path = user_path(name)
+    return _is_digits(name) or (path.suffix.lower() == ".npz" and not path.is_dir())
+
+
+def _is_digits(name):
+    return str(name) == "digits" and (isinstance(name, str) or not user_path(name).is_dir())
+
+
 def _with_bit_depth(data, bit_depth):
     if data.in_memory or bit_depth not in BIT_DEPTHS:
         raise ValueError(
@@ -103,7 +125,7 @@ def _with_bit_depth(data, bit_depth):
 
 def _load(name, split, data_dir, class_names, folders, test_split):
     path = user_path(name)
-    is_digits = str(name) == "digits" and (isinstance(name, str) or not path.is_dir())
+    is_digits = _is_digits(name)
     if path.is_dir() and not is_digits:
         if isinstance(name, str) and is_of_tfds(name):
             warnings.warn(
