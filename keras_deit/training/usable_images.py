@@ -149,8 +149,9 @@ def explain_unreadable_images(suspects):
                 raise
             raise ValueError(wrapped[1]) from error
         raise UnreadableError(
-            f"Images of {name!r} cannot be read: {shorten(unreadable, MAX_NAMED)}. Replace them; a run that had begun "
-            "continues with --resume. `keras-deit validate-data` lists all unreadable images. (The run ended with "
+            f"Images of {name!r} cannot be read: {shorten(unreadable, MAX_NAMED)}. Restore the files; a run that had "
+            "begun continues with --resume, or, with other images in their place, with --resume --accept-changes. "
+            "`keras-deit validate-data` lists all unreadable images. (The run ended with "
             f"{type(error).__name__}: {str(error)[:MAX_CHARACTERS]})"
         ) from error
 

@@ -9,6 +9,7 @@ import keras_deit as kd
 from keras_deit import recipes
 from keras_deit.choices import IMAGE_ISSUES
 from keras_deit.data.pipeline.sampling_plan import SamplingPlan
+from keras_deit.training.position import Position
 from tests.image_folders import ON_FOLDER, write_images
 from tests.runs import SHORT, need_run_packages, summary_of, train
 
@@ -81,7 +82,36 @@ def test_an_unreadable_image_that_was_not_checked_is_named(split, pipeline, tmp_
     options = ["--dataset", tmp_path / "light", *UNCHECKED, "--pipeline", pipeline]
     assert train_short(*options, "--output-dir", tmp_path / "run") == 2
     error = capsys.readouterr().err
-    assert f"Images of 'light' cannot be read: {damaged}. Replace them" in error
+    assert f"Images of 'light' cannot be read: {damaged}. Restore the files" in error
+
+
+@pytest.mark.usefixtures("linear_student")
+def test_an_image_that_is_damaged_during_a_run_is_named_and_the_run_goes_on_when_it_is_restored(
+    tmp_path, monkeypatch, capsys
+):
+    write_images(tmp_path / "light", 40)
+    damaged = pathlib.Path(kd.data.load(str(tmp_path / "light"), "train").paths[3])
+    content = damaged.read_bytes()
+    count = Position.on_train_batch_end
+
+    def damage(self, batch, logs=None):
+        count(self, batch, logs)
+        damaged.write_bytes(b"not an image")
+
+    options = ["--dataset", tmp_path / "light", *UNCHECKED, "--repeats", "1", "--pipeline", "python"]
+    options += ["--checkpoint-every", "1", "--output-dir", tmp_path / "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Position, "on_train_batch_end", damage)
+        assert train_short(*options) == 2
+    assert f"cannot be read: {damaged}. Restore the files" in capsys.readouterr().err
+    resume = ["--output-dir", tmp_path / "run", "--resume"]
+    damaged.write_bytes(content + b"another")
+    assert train(*resume) == 2
+    assert "images of the train split were renamed, replaced" in capsys.readouterr().err
+    damaged.write_bytes(content)
+    assert train(*resume) == 0
+    assert "student: resumed " in capsys.readouterr().out
+    assert summary_of(tmp_path / "run")["complete"]
 
 
 @pytest.mark.usefixtures("linear_student")
