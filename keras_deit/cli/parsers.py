@@ -108,7 +108,7 @@ def evaluate_parser():
         "--split",
         choices=(*SPLITS, ALL),
         default="test",
-        help="split to evaluate; all: every image, also of a dataset that has no splits; default: test",
+        help="split to evaluate; all: both together, which are all images of a dataset that has no splits; default: test",
     )
     _add_preparation_options(parser.add_argument_group("images"))
     group = parser.add_argument_group("figures")
