@@ -1,6 +1,11 @@
 """Batches that the worker processes of Grain make: a pipeline without TensorFlow."""
 
+import signal
+
 from keras_deit.runtime.optional import require
+from keras_deit.runtime.stop_signals import KINDS
+
+SECONDS_AFTER_SIGTERM = 5  # in which a worker still makes batches
 
 
 def training_stream(batches, epoch=0, batch=0, num_workers=2):
@@ -25,7 +30,19 @@ def training_stream(batches, epoch=0, batch=0, num_workers=2):
     flags = require("absl.flags", extra="grain", purpose="The pipeline of worker processes")
     if not flags.FLAGS.is_parsed():  # Grain needs parsed flags, which only programs started by absl have
         flags.FLAGS.mark_as_parsed()
-    return dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
+    return dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers), _leave_signals_to_the_run)
+
+
+def _leave_signals_to_the_run(*_):
+    """Lets a worker live on after the signals that ask a run to stop: terminals and schedulers send them to all.
+
+    The run still needs the batch of the step that it finishes, and ends its workers itself. Python ends workers that are
+    left by SIGTERM, which they obey some seconds later.
+    """
+    for kind in set(KINDS) - {signal.SIGTERM}:
+        signal.signal(kind, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):  # Windows has none
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_AFTER_SIGTERM))
 
 
 class _BatchSource:

@@ -1,5 +1,6 @@
 """Batches that the worker processes of Grain make."""
 
+import multiprocessing
 import os
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from keras_deit.data import ImageRecords
 from keras_deit.data.pipeline.grain_pipeline import training_stream
 from keras_deit.data.pipeline.sampling_plan import SamplingPlan
+from keras_deit.runtime.stop_signals import KINDS
 from tests.data.pipeline.first_batches import assert_equal, input_pipeline, skip_without, take
 
 grain = pytest.importorskip("grain", reason="Grain makes the batches")
@@ -16,6 +18,20 @@ def test_worker_processes_change_no_batch(image_files, first_batches):
     skip_without("grain")
     batches = input_pipeline(image_files, "grain", num_workers=2).training_batches(batch=1)
     assert_equal(take(batches, 5), first_batches("python")[1:6])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals to other processes")
+def test_workers_live_on_after_the_signals_that_ask_a_run_to_stop(image_files, first_batches):
+    skip_without("grain")
+    batches = iter(input_pipeline(image_files, "grain", num_workers=2).training_batches())
+    received = take(batches, 2)  # one of each worker
+    workers = multiprocessing.active_children()
+    assert workers
+    for kind in KINDS:  # as terminals and job schedulers send them to all processes
+        for worker in workers:
+            os.kill(worker.pid, kind)
+    assert_equal([*received, *take(batches, 20)][:6], first_batches("python")[:6])
+    assert all(worker.is_alive() for worker in workers)
 
 
 def test_without_workers_the_batches_are_made_in_this_process():
