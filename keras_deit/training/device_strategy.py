@@ -89,6 +89,23 @@ def has_mirrored_scope():
     return tf.distribute.has_strategy()
 
 
+def on_every_replica(condition):
+    """Whether a condition holds on every replica of TensorFlow; elsewhere a step has one condition for all devices.
+
+    Args:
+        condition: Boolean scalar tensor of this replica.
+
+    Returns:
+        Boolean scalar tensor, the same on every replica.
+    """
+    if not has_mirrored_scope():
+        return condition
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(tf.logical_not(condition), "float32")) == 0
+
+
 def check_batch_size(batch_size, num_replicas, num_parts=1):
     """Checks that the global batch can be divided among the replicas, and the share of each into parts.
 

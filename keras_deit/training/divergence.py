@@ -29,8 +29,9 @@ class DivergedError(ArithmeticError):
 class DivergenceStop(keras.callbacks.Callback):
     """Ends training at the first loss that is not finite, and after an epoch that leaves weights that are not finite.
 
-    With `on_nan="skip"` the optimizer leaves such steps out (see `skipping_steps`). This callback prints them and lets the
-    means of the epoch begin anew; only an epoch without any other step ends the training.
+    With `on_nan="skip"` the optimizer leaves such steps out (see `scaling_loss`). This callback prints them and lets the
+    means of the epoch begin anew, or stay as they were if no step follows; only an epoch without any other step ends the
+    training.
 
     Keras has the loss of every step on the host already, so the check costs no time. The error is raised when the model
     holds its variables again: on JAX it does not between two steps. Callbacks that write files must come after this one.
@@ -56,9 +57,19 @@ class DivergenceStop(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._num_skipped = 0
+        self._finite_logs, self._is_skipped = (
+            {},
+            False,
+        )  # of the last step that was not skipped; whether the last one was
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 0 and self.position.step and self.settings.on_nan == "skip":  # of a run that continues in an epoch
+            self._finite_logs = {name: _float(value) for name, value in self.model.get_metrics_result().items()}
 
     def on_train_batch_end(self, batch, logs=None):
-        if math.isfinite(logs["loss"]):
+        self._is_skipped = not math.isfinite(logs["loss"])
+        if not self._is_skipped:
+            self._finite_logs = dict(logs)
             return
         if self.settings.on_nan == "skip":
             self._skip()
@@ -91,6 +102,9 @@ class DivergenceStop(keras.callbacks.Callback):
         self._reset_scale()
         if not math.isfinite(logs.get("val_loss", 0.0)):
             raise self._error(TEST_LOSS)
+        if self._is_skipped:  # the metrics are empty; the callbacks that follow get the same dictionary
+            means = (name for name in logs if not name.startswith("val_"))
+            logs.update({name: self._finite_logs.get(name, math.nan) for name in means})
 
     def _check(self):
         if self.has_diverged:
@@ -131,6 +145,10 @@ def has_finite_weights(model):
     """Returns whether the weights of a model, or of the student of a `Distiller`, are finite."""
     floats = [weight for weight in getattr(model, "student", model).weights if "float" in str(weight.dtype)]
     return all(bool(ops.convert_to_numpy(ops.all(ops.isfinite(ops.convert_to_tensor(weight))))) for weight in floats)
+
+
+def _float(tensor):
+    return float(ops.convert_to_numpy(tensor))
 
 
 def _lower_learning_rate(settings):

@@ -3,6 +3,7 @@
 import keras
 
 from keras_deit.optimizers import LAMB, SGD, AdamW, LayerwiseAdamW
+from keras_deit.training.device_strategy import on_every_replica
 
 # Biases, norms, LayerScale, position embeddings and tokens, as in the official code and in timm. The distillation token is
 # one of them in timm; the official run decayed it.
@@ -36,13 +37,30 @@ def make_optimizer(settings, learning_rate, num_layers):
     return optimizer
 
 
-def skipping_steps(optimizer):
-    """Makes an optimiser leave out the steps whose gradients are not finite.
+@keras.saving.register_keras_serializable(package="keras_deit")
+class LossScaling(keras.optimizers.LossScaleOptimizer):
+    """`keras.optimizers.LossScaleOptimizer`, which also sees gradients that are not finite on another replica of TensorFlow.
+
+    Keras asks the first replica alone, although the gradients are summed over the replicas later: NaN of another replica
+    would reach the weights of all.
+    """
+
+    def check_finite(self, gradients):
+        """Whether the gradients of all replicas are finite, a scalar tensor."""
+        return on_every_replica(super().check_finite(gradients))
+
+
+def scaling_loss(optimizer, precision, skips):
+    """Wraps an optimiser that has to leave out steps whose gradients are not finite.
 
     Args:
         optimizer: A Keras optimiser.
+        precision: Setting `precision`. In float16 the loss is multiplied by a large factor that follows the gradients.
+        skips: Whether such steps are left out in the other precisions too, where the factor is 1.
 
     Returns:
-        Keras's `LossScaleOptimizer` with a scale of 1. In float16 Keras wraps every optimiser in one.
+        A `LossScaling`, or the optimiser itself.
     """
-    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0, dynamic_growth_steps=2**31 - 1)
+    if precision == "float16":
+        return LossScaling(optimizer)
+    return LossScaling(optimizer, initial_scale=1.0, dynamic_growth_steps=2**31 - 1) if skips else optimizer

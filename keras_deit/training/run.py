@@ -15,7 +15,7 @@ from keras_deit.training.accumulation import accumulating
 from keras_deit.training.convnet import make_convnet
 from keras_deit.training.device_strategy import check_batch_size, has_mirrored_scope
 from keras_deit.training.label_loss import make_criterion
-from keras_deit.training.recipe_optimizer import make_optimizer, skipping_steps
+from keras_deit.training.recipe_optimizer import make_optimizer, scaling_loss
 from keras_deit.training.run_data import RunData, load_run_data
 from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.student import make_student
@@ -191,4 +191,4 @@ def _optimizer(settings, data, student):
     schedule = learning_rate_schedule(settings, data.plan.num_batches)
     num_layers = None if settings.is_convnet else student.backbone.num_layers
     optimizer = make_optimizer(settings, schedule, num_layers)
-    return skipping_steps(optimizer) if settings.on_nan == "skip" and settings.precision != "float16" else optimizer
+    return scaling_loss(optimizer, settings.precision, skips=settings.on_nan == "skip")

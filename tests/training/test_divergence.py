@@ -9,10 +9,11 @@ import pytest
 from keras_deit.training.checkpoint import Checkpoints, restore_state
 from keras_deit.training.checkpoint_callback import CheckpointCallback
 from keras_deit.training.checkpoint_interval import CheckpointInterval
+from keras_deit.training.device_strategy import setup_strategy
 from keras_deit.training.divergence import DivergedError, DivergenceStop, check_finite_loss, has_finite_weights
 from keras_deit.training.log import TrainingLog
 from keras_deit.training.position import Position
-from keras_deit.training.recipe_optimizer import skipping_steps
+from keras_deit.training.recipe_optimizer import scaling_loss
 from keras_deit.training.resolve import resolve
 
 SETTINGS = resolve({"variant": "deit_ti", "learning_rate": 0.5})
@@ -47,7 +48,7 @@ def fit(directory, labels, learning_rates=(0.0, 0.0, 0.0), validation=0.0):
 def fit_skipping(directory, labels, settings):
     """Trains like `fit` with an optimizer that skips steps; returns the model and the log."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile(skipping_steps(keras.optimizers.SGD(0.25, momentum=0.5)), "mse")
+    model.compile(scaling_loss(keras.optimizers.SGD(0.25, momentum=0.5), "float32", skips=True), "mse")
     position = Position(steps_per_epoch=2)
     log = TrainingLog(directory / "history.csv", 1, position)
     stop = DivergenceStop("student", settings, position, lambda epoch, step: [f"image of epoch {epoch}, step {step}"])
@@ -64,12 +65,15 @@ def test_a_skipped_step_leaves_the_weights_as_they_are_and_is_counted(tmp_path, 
     labels = [1.0, np.nan, 2.0, 3.0, np.inf, 4.0]
     model, log = fit_skipping(tmp_path, labels, settings)
     bias = velocity = np.float64(0)
+    losses = []
     for label in (1.0, 2.0, 3.0, 4.0):  # SGD with momentum in float64, without the two steps
+        losses.append((bias - label) ** 2)
         velocity = 0.5 * velocity - 0.25 * 2 * (bias - label)
         bias = bias + velocity
     np.testing.assert_allclose(model.get_weights()[1], [bias], rtol=1e-6)
     assert log.skipped_steps == 2
-    assert all(np.isfinite(row["loss"]) for row in log.rows)
+    expected = [losses[0], np.mean(losses[1:3]), losses[3]]  # of the steps that were not skipped
+    np.testing.assert_allclose([row["loss"] for row in log.rows], expected, rtol=1e-6)
     assert float(keras.ops.convert_to_numpy(model.optimizer.dynamic_scale)) == 1.0
     printed = capsys.readouterr().out
     assert (
@@ -81,6 +85,23 @@ def test_a_skipped_step_leaves_the_weights_as_they_are_and_is_counted(tmp_path, 
 def test_an_epoch_of_skipped_steps_alone_ends_the_training(tmp_path):
     with pytest.raises(DivergedError, match="stopped: the loss is not finite at step 2 of epoch 2"):
         fit_skipping(tmp_path, [1.0, 1.0, np.nan, np.nan, 1.0, 1.0], dataclasses.replace(SETTINGS, on_nan="skip"))
+
+
+def test_a_step_is_skipped_whichever_device_has_the_loss_that_is_not_finite():
+    name = {"tensorflow": "mirrored", "jax": "data_parallel", "torch": "none"}[keras.backend.backend()]
+    with setup_strategy(name, 2).scope():
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile(scaling_loss(keras.optimizers.SGD(0.25), "float32", skips=True), "mse")
+        bias = np.float64(0)
+        for labels in (
+            [1.0, 2.0],
+            [3.0, np.nan],
+            [np.nan, 3.0],
+            [4.0, 5.0],
+        ):  # one of two devices has the second example
+            model.fit(np.zeros((2, 1)), np.array(labels)[:, None], batch_size=2, verbose=0)
+            bias -= 0.25 * 2 * (bias - np.mean(labels)) if np.isfinite(labels).all() else 0
+        np.testing.assert_allclose(model.get_weights()[1], [bias], rtol=1e-6)
 
 
 def epochs_saved(directory):
