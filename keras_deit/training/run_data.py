@@ -188,6 +188,7 @@ def load_run_data(settings, adapts_batch_size=False, num_replicas=1):
     plan.check()
     if settings.augmentation_layers:
         data.first_batch()  # fails early if the layers cannot augment a batch
+    _check_accuracy_is_known(settings, loaded["test"].num_unlabelled, len(test))
     if settings.distillation == "none" or settings.compare:
         _check_labelled(*(loaded[split].num_unlabelled for split in ("train", "test")))
     return data
@@ -221,6 +222,16 @@ def _default_image_size(settings, data):
     if settings.is_convnet:
         return ARCHITECTURES.get(settings.architecture, DEFAULT_IMAGE_SIZE)
     return get_variant(settings.variant).arguments["image_size"]
+
+
+def _check_accuracy_is_known(settings, num_unlabelled, num_images):
+    """Checks that there are labels for the settings that compare the accuracies of epochs on the test split."""
+    if num_unlabelled == num_images and (settings.patience is not None or settings.keep == "best"):
+        raise ValueError(
+            "`patience` and `keep` compare the accuracies of the epochs on the test split, and none of its "
+            f"{num_images} images has a label. Received: patience={settings.patience}, keep={settings.keep!r}. Label "
+            "images of the test split, or leave --patience and --keep best out."
+        )
 
 
 def _check_labelled(in_train, in_test):

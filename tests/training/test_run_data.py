@@ -138,6 +138,16 @@ def test_records_are_checked_like_files(monkeypatch, tmp_path, capsys):
         load_with(monkeypatch, unlabelled, **options, distillation="hard", compare=True)
 
 
+@pytest.mark.parametrize("given", [{"patience": 2}, {"keep": "best"}])
+def test_the_best_epoch_needs_labels_in_the_test_split(monkeypatch, given):
+    unlabelled = dataclasses.replace(NOISE, labels=np.full(20, -1))
+    monkeypatch.setattr(usable_images, "load", lambda name, split, *_, **__: NOISE if split == "train" else unlabelled)
+    settings = {"variant": "deit_ti", "dataset": "mine", "batch_size": 4}
+    with pytest.raises(ValueError, match="none of its 20 images has a label.*leave --patience and --keep best out"):
+        load_run_data(resolve({**settings, **given}))
+    assert len(load_run_data(resolve(settings)).test) == 20
+
+
 def test_unlabelled_test_images_need_a_teacher(monkeypatch):
     """Keras's accuracy would count their rows of zeros as images of the first class."""
     labels = np.where(np.arange(20) > 16, -1, NOISE.labels)
