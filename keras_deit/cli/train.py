@@ -132,7 +132,8 @@ def _run(parser, options, stop):
     output_dir, resume, config, is_dry, accepts_changes = (options.pop(name) for name in NOT_SETTINGS)
     with contextlib.ExitStack() as stack:
         try:
-            run, is_resumed = stack.enter_context(prepared_run(options, output_dir, resume, config, is_dry))
+            prepared = prepared_run(options, output_dir, resume, config, accepts_changes, is_dry)
+            run, is_resumed = stack.enter_context(prepared)
             stop.check()
         except CompleteRunError as error:
             if resume == AUTO:

@@ -87,7 +87,7 @@ def train(
         with (
             readable_output(),
             StopSignals(announce_stop) as stop,
-            prepared_run(settings, output_dir, resume, config) as (run, is_resumed),
+            prepared_run(settings, output_dir, resume, config, accept_changes) as (run, is_resumed),
         ):
             loop.announce(run)
             summary = start_or_resume(run, is_resumed, stop, accept_changes)
@@ -106,12 +106,12 @@ def announce_stop():
 
 
 @contextlib.contextmanager
-def prepared_run(settings, output_dir=None, resume=False, config=None, dry_run=False):
+def prepared_run(settings, output_dir=None, resume=False, config=None, accept_changes=False, dry_run=False):
     """Resolves the settings, sets up the devices, locks the output directory and builds the run.
 
     Args:
         settings: Dictionary of settings; None means not given.
-        output_dir, resume, config: See `train`.
+        output_dir, resume, config, accept_changes: See `train`.
         dry_run: Whether the run is only tried: it locks no directory, and stores no teacher outputs.
 
     Yields:
@@ -122,6 +122,8 @@ def prepared_run(settings, output_dir=None, resume=False, config=None, dry_run=F
         CompleteRunError: If the run that is to be resumed is complete.
         ValueError: If the settings do not fit together, or the images or the teacher cannot be used.
     """
+    if accept_changes and not resume:
+        raise ValueError("`accept_changes` is for a run that is continued. Pass `resume` too, or leave it out.")
     if resume == AUTO:
         resume = processes.from_main(_has_run(output_dir))  # before process 0 begins a run that others might see
         if resume and config:

@@ -82,6 +82,7 @@ def test_a_dataset_other_than_the_digits_needs_a_teacher(tmp_path):
         ({"epoch": 3}, "epoch.*Did you mean epochs"),
         ({"variant": "deit_tinny"}, "Similar names: deit_tiny"),
         ({"resume": True}, "Pass `output_dir` too"),
+        ({"accept_changes": True}, "`accept_changes` is for a run that is continued"),
         ({"resume": True, "config": "x.toml", "output_dir": "run"}, "Leave --config out"),
         ({"config": pathlib.Path("no/such.toml")}, "'no/such.toml' cannot be read"),
         ({"export": ("onnx",)}, "onnx"),
