@@ -103,7 +103,7 @@ def replacing(path, num_bytes=None):
     name = path.name
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
+    remove_abandoned(path.parent, path.name)
     with (
         explaining_full_disk(path, num_bytes),
         tempfile.TemporaryDirectory(
@@ -188,14 +188,20 @@ def _numbering():
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
-def _remove_abandoned(path):
-    """Removes temporary folders of processes that no longer exist; those of other machines or containers after a day."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}-*-*-*"):
+def remove_abandoned(directory, name=None):
+    """Removes what processes that no longer exist have left of files that they were writing by `replacing`.
+
+    What processes of other machines or containers have left is removed after a day.
+
+    Args:
+        directory: Directory of the files.
+        name: Name of the file; None means any.
+    """
+    for folder in pathlib.Path(directory).glob(f".{'*' if name is None else glob.escape(name)}-*-*-*"):
         with contextlib.suppress(OSError):  # another process removes it too
-            is_ours = folder.name.startswith(_temporary_prefix(path))
-            process = folder.name.rpartition("-")[2]
+            _, numbering, _, process = folder.name.rsplit("-", 3)
             is_old = time.time() - folder.stat().st_mtime > ABANDONED_SECONDS
-            if process.isdigit() and (is_old or (is_ours and not is_running(int(process)))):
+            if process.isdigit() and (is_old or (numbering == _numbering() and not is_running(int(process)))):
                 shutil.rmtree(folder)
 
 

@@ -35,6 +35,25 @@ def is_past(rows, patience):
     return bool(patience and rows) and rows[-1]["epoch"] - best_row(rows)["epoch"] >= patience
 
 
+def save_if_best(run, log):
+    """Saves the weights of the student if the last epoch is the best one and the run keeps them.
+
+    A checkpoint of that epoch must exist already. If the process dies before the weights are saved, the resumed run calls
+    this function again. Without the checkpoint it would train the epoch anew, perhaps with another accuracy, and the weights
+    that are kept would be of an epoch that the run does not have.
+
+    Args:
+        run: `Run`, whose student has the weights of the last epoch.
+        log: `TrainingLog`.
+    """
+    if _is_new_best(run, log):
+        run_directory.save_best(run.student, run.directory)
+
+
+def _is_new_best(run, log):
+    return run.settings.keep == "best" and bool(log.rows) and best_row(log.rows) is log.rows[-1]
+
+
 class BestEpoch(keras.callbacks.Callback):
     """Ends the training some epochs after the best one, and keeps the weights of the best one.
 
@@ -43,15 +62,18 @@ class BestEpoch(keras.callbacks.Callback):
     Args:
         run: `Run`.
         log: `TrainingLog`, which must come before this callback.
+        saving: `CheckpointCallback`, which must come after it.
     """
 
-    def __init__(self, run, log):
+    def __init__(self, run, log, saving):
         super().__init__()
         self.run = run
         self.log = log
+        self.saving = saving
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.run.settings.keep == "best" and best_row(self.log.rows) is self.log.rows[-1]:
-            run_directory.save_best(self.run.student, self.run.directory)
+        if _is_new_best(self.run, self.log):
+            self.saving.save_epoch()
+            save_if_best(self.run, self.log)
         if is_past(self.log.rows, self.run.settings.patience):
             self.model.stop_training = True

@@ -9,7 +9,7 @@ import warnings
 import keras
 import numpy as np
 
-from keras_deit.runtime.files import replacing
+from keras_deit.runtime.files import remove_abandoned, replacing
 
 FOLDER = "checkpoints"
 FACTS = "facts"  # name of the JSON text among the arrays of a file
@@ -36,7 +36,9 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*.npz"), reverse=True)
 
     def write(self, step, state, facts):
-        """Writes a checkpoint, whole or not at all, then removes the oldest ones.
+        """Writes a checkpoint, whole or not at all, then removes the oldest ones, and those of later steps.
+
+        There are later steps if the images have changed since, and an epoch now has fewer steps.
 
         Args:
             step: Number of steps since the beginning of the run.
@@ -49,15 +51,20 @@ class Checkpoints:
         path = self.folder / f"step-{step:09d}.npz"
         with replacing(path, sum(values.nbytes for values in state.values()) + OVERHEAD) as temporary:
             np.savez(temporary, **state, **{FACTS: np.array(json.dumps(facts))})
-        for old in self.paths()[self.keep :]:
-            old.unlink(missing_ok=True)
+        paths = self.paths()
+        place = paths.index(path)
+        for other in paths[:place] + paths[place + self.keep :]:
+            other.unlink(missing_ok=True)
 
     def newest(self):
         """Reads the newest whole checkpoint. Damaged ones are set aside with a warning: their names get another ending.
 
+        What a killed process has left of a checkpoint that it was writing is removed.
+
         Returns:
             `(state, facts)` as given to `write`; None without a whole checkpoint.
         """
+        remove_abandoned(self.folder)
         for path in self.paths():
             try:
                 return _read(path)
@@ -126,6 +133,11 @@ def restore_state(model, state):
 def restore_metrics(model, state):
     """Restores the metrics of a model after Keras has reset them, which it does at the beginning of an epoch."""
     _assign(model, state, ("metrics",))
+
+
+def metrics_of(state):
+    """The part of a state that `restore_metrics` needs, without the weights."""
+    return {name: values for name, values in state.items() if _kind(name) == "metrics"}
 
 
 def is_finite(state):

@@ -26,8 +26,8 @@ class CheckpointCallback(keras.callbacks.Callback):
         log: `TrainingLog`, whose rows are saved too. It must come before this callback in the callbacks of `fit`.
         facts: Dictionary of further facts to save.
         stop: `StopSignals`, or None.
-        metrics: State that the model was restored to, or None. If it is one within an epoch, its metrics are restored when
-            the epoch begins, at which Keras resets them.
+        metrics: Metrics of the state that the model was restored to, see `checkpoint.metrics_of`, or None. If the state is
+            one within an epoch, they are restored when the epoch begins, at which Keras resets them.
 
     Raises:
         StoppedError: From `fit`, after a signal.
@@ -46,6 +46,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._metrics = metrics if position.step else None
         self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
         self._writing = None
+        self._written = None  # number of steps of the newest checkpoint of this object
         interval.begin(position.total_steps)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -71,10 +72,17 @@ class CheckpointCallback(keras.callbacks.Callback):
         elif is_due or epoch + 1 == self.epochs or self.model.stop_training:
             self._write(epoch + 1, 0)
 
+    def save_epoch(self):
+        """Writes a checkpoint at the end of an epoch, and waits until it is complete."""
+        self._write(self.position.epoch + 1, 0)
+        self._wait()
+
     def close(self):
         """Waits for the thread."""
-        self._wait()
-        self._writer.shutdown()
+        try:
+            self._wait()
+        finally:
+            self._writer.shutdown()
 
     def _requests(self, at_end_of_epoch=False):
         """Whether to stop, and whether to write a checkpoint: of all processes at the same step, if one of them has to."""
@@ -91,6 +99,9 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def _write(self, epoch, step):
         self._wait()
+        if self._written == self.position.total_steps:
+            return
+        self._written = self.position.total_steps
         began = time.perf_counter()
         state = checkpoint.state_of(self.model)
         steps = self.position.steps_per_epoch

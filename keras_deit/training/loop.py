@@ -16,8 +16,8 @@ from keras_deit.runtime.optional import require
 from keras_deit.runtime.printing import format_duration
 from keras_deit.runtime.stop_signals import StopSignals
 from keras_deit.training import run_directory
-from keras_deit.training.best_epoch import ACCURACY, BestEpoch, best_row, is_past
-from keras_deit.training.checkpoint import Checkpoints, restore_state
+from keras_deit.training.best_epoch import ACCURACY, BestEpoch, best_row, is_past, save_if_best
+from keras_deit.training.checkpoint import Checkpoints, metrics_of, restore_state
 from keras_deit.training.checkpoint_callback import CheckpointCallback, StoppedError
 from keras_deit.training.checkpoint_interval import CheckpointInterval
 from keras_deit.training.closing_summary import format_memory
@@ -117,26 +117,43 @@ def train_run(run, resume=False, stop=None, accepts_changes=False):
         DiskFullError: If there is no space for a checkpoint or a result.
     """
     fit = functools.partial(_fit, stop=stop or StopSignals(), resume=resume, accepts_changes=accepts_changes)
-    result = fit(run, run.title)
-    log, diverged, is_stopped = result.log, result.diverged, result.is_stopped
-    summary = {"epochs": log.last_epoch, "steps": result.position.total_steps, "student": None}
-    if result.position.total_steps or not diverged:
-        _save(run)
-        if not is_stopped:
-            summary |= _evaluate(run)
-    summary |= _best(run, log)
-    curves = {"with a teacher" if run.settings.compare else "": log.rows}
-    if run.settings.compare and not is_stopped and not diverged:
+    trained = fit(run, run.title)
+    results = {"with a teacher" if run.settings.compare else "": trained}
+    summary = _results(run, trained)
+    if run.settings.compare and trained.is_complete:
         plain = without_teacher(run)
-        plain_result = fit(plain, "without a teacher")
-        diverged, is_stopped = plain_result.diverged, plain_result.is_stopped
-        curves["without a teacher"] = plain_result.log.rows
-        if not diverged and not is_stopped:
+        results["without a teacher"] = trained = fit(plain, "without a teacher")
+        if trained.is_complete:
             summary["without_teacher"] = plain.evaluate()
-    if diverged:
-        summary["diverged"] = diverged.details
-    summary |= {
-        "complete": not is_stopped and not diverged,
+    if trained.diverged:
+        summary["diverged"] = trained.diverged.details
+    summary |= _facts(run, results, trained.is_complete)
+    run_directory.write_summary(summary, run.directory)  # before the steps below, any of which may fail
+    histories = {name: result.log.rows for name, result in results.items() if result.log.rows}
+    if histories:
+        draw_curves(histories, run.directory / "curves.png")
+    if trained.diverged:
+        raise trained.diverged
+    if trained.is_complete:
+        _finish(run, summary)
+    return summary
+
+
+def _results(run, trained):
+    """Saves and evaluates the student; returns the entries of the summary that describe it."""
+    summary = {"epochs": trained.log.last_epoch, "steps": trained.position.total_steps, "student": None}
+    if trained.position.total_steps or not trained.diverged:
+        _save(run)
+        if not trained.is_stopped:
+            summary |= _evaluate(run)
+    return summary | _best(run, trained.log)
+
+
+def _facts(run, results, is_complete):
+    """The entries of the summary that describe the run and its course; `results` are those of its trainings by name."""
+    log = next(iter(results.values())).log
+    return {
+        "complete": is_complete,
         "teacher": {"accuracy": run.teacher_accuracy},
         "settings": _resolved_settings(run),
         "parameters": run.student.count_params(),
@@ -148,18 +165,15 @@ def train_run(run, resume=False, stop=None, accepts_changes=False):
         "peak_memory_bytes": peak_memory(),
         "versions": run_directory.versions(),
     }
-    run_directory.write_summary(summary, run.directory)  # before the steps below, any of which may fail
-    if log.rows:
-        draw_curves({name: rows for name, rows in curves.items() if rows}, run.directory / "curves.png")
-    if diverged:
-        raise diverged
-    if summary["complete"]:
-        if run.settings.export:
-            summary["exports"] = processes.only_main(lambda: _export(run)) or []
-            run_directory.write_summary(summary, run.directory)
-        Checkpoints(run.directory).discard()
-        Checkpoints(run.directory / "without_teacher").discard()
-    return summary
+
+
+def _finish(run, summary):
+    """Exports the student of a complete run, which adds to the summary, and removes the checkpoints."""
+    if run.settings.export:
+        summary["exports"] = processes.only_main(lambda: _export(run)) or []
+        run_directory.write_summary(summary, run.directory)
+    Checkpoints(run.directory).discard()
+    Checkpoints(run.directory / "without_teacher").discard()
 
 
 def _save(run):
@@ -214,52 +228,24 @@ class _FitResult:
     diverged: DivergedError | None = None
     is_stopped: bool = False
 
+    @property
+    def is_complete(self):
+        """Whether the training came to its end."""
+        return self.diverged is None and not self.is_stopped
+
 
 def _fit(run, title, stop, resume, accepts_changes):
+    """Trains the model of a run to its end, from the newest checkpoint on if the run is resumed; returns a `_FitResult`."""
     checkpoints = Checkpoints(run.directory, run.settings.keep_checkpoints)
-    inputs, steps = fingerprint(run), run.data.plan.num_batches
-    newest = checkpoints.newest() if resume else None
-    if newest:
-        check_unchanged(newest[1]["inputs"], inputs, accepts_changes)
-    run.build_metrics()
-    position, log = _restore(run, newest)
-    epochs = run.settings.epochs
-    if newest:
-        within = f"at step {position.step} of {steps} of epoch {position.epoch + 1}"
-        print(f"{title}: resumed {within if position.step else f'after epoch {position.epoch}'} of {epochs}.")
-    if position.epoch == epochs or is_past(log.rows, run.settings.patience):
+    inputs = fingerprint(run)
+    position, log, metrics = _begin(run, title, checkpoints, inputs, resume, accepts_changes)
+    if position.epoch == run.settings.epochs or is_past(log.rows, run.settings.patience):
         return _FitResult(log, position)
-    pace = Pace(run.settings.batch_size, len(run.data.test))
-    progress = Progress(title, epochs, position, pace, learning_rate_schedule(run.settings, steps))
-    saving = CheckpointCallback(
-        checkpoints,
-        epochs,
-        position,
-        CheckpointInterval.parse(run.settings.checkpoint_every),
-        log,
-        {"inputs": inputs, "backend": keras.backend.backend()},
-        stop,
-        newest[0] if newest else None,
-    )
-    divergence = DivergenceStop(title, run.settings, position, run.describe_batch)
-    name = run.directory.name if title == run.title else f"{run.directory.parent.name} {title}"
-    trackers = make_trackers(run.settings, log, run.directory, name)
-    callbacks = [position, divergence, log, progress, *trackers, BestEpoch(run, log), saving]
-    if run.settings.ema_decay is not None:
-        callbacks.append(KeepWeights())
-    explain_damage = run.cache.explain_damage if run.cache else contextlib.nullcontext
+    interval = CheckpointInterval.parse(run.settings.checkpoint_every)
+    facts = {"inputs": inputs, "backend": keras.backend.backend()}
+    saving = CheckpointCallback(checkpoints, run.settings.epochs, position, interval, log, facts, stop, metrics)
     try:
-        with (
-            contextlib.ExitStack() as closing,
-            contextlib.closing(progress),
-            contextlib.closing(saving),
-            explain_unreadable_images(lambda: _images_in_use(run, position)),
-            explain_damage(),
-            stop.deferred(),
-        ):
-            for tracker in trackers:
-                closing.callback(tracker.close)
-            _fit_from(run, position, callbacks)
+        _fit_guarded(run, title, position, log, saving, stop)
     except (DivergedError, StoppedError) as error:
         position, log = _restore(run, checkpoints.newest())
         diverged = error if isinstance(error, DivergedError) else None
@@ -267,6 +253,52 @@ def _fit(run, title, stop, resume, accepts_changes):
     if is_past(log.rows, run.settings.patience):
         print(f"{title}: stopped after epoch {log.last_epoch}, {run.settings.patience} epochs after the best one.")
     return _FitResult(log, position)
+
+
+def _begin(run, title, checkpoints, inputs, resume, accepts_changes):
+    """Brings a run to where it begins or continues.
+
+    Returns:
+        `Position`, `TrainingLog`, and the metrics of the checkpoint, or None.
+    """
+    newest = checkpoints.newest() if resume else None
+    if newest:
+        check_unchanged(newest[1]["inputs"], inputs, accepts_changes)
+    run.build_metrics()
+    position, log = _restore(run, newest)
+    if newest is None:
+        return position, log, None
+    within = f"at step {position.step} of {position.steps_per_epoch} of epoch {position.epoch + 1}"
+    print(f"{title}: resumed {within if position.step else f'after epoch {position.epoch}'} of {run.settings.epochs}.")
+    if not position.step:  # otherwise the student is not that of the last row any more
+        save_if_best(run, log)
+    return position, log, metrics_of(newest[0])
+
+
+def _fit_guarded(run, title, position, log, saving, stop):
+    """Trains, and ends progress, checkpoints and trackers in good order after an error too, which is explained."""
+    settings = run.settings
+    schedule = learning_rate_schedule(settings, position.steps_per_epoch)
+    pace = Pace(settings.batch_size, len(run.data.test))
+    progress = Progress(title, settings.epochs, position, pace, schedule)
+    divergence = DivergenceStop(title, settings, position, run.describe_batch)
+    name = run.directory.name if title == run.title else f"{run.directory.parent.name} {title}"
+    trackers = make_trackers(settings, log, run.directory, name)
+    callbacks = [position, divergence, log, progress, *trackers, BestEpoch(run, log, saving), saving]
+    if settings.ema_decay is not None:
+        callbacks.append(KeepWeights())
+    explain_damage = run.cache.explain_damage if run.cache else contextlib.nullcontext
+    with (
+        contextlib.ExitStack() as closing,
+        contextlib.closing(progress),
+        contextlib.closing(saving),
+        explain_unreadable_images(lambda: _images_in_use(run, position)),
+        explain_damage(),
+        stop.deferred(),
+    ):
+        for tracker in trackers:
+            closing.callback(tracker.close)
+        _fit_from(run, position, callbacks)
 
 
 def _restore(run, checkpoint):
@@ -279,6 +311,8 @@ def _restore(run, checkpoint):
     restore_state(run.model, state)
     is_same_epoch = facts["steps_per_epoch"] == steps  # otherwise the data have changed, deliberately
     position = Position(steps, facts["epoch"], facts["step"] if is_same_epoch else 0)
+    if not is_same_epoch:  # the schedule counts steps, and goes on where the epoch begins
+        run.model.optimizer.iterations.assign(position.total_steps)
     log = TrainingLog(path, run.settings.batch_size, position, run.timer)
     log.restore(facts["log"])
     return position, log

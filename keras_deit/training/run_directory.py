@@ -55,7 +55,12 @@ def check_free(directory):
             f"The output directory {str(directory)!r} holds another run. Add --resume to continue it, or choose another "
             "--output-dir."
         )
-    if directory.exists() and any(path.name != LOCK for path in directory.iterdir()):
+    unfinished = (
+        f".{CONFIG}-"  # beginning of the name of what a process has left that was killed while it began the run
+    )
+    if directory.exists() and any(
+        path.name != LOCK and not path.name.startswith(unfinished) for path in directory.iterdir()
+    ):
         raise ValueError(f"The output directory {str(directory)!r} is not empty. Choose another --output-dir.")
 
 
@@ -105,7 +110,7 @@ def settings_to_resume(directory, given):
     Args:
         directory: Output directory of the run.
         given: Dictionary of the settings that are given again; None means not given. They must agree with the run, except
-            for `MAY_CHANGE`, which replace those of the run.
+            for `MAY_CHANGE` and the directory of the teacher cache, which replace those of the run.
 
     Returns:
         `Settings`.
@@ -131,7 +136,8 @@ def settings_to_resume(directory, given):
     check_names(given)
     settings = resolve({}, directory / CONFIG)
     given = {name: decode_value(name, value) for name, value in given.items() if value is not None}
-    differing = [name for name, value in given.items() if _differs(settings, name, value) and name not in MAY_CHANGE]
+    changed = {name: value for name, value in given.items() if _may_change(settings, name, value)}
+    differing = [name for name, value in given.items() if name not in changed and _differs(settings, name, value)]
     if differing:
         pairs = "; ".join(f"{name}={getattr(settings, name)!r} there, {given[name]!r} here" for name in differing)
         longer = (
@@ -143,7 +149,12 @@ def settings_to_resume(directory, given):
             f"--resume continues with the settings of {directory / CONFIG}, and these differ: {pairs}. Leave the options "
             f"out, or start a new run with another --output-dir.{longer}"
         )
-    return dataclasses.replace(settings, **{name: given[name] for name in MAY_CHANGE if name in given})
+    return dataclasses.replace(settings, **changed)
+
+
+def _may_change(settings, name, value):
+    """Whether a resumed run may have another value: of the teacher cache another directory, whose content is the same."""
+    return name in MAY_CHANGE or (name == "teacher_cache" and None not in (value, settings.teacher_cache))
 
 
 def _differs(settings, name, value):

@@ -1,6 +1,7 @@
 """Atomic writing of files."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from keras_deit.runtime.files import (
     DiskFullError,
     cache_directory,
     is_running,
+    remove_abandoned,
     replacing,
     user_path,
     write_whole,
@@ -111,8 +113,11 @@ def test_the_next_write_removes_what_a_killed_process_left(tmp_path):
     process.wait()
     write_whole(tmp_path / "other.keras", "another file")
     assert folder.exists()
+    shutil.copytree(folder, tmp_path / "copy" / folder.name)
     write_whole(tmp_path / "student.keras", "whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.keras", "student.keras"]
+    remove_abandoned(tmp_path / "copy")  # of any file
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "other.keras", "student.keras"]
+    assert not list((tmp_path / "copy").iterdir())
 
 
 @pytest.mark.parametrize("fact", ["node", "read_text", "readlink"])

@@ -19,7 +19,20 @@ from keras_deit.training.teachers import convnet
 from tests.runs import SHORTEST, add_short_variant, train
 
 CLASSES, BATCH_SIZE, EPOCHS, STEPS = 4, 8, 4, 5
-COMMAND = [*SHORTEST, "--mixup", "0.8", "--drop-path-rate", "0"]
+MAX_EPOCHS = 6  # of the run of the command
+COMMAND = [
+    *SHORTEST,
+    "--epochs",
+    str(MAX_EPOCHS),
+    "--patience",
+    "1",
+    "--keep",
+    "best",
+    "--mixup",
+    "0.8",
+    "--drop-path-rate",
+    "0",
+]
 COMMAND += ["--optimizer", "sgd", "--learning-rate", "0.1", "--warmup-epochs", "0", "--clip-norm", "1"]
 RUNS = {
     "hard": dict(distillation="hard"),

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_deit.training import best_epoch
+from keras_deit.training import best_epoch, checkpoint, run_directory
 from keras_deit.training.best_epoch import best_row, is_past
 from tests.runs import ON_ONE_DEVICE, SHORT_VARIANT, need_run_packages, summary_of, train_printed, weights_of
 
@@ -84,6 +84,36 @@ def test_a_run_ends_early_and_keeps_the_best_weights_also_when_it_was_interrupte
         np.testing.assert_array_equal(ours, theirs)
     resumed_best = keras.saving.load_model(tmp_path / "cut" / "student_best.keras", compile=False)
     for ours, theirs in zip(resumed_best.get_weights(), scripted[2], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("dies_at", ["the checkpoint", "the weights"])
+def test_the_weights_are_those_of_the_best_epoch_also_if_an_epoch_would_not_be_the_same_again(
+    dies_at, scripted, tmp_path, monkeypatch
+):
+    """The process dies while it saves the best epoch. On a GPU an epoch trained anew may have another accuracy."""
+    owner, name = {
+        "the checkpoint": (checkpoint.Checkpoints, "write"),
+        "the weights": (run_directory, "save_best"),
+    }[dies_at]
+    save, numbers = getattr(owner, name), iter(range(1, 10))
+
+    def save_or_die(*arguments):
+        if next(numbers) == 2:
+            raise EndedError
+        save(*arguments)
+
+    options = [*OPTIONS[: OPTIONS.index("--epochs")], "--epochs", "3", "--keep", "best", *ON_ONE_DEVICE]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, save_or_die)
+        with pytest.raises(EndedError):
+            train_printed(*options, "--output-dir", tmp_path / "run")
+    monkeypatch.setitem(globals(), "ACCURACIES", (0.25, 0.125, 0.125))
+    assert train_printed("--output-dir", tmp_path / "run", "--resume")[0] == 0
+    best = summary_of(tmp_path / "run")["best_epoch"]
+    assert (best["epoch"], best["accuracy"]) == {"the checkpoint": (1, 0.25), "the weights": (2, 0.75)}[dies_at]
+    saved = keras.saving.load_model(tmp_path / "run" / "student_best.keras", compile=False)
+    for ours, theirs in zip(saved.get_weights(), scripted[best["epoch"]], strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

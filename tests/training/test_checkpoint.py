@@ -30,6 +30,14 @@ def test_what_is_written_is_read_again_and_the_newest_are_kept(tmp_path):
     assert (checkpoints.newest(), checkpoints.facts(), list(tmp_path.iterdir())) == (None, {}, [])
 
 
+def test_a_run_that_goes_on_in_shorter_epochs_loses_no_checkpoint(tmp_path):
+    checkpoints = write(tmp_path, [40, 50], keep=2)
+    for step, kept in ((26, [26]), (27, [27, 26]), (28, [28, 27])):  # epoch 5 of 10 steps is epoch 5 of 5 steps
+        write(tmp_path, [step], keep=2)
+        assert [path.name for path in checkpoints.paths()] == [f"step-0000000{number}.npz" for number in kept]
+        assert checkpoints.newest()[0]["optimizer-00000"] == step
+
+
 def damage(path, kind):
     content = bytearray(path.read_bytes())
     if kind == "flipped":

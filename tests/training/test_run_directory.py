@@ -38,6 +38,12 @@ def test_a_directory_in_use_is_refused(tmp_path, settings):
         run_directory.check_free(tmp_path / "run" / "config.toml")
 
 
+def test_a_process_that_was_killed_while_it_began_the_run_leaves_the_directory_free(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".config.toml-0123456789abcdef-x_y-12").mkdir()
+    run_directory.check_free(tmp_path)
+
+
 def test_a_run_is_resumed_with_its_own_settings_alone(tmp_path, settings):
     make_run(tmp_path / "run", settings)
     assert run_directory.settings_to_resume(tmp_path / "run", {"epochs": 4, "seed": None}) == settings
@@ -54,6 +60,14 @@ def test_a_run_is_resumed_with_its_own_settings_alone(tmp_path, settings):
         ValueError, match="is complete.*begin a new run from its weights: --config .*config.toml --weights "
     ):
         run_directory.settings_to_resume(tmp_path / "run", {})
+
+
+def test_the_teacher_cache_of_a_resumed_run_may_be_another_directory(tmp_path):
+    """If images have changed deliberately, the outputs that are stored cannot be used any more."""
+    make_run(tmp_path / "run", resolve({"variant": "deit_ti", "teacher_cache": "old"}))
+    assert run_directory.settings_to_resume(tmp_path / "run", {"teacher_cache": "new"}).teacher_cache == "new"
+    with pytest.raises(ValueError, match="differ: teacher_cache='.*old' there, None here"):
+        run_directory.settings_to_resume(tmp_path / "run", {"teacher_cache": "none"})
 
 
 def test_a_run_is_resumed_on_its_own_backend(tmp_path, settings):
