@@ -87,6 +87,7 @@ def test_a_run_ends_early_and_keeps_the_best_weights_also_when_it_was_interrupte
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.backend_independent  # the order of what is saved
 @pytest.mark.parametrize("dies_at", ["the checkpoint", "the weights"])
 def test_the_weights_are_those_of_the_best_epoch_also_if_an_epoch_would_not_be_the_same_again(
     dies_at, scripted, tmp_path, monkeypatch
