@@ -99,6 +99,7 @@ def test_an_image_that_is_damaged_during_a_run_is_named_and_the_run_goes_on_when
         damaged.write_bytes(b"not an image")
 
     options = ["--dataset", tmp_path / "light", *UNCHECKED, "--repeats", "1", "--pipeline", "python"]
+    options += ["--epochs", "6"]  # more than what is read ahead
     options += ["--checkpoint-every", "1", "--output-dir", tmp_path / "run"]
     with monkeypatch.context() as patch:
         patch.setattr(Position, "on_train_batch_end", damage)
