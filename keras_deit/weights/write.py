@@ -199,6 +199,12 @@ def _in_timm_names(model):
     weights = merged_weights(model)
     names = {variable.path: timm_name(variable.path) for variable, _ in weights}
     unknown = [path for path, name in names.items() if name is None]
+    architecture = getattr(model, "architecture", None)
+    if unknown and architecture:  # of keras.applications, with hundreds of variables
+        raise ValueError(
+            f"timm has no names for the weights of a {architecture} of keras.applications. They can be saved as `.keras` "
+            f"alone, and only a run with --architecture {architecture} can begin with them."
+        )
     if unknown:
         raise ValueError(
             f"timm has no name for {', '.join(unknown)}. The head of a late fusion, for example, exists in Keras only."

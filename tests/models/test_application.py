@@ -60,6 +60,15 @@ def test_the_head_is_taken_by_the_names_of_the_classes():
         np.testing.assert_allclose(same.predict(images, verbose=0), logits, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.backend_independent
+def test_a_convnet_that_other_formats_cannot_hold_is_named_in_one_line(tmp_path):
+    model = ApplicationClassifier("MobileNet", 3, image_size=32)
+    with pytest.raises(ValueError, match="no names for the weights of a MobileNet of keras.applications") as raised:
+        kd.weights.to_timm(model, tmp_path / "model.safetensors")
+    assert len(str(raised.value)) < 300
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_mixed_precision_convnet_has_float32_logits():
     model = ApplicationClassifier("MobileNet", 3, image_size=32, dtype="mixed_bfloat16")
     assert model.features.compute_dtype == "bfloat16"
