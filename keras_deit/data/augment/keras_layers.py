@@ -3,10 +3,11 @@
 import pathlib
 
 import keras
+import numpy as np
 
 from keras_deit.data.augment.policies import BLUR_RADII, SOLARIZE_THRESHOLD, ColorJitter, RandAugment, ThreeAugment
 from keras_deit.data.augment.randaugment_space import HIGHEST_LEVEL
-from keras_deit.imaging.pixel_range import USUALLY_NORMALIZED
+from keras_deit.imaging.pixel_range import OVERSHOOT, USUALLY_NORMALIZED
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
 
@@ -15,6 +16,7 @@ PIXELS = (0, 255)
 BLUR_KERNEL = 13  # pixels: six times the largest radius, plus one
 CUT_OUT = (0.14, 0.58)  # fractions of each side, which erase about the area that the recipe's erasing erases
 GREY = 124.0
+MOST_BEYOND = 0.1  # of the values of a batch; strong noise leaves 0..255 by more than `OVERSHOOT` for fewer of them
 # A layer of Keras or keras-cv that has one of these methods transforms labels along with images.
 LABEL_METHODS = (
     "transform_labels",
@@ -58,6 +60,22 @@ def find_layers(layers, augmentation):
     ]  # a Pipeline passes `training` only to layers that take it
 
 
+def build(layers, image_shape):
+    """Builds layers outside of a `Pipeline`, which would build them where tensors have no values.
+
+    A layer that computes with its arguments when it is built, such as Normalization with a mean, would keep a tensor
+    without values, and return arbitrary images.
+
+    Args:
+        layers: List that `find_layers` returned.
+        image_shape: Shape of the images `(height, width, 3)`.
+    """
+    for layer in (pipeline.layers[0] for pipeline in layers):
+        builds_itself = type(layer).build is not keras.layers.Layer.build
+        if builds_itself and not layer.built and not _transforms_labels(layer):
+            layer.build((None, *image_shape))
+
+
 def apply(layers, images, labels):
     """Applies layers to a batch.
 
@@ -99,10 +117,13 @@ def check_augmented(images):
         images: Array, what the layers made of a batch of pixels in 0..255.
 
     Raises:
-        ValueError: If the values look like pixels in 0..1 or -1..1, or like normalised ones.
+        ValueError: If the values look like pixels in 0..1 or -1..1 or like normalised ones, are far outside of 0..255 more
+            often than those of strong noise, or are not finite.
     """
     low, high = float(images.min()), float(images.max())
-    if 0 < high <= 1 or (low < 0 and high <= USUALLY_NORMALIZED):
+    beyond = np.mean((images < -OVERSHOOT) | (images > PIXELS[1] + OVERSHOOT))
+    is_rescaled = 0 < high <= 1 or (low < 0 and high <= USUALLY_NORMALIZED)
+    if is_rescaled or beyond > MOST_BEYOND or not np.isfinite([low, high]).all():
         raise ValueError(
             "The layers of `augmentation_layers` must return pixels in 0..255, which are normalised afterwards. They return "
             f"values in {low:.4g}..{high:.4g}. Leave out layers that rescale or normalise, such as Rescaling and "

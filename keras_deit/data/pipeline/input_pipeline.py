@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_deit.choices import PIPELINES
 from keras_deit.data.augment.augmentation import NONE, Augmentation
-from keras_deit.data.augment.keras_layers import KERAS_CV, apply, check_augmented, find_layers, shape_error
+from keras_deit.data.augment.keras_layers import KERAS_CV, apply, build, check_augmented, find_layers, shape_error
 from keras_deit.data.augment.pillow_transform import ImageTransform
 from keras_deit.data.pipeline import grain_pipeline, python_pipeline, tf_data_pipeline
 from keras_deit.data.pipeline.pillow_batches import EvaluationBatches, TrainingBatches
@@ -226,6 +226,7 @@ class InputPipeline:
     def _through_layers(self, batches, is_dataset):
         """Applies the augmentation layers to batches of pixels in 0..255, then normalises the batches."""
         layers = find_layers(self.augmentation_layers, self.augmentation)
+        build(layers, (*self.image_size, 3))
         if is_dataset:
             return tf_data_pipeline.through_layers(batches, layers, self.mean, self.std)
         if self.augmentation_layers == KERAS_CV:

@@ -10,7 +10,7 @@ import pytest
 import keras_deit as kd
 from keras_deit import recipes
 from keras_deit.data import Augmentation, ImageData, InputPipeline
-from keras_deit.data.augment.keras_layers import find_layers
+from keras_deit.data.augment.keras_layers import check_augmented, find_layers
 
 BATCH, SIZE = 8, (32, 32)
 DEIT = Augmentation.of(recipes.get("deit"))
@@ -178,12 +178,27 @@ def test_without_keras_cv_the_error_names_the_extra(monkeypatch):
         [keras.layers.Rescaling(1 / 255), keras.layers.RandomFlip("horizontal")],
         [keras.layers.Rescaling(1 / 127.5, offset=-1)],
         [keras.layers.RandomBrightness(0.2, value_range=(0, 1))],
+        [keras.layers.Normalization(mean=[123.7, 116.3, 103.5], variance=[3409.0, 3260.0, 3292.0])],
+        [keras.layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.0524, 0.0502, 0.0506])],
+        [keras.layers.Rescaling(float("nan"))],
     ],
-    ids=["rescaling", "to -1..1", "value range"],
+    ids=["rescaling", "to -1..1", "value range", "normalised", "normalised as pixels in 0..1", "not finite"],
 )
 def test_layers_that_rescale_the_pixels_are_refused(layers, data, pipeline):
     with pytest.raises(Exception, match="must return pixels in 0..255, which are normalised afterwards"):
         batches(data, keras.Sequential(layers), pipeline)
+
+
+def test_a_layer_that_is_computed_from_its_arguments_when_it_is_built_is_applied(data, crops, pipeline):
+    layers = [keras.layers.Normalization(mean=[100.0, 120.0, 80.0], variance=[4.0, 16.0, 25.0])]
+    layers.append(keras.layers.Rescaling([-2.0, -4.0, -5.0], offset=[155.0, 135.0, 175.0]))  # 255 - pixels, in all
+    received, _ = batches(data, keras.Sequential(layers), pipeline)[0]
+    np.testing.assert_allclose(received, inverted(crops(pipeline)[0][0]), atol=1e-4)
+
+
+def test_strong_noise_is_not_taken_for_another_range():
+    rng = np.random.default_rng(0)
+    check_augmented(rng.uniform(0, 255, (8, 32, 32, 3)) + rng.normal(0, 60, (8, 32, 32, 3)))
 
 
 def test_a_layer_that_keeps_labels_may_precede_one_that_takes_them(data, crops, pipeline):
