@@ -392,10 +392,10 @@ def _kind_of(outputs, are_surely_logits):
 
 def _ends_linearly(model):
     """Whether the last operation of a functional or sequential Keras model is known to have no activation."""
-    return getattr(last_operation(model), "activation", None) is keras.activations.linear
+    return getattr(_last_operation(model), "activation", None) is keras.activations.linear
 
 
-def last_operation(model):
+def _last_operation(model):
     """The last layer or operation of a functional or sequential Keras model and of the models in it; None if not known."""
     while isinstance(model, keras.Model):
         steps = model.layers if isinstance(model, keras.Sequential) else getattr(model, "operations", None)

@@ -8,10 +8,11 @@ from keras import ops
 
 from keras_deit.distiller.labels import check_decisions, check_labels, expects_probabilities, is_sparse
 from keras_deit.imaging.pixel_range import check_normalized
-from keras_deit.teacher import check_output_kind, last_operation
+from keras_deit.teacher import check_output_kind
 
 DISTILLATIONS = ("hard", "soft")
 SOFT_REDUCTIONS = ("batch_mean", "official")
+HEADS = {"class", "distillation"}  # outputs of a student
 ENOUGH_LOGITS = 16  # of which not all lie in 0..1 by chance; the first batch of a dataset may be a single image
 
 _SWAPPED = "Are student and teacher swapped? Here the student comes first, unlike in keras.distillation.Distiller."
@@ -101,8 +102,11 @@ def check_student(student, teacher):
             "The student must return one tensor of logits (batch, classes), or a dictionary that has `class` and, for a "
             f"second head, `distillation`. Received outputs: {outputs}"
         )
-    if not isinstance(outputs, dict):
-        _check_last_activation(student)
+    if isinstance(outputs, dict):
+        for name in sorted(HEADS & outputs.keys()):
+            _check_last_activation(keras.Model(student.inputs, outputs[name]), f"its output {name!r}")
+    else:
+        _check_last_activation(student, "it")
     if _has_distillation_head(symbolic_outputs(teacher)) and not _has_distillation_head(outputs):
         raise ValueError(
             f"The teacher has a distillation head and the student has none. {_SWAPPED} To teach with a DeiT, pass its "
@@ -110,17 +114,34 @@ def check_student(student, teacher):
         )
 
 
-def _check_last_activation(student):
-    """Checks that a student with one output does not end in a softmax or a sigmoid."""
-    last = last_operation(student)
-    names = getattr(getattr(last, "activation", None), "__name__", ""), type(last).__name__.lower()
-    found = next((name for name in names if name in ("softmax", "sigmoid")), None)
-    if found:
+def _check_last_activation(model, subject):
+    """Checks that a model with one output does not end in a softmax or a sigmoid."""
+    last = _last_operations(model)
+    found = [_activation(operation) for operation in last]
+    if found and all(name in ("softmax", "sigmoid") for name in found):
         raise ValueError(
-            f"The student must return logits, and it ends in a {found}. Build it without the activation: "
+            f"The student must return logits, and {subject} ends in a {found[0]}. Build it without the activation: "
             "`classifier_activation=None` for a model of keras.applications, otherwise the last layer with "
-            f"`activation=None`. Received: the last layer {last.name!r}"
+            f"`activation=None`. Received: the last layer {last[0].name!r}"
         )
+
+
+def _last_operations(model):
+    """The last operation of a model with one output; of a model inside that has several outputs, those of each output."""
+    steps = model.layers if isinstance(model, keras.Sequential) else getattr(model, "operations", None)
+    last = steps[-1] if steps else None
+    if not isinstance(last, keras.Model):
+        return [last]
+    outputs = symbolic_outputs(last)
+    if not isinstance(outputs, (dict, list, tuple)):
+        return _last_operations(last)
+    heads = [keras.Model(last.inputs, tensor) for tensor in keras.tree.flatten(outputs)]
+    return [operation for head in heads for operation in _last_operations(head)]
+
+
+def _activation(operation):
+    names = getattr(getattr(operation, "activation", None), "__name__", ""), type(operation).__name__.lower()
+    return next((name for name in names if name in ("softmax", "sigmoid")), None)
 
 
 def symbolic_outputs(model):

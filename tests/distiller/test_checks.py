@@ -161,6 +161,35 @@ def test_a_student_that_ends_in_probabilities_raises(end):
         kd.Distiller(keras.Model(images, outputs))
 
 
+@pytest.mark.parametrize("probabilities", ["class", "distillation"])
+@pytest.mark.parametrize("end", ["activation", "function", "nested"])
+def test_a_student_one_of_whose_heads_ends_in_probabilities_raises(end, probabilities):
+    images = keras.Input((8, 8, 3))
+    features = keras.layers.Flatten()(images)
+    logits = {name: keras.layers.Dense(CLASSES, name=name) for name in ("class", "distillation")}
+    logits[probabilities].activation = keras.activations.softmax if end == "activation" else keras.activations.linear
+    heads = {name: layer(features) for name, layer in logits.items()}
+    if end == "function":
+        heads[probabilities] = ops.softmax(heads[probabilities])
+    if end == "nested":
+        inner = keras.Model(images, ops.sigmoid(heads[probabilities]))
+        heads[probabilities] = inner(images)
+    with pytest.raises(
+        ValueError, match=rf"must return logits, and its output '{probabilities}' ends in a (softmax|sig)"
+    ):
+        kd.Distiller(keras.Model(images, heads))
+
+
+def test_a_student_around_a_model_with_two_heads_of_logits_is_accepted():
+    images, again = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    features = keras.layers.Flatten()(images)
+    heads = {name: keras.layers.Dense(CLASSES)(features) for name in ("class", "distillation")}
+    inner = keras.Model(images, {**heads, "other": keras.layers.Softmax()(features)})
+    outputs = inner(again)
+    kd.Distiller(keras.Model(again, {name: outputs[name] for name in heads}))
+    kd.Distiller(keras.Model(again, outputs["class"]))
+
+
 def test_a_model_of_keras_applications_as_a_student_needs_its_logits():
     options = dict(weights=None, classes=CLASSES, input_shape=(32, 32, 3))
     with pytest.raises(ValueError, match="classifier_activation=None"):
