@@ -4,13 +4,10 @@ import contextlib
 
 import keras
 
-# The variables in the `state` of Keras's steps, in order.
-_TRAIN_STATE = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
-_TEST_STATE = ("trainable_variables", "non_trainable_variables", "metrics_variables")
-_PREDICT_STATE = ("trainable_variables", "non_trainable_variables")
+from keras_deit.runtime.restored_variables import RestoredVariables
 
 
-class DistillationSteps:
+class DistillationSteps(RestoredVariables):
     """Mixin for a `keras.Model` on JAX that calls `self.add_teacher_outputs` before Keras's own step.
 
     `fit` empties the variables and passes their values to the step as arguments. The teacher's values are passed with the
@@ -22,24 +19,6 @@ class DistillationSteps:
         """List of the student's non-trainable variables and all of the teacher's."""
         teacher = getattr(self, "_teacher", None)
         return super().non_trainable_variables + (teacher.variables if teacher is not None else [])
-
-    def make_train_function(self, force=False):
-        """Makes Keras's training function, which here restores the variables when a step fails."""
-        if self.train_function is None or force:
-            super().make_train_function(force)
-            self.train_function = self._restoring_variables(self.train_function, _TRAIN_STATE)
-
-    def make_test_function(self, force=False):
-        """Makes Keras's evaluation function, which here restores the variables when a step fails."""
-        if self.test_function is None or force:
-            super().make_test_function(force)
-            self.test_function = self._restoring_variables(self.test_function, _TEST_STATE)
-
-    def make_predict_function(self, force=False):
-        """Makes Keras's function of `predict`, which here restores the variables when a step fails."""
-        if self.predict_function is None or force:
-            super().make_predict_function(force)
-            self.predict_function = self._restoring_variables(self.predict_function, _PREDICT_STATE)
 
     def train_step(self, state, data):
         """One training step; the teacher predicts outside of the differentiated function."""
@@ -97,29 +76,6 @@ class DistillationSteps:
 
     def check_compile_options(self, **_):
         """Does nothing: JAX supports every option of `compile`."""
-
-    def _restoring_variables(self, function, names):
-        """Wraps a function of `(state, iterator)` that trains, evaluates or predicts.
-
-        Keras has moved the variables' values into `state`, and does not move them back when the first step fails.
-        """
-
-        def step(state, iterator):
-            try:
-                return function(state, iterator)
-            except StopIteration:
-                raise
-            except BaseException:
-                self.jax_state_sync()  # or Keras would do it later and undo what has been assigned in between
-                for name, values in zip(names, state, strict=True):
-                    for variable, value in zip(self._variables_of_state(name), values, strict=False):
-                        variable.assign(value)
-                raise
-
-        return step
-
-    def _variables_of_state(self, name):
-        return self.optimizer.variables if name == "optimizer_variables" else getattr(self, name)
 
     @contextlib.contextmanager
     def _without_teacher(self):

@@ -9,9 +9,10 @@ from keras_deit.imaging.pixel_range import check_normalized
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.runtime.endless import check_steps
 from keras_deit.runtime.first_batch import FirstBatchCheck
+from keras_deit.runtime.restored_variables import RestoredVariables
 
 
-class CheckedImages:
+class CheckedImages(RestoredVariables):
     """Mixin for a `keras.Model` that refuses raw pixels, in the first images of whatever it is given."""
 
     def __call__(self, images, *args, **kwargs):
