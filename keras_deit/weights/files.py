@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import tarfile
 import zipfile
 
 import numpy as np
@@ -24,7 +25,9 @@ HUB_FILES = (  # in the order of preference
 )
 _PART = r"(model|pytorch_model)-\d+-of-\d+\.(safetensors|bin)"  # of a checkpoint in several files
 CONFIG = "config.json"
-EXTENSIONS = (".safetensors", ".pth", ".pt", ".bin")
+SAFETENSORS, PYTORCH = ".safetensors", ".pth"  # the two formats
+EXTENSIONS = (SAFETENSORS, PYTORCH, ".pt", ".bin")
+_LEGACY_PYTORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first bytes of a file of PyTorch before 1.6
 METADATA = (
     "image_size",
     "num_heads",
@@ -36,7 +39,7 @@ _METADATA_KEY = "keras_deit"  # of METADATA and RECORD in a safetensors file's o
 
 
 def is_checkpoint(path):
-    """Tells whether a path is that of a checkpoint: by a file's extension, or by the files in a directory.
+    """Tells whether a path is that of a checkpoint: by a file's extension or first bytes, or by the files in a directory.
 
     Args:
         path: Path of a file, which need not exist, or of a directory.
@@ -45,15 +48,21 @@ def is_checkpoint(path):
         A boolean.
     """
     path = user_path(path)
-    return path.suffix in EXTENSIONS or path.name.endswith(INDEX) or any((path / name).exists() for name in HUB_FILES)
+    is_named_so = path.suffix in EXTENSIONS or path.name.endswith(INDEX)
+    return (
+        is_named_so
+        or any((path / name).exists() for name in HUB_FILES)
+        or (path.is_file() and _format(path) is not None)
+    )
 
 
 def read_with_notes(path, weights_entry=None):
     """Reads a checkpoint.
 
     Args:
-        path: Path of a `.safetensors` file, of a PyTorch file (`.pth`, `.pt` or `.bin`), of the index of a checkpoint in
-            several files (`model.safetensors.index.json`), or of a directory that holds one of `HUB_FILES`.
+        path: Path of a `.safetensors` file, of a PyTorch file (`.pth`, `.pt`, `.bin`, or `.ckpt`, `.pth.tar` and others that
+            are recognised by their first bytes), of the index of a checkpoint in several files
+            (`model.safetensors.index.json`), or of a directory that holds one of `HUB_FILES`.
         weights_entry: Key of the weights in a file that holds several, or the prefix of their names, see
             `keras_deit.weights.entries.choose`.
 
@@ -232,13 +241,34 @@ def own_entry(stored, names):
 
 
 def _own_metadata(path, names):
-    if path.suffix == ".safetensors":
+    found = _format(path)
+    if found == SAFETENSORS:
         return _named(parse_object(read_safetensors_metadata(path).get(_METADATA_KEY, "{}")), names)
-    if path.suffix not in EXTENSIONS:  # the index of a checkpoint in several files
+    if found is None:  # the index of a checkpoint in several files, or a file that cannot be read
         return {}
     return own_entry(
         read_pytorch(path, in_place=zipfile.is_zipfile(path)), names
     )  # PyTorch before 1.6 wrote no archives
+
+
+def _format(path):
+    """The format of a file: that of its extension, unless its first bytes show another one; None for an unknown one."""
+    if path.suffix == SAFETENSORS:
+        return SAFETENSORS
+    with path.open("rb") as file:
+        head = file.read(len(_LEGACY_PYTORCH))
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:  # the length of a JSON header
+        return SAFETENSORS
+    is_pytorch = path.suffix in EXTENSIONS or head == _LEGACY_PYTORCH or _is_pytorch_archive(path)
+    return PYTORCH if is_pytorch else None
+
+
+def _is_pytorch_archive(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def _named(values, names):
@@ -262,9 +292,14 @@ def parse_object(text):
 
 
 def _read_one(path):
-    if path.suffix not in EXTENSIONS:
-        raise ValueError(
-            f"A checkpoint's file name must end in one of {', '.join(EXTENSIONS)}. Received: {str(path)!r}. Load a model "
-            "saved as `.keras` by `keras_deit.pretrained`."
+    found = _format(path)
+    if found is None:
+        advice = (
+            " The file is an archive of tar: unpack it, and pass the file inside." if tarfile.is_tarfile(path) else ""
         )
-    return read_safetensors(path) if path.suffix == ".safetensors" else read_pytorch(path)
+        raise ValueError(
+            f"A checkpoint's file name must end in one of {', '.join(EXTENSIONS)}, or the file must be one of PyTorch or "
+            f"safetensors under another name. Received: {str(path)!r}, which is neither.{advice} Load a model saved as "
+            "`.keras` by `keras_deit.pretrained`."
+        )
+    return read_safetensors(path) if found == SAFETENSORS else read_pytorch(path)

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pickle
+import tarfile
 
 import keras
 import numpy as np
@@ -55,6 +56,43 @@ def test_pytorch_files_are_read(wrapped, tmp_path):
     np.testing.assert_array_equal(values["weight"], [0, 1, 2])
     assert values["half"].dtype == np.float32
     assert values["count"] == 3
+
+
+@needs_torch
+@pytest.mark.parametrize("is_archive", [True, False], ids=["archive", "before PyTorch 1.6"])
+@pytest.mark.parametrize("name", ["epoch=3.ckpt", "model_best.pth.tar", "checkpoint-300", "weights.pkl"])
+def test_pytorch_files_of_other_names_are_recognised(name, is_archive, tmp_path):
+    import torch
+
+    file = tmp_path / name
+    torch.save({"state_dict": {"a": torch.arange(3.0)}}, file, _use_new_zipfile_serialization=is_archive)
+    np.testing.assert_array_equal(read(file)["a"], [0, 1, 2])
+    assert is_checkpoint(file)
+    assert read_metadata(file) == {}
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "pytorch_model.bin", "model.pth", "model"])
+def test_safetensors_files_of_other_names_are_recognised(name, tmp_path):
+    write({"a": np.arange(3.0)}, tmp_path / name, {"num_heads": 3})
+    np.testing.assert_array_equal(read(tmp_path / name)["a"], [0, 1, 2])
+    assert is_checkpoint(tmp_path / name)
+    assert read_metadata(tmp_path / name) == {"num_heads": 3}
+
+
+@pytest.mark.parametrize("content", [b"", b"a text", pickle.dumps({"a": 1}), b"PK\x03\x04"], ids=repr)
+def test_files_of_other_names_that_hold_something_else_are_refused(content, tmp_path):
+    (tmp_path / "model.ckpt").write_bytes(content)
+    with pytest.raises(ValueError, match="must end in one of .safetensors.*or the file must be one of PyTorch"):
+        read(tmp_path / "model.ckpt")
+    assert not is_checkpoint(tmp_path / "model.ckpt")
+
+
+def test_an_archive_of_tar_is_refused_with_advice(tmp_path):
+    (tmp_path / "model.pth").write_bytes(b"weights")
+    with tarfile.open(tmp_path / "model.pth.tar", "w") as archive:
+        archive.add(tmp_path / "model.pth", "model.pth")
+    with pytest.raises(ValueError, match="an archive of tar: unpack it"):
+        read(tmp_path / "model.pth.tar")
 
 
 class RunsCode:
