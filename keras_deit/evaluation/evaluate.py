@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from keras_deit.data import InputPipeline, LabelledImages
+from keras_deit.data import InputPipeline
+from keras_deit.data.sources.labelled_images import check_labelled_images
 from keras_deit.evaluation.classes import map_classes
 from keras_deit.evaluation.evaluation import Evaluation, Mistake
 from keras_deit.evaluation.figures import as_probabilities, confusion_matrix, ranks, top_accuracy
@@ -16,6 +17,10 @@ from keras_deit.runtime.optional import require
 BATCH_SIZE = 128  # as in the evaluation of a run
 TOP = 5
 PREFETCHED = 4  # batches that a pipeline may have read beyond the one that is predicted
+NO_RECORD = (
+    "The model does not say how its images are prepared: they were normalised by ImageNet's mean and standard deviation. "
+    "If it takes others, pass `mean` and `std` (--mean, --std); for pixels in 0..255 these are 0 and 1/255."
+)
 PREPARATION = ("image_size", "crop_ratio", "interpolation", "squash", "mean", "std")
 
 
@@ -25,8 +30,8 @@ def evaluate(model, data, image_size=None, pipeline="auto", num_workers=None, **
     The images are prepared as the model's record says (`model.image_processor()`), and the classes are matched by name.
 
     Args:
-        model: A `DeiT`, `DeiTClassifier` or `RegNetY`, for example from `keras_deit.pretrained`; or any Keras model of
-            normalised images with outputs `(batch, classes)`.
+        model: A `DeiT`, `DeiTClassifier` or `RegNetY`, for example from `keras_deit.pretrained`; a `Distiller`, whose
+            student is evaluated; or any Keras model of normalised images with outputs `(batch, classes)`.
         data: `keras_deit.data.LabelledImages`, for example from `keras_deit.data.load`. Unlabelled images are left out. The
             classes may be some of the model's.
         image_size: Side of the images in pixels, or `(height, width)`; None means the model's own. Only a convolutional
@@ -65,14 +70,14 @@ class Evaluator:
     """
 
     def __init__(self, model, data, image_size=None, pipeline="auto", num_workers=None, **overrides):
-        if not isinstance(data, LabelledImages):
-            raise ValueError(
-                f"`data` must be a dataset of `keras_deit.data.load(name, split)`. Received: {type(data).__name__}"
-            )
+        check_labelled_images(data)
+        model = getattr(model, "student", model)  # of a Distiller
         self.data = data
         self.heads = Heads(model)
         self.classes = map_classes(getattr(model, "class_names", None), self.heads.num_classes, data.class_names)
         self.preparation = _preparation(model, image_size, overrides)
+        has_record = hasattr(model, "image_processor") or {"mean", "std"} & overrides.keys()
+        self.note = " ".join(filter(None, [self.classes.note, None if has_record else NO_RECORD])) or None
         labels = data.labels
         self._indices = np.arange(len(data)) if labels is None else np.flatnonzero(labels >= 0)  # of what is read
         chosen = data if len(self._indices) == len(data) else data.select(self._indices)
@@ -187,7 +192,7 @@ def _evaluation(evaluator, answers, indices):
         confusion=confusion_matrix(answers.labels, columns, shape),
         mistakes=_mistakes(answers, classes.names, lambda position: data.describe(int(indices[position]))),
         preparation=evaluator.preparation,
-        note=classes.note,
+        note=evaluator.note,
     )
 
 

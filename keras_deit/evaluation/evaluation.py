@@ -49,7 +49,7 @@ class Evaluation:
             column. If the model has classes that the dataset lacks, a last column counts the predictions of those.
         mistakes: Tuple of every `Mistake`, the most confident one first.
         preparation: Dictionary of how the images were prepared: the arguments of `keras_deit.ImageProcessor`.
-        note: A sentence on how the classes were matched; None if model and dataset have the same ones in the same order.
+        note: Sentences on how the classes were matched and the images prepared; None where the model says both.
     """
 
     dataset: str

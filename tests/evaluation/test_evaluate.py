@@ -187,6 +187,30 @@ def test_an_image_size_that_the_model_does_not_take_is_refused(data):
             kd.evaluate(model, data, image_size=24)
 
 
-def test_a_path_instead_of_a_dataset_is_refused():
-    with pytest.raises(ValueError, match="`data` must be a dataset of `keras_deit.data.load.*Received: str"):
-        kd.evaluate(make_model(), "images/")
+def test_the_student_of_a_distiller_is_evaluated(data):
+    model = make_model()
+    found = kd.evaluate(kd.Distiller(model), data)
+    assert found.accuracies == kd.evaluate(model, data).accuracies
+
+
+def test_a_model_without_a_record_is_said_to_be_normalised_by_default(data):
+    """A model that scales pixels itself would be evaluated on other images without a word."""
+    pixels = keras.Input((16, 16, 3))
+    scaled = keras.layers.Flatten(data_format="channels_last")(keras.layers.Rescaling(1 / 255)(pixels))
+    model = keras.Model(pixels, keras.layers.Dense(7)(scaled))
+    assert "normalised by ImageNet's mean and standard deviation" in kd.evaluate(model, data).note
+    found = kd.evaluate(model, data, mean=0, std=1 / 255, pipeline="python")
+    assert "normalised" not in found.note
+    labelled = np.flatnonzero(data.labels >= 0)
+    images = kd.ImageProcessor(16, mean=0, std=1 / 255)([data.images[index] for index in labelled])
+    predicted = model.predict(keras.ops.convert_to_numpy(images), verbose=0).argmax(-1)
+    assert found.accuracies["accuracy"] == metrics.accuracy_score(data.labels[labelled], predicted)
+
+
+@pytest.mark.parametrize("given", ["images/", (np.zeros((2, 8, 8, 3)), np.zeros(2)), np.zeros((2, 8, 8, 3))])
+def test_data_of_other_kinds_are_refused_with_the_way_to_load_them(given):
+    message = f"`data` must be a dataset of `keras_deit.data.load.*ImageData.*Received: {type(given).__name__}"
+    with pytest.raises(ValueError, match=message):
+        kd.evaluate(make_model(), given)
+    with pytest.raises(ValueError, match=message):
+        kd.data.InputPipeline(given, image_size=8, batch_size=2)

@@ -15,6 +15,7 @@ from keras_deit.data.augment.pillow_transform import ImageTransform
 from keras_deit.data.pipeline import grain_pipeline, python_pipeline, tf_data_pipeline
 from keras_deit.data.pipeline.pillow_batches import EvaluationBatches, TrainingBatches
 from keras_deit.data.pipeline.sampling_plan import EvaluationPlan, SamplingPlan
+from keras_deit.data.sources.labelled_images import check_labelled_images
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from keras_deit.imaging.kernels import check_interpolation
 from keras_deit.imaging.normalisation import check_normalisation, of_three_channels
@@ -87,6 +88,7 @@ class InputPipeline:
     squash: bool = False
 
     def __post_init__(self):
+        check_labelled_images(self.data)
         if self.pipeline not in PIPELINES:
             raise ValueError(f"`pipeline` must be one of {PIPELINES}. Received: pipeline={self.pipeline!r}")
         if self.pipeline == "grain" and keras.backend.backend() == "tensorflow":

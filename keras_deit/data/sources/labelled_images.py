@@ -113,6 +113,27 @@ class LabelledImages(abc.ABC):
         return hashlib.sha256(repr((self.name, len(self))).encode())
 
 
+def check_labelled_images(data):
+    """Checks that an argument is labelled images.
+
+    Raises:
+        ValueError: If it is anything else.
+
+    Example:
+
+    >>> check_labelled_images(("images", "labels"))
+    Traceback (most recent call last):
+    ...
+    ValueError: `data` must be a dataset of `keras_deit.data.load(name, split)` or, of arrays, ...
+    """
+    if not isinstance(data, LabelledImages):
+        raise ValueError(
+            "`data` must be a dataset of `keras_deit.data.load(name, split)` or, of arrays, of "
+            "`keras_deit.data.ImageData(name, images, labels, class_names)` with pixels in 0..255. Received: "
+            f"{type(data).__name__}"
+        )
+
+
 class Subset(LabelledImages):
     """Some examples of a dataset.
 
