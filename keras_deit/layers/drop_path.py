@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_deit.runtime.keras_private import is_computed_again
+
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class DropPath(keras.layers.Dropout):
@@ -19,7 +21,8 @@ class DropPath(keras.layers.Dropout):
         training: Whether to drop branches. At inference the input is returned unchanged.
 
     Raises:
-        ValueError: If `rate` lies outside [0, 1).
+        ValueError: If `rate` lies outside [0, 1), or the layer is made in a `keras.RematScope`, where other branches
+            would be dropped for the gradient.
 
     Example:
 
@@ -34,6 +37,12 @@ class DropPath(keras.layers.Dropout):
         if not 0 <= rate < 1:
             raise ValueError(f"`rate` must lie in [0, 1). Received: rate={rate}")
         super().__init__(rate, noise_shape=(None, 1, 1), seed=seed, **kwargs)
+        if rate > 0 and is_computed_again(self):
+            raise ValueError(
+                "`keras.RematScope` computes layers again for the gradient, and stochastic depth would then drop other "
+                "branches: the gradient would be wrong. Build the model outside of the scope, then set `block.remat = True` "
+                f"for each block in `model.backbone.blocks`; or pass drop_path_rate=0. Received: rate={rate}"
+            )
 
     def get_config(self):
         config = super().get_config()

@@ -16,6 +16,7 @@ counterpart is here, and a check raises `UnsupportedKerasError` at the first use
 - `Optimizer._use_weight_decay`, for `exclude_from_weight_decay`: it exists, takes `variable`, and returns a bool.
 - `Layer._flatten_layers`, for `sublayers`: it exists and takes `include_self` and `recursive`.
 - `Layer._trainable_variables`, for `own_trainable_variables`: it is a list of the layer's variables.
+- `Layer._remat_mode`, for `is_computed_again`: it is that of the `keras.RematScope` in which the layer was made, or None.
 
 `tests/test_architecture.py` asserts that no other module uses a private name.
 """
@@ -102,6 +103,29 @@ def own_trainable_variables(layer):
     if not isinstance(variables, list):
         raise UnsupportedKerasError(f"`Layer._trainable_variables` is {type(variables).__name__}, not a list")
     return list(variables)
+
+
+def is_computed_again(layer):
+    """Returns whether a layer was made in a `keras.RematScope` that computes whole layers again for the gradient.
+
+    Args:
+        layer: A `keras.layers.Layer`.
+
+    Returns:
+        A boolean. The mode `"activations"` of the scope does not count: only activation functions are computed again.
+
+    Raises:
+        UnsupportedKerasError: If Keras keeps the mode elsewhere.
+
+    Example:
+
+    >>> is_computed_again(keras.layers.Dense(2))
+    False
+    """
+    if not hasattr(layer, "_remat_mode"):
+        raise UnsupportedKerasError("`Layer._remat_mode` does not exist")
+    mode = getattr(layer._remat_mode, "mode", None)
+    return mode is not None and mode != "activations"
 
 
 def compiled_loss(model, y_true, y_pred, sample_weight):

@@ -1,5 +1,6 @@
 """Stochastic depth."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -61,3 +62,13 @@ def test_tokens_are_unchanged_at_inference_and_at_rate_0():
 def test_the_rate_must_lie_in_0_to_1(rate):
     with pytest.raises(ValueError, match=rf"`rate` must lie in \[0, 1\). Received: rate={rate}"):
         DropPath(rate)
+
+
+@pytest.mark.parametrize("mode", ["full", "larger_than", "list_of_layers"])
+def test_a_remat_scope_in_which_other_branches_would_be_dropped_for_the_gradient_is_refused(mode):
+    with keras.RematScope(mode=mode):
+        DropPath(0.0)
+        with pytest.raises(ValueError, match="drop other branches.*`block.remat = True` for each block"):
+            DropPath(0.5)
+    with keras.RematScope(mode="activations"):
+        DropPath(0.5)
