@@ -13,6 +13,7 @@ from keras_deit.models.presets import open_preset
 from keras_deit.models.variants import get_variant, matching_variants
 from keras_deit.runtime.kept_settings import KeptSettings
 from keras_deit.runtime.keras_private import PortableCompileConfig
+from keras_deit.runtime.numpy_numbers import check_at_least
 from keras_deit.weights.checkpoint import HEADS
 from keras_deit.weights.load import load
 from keras_deit.weights.names import MASKED_IMAGE_PREFIXES
@@ -376,9 +377,8 @@ def classification_head(num_classes, policy, name):
         A `keras.layers.Dense` layer.
 
     Raises:
-        ValueError: If `num_classes` is not positive.
+        ValueError: If `num_classes` is no positive integer.
     """
-    if num_classes < 1:
-        raise ValueError(f"`num_classes` must be positive. Received: num_classes={num_classes}")
+    check_at_least(1, num_classes=num_classes)
     initializer = keras.initializers.RandomNormal(stddev=0.02)
     return keras.layers.Dense(num_classes, kernel_initializer=initializer, dtype=head_dtype(policy), name=name)

@@ -81,6 +81,7 @@ def train(
     classifier = kd.DeiTClassifier(student)
     ```
     """
+    _check_is_name_or_path(settings.get("dataset"))
     settings = {name: _as_option(value) for name, value in settings.items()}
     processes.join(coordinator, num_processes, process_id)
     try:
@@ -169,6 +170,16 @@ def _has_run(output_dir):
 
 def _given(settings):
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _check_is_name_or_path(dataset):
+    """Checks that the dataset of a run, which its `config.toml` names, is no object in memory."""
+    if not isinstance(dataset, (str, os.PathLike, type(None))):
+        raise ValueError(
+            "`dataset` must be a string, the name or path of a dataset. Save arrays with `numpy.savez(path, x_train=..., "
+            "y_train=..., x_test=..., y_test=...)` and pass the path; or train on any data with `keras_deit.Distiller(...)"
+            f".fit` and `keras_deit.data.InputPipeline`. Received: {type(dataset).__name__}"
+        )
 
 
 def _as_option(value):

@@ -55,9 +55,14 @@ class Checkpoint:
         for family, name in _FAMILY_TENSORS.items():
             if name in self.tensors:
                 return family
+        is_of_keras = any(name.startswith("_torch_params.") for name in self.tensors)
+        advice = (
+            " They are the `state_dict()` of a Keras model on PyTorch, which only `load_state_dict` of the same model reads."
+            " Save the model with `model.save('model.keras')`, or with `keras_deit.weights.to_official`."
+        )
         raise ValueError(
             f"Expected the tensor {' or '.join(map(repr, _FAMILY_TENSORS.values()))}, which every DeiT or RegNetY has, in "
-            f"{self.label}. Received: {', '.join(list(self.tensors)[:3])}, ..."
+            f"{self.label}. Received: {', '.join(list(self.tensors)[:3])}, ...{advice if is_of_keras else ''}"
         )
 
     @property

@@ -208,7 +208,9 @@ def test_head_starts_normal_with_zero_biases():
 
 @pytest.mark.parametrize("num_classes", [0, -1])
 def test_num_classes_must_be_positive(num_classes):
-    with pytest.raises(ValueError, match=f"`num_classes` must be positive. Received: num_classes={num_classes}"):
+    with pytest.raises(
+        ValueError, match=f"`num_classes` must be an integer of at least 1. Received: num_classes={num_classes!r}"
+    ):
         DeiT.from_variant("deit_ti", num_classes=num_classes, **SMALL)
 
 
