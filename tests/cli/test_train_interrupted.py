@@ -242,7 +242,8 @@ def test_a_poisoned_batch_stops_a_run_which_goes_on_without_it(linear_run, tmp_p
     assert "may also continue with --resume --on-nan skip" in error
     stopped = summary_of(tmp_path / "run")
     diverged, facts = stopped["diverged"], Checkpoints(tmp_path / "run").facts()
-    assert (facts["epoch"], facts["step"]) == (diverged["epoch"] - 1, diverged["step"] - 1)  # all steps before it
+    assert facts["epoch"] == diverged["epoch"] - 1
+    assert 1 <= facts["step"] < diverged["step"]  # before the batch; the thread may not have written every step
     assert train("--output-dir", tmp_path / "run", "--resume") == 1  # which meets the batch again
     assert "the loss is not finite at step" in capsys.readouterr().err
     assert train("--output-dir", tmp_path / "run", "--resume", "--on-nan", "skip") == 0
