@@ -1,6 +1,7 @@
 """Fixtures of short runs, for the tests of `training` and of the command line."""
 
 import dataclasses
+import gc
 import os
 import pathlib
 
@@ -114,3 +115,12 @@ def issues_report(issues_folder):
     train, test = (validate(load(folder, split), progress=False) for split in ("train", "test"))
     train.joined([test]).write(folder.parent / "report.json")
     return folder.parent / "report.json"
+
+
+@pytest.fixture
+def quick_quantization(monkeypatch):
+    """Stops the garbage collection that Keras asks for after each kernel that it quantizes.
+
+    A collection goes through all objects of the process, and those of the tests before take a second.
+    """
+    monkeypatch.setattr(gc, "collect", lambda *arguments: 0)

@@ -163,6 +163,7 @@ def test_an_unknown_image_size_and_an_invalid_batch_size_are_refused(size, batch
         to_litert(keras.Sequential(layers), tmp_path / "student.tflite", batch_size=batch_size)
 
 
+@pytest.mark.usefixtures("quick_quantization")
 def test_a_quantized_model_is_refused_before_the_conversion(tmp_path):
     model = student(num_layers=1)
     model.quantize("int8")

@@ -141,6 +141,7 @@ def test_other_models_train_the_same_variables_after_loading(model_class, tmp_pa
     ]
 
 
+@pytest.mark.usefixtures("quick_quantization")
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 def test_quantization_reaches_every_dense_layer_and_is_saved(mode, tmp_path):
     model = DeiT.from_variant("deit_ti", **{**SMALL, "num_layers": 2}, num_classes=3)
@@ -159,6 +160,7 @@ def test_quantization_reaches_every_dense_layer_and_is_saved(mode, tmp_path):
         np.testing.assert_array_equal(again[head], quantized[head])
 
 
+@pytest.mark.usefixtures("quick_quantization")
 def test_a_quantized_classifier_is_saved_and_trains_on_after_loading(tmp_path):
     model = DeiTClassifier.from_variant("deit_ti", **SMALL, num_classes=3, fusion="sum")
     model.quantize("int8")
