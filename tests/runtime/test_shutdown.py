@@ -64,6 +64,6 @@ def test_functions_and_iterators_stop_when_the_interpreter_exits(monkeypatch):
 
 def test_an_error_ends_the_process():
     pytest.importorskip("tensorflow", reason="the datasets are TensorFlow's")
-    ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=900, check=False)
     assert ended.returncode == 1
     assert "RuntimeError: out of memory" in ended.stderr

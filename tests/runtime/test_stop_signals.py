@@ -43,7 +43,7 @@ def test_a_deferred_signal_is_announced_at_once():
     announced = threading.Event()
     with StopSignals(announced.set) as stop, stop.deferred():
         signal.raise_signal(signal.SIGTERM)
-        assert announced.wait(timeout=60)
+        assert announced.wait(timeout=600)
 
 
 def test_outside_of_the_main_thread_signals_are_left_alone():
@@ -78,4 +78,4 @@ def test_a_second_signal_ends_a_process_that_is_busy_outside_of_python():
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "stopping\n"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == INTERRUPTED
+        assert process.wait(timeout=600) == INTERRUPTED

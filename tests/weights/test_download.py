@@ -209,7 +209,7 @@ on_unix = pytest.mark.skipif(os.name == "nt", reason="limits and signals of Unix
 @pytest.mark.parametrize("source", ["hub", "address"])
 def test_a_full_disk_is_named_in_the_error_and_no_incomplete_file_is_left(source, server, home):
     process = start_download(source, server, home, limit=1_000_000)
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=900)
     assert "There is not enough disk space for" in printed, errors
     assert "KERAS_HOME chooses another directory" in printed
     assert not large_files(home)
