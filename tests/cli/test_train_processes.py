@@ -1,5 +1,6 @@
 """Runs of two processes on one machine."""
 
+import os
 import pathlib
 import signal
 import socket
@@ -25,7 +26,7 @@ pytestmark = [
 ]
 
 ROOT = pathlib.Path(__file__).parents[2]
-MINUTE = 60
+PATIENCE = 1800  # seconds; only a process that hangs takes so long, however busy the machine is
 
 
 def free_port():
@@ -36,7 +37,7 @@ def free_port():
 
 def start(command, index, home, directory):
     """Starts one of two processes; its output goes to a file in the directory."""
-    flags = "--xla_force_host_platform_device_count=1"
+    flags = os.environ["XLA_FLAGS"].replace("device_count=2", "device_count=1")
     environment = child_environment("jax", XLA_FLAGS=flags, KERAS_HOME=str(home), OMP_NUM_THREADS="1")
     output = open(directory / f"process-{index}.txt", "w")  # noqa: SIM115
     return subprocess.Popen(
@@ -52,7 +53,7 @@ def test_two_processes_train_the_weights_of_one(tmp_path, monkeypatch):
     port = free_port()
     commands = [(parallel_fit.__file__, port, index, tmp_path) for index in (0, 1)]
     children = [start(command, index, tmp_path, tmp_path) for index, command in enumerate(commands)]
-    statuses = [child.wait(timeout=10 * MINUTE) for child in children]
+    statuses = [child.wait(timeout=PATIENCE) for child in children]
     assert statuses == [0, 0], printed(tmp_path, 0) + printed(tmp_path, 1)
     for name, options in parallel_fit.RUNS.items():
         expected = parallel_fit.fit("none", **options)
@@ -93,7 +94,7 @@ def test_when_one_process_is_killed_the_other_ends_with_a_message_and_both_resum
         return [start([*command, *options, *place, index], index, home, tmp_path) for index in (0, 1)]
 
     def await_epoch(children, after):
-        deadline = time.monotonic() + 5 * MINUTE
+        deadline = time.monotonic() + PATIENCE
         while num_lines(history) <= after:
             assert [child.poll() for child in children] == [None, None], printed(tmp_path, 0) + printed(tmp_path, 1)
             assert time.monotonic() < deadline
@@ -104,14 +105,14 @@ def test_when_one_process_is_killed_the_other_ends_with_a_message_and_both_resum
     while not checkpoints.paths():  # a thread writes it after the row of the first epoch
         await_epoch(children, after=num_lines(history))
     children[1].send_signal(signal.SIGKILL)
-    assert children[0].wait(timeout=MINUTE) not in (0, None)
+    assert children[0].wait(timeout=PATIENCE) not in (0, None)
     if "another task died" not in printed(tmp_path, 0):  # JAX's own words, if its heartbeat ends the process first
         assert "lost the connection to another process" in printed(tmp_path, 0)
         assert "--resume" in printed(tmp_path, 0)
     children = start_both("--resume")
     await_epoch(children, after=num_lines(history))
     children[1].send_signal(signal.SIGUSR1)  # which stops both at the same step
-    assert [child.wait(timeout=MINUTE) for child in children] == [STOPPED, STOPPED]
+    assert [child.wait(timeout=PATIENCE) for child in children] == [STOPPED, STOPPED]
     assert "resumed" in printed(tmp_path, 0)
     assert summary_of(tmp_path / "run")["steps"] > 2
 
