@@ -35,6 +35,7 @@ def test_every_format_survives_a_round_trip(name, tmp_path, capsys):
         np.testing.assert_allclose(logits[head], expected, atol=1e-4)
 
 
+@pytest.mark.backend_independent
 @needs_pytorch
 @pytest.mark.parametrize("name", ["timm_two_tokens", "official_deit3", "timm_regnety"])
 def test_official_files_survive_a_round_trip(name, tmp_path):
@@ -46,6 +47,7 @@ def test_official_files_survive_a_round_trip(name, tmp_path):
     assert_same_tensors(read(tmp_path / "timm.safetensors"), read(path(timm)))
 
 
+@pytest.mark.backend_independent
 def test_a_convnet_and_a_masked_image_model_are_converted(tmp_path, capsys):
     assert convert(path("transformers_regnety"), tmp_path / "convnet.safetensors") == 0
     assert "RegNetY" in capsys.readouterr().out
@@ -56,6 +58,7 @@ def test_a_convnet_and_a_masked_image_model_are_converted(tmp_path, capsys):
     assert_same_tensors(read(tmp_path / "masked"), read(path("transformers_masked")))
 
 
+@pytest.mark.backend_independent
 def test_a_runs_student_is_converted(tmp_path):
     (tmp_path / "run").mkdir()
     student = kd.DeiT(**SHAPE)
@@ -66,6 +69,7 @@ def test_a_runs_student_is_converted(tmp_path):
     )
 
 
+@pytest.mark.backend_independent
 def test_an_existing_file_is_replaced_only_with_overwrite(tmp_path, capsys):
     target = tmp_path / "model.safetensors"
     target.write_bytes(b"mine")
@@ -76,6 +80,7 @@ def test_an_existing_file_is_replaced_only_with_overwrite(tmp_path, capsys):
     assert_same_tensors(read(target), read(path("timm_regnety")))
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
@@ -90,6 +95,7 @@ def test_impossible_conversions_are_errors(source, target, message, tmp_path, ca
     assert not (tmp_path / target).exists()
 
 
+@pytest.mark.backend_independent
 @needs_pytorch
 def test_the_weights_of_a_file_with_several_models_are_chosen(tmp_path, capsys):
     import torch
@@ -106,6 +112,7 @@ def test_the_weights_of_a_file_with_several_models_are_chosen(tmp_path, capsys):
     assert_same_tensors(read(target), read(path("timm_two_tokens")))
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("name", ["model.safetensors", "model.keras", pytest.param("model.pth", marks=needs_pytorch)])
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x10" + bytes(40), b"[1, 2]" * 20])
 def test_a_file_of_anything_else_is_an_error_and_no_traceback(name, content, tmp_path, capsys):
@@ -117,6 +124,7 @@ def test_a_file_of_anything_else_is_an_error_and_no_traceback(name, content, tmp
     assert "weights_only" not in error
 
 
+@pytest.mark.backend_independent
 @needs_pytorch
 def test_a_pth_file_keeps_the_class_names(tmp_path, capsys):
     names = tuple(f"class {index}" for index in range(SHAPE["num_classes"]))

@@ -80,6 +80,7 @@ def _paths_and_labels(folder, split):
     return sum((part.paths for part in parts), ()), np.concatenate([part.labels for part in parts])
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(("split", "number"), [("test", 3), ("train", 12), ("all", 15)])
 def test_a_split_is_evaluated_as_the_model_classifies_its_files(split, number, weights, folder, tmp_path, capsys):
     assert evaluate("--weights", weights, "--dataset", folder, "--split", split, "--output", tmp_path / "out") == 0
@@ -103,6 +104,7 @@ def test_a_split_is_evaluated_as_the_model_classifies_its_files(split, number, w
     assert all(path in printed for path in wrong[:10])
 
 
+@pytest.mark.backend_independent
 def test_folders_of_splits_are_named_as_for_train(weights, folder, tmp_path, capsys):
     for name in ("first", "second", "third"):
         shutil.copytree(folder, tmp_path / "data" / name)
@@ -112,6 +114,7 @@ def test_folders_of_splits_are_named_as_for_train(weights, folder, tmp_path, cap
     assert "14 images of 3 classes" in capsys.readouterr().out
 
 
+@pytest.mark.backend_independent
 def test_unlabelled_and_unreadable_images_are_left_out_and_counted(weights, folder, tmp_path, capsys):
     rows = ["path,label,split", *(f"{folder}/{name}/00.png,{name},train" for name in NAMES)]
     rows += [f"{folder}/{name}/0{index}.png,{name},test" for name in NAMES for index in range(1, 5)]
@@ -127,6 +130,7 @@ def test_unlabelled_and_unreadable_images_are_left_out_and_counted(weights, fold
     assert "broken.png: " in printed
 
 
+@pytest.mark.backend_independent
 def test_options_replace_the_record_and_the_help_of_train_names_them(weights, folder, tmp_path):
     options = ["--crop-ratio", 0.5, "--interpolation", "box", "--no-squash", "--mean", "0,0,0", "--std", "1,1,1"]
     assert evaluate("--weights", weights, "--dataset", folder, *options, "--output", tmp_path) == 0
@@ -144,6 +148,7 @@ def test_the_bit_depth_of_a_record_does_not_keep_a_model_from_arrays(tmp_path, c
     assert "6 images of 3 classes" in capsys.readouterr().out
 
 
+@pytest.mark.backend_independent
 def test_convnets_and_other_keras_models_have_one_head(folder, tmp_path, capsys):
     convnet = kd.RegNetY(
         widths=(8,), depths=(1,), group_width=8, num_classes=3, class_names=NAMES, preprocessing={"image_size": 32}
@@ -158,6 +163,7 @@ def test_convnets_and_other_keras_models_have_one_head(folder, tmp_path, capsys)
         assert ("keep no names" in printed) == (model is other)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -69,6 +69,7 @@ def test_a_preset_prints_the_names_of_imagenets_classes(weights, photographs, mo
     assert lines == expected
 
 
+@pytest.mark.backend_independent
 def test_a_saved_model_prints_its_own_class_names(photographs, tmp_path, capsys):
     student = kd.DeiT.from_variant("deit_ti", num_classes=3, image_size=32, patch_size=8, num_layers=1)
     student.save(tmp_path / "student.keras")
@@ -81,6 +82,7 @@ def test_a_saved_model_prints_its_own_class_names(photographs, tmp_path, capsys)
     assert "  class 1" in capsys.readouterr().out
 
 
+@pytest.mark.backend_independent
 def test_an_image_that_is_named_twice_gets_two_answers(photographs, tmp_path, capsys):
     kd.DeiT.from_variant("deit_ti", num_classes=3, image_size=32, patch_size=8, num_layers=1).save(tmp_path / "m.keras")
     assert predict(photographs[0], photographs[0], photographs[1], "--weights", tmp_path / "m.keras", "--top", 1) == 0
@@ -88,7 +90,11 @@ def test_an_image_that_is_named_twice_gets_two_answers(photographs, tmp_path, ca
     assert named == [str(photographs[index]) for index in (0, 0, 1)]
 
 
-@pytest.mark.parametrize("options", [[], ["--image-size", 12]])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param([], marks=pytest.mark.backend_independent), ["--image-size", 12]],
+    ids=["own size", "resized"],
+)
 def test_the_images_of_a_test_split_are_classified_as_the_run_did(options, monkeypatch, tmp_path, capsys):
     """On the digits' test split as files, `predict` is right as often as `summary.json` says, to the digit."""
     need_run_packages()
@@ -111,6 +117,7 @@ def test_the_images_of_a_test_split_are_classified_as_the_run_did(options, monke
     assert accuracy > 0.2  # 0.1 by chance
 
 
+@pytest.mark.backend_independent
 def test_options_replace_what_is_kept_with_the_model(photographs, tmp_path, capsys):
     student = kd.DeiT.from_variant(
         "deit_ti", num_classes=3, image_size=32, patch_size=8, num_layers=1, preprocessing={"crop_ratio": 1.0}
@@ -142,17 +149,20 @@ def test_options_replace_what_is_kept_with_the_model(photographs, tmp_path, caps
     assert printed != kept
 
 
+@pytest.mark.backend_independent
 def test_a_model_of_a_thousand_classes_of_its_own_has_no_names_of_imagenet(weights, photographs, capsys):
     assert predict(photographs[0], "--weights", weights[1]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     assert all(line.split("%")[1].startswith("  class ") for line in lines)
 
 
+@pytest.mark.backend_independent
 def test_another_image_size_resizes_the_positions(weights, photographs, capsys):
     assert predict(photographs[0], "--weights", weights[1], "--image-size", 96) == 0
     assert capsys.readouterr().err == f"{weights[1]}: Positions resized from 14×14 to 6×6 patches.\n"
 
 
+@pytest.mark.backend_independent
 def test_the_other_images_of_a_directory_with_a_broken_image_are_classified(weights, photographs, tmp_path, capsys):
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside" / "good.png").write_bytes(photographs[0].read_bytes())
@@ -166,6 +176,7 @@ def test_the_other_images_of_a_directory_with_a_broken_image_are_classified(weig
     assert "1 of 2 images could not be read" in printed.err
 
 
+@pytest.mark.backend_independent
 def test_hidden_files_of_a_directory_are_skipped_and_the_others_are_named(photographs, tmp_path, capsys):
     kd.DeiT.from_variant("deit_ti", num_classes=3, image_size=32, patch_size=8, num_layers=1).save(tmp_path / "m.keras")
     content = photographs[0].read_bytes()
@@ -183,6 +194,7 @@ def test_hidden_files_of_a_directory_are_skipped_and_the_others_are_named(photog
     assert "There is no image file below" in capsys.readouterr().err
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -213,6 +225,7 @@ def test_bad_input_is_an_error(options, message, weights, photographs, tmp_path,
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.backend_independent
 def test_weights_that_are_not_finite_are_an_error(photographs, tmp_path, capsys):
     model = kd.DeiT.from_variant("deit_ti", num_layers=1, num_classes=3, image_size=32, patch_size=16)
     model.get_layer("class_head").set_weights([np.full((192, 3), np.nan), np.zeros(3)])
@@ -221,6 +234,7 @@ def test_weights_that_are_not_finite_are_an_error(photographs, tmp_path, capsys)
     assert "predictions must be finite" in capsys.readouterr().err
 
 
+@pytest.mark.backend_independent
 def test_files_of_sixteen_bits_are_read_with_the_bits_that_they_use(photographs, tmp_path, capsys):
     model = kd.DeiT.from_variant("deit_ti", image_size=32, patch_size=8, num_layers=1, num_classes=3)
     model.save(tmp_path / "model.keras")
@@ -233,6 +247,7 @@ def test_files_of_sixteen_bits_are_read_with_the_bits_that_they_use(photographs,
     assert lines[1:4] == lines[5:8]
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("output", ["model.keras", "model.safetensors", "model"])
 def test_several_labels_of_an_image_are_independent_probabilities(output, photographs, tmp_path, capsys):
     student = kd.DeiT.from_variant(
@@ -250,6 +265,7 @@ def test_several_labels_of_an_image_are_independent_probabilities(output, photog
     assert capsys.readouterr().out.splitlines()[1:] == expected
 
 
+@pytest.mark.backend_independent
 def test_one_logit_is_the_probability_of_the_class(photographs, tmp_path, capsys):
     model = kd.DeiT.from_variant(
         "deit_ti", num_layers=1, num_classes=1, image_size=32, patch_size=16, class_names=["cat"]

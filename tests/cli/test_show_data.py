@@ -31,6 +31,7 @@ def test_the_grid_follows_the_configuration_of_a_run(whole_run, tmp_path, capsys
     assert main(["show-data", *map(str, published)]) == 0
 
 
+@pytest.mark.backend_independent
 def test_every_title_has_the_label_and_the_prediction_of_a_given_teacher(tmp_path, monkeypatch):
     teacher = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
     teacher.set_weights([np.zeros((192, 10)), 10.0 * np.eye(10)[3]])
@@ -47,6 +48,7 @@ def test_every_title_has_the_label_and_the_prediction_of_a_given_teacher(tmp_pat
         assert not shares or sum(shares) == pytest.approx(100, abs=1)
 
 
+@pytest.mark.backend_independent
 def test_the_images_are_normalised_as_the_weights_expect(tmp_path, monkeypatch):
     model = kd.DeiT(10, image_size=8, patch_size=4, hidden_dim=8, num_layers=1, num_heads=1, preprocessing=HALF)
     model.save(tmp_path / "model.keras")
@@ -63,6 +65,7 @@ def test_the_images_are_normalised_as_the_weights_expect(tmp_path, monkeypatch):
         np.testing.assert_allclose(images * 0.5 + 0.5, plain * kd.IMAGENET_STD + kd.IMAGENET_MEAN, atol=1e-5)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("size", "activation", "num_classes", "message"),
     [
@@ -82,6 +85,7 @@ def test_a_given_teacher_is_checked_as_in_training(size, activation, num_classes
     assert not (tmp_path / "grid.png").exists()
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("row", "title"),
     [

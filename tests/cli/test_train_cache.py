@@ -53,12 +53,14 @@ def test_stored_outputs_train_the_same_weights_as_the_live_teacher_to_the_bit(ca
     assert summary_of(cached_run.directory)["teacher"]["accuracy"] == pytest.approx(accuracy)
 
 
+@pytest.mark.backend_independent
 def test_a_cache_serves_other_students(cached_run, tmp_path, monkeypatch):
     monkeypatch.setattr(stored_outputs, "TeacherPredictor", None)
     other = ["--drop-path-rate", "0.1", "--patch-size", "2", "--learning-rate", "1e-3"]
     assert train(*cached_run.options, *other, "--output-dir", tmp_path / "other") == 0
 
 
+@pytest.mark.backend_independent
 def test_a_dry_run_fills_no_cache(tmp_path):
     assert train(*SHORT, "--teacher-cache", tmp_path / "cache", "--dry-run") == 0
     assert not (tmp_path / "cache").exists()
@@ -79,6 +81,7 @@ def test_a_damaged_file_ends_the_run_with_one_error_that_names_it(cached_run, tm
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("name", "remedy"), [("key.json", "Delete the directory"), ("teacher.json", "Delete the file")]
 )
@@ -91,6 +94,7 @@ def test_a_damaged_description_of_a_cache_is_an_error_that_names_it(name, remedy
     assert remedy in error
 
 
+@pytest.mark.backend_independent
 def test_stored_outputs_for_other_samples_are_refused(cached_run, tmp_path, capsys):
     assert train(*cached_run.options, "--seed", "1", "--output-dir", tmp_path / "other") == 2
     assert "seed: 0 stored, 1 here" in capsys.readouterr().err
@@ -98,6 +102,7 @@ def test_stored_outputs_for_other_samples_are_refused(cached_run, tmp_path, caps
     assert "mixup: 0.8 stored, 0.5 here" in capsys.readouterr().err
 
 
+@pytest.mark.backend_independent
 def test_stored_probabilities_train_as_the_live_teacher_in_soft_distillation(tmp_path):
     options = [*SHORT, *SAMPLES, "--distillation", "soft"]
     assert train(*options, "--output-dir", tmp_path / "live") == 0
@@ -124,6 +129,7 @@ def test_stored_outputs_train_as_the_live_teacher_on_replicas(tmp_path, monkeypa
         np.testing.assert_allclose(one, other, atol=1e-5)  # Adam makes steps of rounding noise in the keys' bias
 
 
+@pytest.mark.backend_independent
 def test_outputs_for_the_samples_of_layers_cannot_be_stored(tmp_path, capsys):
     options = ["--augmentation-layers", "layers.keras", "--teacher-cache", tmp_path / "cache"]
     assert train(*SHORT, *options, "--output-dir", tmp_path / "run") == 2

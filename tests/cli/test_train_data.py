@@ -24,6 +24,7 @@ def train_short(*arguments):
     return train("--variant", "deit_short", *arguments)
 
 
+@pytest.mark.backend_independent
 def test_a_folder_with_images_of_every_issue_is_trained_on_and_every_image_left_out_is_counted(
     issues_folder, issues_report, tmp_path, capsys
 ):
@@ -50,6 +51,7 @@ def test_readable_images_of_all_kinds_are_trained_on_by_default(issues_folder, t
     assert {**counts["train"], **counts["test"]}.keys() == {"images", "unreadable", "truncated"}
 
 
+@pytest.mark.backend_independent
 def test_too_many_unusable_images_stop_the_run(issues_folder, tmp_path, capsys):
     folder, _ = issues_folder
     options = ["--dataset", folder, *ON_FOLDER, "--max-skipped", "0.001", "--output-dir", tmp_path / "run"]
@@ -59,6 +61,7 @@ def test_too_many_unusable_images_stop_the_run(issues_folder, tmp_path, capsys):
     assert "validate-data" in error
 
 
+@pytest.mark.backend_independent
 @pytest.mark.usefixtures("linear_student")
 def test_what_was_found_is_printed_and_equal_images_are_warned_of(tmp_path, capsys):
     write_images(tmp_path / "seg_train", 20)
@@ -73,7 +76,7 @@ def test_what_was_found_is_printed_and_equal_images_are_warned_of(tmp_path, caps
 
 
 @pytest.mark.usefixtures("linear_student")
-@pytest.mark.parametrize("pipeline", ["auto", "python"])
+@pytest.mark.parametrize("pipeline", ["auto", pytest.param("python", marks=pytest.mark.backend_independent)])
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_an_unreadable_image_that_was_not_checked_is_named(split, pipeline, tmp_path, capsys):
     write_images(tmp_path / "light", 40)
@@ -115,6 +118,7 @@ def test_an_image_that_is_damaged_during_a_run_is_named_and_the_run_goes_on_when
     assert summary_of(tmp_path / "run")["complete"]
 
 
+@pytest.mark.backend_independent
 @pytest.mark.usefixtures("linear_student")
 @pytest.mark.parametrize("command", [[], ["--dry-run"]], ids=["fit", "dry run"])
 def test_an_unreadable_image_of_the_first_batch_is_named(command, tmp_path, capsys):
@@ -144,6 +148,7 @@ def test_an_unreadable_image_that_the_teacher_needs_is_named(tmp_path, capsys):
         damaged.write_bytes(content)
 
 
+@pytest.mark.backend_independent
 def test_images_without_labels_need_a_teacher(issues_folder, tmp_path, capsys):
     folder, _ = issues_folder
     for copied, source in (
@@ -172,6 +177,7 @@ def test_layers_replace_the_augmentation_of_the_recipe(strategy, tmp_path):
     assert summary_of(tmp_path / "run")["settings"]["augmentation_layers"] == str(tmp_path / "layers.keras")
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
@@ -193,6 +199,7 @@ def test_layers_that_cannot_augment_a_batch_are_refused_before_the_run_starts(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.backend_independent
 def test_a_run_with_the_recipes_batch_size_is_repeated_from_another_folder(
     linear_student, tmp_path, monkeypatch, capsys
 ):

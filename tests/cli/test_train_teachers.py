@@ -21,6 +21,7 @@ SHALLOW = dict(widths=(24, 56, 152, 368), depths=(1, 1, 1, 1), group_width=8)  #
 TINY = dict(widths=(8,), depths=(1,), group_width=8)
 
 
+@pytest.mark.backend_independent
 def test_a_published_convnet_teaches(tmp_path, monkeypatch):
     pytest.importorskip("huggingface_hub", reason="it is downloaded")
     shallow = dataclasses.replace(variants.VARIANTS["regnety_002"], arguments=SHALLOW)

@@ -69,6 +69,7 @@ def test_grey_images_of_an_npz_file_are_trained_on(tmp_path, monkeypatch, capsys
     np.testing.assert_allclose((logits.argmax(-1) == labels[40:]).mean(), summary["student"]["accuracy"], atol=1e-6)
 
 
+@pytest.mark.backend_independent
 def test_a_dataset_other_than_the_digits_needs_a_teacher(tmp_path):
     np.savez(tmp_path / "grey.npz", x_train=np.zeros((20, 28, 28), "uint8"), y_train=np.arange(20) % 2)
     with pytest.raises(ValueError, match="needs a teacher: pass --teacher, or --distillation none"):
@@ -76,6 +77,7 @@ def test_a_dataset_other_than_the_digits_needs_a_teacher(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -95,6 +97,7 @@ def test_settings_that_cannot_be_used_are_refused_before_anything_is_written(set
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.backend_independent
 def test_a_misspelt_setting_is_refused_on_resuming_too(tmp_path):
     (tmp_path / "config.toml").write_text('variant = "deit_ti"\n')
     with pytest.raises(ValueError, match="epoch.*Did you mean epochs"):
@@ -114,12 +117,14 @@ def resolved(monkeypatch):
     return settings_of_runs
 
 
+@pytest.mark.backend_independent
 def test_none_switches_a_setting_of_the_recipe_off(tmp_path, resolved):
     with pytest.raises(ValueError, match="built"):
         kd.train(variant="deit_ti", recipe="deit", auto_augment=None, ema_decay=None, output_dir=tmp_path / "run")
     assert (resolved[0].auto_augment, resolved[0].ema_decay, resolved[0].mixup) == (None, None, 0.8)
 
 
+@pytest.mark.backend_independent
 def test_numbers_of_numpy_become_numbers_of_python(tmp_path, resolved):
     values = dict(epochs=np.int64(2), learning_rate=np.float32(0.5), seed=np.int64(3))
     with pytest.raises(ValueError, match="built"):
