@@ -37,6 +37,7 @@ MAY_NAME_A_FRAMEWORK = (
     "distiller/tensorflow.py",
     "distiller/jax.py",
     "distiller/torch.py",
+    "layers/torch_operations.py",
     "data/",
     "export/",
     "training/device_strategy.py",
@@ -54,6 +55,7 @@ COVERED_ELSEWHERE = {
         "distiller/test_replicas.py",
         "a backend's step is compared with the other backends' steps",
     ),
+    "layers/torch_operations.py": ("layers/test_operations.py", "the same values are expected on every backend"),
     "cli/parsers.py": ("cli/test_commands.py", "the help of every command is printed there"),
     "distiller/checked_data.py": (
         "distiller/test_checks.py",

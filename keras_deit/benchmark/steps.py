@@ -1,4 +1,6 @@
-"""The step that is timed: a function that runs a model on one batch and waits for the result."""
+"""The step that is timed: a function that runs a model on one batch, several times, and waits for the results."""
+
+import itertools
 
 import keras
 
@@ -12,19 +14,43 @@ def keras_step(model, setting, compiled=False):
         compiled: Whether to run under `torch.compile`; for the PyTorch backend.
 
     Returns:
-        A function without arguments.
+        A function that takes the number of steps, 1 by default, and returns what the last step computed: the logits at
+        inference, otherwise the loss.
     """
     images, labels = setting.random_batch()
     if setting.mode == "inference":
         forward = _FORWARDS[keras.backend.backend()](model, images, compiled)
-        return lambda: keras.ops.convert_to_numpy(forward())
+        return _repeated(lambda: keras.ops.convert_to_numpy(forward()))
     model.compile(
         optimizer=keras.optimizers.AdamW(1e-4, weight_decay=0.05),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=compiled or "auto",
     )
-    images, labels = keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(labels)
-    return lambda: model.train_on_batch(images, labels)  # waits, because it returns the loss as a Python number
+    batches = _repeated_batch(keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(labels))
+
+    def train(times=1):  # `train_on_batch` would prepare the model anew for each step, which no training does
+        # A subclass may prepare images in its own `fit`.
+        return keras.Model.fit(model, batches(), steps_per_epoch=times, verbose=0).history["loss"][0]
+
+    return train
+
+
+def _repeated_batch(images, labels):
+    """A function that returns the same batch without an end, as the active backend takes it from its own memory."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensors((images, labels)).repeat
+    return lambda: ((images, labels) for _ in itertools.count())
+
+
+def _repeated(step):
+    def run(times=1):
+        for _ in range(times):
+            result = step()
+        return result
+
+    return run
 
 
 def torch_step(module, setting, compiled=False):
@@ -36,7 +62,7 @@ def torch_step(module, setting, compiled=False):
         compiled: Whether to run under `torch.compile`.
 
     Returns:
-        A function without arguments.
+        A function as `keras_step` returns.
     """
     import torch
 
@@ -49,8 +75,8 @@ def torch_step(module, setting, compiled=False):
         module, images = module.to(dtype), images.to(dtype)
     function = torch.compile(module) if compiled else module
     if setting.mode == "inference":
-        return _torch_inference_step(function, images)
-    return _torch_training_step(module, function, images, labels, setting.precision)
+        return _repeated(_torch_inference_step(function, images))
+    return _repeated(_torch_training_step(module, function, images, labels, setting.precision))
 
 
 def _torch_inference_step(function, images):

@@ -3,7 +3,7 @@
 import statistics
 import time
 
-ROUND_SECONDS = 0.2  # a round repeats a function for about this long, so that the time of a short one is exact, too
+ROUND_SECONDS = 1.0  # a round repeats a function for about this long, so that the time of a short one is exact, too
 MEDIAN_SECONDS = 0.3  # duration of the repetitions behind a median
 
 
@@ -43,17 +43,22 @@ def seconds_in_turns(functions, rounds):
     """Times several functions in turns, so that changes in the machine's load affect all of them.
 
     Args:
-        functions: Dictionary from names to functions without arguments.
+        functions: Dictionary from names to functions that take the number of repetitions and return when the work is done.
         rounds: Number of rounds. Each round times every function; the order is reversed in every second round.
 
     Returns:
         Dictionary from names to lists of mean seconds per call, one value per round.
     """
-    repeats = {name: max(1, round(ROUND_SECONDS / mean_seconds(function))) for name, function in functions.items()}
+    once = {name: _seconds_each(function, 1) for name, function in functions.items()}
+    repeats = {name: max(1, round(ROUND_SECONDS / seconds)) for name, seconds in once.items()}
     seconds = {name: [] for name in functions}
     order = list(functions)
     for _ in range(rounds):
         for name in order:
-            seconds[name].append(mean_seconds(functions[name], repeats[name]))
+            seconds[name].append(_seconds_each(functions[name], repeats[name]))
         order.reverse()
     return seconds
+
+
+def _seconds_each(function, times):
+    return mean_seconds(lambda: function(times)) / times

@@ -8,6 +8,7 @@ from keras_deit.layers.mask_patches import MaskPatches
 from keras_deit.layers.mlp import MLP
 from keras_deit.layers.patch_embedding import PatchEmbedding
 from keras_deit.layers.prefix_tokens import PrefixTokens
+from keras_deit.layers.token_norm import TokenNorm
 
 __all__ = [
     "MLP",
@@ -18,4 +19,5 @@ __all__ = [
     "MultiHeadSelfAttention",
     "PatchEmbedding",
     "PrefixTokens",
+    "TokenNorm",
 ]

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from keras_deit.layers import operations
 from keras_deit.layers.composite import CompositeLayer
-from keras_deit.layers.dense import TokenDense, num_tokens
+from keras_deit.layers.dense import TokenDense
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -40,6 +41,8 @@ class MultiHeadSelfAttention(CompositeLayer):
         Vaswani et al., 2017 (arXiv 1706.03762), equation 1 and section 3.2.2.
     """
 
+    direct_call = True  # see CompositeLayer.run
+
     def __init__(self, num_heads, **kwargs):
         super().__init__(**kwargs)
         if num_heads < 1:
@@ -62,16 +65,12 @@ class MultiHeadSelfAttention(CompositeLayer):
 
     def call(self, tokens, return_attention=False):
         """Computes the outputs and, if requested, the attention map."""
-        length = num_tokens(tokens)
-        query, key, value = (
-            ops.reshape(projected, (-1, length, self.num_heads, self.head_dim))
-            for projected in ops.split(self.qkv(tokens), 3, axis=-1)
-        )  # each (batch, tokens, heads, head_dim)
+        qkv = self.run(self.qkv, tokens)
         if return_attention or not _has_fused_kernel():
-            mixed, attention = self._attend(query, key, value)
+            mixed, attention = self._attend(*operations.split_heads(qkv, self.num_heads))
         else:
-            mixed = ops.dot_product_attention(query, key, value)
-        outputs = self.projection(ops.reshape(mixed, (-1, length, tokens.shape[-1])))
+            mixed = operations.attention(qkv, self.num_heads)
+        outputs = self.run(self.projection, mixed)
         return (outputs, attention) if return_attention else outputs
 
     def compute_output_shape(self, input_shape):
@@ -95,7 +94,8 @@ class MultiHeadSelfAttention(CompositeLayer):
         precision = keras.backend.result_type(logits.dtype, "float32")  # in half precision the rows would not sum to 1
         attention = ops.softmax(ops.cast(logits, precision), axis=-1)
         mixed = ops.matmul(ops.cast(attention, value.dtype), value)
-        return ops.transpose(mixed, (0, 2, 1, 3)), attention
+        mixed = ops.transpose(mixed, (0, 2, 1, 3))
+        return ops.reshape(mixed, (-1, operations.num_tokens(mixed), self.num_heads * self.head_dim)), attention
 
 
 def _has_fused_kernel():

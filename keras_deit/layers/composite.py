@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_deit.runtime.keras_private import own_trainable_variables, sublayers
+from keras_deit.runtime.keras_private import has_hooks, is_computed_again, own_trainable_variables, sublayers
 
 CHANGES = "sublayers"  # the key in configs
 
@@ -16,6 +16,33 @@ class CompositeLayer(keras.layers.Layer):
     """
 
     _changes = None  # of the config, until the sublayers exist
+
+    def run(self, sublayer, tokens, **kwargs):
+        """Calls a sublayer from within `call`.
+
+        On PyTorch, Keras's preparation of a call takes longer than most sublayers take on a GPU. It changes nothing for the
+        layers of this package that have the attribute `direct_call`: the layer around them has prepared the tokens and set
+        the dtype of the variables. Then `sublayer.call` is called at once.
+
+        Args:
+            sublayer: A built layer.
+            tokens: Tensor of this layer's compute dtype.
+            **kwargs: Further arguments of `sublayer.call`.
+
+        Returns:
+            The outputs.
+        """
+        return sublayer.call(tokens, **kwargs) if self._can_call_directly(sublayer) else sublayer(tokens, **kwargs)
+
+    def _can_call_directly(self, sublayer):
+        return (
+            keras.backend.backend() == "torch"
+            and "direct_call" in vars(type(sublayer))  # not in subclasses, which may rely on what Keras prepares
+            and sublayer.quantization_mode is None
+            and sublayer.dtype_policy == self.dtype_policy
+            and not has_hooks(sublayer)
+            and not is_computed_again(sublayer)
+        )
 
     def restore_sublayers(self):
         """Freezes and quantizes the sublayers as the config says. `build` calls it when all sublayers are built."""

@@ -33,6 +33,8 @@ class DropPath(keras.layers.Dropout):
         Huang et al., 2016 (arXiv 1603.09382), section 3.
     """
 
+    direct_call = True  # see CompositeLayer.run
+
     def __init__(self, rate, seed=None, **kwargs):
         if not 0 <= rate < 1:
             raise ValueError(f"`rate` must lie in [0, 1). Received: rate={rate}")

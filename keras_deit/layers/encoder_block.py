@@ -7,6 +7,7 @@ from keras_deit.layers.composite import CompositeLayer
 from keras_deit.layers.drop_path import DropPath
 from keras_deit.layers.layer_scale import LayerScale
 from keras_deit.layers.mlp import MLP
+from keras_deit.layers.token_norm import TokenNorm
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -85,10 +86,10 @@ class EncoderBlock(CompositeLayer):
             return self._call_with_remat(tokens, return_attention)
 
         def drop_attention(branch):
-            return self.attention_drop_path(branch, training=training)
+            return self.run(self.attention_drop_path, branch, training=training)
 
         def drop_mlp(branch):
-            return self.mlp_drop_path(branch, training=training)
+            return self.run(self.mlp_drop_path, branch, training=training)
 
         return self._apply_branches(tokens, drop_attention, drop_mlp, return_attention)
 
@@ -104,15 +105,15 @@ class EncoderBlock(CompositeLayer):
         return keras.remat(branches)(tokens, *kept)
 
     def _apply_branches(self, tokens, drop_attention, drop_mlp, return_attention):
-        branch = self.attention(self.attention_norm(tokens), return_attention=return_attention)
+        branch = self.run(self.attention, self.run(self.attention_norm, tokens), return_attention=return_attention)
         branch, attention = branch if return_attention else (branch, None)
         if self.layer_scale_init is not None:
-            branch = self.attention_scale(branch)
+            branch = self.run(self.attention_scale, branch)
         tokens = tokens + drop_attention(branch)
 
-        branch = self.mlp(self.mlp_norm(tokens))
+        branch = self.run(self.mlp, self.run(self.mlp_norm, tokens))
         if self.layer_scale_init is not None:
-            branch = self.mlp_scale(branch)
+            branch = self.run(self.mlp_scale, branch)
         tokens = tokens + drop_mlp(branch)
         return (tokens, attention) if return_attention else tokens
 
@@ -135,4 +136,4 @@ class EncoderBlock(CompositeLayer):
         }
 
     def _norm(self, name):
-        return keras.layers.LayerNormalization(epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name)
+        return TokenNorm(epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name)

@@ -1,8 +1,8 @@
 """The feed-forward half of an encoder block."""
 
 import keras
-from keras import ops
 
+from keras_deit.layers import operations
 from keras_deit.layers.composite import CompositeLayer
 from keras_deit.layers.dense import TokenDense
 
@@ -32,6 +32,8 @@ class MLP(CompositeLayer):
         Hendrycks and Gimpel, 2016 (arXiv 1606.08415); the official DeiT code uses the exact form.
     """
 
+    direct_call = True  # see CompositeLayer.run
+
     def __init__(self, intermediate_dim, **kwargs):
         super().__init__(**kwargs)
         if intermediate_dim < 1:
@@ -48,7 +50,7 @@ class MLP(CompositeLayer):
 
     def call(self, tokens):
         """Applies the dense layers and the GELU."""
-        return self.reduction(ops.gelu(self.expansion(tokens), approximate=False))
+        return self.run(self.reduction, operations.gelu(self.run(self.expansion, tokens)))
 
     def compute_output_shape(self, input_shape):
         """Returns the shape of the outputs, which is that of the input."""

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_deit.imaging.sizes import height_and_width
-from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens
+from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens, TokenNorm
 from keras_deit.models.image_model import ImageModel
 from keras_deit.runtime.numpy_numbers import python_number
 from keras_deit.weights.names import MASKED_IMAGE_PREFIXES
@@ -108,7 +108,7 @@ class DeiTBackbone(ImageModel):
             )
             for index, rate in enumerate(_drop_path_rates(drop_path_rate, num_layers, drop_path_schedule), start=1)
         ]
-        norm = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=policy, name="norm")
+        norm = TokenNorm(epsilon=layer_norm_epsilon, dtype=policy, name="norm")
 
         tokens = prefix_tokens(patch_embedding(images))
         for block in blocks:

@@ -17,6 +17,7 @@ counterpart is here, and a check raises `UnsupportedKerasError` at the first use
 - `Layer._flatten_layers`, for `sublayers`: it exists and takes `include_self` and `recursive`.
 - `Layer._trainable_variables`, for `own_trainable_variables`: it is a list of the layer's variables.
 - `Layer._remat_mode`, for `is_computed_again`: it is that of the `keras.RematScope` in which the layer was made, or None.
+- The dictionaries of hooks of `torch.nn.Module`, for `has_hooks`: they exist.
 
 `tests/test_architecture.py` asserts that no other module uses a private name.
 """
@@ -126,6 +127,23 @@ def is_computed_again(layer):
         raise UnsupportedKerasError("`Layer._remat_mode` does not exist")
     mode = getattr(layer._remat_mode, "mode", None)
     return mode is not None and mode != "activations"
+
+
+def has_hooks(layer):
+    """Returns whether hooks are registered on a layer with PyTorch, where a layer is a `torch.nn.Module`.
+
+    Args:
+        layer: A `keras.layers.Layer` on the PyTorch backend.
+
+    Raises:
+        UnsupportedKerasError: If PyTorch keeps the hooks elsewhere.
+    """
+    try:
+        return bool(
+            layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+        )
+    except AttributeError as error:
+        raise UnsupportedKerasError(f"the hooks of `torch.nn.Module` are kept elsewhere ({error})") from error
 
 
 def compiled_loss(model, y_true, y_pred, sample_weight):

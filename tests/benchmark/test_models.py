@@ -16,7 +16,7 @@ BACKEND = keras.backend.backend()
 @pytest.fixture
 def instant_step(monkeypatch):
     """Replaces this package's model with a step that does nothing."""
-    monkeypatch.setattr(models, "our_step", lambda setting: lambda: None)
+    monkeypatch.setattr(models, "our_step", lambda setting: lambda times=1: None)
 
 
 def test_every_round_is_recorded(instant_step, make_setting):
@@ -30,8 +30,8 @@ def test_every_round_is_recorded(instant_step, make_setting):
 
 def test_peers_take_turns_and_the_order_alternates(monkeypatch, make_setting):
     turns = []
-    monkeypatch.setattr(models, "our_step", lambda setting: lambda: turns.append("ours"))
-    monkeypatch.setitem(peers.PEERS, "keras_hub", lambda setting: lambda: turns.append("peer"))
+    monkeypatch.setattr(models, "our_step", lambda setting: lambda times=1: turns.append("ours"))
+    monkeypatch.setitem(peers.PEERS, "keras_hub", lambda setting: lambda times=1: turns.append("peer"))
     timings, _ = models.measure(make_setting(), rounds=2, peers=["keras_hub"])
     assert turns[-4:] == ["ours", "peer", "peer", "ours"]
     ours, peer = timings

@@ -22,6 +22,14 @@ def test_training_lowers_the_loss(precision, make_setting):
     assert losses[2] < losses[0]
 
 
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_a_step_is_repeated(mode, make_setting):
+    step = our_step(make_setting(mode, "float32"))
+    once, thrice = np.asarray(step()), np.asarray(step(3))
+    assert once.shape == thrice.shape
+    assert mode == "inference" or thrice < once
+
+
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="a module of PyTorch's")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_torch_module_gets_channels_first_images(precision, make_setting):

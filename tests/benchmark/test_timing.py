@@ -36,11 +36,14 @@ def test_the_median_leaves_out_the_first_call(clock):
 def test_turns_alternate_in_order(clock):
     turns = []
 
-    def record(name, seconds):
+    def record(name, seconds, times):
         turns.append(name)
-        clock.sleep(seconds)
+        clock.sleep(seconds * times)
 
-    functions = {"first": lambda: record("first", 1.0), "second": lambda: record("second", 2.0)}
+    functions = {
+        "first": lambda times: record("first", 1.0, times),
+        "second": lambda times: record("second", 2.0, times),
+    }
     assert timing.seconds_in_turns(functions, rounds=2) == {"first": [1, 1], "second": [2, 2]}
     assert turns[-4:] == ["first", "second", "second", "first"]
 
@@ -48,5 +51,5 @@ def test_turns_alternate_in_order(clock):
 def test_a_short_function_is_repeated_within_a_round(clock, monkeypatch):
     monkeypatch.setattr(timing, "ROUND_SECONDS", 0.2)
     calls = []
-    timing.seconds_in_turns({"short": lambda: (calls.append(1), clock.sleep(0.01))}, rounds=2)
-    assert len(calls) == 1 + 2 * 20  # the first call measures how often to repeat
+    timing.seconds_in_turns({"short": lambda times: (calls.append(times), clock.sleep(0.01 * times))}, rounds=2)
+    assert calls == [1, 20, 20]  # the first call measures how often to repeat

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_deit.layers import MLP, EncoderBlock, MultiHeadSelfAttention
+from keras_deit.layers import MLP, EncoderBlock, MultiHeadSelfAttention, mlp
 from keras_deit.layers.composite import changes_of, restore_changes
+from keras_deit.layers.dense import TokenDense
 from tests.goldens.weights import noise
 
 LAYERS = [(EncoderBlock, (2, 16)), (MLP, (16,)), (MultiHeadSelfAttention, (2,))]
@@ -72,3 +73,51 @@ def test_changes_of_other_layers_are_refused(changes, message):
     block.build((None, 5, 8))
     with pytest.raises(ValueError, match=message):
         restore_changes(block, changes)
+
+
+def test_a_sublayer_of_another_class_is_prepared_by_keras(monkeypatch):
+    seen = []
+
+    class UsersDense(TokenDense):
+        def call(self, tokens, training=None):  # Keras fills in `training`
+            seen.append(training)
+            return super().call(tokens)
+
+    monkeypatch.setattr(mlp, "TokenDense", UsersDense)
+    block = EncoderBlock(2, 16)
+    block(noise("tokens", (1, 5, 8)), training=True)
+    assert seen == [True, True]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="the hooks of PyTorch's modules")
+@pytest.mark.parametrize(
+    "register", ["register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook"]
+)
+def test_hooks_of_a_sublayer_are_called(register):
+    block, called = EncoderBlock(2, 16), []
+    block.build((None, 5, 8))
+    getattr(block.mlp.expansion, register)(lambda *_: called.append(True))
+    block(keras.ops.ones((1, 5, 8))).sum().backward()
+    assert called == [True]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="the other backends trace the calls once")
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_keras_prepares_one_call_for_a_block(policy, monkeypatch):
+    block, prepared = EncoderBlock(2, 16, drop_path_rate=0.1, layer_scale_init=0.1, dtype=policy), []
+    block.build((None, 5, 8))
+    tokens = keras.ops.ones((1, 5, 8), "float32" if policy == "float32" else "bfloat16")
+    keras_call = keras.layers.Layer.__call__
+
+    def count(layer, *args, **kwargs):
+        prepared.append(layer.name)
+        return keras_call(layer, *args, **kwargs)
+
+    direct = keras.ops.convert_to_numpy(keras.ops.cast(block(tokens), "float32"))
+    monkeypatch.setattr(keras.layers.Layer, "__call__", count)
+    block(tokens)
+    assert prepared == [block.name]
+    monkeypatch.setattr(type(block), "_can_call_directly", lambda *_: False)
+    prepared_by_keras = keras.ops.convert_to_numpy(keras.ops.cast(block(tokens), "float32"))
+    assert len(prepared) > 9
+    np.testing.assert_array_equal(direct, prepared_by_keras)

@@ -1,0 +1,39 @@
+"""The operations on tokens with PyTorch's own functions; `keras_deit.layers.operations` says what each computes."""
+
+
+def dense(tokens, kernel, bias=None):
+    """One call computes the product and adds the bias, while the sums are in the cache."""
+    import torch
+
+    flat, kernel, bias = tokens.reshape(-1, tokens.shape[-1]), _tensor(kernel), _tensor(bias)
+    outputs = torch.mm(flat, kernel) if bias is None else torch.addmm(bias, flat, kernel)
+    return outputs.view(*tokens.shape[:-1], outputs.shape[-1])
+
+
+def layer_norm(tokens, gamma, beta, epsilon):
+    """Computed in the dtype of the variables, float32 under mixed precision; the statistics in float32 at least."""
+    from torch.nn import functional
+
+    gamma, beta = _tensor(gamma), _tensor(beta)
+    return functional.layer_norm(tokens.to(gamma.dtype), tokens.shape[-1:], gamma, beta, epsilon).to(tokens.dtype)
+
+
+def gelu(tokens):
+    """The exact (erf) GELU."""
+    from torch.nn import functional
+
+    return functional.gelu(tokens)
+
+
+def attention(qkv, num_heads):
+    """PyTorch chooses the kernel. The heads are views of the projection, not copies."""
+    from torch.nn import functional
+
+    batch, length, _ = qkv.shape
+    query, key, value = qkv.view(batch, length, 3, num_heads, -1).permute(2, 0, 3, 1, 4)
+    mixed = functional.scaled_dot_product_attention(query, key, value)  # (batch, heads, tokens, head_dim)
+    return mixed.transpose(1, 2).reshape(batch, length, -1)
+
+
+def _tensor(value):
+    return getattr(value, "value", value)  # of a Keras variable, cast under mixed precision

@@ -1,0 +1,81 @@
+"""Every operation against its formula in float64, in float32 and in half precision."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_deit.layers import operations
+from tests import numpy_reference
+from tests.goldens.weights import noise
+
+TOLERANCES = {"float32": 1e-5, "bfloat16": 3e-2}  # half a unit in the last of 8 bits, of values up to 4
+HEADS = 2
+
+
+@pytest.fixture(params=TOLERANCES)
+def check(request):
+    """Compares an operation on tensors of a dtype with a formula on the same values in float64."""
+
+    def compare(operation, formula, *arrays):
+        tensors = [ops.cast(array, request.param) for array in arrays]
+        exact = [np.asarray(ops.convert_to_numpy(ops.cast(tensor, "float32")), "float64") for tensor in tensors]
+        outputs = operation(*tensors)
+        assert keras.backend.standardize_dtype(outputs.dtype) == request.param
+        values = ops.convert_to_numpy(ops.cast(outputs, "float32"))
+        np.testing.assert_allclose(values, formula(*exact), atol=TOLERANCES[request.param])
+
+    return compare
+
+
+def test_dense_is_a_product_and_a_bias(check):
+    arrays = noise("tokens", (2, 5, 8)), noise("kernel", (8, 6)) / 3, noise("bias", (6,))
+    check(operations.dense, lambda tokens, kernel, bias: tokens @ kernel + bias, *arrays)
+    check(operations.dense, lambda tokens, kernel: tokens @ kernel, *arrays[:2])
+
+
+def test_dense_takes_tokens_that_are_not_contiguous(check):
+    tokens, kernel = noise("tokens", (5, 2, 8)), noise("kernel", (8, 6)) / 3
+    check(
+        lambda tokens, kernel: operations.dense(ops.transpose(tokens, (1, 0, 2)), kernel),
+        lambda tokens, kernel: tokens.transpose(1, 0, 2) @ kernel,
+        tokens,
+        kernel,
+    )
+
+
+def test_gelu_is_exact(check):
+    check(operations.gelu, numpy_reference.gelu, np.linspace(-4, 4, 30, dtype="float32").reshape(1, 5, 6))
+
+
+def test_layer_norm(check):
+    def formula(tokens, gamma, beta):
+        return numpy_reference.layer_norm(tokens, {"gamma": gamma, "beta": beta}, 1e-6)
+
+    arrays = 3 + noise("tokens", (2, 5, 8)), 1 + noise("gamma", (8,)) / 4, noise("beta", (8,))
+    check(lambda *tensors: operations.layer_norm(*tensors, 1e-6), formula, *arrays)
+
+
+def test_attention_of_each_head(check):
+    def formula(qkv):
+        query, key, value = (part.reshape(2, 5, HEADS, 4).transpose(0, 2, 1, 3) for part in np.split(qkv, 3, axis=-1))
+        weights = numpy_reference.softmax(query @ key.transpose(0, 1, 3, 2) / np.sqrt(4))
+        return (weights @ value).transpose(0, 2, 1, 3).reshape(2, 5, 8)
+
+    check(lambda qkv: operations.attention(qkv, HEADS), formula, noise("qkv", (2, 5, 24)))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="the other backends differentiate Keras's operations")
+def test_gradients_are_those_of_finite_differences():
+    import torch
+
+    def network(tokens, kernel, bias, gamma, beta):
+        qkv = operations.dense(operations.layer_norm(operations.gelu(tokens), gamma, beta, 1e-6), kernel, bias)
+        return operations.attention(qkv, HEADS)
+
+    arrays = noise("tokens", (2, 5, 8)), noise("kernel", (8, 24)) / 3, noise("bias", (24,)), noise("gamma", (2, 8))
+    tokens, kernel, bias, (gamma, beta) = arrays
+    inputs = [
+        torch.tensor(array, dtype=torch.float64, requires_grad=True) for array in (tokens, kernel, bias, gamma, beta)
+    ]
+    assert torch.autograd.gradcheck(network, inputs)
