@@ -41,3 +41,18 @@ def format_duration(seconds):
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def format_count(number, noun):
+    """Formats a number of things for people to read.
+
+    Args:
+        number: Integer.
+        noun: Name of one thing, whose plural ends in an s.
+
+    Example:
+
+    >>> format_count(1, "epoch"), format_count(1200, "epoch")
+    ('1 epoch', '1,200 epochs')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -5,7 +5,7 @@ import shlex
 import keras
 
 from keras_deit.runtime.files import format_bytes
-from keras_deit.runtime.printing import format_duration
+from keras_deit.runtime.printing import format_count, format_duration
 
 _ROWS = {
     "accuracy": "fused",
@@ -37,7 +37,7 @@ def describe(summary, directory, command=("keras-deit", "train")):
         "",
         *_accuracies(summary),
         *_skipped(summary["skipped"]),
-        f"{summary['parameters']:,} parameters, {summary['epochs']} epochs in {duration}",
+        f"{summary['parameters']:,} parameters, {format_count(summary['epochs'], 'epoch')} in {duration}",
         f"{speed}{memory} at most",
         "",
         f"The model:   {directory / 'student.keras'} (keras.saving.load_model, after `import keras_deit`)",

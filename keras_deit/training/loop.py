@@ -13,7 +13,7 @@ from keras_deit.runtime import processes
 from keras_deit.runtime.devices import peak_memory
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
-from keras_deit.runtime.printing import format_duration
+from keras_deit.runtime.printing import format_count, format_duration
 from keras_deit.runtime.stop_signals import StopSignals
 from keras_deit.training import run_directory
 from keras_deit.training.best_epoch import ACCURACY, BestEpoch, best_row, is_past, save_if_best
@@ -64,7 +64,7 @@ def announce(run):
     print(
         f"{run.title.capitalize()}: {settings.model_name} with {student.count_params():,} parameters on "
         f"{len(data.train):,} images of {data.train.name} ({height}×{width}{patch}), recipe {settings.recipe}, "
-        f"{settings.epochs} epochs. The time left is shown as soon as it is measured."
+        f"{format_count(settings.epochs, 'epoch')}. The time left is shown as soon as it is measured."
         + (" For ImageNet: --dataset imagenet2012." if settings.dataset == "digits" else "")
     )
 

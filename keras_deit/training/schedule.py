@@ -79,7 +79,7 @@ def learning_rate_schedule(settings, steps_per_epoch):
             f"The learning rate rises: min_learning_rate={settings.min_learning_rate:.3g} at the end of the run is above "
             f"the peak, {peak:.3g}, which is the learning rate for the batch size of {settings.batch_size}. Pass a lower "
             "--min-learning-rate, or a higher --learning-rate.",
-            stacklevel=2,
+            stacklevel=1,  # Python shows a warning once for each line: a run makes the schedule twice
         )
     if settings.schedule == "epochs":
         return CosineByEpochs(

@@ -38,6 +38,10 @@ def test_the_results_stand_in_a_table():
     assert not any("--resume" in line for line in lines)
 
 
+def test_a_single_epoch_is_no_plural():
+    assert "5,000,000 parameters, 1 epoch in 1 min 15 s" in describe(SUMMARY | {"epochs": 1}, pathlib.Path("runs/1"))
+
+
 def test_the_teacher_has_its_row_although_stored_outputs_replaced_it():
     student = {"accuracy": 0.9, "class_accuracy": 0.8, "distillation_accuracy": 0.85}
     text = describe(SUMMARY | {"student": student, "teacher": {"accuracy": 0.97}}, pathlib.Path("runs/1"))
