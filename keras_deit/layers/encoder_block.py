@@ -91,29 +91,32 @@ class EncoderBlock(CompositeLayer):
         def drop_mlp(branch):
             return self.run(self.mlp_drop_path, branch, training=training)
 
-        return self._apply_branches(tokens, drop_attention, drop_mlp, return_attention)
+        return self._apply_branches(tokens, drop_attention, drop_mlp, return_attention, self.run)
 
     def _call_with_remat(self, tokens, return_attention):
-        """Draws the dropped branches first: computed again in the backward pass, the draws would be other ones."""
+        """Draws the dropped branches first: computed again in the backward pass, the draws would be other ones.
+
+        Keras calls the sublayers, because in the backward pass no layer around them sets the dtype of the variables.
+        """
         ones = keras.ops.ones((keras.ops.shape(tokens)[0], 1, 1), tokens.dtype)
         kept = [drop_path(ones, training=True) for drop_path in (self.attention_drop_path, self.mlp_drop_path)]
 
         def branches(tokens, attention_kept, mlp_kept):
             drops = (lambda branch: branch * attention_kept), (lambda branch: branch * mlp_kept)
-            return self._apply_branches(tokens, *drops, return_attention)
+            return self._apply_branches(tokens, *drops, return_attention, _keras_call)
 
         return keras.remat(branches)(tokens, *kept)
 
-    def _apply_branches(self, tokens, drop_attention, drop_mlp, return_attention):
-        branch = self.run(self.attention, self.run(self.attention_norm, tokens), return_attention=return_attention)
+    def _apply_branches(self, tokens, drop_attention, drop_mlp, return_attention, run):
+        branch = run(self.attention, run(self.attention_norm, tokens), return_attention=return_attention)
         branch, attention = branch if return_attention else (branch, None)
         if self.layer_scale_init is not None:
-            branch = self.run(self.attention_scale, branch)
+            branch = run(self.attention_scale, branch)
         tokens = tokens + drop_attention(branch)
 
-        branch = self.run(self.mlp, self.run(self.mlp_norm, tokens))
+        branch = run(self.mlp, run(self.mlp_norm, tokens))
         if self.layer_scale_init is not None:
-            branch = self.run(self.mlp_scale, branch)
+            branch = run(self.mlp_scale, branch)
         tokens = tokens + drop_mlp(branch)
         return (tokens, attention) if return_attention else tokens
 
@@ -137,3 +140,7 @@ class EncoderBlock(CompositeLayer):
 
     def _norm(self, name):
         return TokenNorm(epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name)
+
+
+def _keras_call(sublayer, *args, **kwargs):
+    return sublayer(*args, **kwargs)

@@ -109,13 +109,16 @@ def test_a_graph_for_any_number_of_tokens():
         np.testing.assert_allclose(traced(tokens), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("return_attention", [False, True])
-def test_training_with_remat_is_training_without(return_attention):
+@pytest.mark.parametrize(
+    ("policy", "return_attention"),
+    [("float32", False), ("float32", True), ("mixed_bfloat16", False), ("mixed_float16", False)],
+)
+def test_training_with_remat_is_training_without(policy, return_attention):
     tokens = np.random.default_rng(0).normal(size=(8, 5, 8)).astype("float32")
     trained = []
     for remat in (False, True):
         keras.utils.set_random_seed(1)
-        block = EncoderBlock(2, 16, drop_path_rate=0.5, layer_scale_init=0.5)
+        block = EncoderBlock(2, 16, drop_path_rate=0.5, layer_scale_init=0.5, dtype=policy)
         inputs = keras.Input((5, 8))
         model = keras.Model(inputs, block(inputs, return_attention=return_attention))
         block.remat = remat
