@@ -12,7 +12,7 @@ from keras_deit.data import load
 from keras_deit.data.sources.image_issues import validate
 from keras_deit.training import run
 from keras_deit.training.teachers import convnet
-from tests.export.students import HAS_LITERT
+from tests.export.students import RUNNABLE_FORMATS
 from tests.image_folders import write_issues
 from tests.runs import SHORT, add_short_variant, train_printed
 
@@ -73,7 +73,7 @@ def whole_run(home):
 
 
 def _train_whole_run(home):
-    exports = ["--export", "saved_model,litert"] if HAS_LITERT else []
+    exports = ["--export", ",".join(RUNNABLE_FORMATS)] if RUNNABLE_FORMATS else []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(home))
         patch.setattr(convnet, "EPOCHS", TEACHER_EPOCHS)

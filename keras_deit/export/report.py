@@ -20,7 +20,7 @@ class Report:
     """The result of comparing an export with its model. As a string, it is one line of text.
 
     Attributes:
-        format: `"saved_model"` or `"litert"`.
+        format: `"saved_model"`, `"litert"` or `"onnx"`.
         path: Path of the export, a string.
         size: Size of the export in bytes.
         images: Number of images that were compared.
@@ -46,12 +46,12 @@ class Report:
 def compare(model, path, images):
     """Compares the logits of an export and of its model on some images.
 
-    The export runs in its own runtime: TensorFlow's loader (on JAX and PyTorch in a child process), or LiteRT's
-    interpreter. The model runs in float32, the precision of the export.
+    The export runs in its own runtime: TensorFlow's loader (on JAX and PyTorch in a child process), LiteRT's interpreter, or
+    ONNX Runtime on the CPU. The model runs in float32, the precision of the export.
 
     Args:
         model: The model that was exported.
-        path: The export: the directory of a SavedModel, or a LiteRT file.
+        path: The export: the directory of a SavedModel, an ONNX file whose name ends in `.onnx`, or a LiteRT file.
         images: At least one normalised image, as an array `(images, height, width, channels)`.
 
     Returns:
@@ -59,7 +59,7 @@ def compare(model, path, images):
 
     Raises:
         FileNotFoundError: If `path` does not exist.
-        ImportError: If TensorFlow or LiteRT's interpreter is not installed; the message names the extra.
+        ImportError: If TensorFlow, LiteRT's interpreter or ONNX Runtime is not installed; the message names the extra.
         ValueError: If the images do not fit the model.
 
     Example:
@@ -74,7 +74,7 @@ def compare(model, path, images):
         raise FileNotFoundError(f"There is no export at {path}.")
     images = _as_images(images, image_shape(served))
     expected = _in_chunks(lambda chunk: keras.ops.convert_to_numpy(served(chunk, training=False)), images)
-    name, run = ("saved_model", _run_saved_model_anywhere) if path.is_dir() else ("litert", run_litert)
+    name, run = _runtime(path)
     difference = float(np.max(np.abs(expected - run(path, images))))
     return Report(
         format=name,
@@ -124,6 +124,35 @@ def run_litert(path, images):
     return _in_chunks(lambda chunk: runner(**{INPUT: chunk})[OUTPUT], padded, batch_size)[: len(images)]
 
 
+def run_onnx(path, images):
+    """Runs an ONNX file in ONNX Runtime, on the CPU.
+
+    Args:
+        path: The file.
+        images: Float32 array `(images, height, width, channels)`.
+
+    Returns:
+        Array `(images, classes)` of logits.
+
+    Raises:
+        ImportError: If ONNX Runtime is not installed.
+    """
+    session = onnx_runtime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return _in_chunks(lambda chunk: session.run([OUTPUT], {INPUT: chunk})[0], images)
+
+
+def onnx_runtime():
+    """Imports ONNX Runtime.
+
+    Returns:
+        The module `onnxruntime`.
+
+    Raises:
+        ImportError: If ONNX Runtime is not installed; the message names the extra.
+    """
+    return require("onnxruntime", extra="onnx", purpose="Running an ONNX file")
+
+
 def litert_interpreter():
     """Imports the module of LiteRT's interpreter.
 
@@ -134,6 +163,13 @@ def litert_interpreter():
         ImportError: If the interpreter is not installed; the message names the extra.
     """
     return require("ai_edge_litert.interpreter", extra="export", purpose="Running a LiteRT file")
+
+
+def _runtime(path):
+    """Returns the name of an export's format and the function that runs the export."""
+    if path.is_dir():
+        return "saved_model", _run_saved_model_anywhere
+    return ("onnx", run_onnx) if path.suffix == ".onnx" else ("litert", run_litert)
 
 
 def _run_saved_model_anywhere(path, images):

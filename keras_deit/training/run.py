@@ -10,6 +10,7 @@ import numpy as np
 from keras_deit.data.pipeline.input_stall_timer import InputStallTimer
 from keras_deit.data.pipeline.teacher_cache import TeacherCache
 from keras_deit.distiller import Distiller
+from keras_deit.export.formats import check_model
 from keras_deit.models import DeiTClassifier
 from keras_deit.training.accumulation import accumulating
 from keras_deit.training.convnet import make_convnet
@@ -109,6 +110,7 @@ def build_run(settings, directory, num_replicas=1, adapts_batch_size=False):
     settings = data.settings
     keras.utils.set_random_seed(settings.seed)
     student = make_convnet(settings, data) if settings.is_convnet else make_student(settings, data)
+    check_model(student, settings.export)
     data = data.normalised_for(student.preprocessing)
     if settings.distillation == "none":
         return Run(settings, directory, num_replicas, data, student, _classifier(settings, data, student))

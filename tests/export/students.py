@@ -3,6 +3,7 @@
 import importlib.util
 
 import keras
+import numpy as np
 import pytest
 
 import keras_deit as kd
@@ -11,9 +12,12 @@ from tests.goldens.weights import fill, noise
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 HAS_LITERT = HAS_TENSORFLOW and importlib.util.find_spec("ai_edge_litert") is not None
+HAS_ONNX = all(importlib.util.find_spec(package) is not None for package in ("onnx", "onnxruntime"))
+RUNNABLE_FORMATS = [*(["saved_model", "litert"] if HAS_LITERT else []), *(["onnx"] if HAS_ONNX else [])]
 
 needs_tensorflow = pytest.mark.skipif(not HAS_TENSORFLOW, reason="exporting needs the extra `export`")
 needs_litert = pytest.mark.skipif(not HAS_LITERT, reason="running LiteRT needs the extra `export`")
+needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="exporting to ONNX and running it need the extra `onnx`")
 tensorflow_only = pytest.mark.skipif(
     not ON_TENSORFLOW, reason="the other backends run the same code in a child process"
 )
@@ -29,6 +33,13 @@ def student(**overrides):
 def images(count, size=32):
     """Normalised images."""
     return noise("images", (count, size, size, 3))
+
+
+def photographs(height, width):
+    """Two photographs that scikit-learn contains, cropped and normalised."""
+    datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn contains the photographs")
+    pixels = np.stack(datasets.load_sample_images().images)
+    return keras.ops.convert_to_numpy(kd.ImageProcessor((height, width))(pixels))
 
 
 def model_with_unsupported_operation():

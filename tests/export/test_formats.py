@@ -4,8 +4,10 @@ import sys
 
 import pytest
 
-from keras_deit.export.formats import check_formats, export
-from tests.export.students import images, needs_litert, student
+import keras_deit as kd
+from keras_deit.export import subprocess_tensorflow
+from keras_deit.export.formats import check_formats, check_model, export
+from tests.export.students import images, needs_litert, needs_onnx, student
 
 
 @needs_litert
@@ -21,17 +23,38 @@ def test_every_format_is_written_and_compared(exported):
 
 
 def test_unknown_formats_are_named_before_anything_is_written(tmp_path):
-    with pytest.raises(ValueError, match=r"no export format 'coreml'\. Known formats: saved_model, litert"):
+    with pytest.raises(ValueError, match=r"no export format 'coreml'\. Known formats: saved_model, litert, onnx"):
         export(student(), ["saved_model", "coreml"], tmp_path, images(1))
-    with pytest.raises(ValueError, match=r"'onnx'\. 'onnx' is not implemented yet"):
-        check_formats(["onnx"])
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("package", ["tensorflow", "ai_edge_litert"])
-def test_a_missing_package_is_named_with_its_extra(package, monkeypatch):
+@pytest.mark.parametrize(
+    ("package", "formats", "extra"),
+    [
+        ("tensorflow", ["saved_model", "litert"], "export"),
+        ("ai_edge_litert", ["saved_model", "litert"], "export"),
+        ("onnx", ["onnx"], "onnx"),
+        ("onnxruntime", ["onnx"], "onnx"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(package, formats, extra, monkeypatch):
     for module in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=r"keras-deit\[export\]"):
-        check_formats(["saved_model", "litert"])
+    with pytest.raises(ImportError, match=rf"keras-deit\[{extra}\]"):
+        check_formats(formats)
+
+
+@needs_onnx
+def test_onnx_is_written_and_compared_without_tensorflow(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess_tensorflow, "check_tensorflow", lambda: pytest.fail("TensorFlow is not needed"))
+    (report,) = export(student(num_layers=1), ["onnx"], tmp_path, images(3))
+    assert (report.format, report.path, report.images) == ("onnx", str(tmp_path / "student.onnx"), 3)
+    assert report.agrees
+
+
+def test_a_model_that_onnx_cannot_hold_is_refused_before_the_export():
+    regnet = kd.RegNetY.from_variant("regnety_002", num_classes=2)
+    check_model(regnet, ["saved_model"])
+    with pytest.raises(ValueError, match=r"`to_onnx` writes .* Received: RegNetY"):
+        check_model(regnet, ["saved_model", "onnx"])

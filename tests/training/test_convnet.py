@@ -76,6 +76,12 @@ def test_weights_of_another_variant_are_refused(tmp_path):
 
 
 @pytest.mark.backend_independent
+def test_an_export_to_onnx_is_refused_before_the_training(tmp_path):
+    with pytest.raises(ValueError, match=r"`to_onnx` writes a keras_deit\.DeiT .* Received: RegNetY"):
+        build(tmp_path / "run", variant="regnety_040", export=("onnx",))
+
+
+@pytest.mark.backend_independent
 def test_an_application_begins_with_the_weights_of_keras_unless_told_otherwise(monkeypatch, tmp_path):
     received, build_mobilenet = [], keras.applications.MobileNet
 

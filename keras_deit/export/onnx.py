@@ -1,0 +1,111 @@
+"""Export to ONNX, for ONNX Runtime and the many other programs that read the format; without TensorFlow."""
+
+import json
+
+from keras_deit.export.destination import destination
+from keras_deit.export.onnx_graph import deit_graph
+from keras_deit.export.serving import serving_model
+from keras_deit.layers.composite import layers_inside
+from keras_deit.models import DeiT, DeiTClassifier
+from keras_deit.runtime.files import format_bytes, user_path
+from keras_deit.runtime.optional import require
+from keras_deit.runtime.version import __version__
+
+OPSET, IR_VERSION = 20, 9  # the first operator set with Gelu, and the first version of the format that has this set
+LARGEST = 2**31 - 2**24  # bytes of weights: the format, protobuf, ends at 2 GiB, and the nodes need less than 16 MiB
+
+
+def to_onnx(model, path, overwrite=False):
+    """Writes a model as an ONNX file, which ONNX Runtime runs without this package or Keras.
+
+    The file's input `images` is float32 of shape `(batch, height, width, 3)`, normalised as the model expects. Its output
+    `logits` is float32 of shape `(batch, classes)`. The batch size is free. ONNX Runtime raises an error for images of
+    another shape. The operators are those of opset 20, and no tensor has more than four dimensions. A model in mixed
+    precision is exported in float32, and LoRA is merged into the kernels. The file's metadata has the keys `class_names`,
+    `preprocessing` and `multi_label` with values in JSON; `null` means unknown. The export does not need TensorFlow.
+
+    Args:
+        model: A `keras_deit.DeiTClassifier`; or a `keras_deit.DeiT`, whose heads are fused by the mean of their logits.
+        path: The file to write. An export that fails leaves no incomplete file.
+        overwrite: Whether an existing file at `path` is replaced.
+
+    Returns:
+        The `pathlib.Path` of the file.
+
+    Raises:
+        FileExistsError: If `path` exists and `overwrite` is false, or if it is a directory.
+        ImportError: If the package `onnx` is not installed; the message names the extra.
+        ValueError: If the model is of another class, or Keras has quantized the model, or its weights exceed 2 GiB.
+
+    Example:
+
+    ```python
+    kd.export.to_onnx(student, "student.onnx")
+    (logits,) = onnxruntime.InferenceSession("student.onnx").run(["logits"], {"images": images})
+    ```
+
+    Reference:
+        ONNX, "Open Neural Network Exchange Intermediate Representation (ONNX IR) Specification",
+        https://github.com/onnx/onnx/blob/main/docs/IR.md.
+    """
+    check_model(model)
+    onnx = onnx_package()
+    with destination(path, overwrite) as temporary:
+        temporary.write_bytes(_model_proto(serving_model(model)).SerializeToString())
+        onnx.checker.check_model(temporary, full_check=True)
+    return user_path(path)
+
+
+def onnx_package():
+    """Imports the package that writes ONNX files.
+
+    Returns:
+        The module `onnx`.
+
+    Raises:
+        ImportError: If `onnx` is not installed; the message names the extra.
+    """
+    return require("onnx", extra="onnx", purpose="Exporting to ONNX")
+
+
+def check_model(model):
+    """Checks that the format can hold a model.
+
+    Args:
+        model: As for `to_onnx`.
+
+    Raises:
+        ValueError: If the model is of another class, or Keras has quantized the model, or its weights exceed 2 GiB.
+    """
+    if type(model) not in (DeiT, DeiTClassifier):  # a subclass may compute something else
+        raise ValueError(
+            f"`to_onnx` writes a keras_deit.DeiT or keras_deit.DeiTClassifier. Received: {type(model).__name__}. From a "
+            "Distiller, export its `student`; `to_saved_model` exports other Keras models with one image input and one "
+            "output."
+        )
+    if any(layer.quantization_mode for layer in layers_inside(model)):
+        raise ValueError(
+            "`to_onnx` writes kernels in float32. Received: a quantized model. Export the model as it was before "
+            "`quantize`, or export to SavedModel."
+        )
+    num_bytes = 4 * model.count_params()
+    if num_bytes > LARGEST:
+        raise ValueError(
+            f"An ONNX file holds weights of at most {format_bytes(LARGEST)}. Received: a model with "
+            f"{format_bytes(num_bytes)} of weights. Export to SavedModel."
+        )
+
+
+def _model_proto(classifier):
+    import onnx
+
+    proto = onnx.helper.make_model(
+        deit_graph(classifier),
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="keras_deit",
+        producer_version=__version__,
+    )
+    metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in classifier.record_config().items()}
+    onnx.helper.set_model_props(proto, metadata)
+    return proto
