@@ -101,6 +101,7 @@ def test_evaluation_has_every_image_once_as_the_image_processor_makes_it(pipelin
 @pytest.mark.parametrize("pipeline", ["tf.data", "python"])
 @pytest.mark.parametrize(("interpolation", "squash"), [("bilinear", False), ("nearest", True), ("bicubic", True)])
 def test_other_ways_to_resize_are_those_of_the_image_processor(pipeline, interpolation, squash, image_files):
+    skip_without(pipeline)
     files = image_files.select(range(4))
     arrays = ImageData("arrays", [np.asarray(pillow.open(files.paths[0]).convert("RGB"))], np.array([0]), ("a", "b"))
     resizing = {"crop_ratio": 0.875, "interpolation": interpolation, "squash": squash}
