@@ -52,8 +52,8 @@ class Checkpoints:
         with replacing(path, sum(values.nbytes for values in state.values()) + OVERHEAD) as temporary:
             np.savez(temporary, **state, **{FACTS: np.array(json.dumps(facts))})
         paths = self.paths()
-        place = paths.index(path)
-        for other in paths[:place] + paths[place + self.keep :]:
+        index = paths.index(path)
+        for other in paths[:index] + paths[index + self.keep :]:
             other.unlink(missing_ok=True)
 
     def newest(self):
