@@ -1,8 +1,7 @@
 """Export to ONNX, for ONNX Runtime and the many other programs that read the format; without TensorFlow."""
 
-import json
-
 from keras_deit.export.destination import destination
+from keras_deit.export.metadata import export_metadata, to_properties
 from keras_deit.export.onnx_graph import deit_graph
 from keras_deit.export.serving import serving_model
 from keras_deit.layers.composite import layers_inside
@@ -21,8 +20,9 @@ def to_onnx(model, path, overwrite=False):
     The file's input `images` is float32 of shape `(batch, height, width, 3)`, normalised as the model expects. Its output
     `logits` is float32 of shape `(batch, classes)`. The batch size is free. ONNX Runtime raises an error for images of
     another shape. The operators are those of opset 20, and no tensor has more than four dimensions. A model in mixed
-    precision is exported in float32, and LoRA is merged into the kernels. The file's metadata has the keys `class_names`,
-    `preprocessing` and `multi_label` with values in JSON; `null` means unknown. The export does not need TensorFlow.
+    precision is exported in float32, and LoRA is merged into the kernels. The file's metadata has the keys of
+    `keras_deit.export.metadata.export_metadata` with values in JSON; `null` means unknown. The export does not need
+    TensorFlow.
 
     Args:
         model: A `keras_deit.DeiTClassifier`; or a `keras_deit.DeiT`, whose heads are fused by the mean of their logits.
@@ -106,6 +106,5 @@ def _model_proto(classifier):
         producer_name="keras_deit",
         producer_version=__version__,
     )
-    metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in classifier.record_config().items()}
-    onnx.helper.set_model_props(proto, metadata)
+    onnx.helper.set_model_props(proto, to_properties(export_metadata(classifier)))
     return proto
