@@ -71,6 +71,7 @@ SOURCES = (  # of `keras_deit.pretrained`
     "a preset, hf://owner/repository[@revision], a .safetensors file, a PyTorch file (.pth, .pt or .bin), a directory "
     "written by save_pretrained of transformers, a .keras file, or a run directory"
 )
+EXPORTED = "an exported model: a .tflite, .onnx or .xml (OpenVINO) file, or the directory of a SavedModel"
 OUTPUTS = ("logits", "probabilities", "sigmoid")  # of a teacher
 APPLICATIONS = (  # the modules of keras.applications that have a `preprocess_input`
     "convnext",
@@ -95,7 +96,7 @@ ON_NAN = ("stop", "skip")
 TRACKERS = TENSORBOARD, WANDB = ("tensorboard", "wandb")  # where a run logs to, beside `history.csv`
 STRATEGIES = ("auto", "none", "mirrored", "data_parallel")
 PEERS = ("keras_hub", "transformers", "timm")  # of a benchmark
-EXPORT_FORMATS = ("saved_model", "litert", "onnx")
+EXPORT_FORMATS = ("saved_model", "litert", "onnx", "openvino")
 SPLITS = ("train", "test")
 TEST_SPLITS = ("val", "test")  # which a run may test on; of a dataset with both, the first
 IMAGE_ISSUES = {

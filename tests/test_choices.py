@@ -8,7 +8,7 @@ import pytest
 import keras_deit as kd
 from keras_deit import choices
 from keras_deit.benchmark import peers
-from keras_deit.export.formats import WRITERS
+from keras_deit.export.formats import FORMATS
 from keras_deit.imaging.kernels import FILTERS, NEAREST
 
 
@@ -30,7 +30,7 @@ def test_the_image_size_of_an_architecture_is_that_of_keras():
 
 
 def test_every_export_format_has_a_writer():
-    assert tuple(WRITERS) == choices.EXPORT_FORMATS
+    assert tuple(FORMATS) == choices.EXPORT_FORMATS
 
 
 def test_every_peer_has_a_step():

@@ -12,12 +12,13 @@ COMMANDS = {  # and their modules
     "train": "train",
     "predict": "predict",
     "evaluate": "evaluate",
+    "export": "export",
     "convert": "convert",
     "show-data": "show_data",
     "validate-data": "validate_data",
     "benchmark": "benchmark",
 }
-PLANNED = ("explain", "export")
+PLANNED = ("explain",)
 USAGE = """\
 usage: keras-deit COMMAND [options]
 
@@ -27,6 +28,7 @@ commands:
   train          distil a student from a teacher, or train it on labels alone
   predict        classify images
   evaluate       evaluate a model on labelled images: accuracies, every class, the mistakes
+  export         write a model for TensorFlow Serving, LiteRT, ONNX Runtime or OpenVINO, and compare
   convert        convert weights from and to timm, the official code, transformers and Keras
   show-data      draw training images as the student sees them
   validate-data  list the images of a dataset that cannot be read

@@ -1,23 +1,15 @@
 """`keras-deit evaluate`: evaluates a model on labelled images."""
 
-import dataclasses
-
 from keras_deit.choices import EVALUATION_FILES, SPLITS
 from keras_deit.cli.common import reporting
-from keras_deit.cli.model_options import given_preparation, load_model
+from keras_deit.cli.model_options import data_settings, given_preparation, load_model_or_export
 from keras_deit.cli.parsers import ALL
 from keras_deit.data.sources.labelled_images import JoinedSplits
-from keras_deit.data.sources.load import is_in_memory
 from keras_deit.evaluation.evaluate import Evaluator
-from keras_deit.recipes.fields import DATA, settings_of
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
-from keras_deit.training.resolve import resolve
 from keras_deit.training.run_directory import versions
-from keras_deit.training.settings import Settings
 from keras_deit.training.usable_images import explain_unreadable_images, load_images
-
-UNUSED = {"variant": "deit_ti"}  # settings of a run that do not count here, and are needed all the same
 
 
 @reporting
@@ -34,8 +26,8 @@ def main(options):
         raise ValueError(f"--mistakes must be at least 0. Received: --mistakes {options.mistakes}")
     if options.output:
         _check_output(user_path(options.output))
-    model = load_model(options, any_keras_model=True)
-    settings = _settings(options, model)
+    model = load_model_or_export(options, any_keras_model=True)
+    settings = data_settings(options, model)
     splits = SPLITS if options.split == ALL else [options.split]
     loaded = {split: load_images(settings, split) for split in splits}
     evaluation = _evaluate(options, settings, model, {split: images.data for split, images in loaded.items()})
@@ -51,17 +43,6 @@ def _check_output(directory):
     require("matplotlib.figure", extra="run", purpose="Drawing the confusion matrix")
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"--output must be a directory. Received: the file {str(directory)!r}")
-
-
-def _settings(options, model):
-    """The settings of the dataset, as those of a run. Bits that the record knows count unless an option gives them."""
-    of_data = {name for name, declared in settings_of(Settings).items() if declared.group == DATA}
-    given = {name: value for name, value in vars(options).items() if name in of_data}
-    settings = resolve(given, defaults=UNUSED)
-    record = getattr(model, "preprocessing", None)
-    if options.bit_depth is None and record is not None and not is_in_memory(settings.dataset):
-        settings = dataclasses.replace(settings, bit_depth=record.bit_depth)
-    return settings
 
 
 def _evaluate(options, settings, model, splits):

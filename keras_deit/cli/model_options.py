@@ -1,8 +1,17 @@
-"""What the options of the commands that classify images mean: which model, and how its images are prepared."""
+"""What the options of the commands that classify images mean: which model, which data, how its images are prepared."""
 
+import dataclasses
+
+from keras_deit.data.sources.load import is_in_memory
+from keras_deit.export.exported_model import ExportedModel, is_exported
 from keras_deit.models import pretrained
+from keras_deit.recipes.fields import DATA, settings_of
+from keras_deit.training.resolve import resolve
+from keras_deit.training.settings import Settings
 
 PREPARATION = ("crop_ratio", "interpolation", "squash", "mean", "std")  # options that replace what the record says
+OF_WEIGHTS = ("variant", "num_heads", "weights_entry")  # options that an exported model has no use for
+UNUSED = {"variant": "deit_ti"}  # settings of a run that do not count here, and are needed all the same
 
 
 def load_model(options, any_keras_model=False):
@@ -32,6 +41,39 @@ def load_model(options, any_keras_model=False):
     return model
 
 
+def load_model_or_export(options, any_keras_model=False):
+    """Loads the classifier that the options name, which may be an exported one.
+
+    Args:
+        options, any_keras_model: See `load_model`.
+
+    Returns:
+        The model, or an `ExportedModel`.
+
+    Raises:
+        FileNotFoundError: If there is no such export.
+        ImportError: If the runtime of the export is not installed; the message names the extra.
+        ValueError: If there is no such model, or it is no classifier, or the export has no metadata, or an option is only
+            for weights.
+    """
+    if not is_exported(options.weights):
+        return load_model(options, any_keras_model)
+    given = [f"--{name.replace('_', '-')}" for name in OF_WEIGHTS if getattr(options, name) is not None]
+    if given:
+        raise ValueError(
+            f"{' and '.join(given)} are for weights without a model. Received: the exported model {options.weights!r}, "
+            "whose architecture is fixed. Leave these options out."
+        )
+    model = ExportedModel(options.weights)
+    if model.metadata is None:
+        raise ValueError(
+            f"{options.weights!r} does not say what its classes are and how its images are prepared: it has no metadata of "
+            "keras_deit, because another program or an early version wrote it. Export the model again with `keras-deit "
+            "export`. For a LiteRT file, put the JSON file of the export beside it, under the same name."
+        )
+    return model
+
+
 def given_preparation(options):
     """Returns the given options that override how a model's images are prepared.
 
@@ -43,3 +85,25 @@ def given_preparation(options):
     """
     given = {name: getattr(options, name) for name in PREPARATION}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def data_settings(options, model):
+    """Returns the settings of the dataset that the options name, as those of a run.
+
+    Args:
+        options: What the parser returned.
+        model: The model. The bits that its record knows count unless an option gives them.
+
+    Returns:
+        `keras_deit.training.settings.Settings`.
+
+    Raises:
+        ValueError: If the options do not fit together.
+    """
+    of_data = {name for name, declared in settings_of(Settings).items() if declared.group == DATA}
+    given = {name: value for name, value in vars(options).items() if name in of_data}
+    settings = resolve(given, defaults=UNUSED)
+    record = getattr(model, "preprocessing", None)
+    if options.bit_depth is None and record is not None and not is_in_memory(settings.dataset):
+        settings = dataclasses.replace(settings, bit_depth=record.bit_depth)
+    return settings

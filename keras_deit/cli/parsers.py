@@ -5,6 +5,8 @@ import argparse
 from keras_deit.choices import (
     CROP_RATIO,
     EVALUATION_FILES,
+    EXPORT_FORMATS,
+    EXPORTED,
     IMAGE_ISSUES,
     INTERPOLATION,
     INTERPOLATIONS,
@@ -14,8 +16,9 @@ from keras_deit.choices import (
 )
 from keras_deit.cli.common import make_parser
 from keras_deit.cli.options import add_setting_options
-from keras_deit.recipes.fields import DATA, GROUPS, RUN
+from keras_deit.recipes.fields import DATA, GROUPS, RUN, settings_of
 from keras_deit.runtime.cores import usable_cores
+from keras_deit.training.settings import Settings
 
 BACKENDS = ("tensorflow", "jax", "torch")
 MODES = ("inference", "training")
@@ -32,6 +35,17 @@ the dataset by name. The options of the data are those of `keras-deit train`; wi
 trained the model counts. The environment variable KERAS_BACKEND chooses the backend."""
 
 ALL = "all"  # splits of a dataset as one
+
+EXPORT = """\
+Write a trained model as files for other runtimes, and compare each export with the model:
+
+  saved_model  TensorFlow and TensorFlow Serving
+  litert       LiteRT (formerly TensorFlow Lite)
+  onnx         ONNX Runtime and other programs that read ONNX
+  openvino     OpenVINO
+
+The images of --data are prepared as the model's record says; the comparison uses the test split. Each export must keep the
+logits of the model: a logit may differ by at most 1e-4. If an export keeps less, the command exits with status 1."""
 
 CONVERT = """\
 Convert weights between timm, the official code, transformers and Keras. The content of the source determines its format. The
@@ -117,6 +131,51 @@ def evaluate_parser():
         "--output", metavar="DIR", help=f"write {files} to this directory; default: only the table is printed"
     )
     group.add_argument("--mistakes", type=int, default=10, metavar="N", help="number of mistakes to print; default: 10")
+    return parser
+
+
+def export_parser():
+    """Makes the parser of `keras-deit export`."""
+    parser = make_parser("export", EXPORT)
+    parser.add_argument("source", nargs="?", metavar="RUN_OR_WEIGHTS", help=SOURCES)
+    group = parser.add_argument_group("model")
+    group.add_argument("--weights", metavar="NAME", help="the same as RUN_OR_WEIGHTS")
+    _add_weights_options(group)
+    _add_image_size(group)
+    group = parser.add_argument_group("exports")
+    group.add_argument(
+        "--format",
+        type=_names,
+        required=True,
+        metavar="FORMATS",
+        help=f"formats, separated by commas: {', '.join(EXPORT_FORMATS)}",
+    )
+    group.add_argument(
+        "--output",
+        metavar="DIR",
+        help="directory that the exports are written to; default: the run's directory; for other weights, exports",
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace earlier exports in the directory")
+    group = add_setting_options(parser, [DATA], _without(DATA, "dataset"))[DATA]
+    group.add_argument(
+        "--data",
+        dest="dataset",
+        metavar="DIR",
+        help="labelled images for the comparison: whatever --dataset of keras-deit train takes; default: no comparison",
+    )
+    group = parser.add_argument_group("comparison")
+    group.add_argument(
+        "--report",
+        action="store_true",
+        help="also measure the time of calls, and write report.json and report.html, a page with plots, to the directory of "
+        "the exports",
+    )
+    group.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="DIFFERENCE",
+        help="largest accepted absolute difference of a logit; default: 1e-4",
+    )
     return parser
 
 
@@ -213,6 +272,7 @@ def benchmark_data_parser():
 PARSERS = {
     "predict": predict_parser,
     "evaluate": evaluate_parser,
+    "export": export_parser,
     "convert": convert_parser,
     "show-data": show_data_parser,
     "validate-data": validate_data_parser,
@@ -224,8 +284,12 @@ PARSERS = {
 def _add_model_options(parser):
     """Adds the options that name a classifier."""
     group = parser.add_argument_group("model")
-    group.add_argument("--weights", required=True, metavar="NAME", help=SOURCES)
+    group.add_argument("--weights", required=True, metavar="NAME", help=f"{SOURCES}; or {EXPORTED}")
     _add_weights_options(group)
+    _add_image_size(group)
+
+
+def _add_image_size(group):
     group.add_argument(
         "--image-size",
         type=int,
@@ -279,6 +343,15 @@ def _add_weights_options(group):
         metavar="N",
         help="number of attention heads of weights without a model, if no published variant fits them",
     )
+
+
+def _without(group, *names):
+    """The names of a group's settings without some of them."""
+    return [name for name, declared in settings_of(Settings).items() if declared.group == group and name not in names]
+
+
+def _names(text):
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _channels(text):

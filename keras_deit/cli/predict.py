@@ -6,10 +6,11 @@ import sys
 import keras
 
 from keras_deit.cli.common import reporting
-from keras_deit.cli.model_options import given_preparation, load_model
+from keras_deit.cli.model_options import given_preparation, load_model_or_export
 from keras_deit.data.sources.class_names import read_class_names
 from keras_deit.data.sources.image_tree import describe_ignored, find_images
 from keras_deit.evaluation.heads import check_finite
+from keras_deit.export.metadata import activation_of
 from keras_deit.runtime.optional import require
 
 BATCH_SIZE = 32
@@ -29,7 +30,7 @@ def main(options):
         raise ValueError(f"--top must be positive. Received: {options.top}")
     require("PIL.Image", extra="weights", purpose="Reading an image file")  # before anything is downloaded
     paths = list(_find_images(options.images))
-    model = load_model(options)
+    model = load_model_or_export(options)
     names = _class_names(options.class_names, model)
     overrides = given_preparation(options) | ({} if options.bit_depth is None else {"bit_depth": options.bit_depth})
     processor = model.image_processor(options.image_size, **overrides)
@@ -68,9 +69,8 @@ def _print_predictions(model, images, names, top):
     paths, pixels = zip(*images, strict=True)
     logits = model.predict_on_batch(keras.ops.stack(pixels))
     logits = keras.ops.convert_to_tensor(logits)
-    decides_alone = model.multi_label or logits.shape[-1] == 1  # one logit is that of the class against none
-    probabilities = keras.ops.sigmoid(logits) if decides_alone else keras.ops.softmax(logits)
-    probabilities = keras.ops.convert_to_numpy(probabilities)
+    activation = getattr(keras.ops, activation_of(model.multi_label, logits.shape[-1]))
+    probabilities = keras.ops.convert_to_numpy(activation(logits))
     check_finite(probabilities)
     for path, row in zip(paths, probabilities, strict=True):
         print("\n".join([str(path), *_lines(row, names, top)]))

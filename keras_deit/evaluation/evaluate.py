@@ -10,18 +10,15 @@ from keras_deit.evaluation.classes import map_classes
 from keras_deit.evaluation.evaluation import Evaluation, Mistake
 from keras_deit.evaluation.figures import as_probabilities, confusion_matrix, ranks, top_accuracy
 from keras_deit.evaluation.heads import FUSED, Heads
-from keras_deit.imaging.preprocessing import Preprocessing
-from keras_deit.models.image_model import DEFAULT_IMAGE_SIZE
+from keras_deit.evaluation.prepared_images import BATCH_SIZE, evaluation_batches, knows_preparation, preparation_of
 from keras_deit.runtime.optional import require
 
-BATCH_SIZE = 128  # as in the evaluation of a run
 TOP = 5
 PREFETCHED = 4  # batches that a pipeline may have read beyond the one that is predicted
 NO_RECORD = (
     "The model does not say how its images are prepared: they were normalised by ImageNet's mean and standard deviation. "
     "If it takes others, pass `mean` and `std` (--mean, --std); for pixels in 0..255 these are 0 and 1/255."
 )
-PREPARATION = ("image_size", "crop_ratio", "interpolation", "squash", "mean", "std")
 
 
 def evaluate(model, data, image_size=None, pipeline="auto", num_workers=None, **overrides):
@@ -31,7 +28,8 @@ def evaluate(model, data, image_size=None, pipeline="auto", num_workers=None, **
 
     Args:
         model: A `DeiT`, `DeiTClassifier` or `RegNetY`, for example from `keras_deit.pretrained`; a `Distiller`, whose
-            student is evaluated; or any Keras model of normalised images with outputs `(batch, classes)`.
+            student is evaluated; any Keras model of normalised images with outputs `(batch, classes)`; or a
+            `keras_deit.export.exported_model.ExportedModel`.
         data: `keras_deit.data.LabelledImages`, for example from `keras_deit.data.load`. Unlabelled images are left out. The
             classes may be some of the model's.
         image_size: Side of the images in pixels, or `(height, width)`; None means the model's own. Only a convolutional
@@ -75,8 +73,8 @@ class Evaluator:
         self.data = data
         self.heads = Heads(model)
         self.classes = map_classes(getattr(model, "class_names", None), self.heads.num_classes, data.class_names)
-        self.preparation = _preparation(model, image_size, overrides)
-        has_record = hasattr(model, "image_processor") or {"mean", "std"} & overrides.keys()
+        self.preparation = preparation_of(model, image_size, overrides)
+        has_record = knows_preparation(model) or {"mean", "std"} & overrides.keys()
         self.note = " ".join(filter(None, [self.classes.note, None if has_record else NO_RECORD])) or None
         labels = data.labels
         self._indices = np.arange(len(data)) if labels is None else np.flatnonzero(labels >= 0)  # of what is read
@@ -103,7 +101,7 @@ class Evaluator:
         tqdm = require("tqdm", extra="run", purpose="The progress bar")
         found, total = [], len(self._inputs.data)
         with tqdm.tqdm(total=total, desc=f"evaluating {self.data.name}", unit="image", disable=None) as bar:
-            for images, rows in _batches(self._inputs):
+            for images, rows in evaluation_batches(self._inputs):
                 found.append(_of_batch(self.heads.predict(images), rows, self.classes, first=self._num_done))
                 self._num_done += len(rows)
                 bar.update(len(rows))
@@ -142,14 +140,6 @@ def _joined(found):
     return Answers(*(np.concatenate([getattr(one, name) for one in found]) for name in names), ranks_of_heads)
 
 
-def _batches(inputs):
-    """Yields the images and the one-hot labels of each batch, in the order of the dataset."""
-    batches = inputs.evaluation_batches(BATCH_SIZE)
-    is_dataset = not hasattr(batches, "num_batches")  # of TensorFlow, not of Keras
-    for images, rows, _ in batches if is_dataset else map(batches.__getitem__, range(batches.num_batches)):
-        yield np.asarray(images), np.asarray(rows)
-
-
 def _of_batch(outputs, rows, classes, first):
     """The answers of a batch, without its unlabelled images. `first` is the index of its first image."""
     (labelled,) = np.nonzero(rows.any(axis=-1))
@@ -160,23 +150,6 @@ def _of_batch(outputs, rows, classes, first):
     probabilities = as_probabilities(outputs[FUSED]).max(axis=-1)
     of_heads = {head: ranks(values, right) for head, values in outputs.items()}
     return Answers(first + labelled, labels, classes.ours[predicted], probabilities, of_heads)
-
-
-def _preparation(model, image_size, overrides):
-    """How the images are prepared: arguments of `InputPipeline`."""
-    own_size = model.input_shape[1:3]
-    if hasattr(model, "image_processor"):
-        processor = model.image_processor(image_size, **overrides)
-    else:
-        known_size = DEFAULT_IMAGE_SIZE if None in own_size else own_size
-        processor = Preprocessing().processor(image_size or known_size, **overrides)
-    if any(own not in (None, side) for own, side in zip(own_size, processor.image_size, strict=True)):
-        raise ValueError(
-            f"The model takes images of {own_size[0]}×{own_size[1]} pixels. Received: image_size={processor.image_size}. "
-            "Leave the image size out. Models of this package are built for another size by "
-            "`keras_deit.pretrained(source, image_size=...)`."
-        )
-    return {name: getattr(processor, name) for name in PREPARATION}
 
 
 def _evaluation(evaluator, answers, indices):

@@ -3,14 +3,15 @@
 `keras_deit.export.subprocess_tensorflow` starts it when JAX or PyTorch is the active backend.
 """
 
+import os
 import sys
 
 import keras
-import numpy as np
 
 from keras_deit.export.litert import write_litert
-from keras_deit.export.report import run_saved_model
+from keras_deit.export.runtimes import SavedModelRuntime
 from keras_deit.export.saved_model import write_saved_model
+from keras_deit.export.subprocess_tensorflow import serve
 
 
 def main(task, source, *arguments):
@@ -20,7 +21,7 @@ def main(task, source, *arguments):
         task: `"saved_model"` writes a SavedModel, `"litert"` writes a LiteRT file, `"run"` runs a SavedModel.
         source: The file or directory to read: a `.keras` file, or for `"run"` a SavedModel.
         *arguments: For `"saved_model"` the directory to write. For `"litert"` the file to write and the batch size. For
-            `"run"` the `.npy` file of images to read and the `.npy` file of logits to write.
+            `"run"` nothing: the images come from the standard input, and the logits go to the standard output.
     """
     if task == "saved_model":
         write_saved_model(keras.models.load_model(source, compile=False), *arguments)
@@ -28,8 +29,9 @@ def main(task, source, *arguments):
         path, batch_size = arguments
         write_litert(keras.models.load_model(source, compile=False), path, int(batch_size))
     else:
-        images_path, logits_path = arguments
-        np.save(logits_path, run_saved_model(source, np.load(images_path)))
+        replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print would damage the replies
+        serve(SavedModelRuntime(source), replies)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,42 @@
-"""Exports in several formats at once, for a training run."""
+"""Exports in several formats at once, for a training run and for `keras-deit export`."""
 
+import dataclasses
 import importlib.util
+from collections.abc import Callable
 
 from keras_deit.export import onnx, subprocess_tensorflow
+from keras_deit.export.exported_model import ExportedModel
 from keras_deit.export.litert import to_litert
-from keras_deit.export.report import compare, litert_interpreter, onnx_runtime
+from keras_deit.export.openvino import openvino_package, to_openvino
+from keras_deit.export.report import Limits, comparison, images_of, model_logits
 from keras_deit.export.saved_model import to_saved_model
+from keras_deit.export.serving import serving_model
 from keras_deit.runtime.files import user_path
+from keras_deit.runtime.optional import require
 
-WRITERS = {  # the function that writes each format, and the name of the file or directory
-    "saved_model": (to_saved_model, "saved_model"),
-    "litert": (to_litert, "student.tflite"),
-    "onnx": (onnx.to_onnx, "student.onnx"),
+EXACT = Limits()  # of formats that compute in float32
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A format that models are exported in.
+
+    Attributes:
+        write: Function of a model, a path and `overwrite`, which returns the path.
+        file_name: Name of the file or directory.
+        limits: `Limits` that an export must keep.
+    """
+
+    write: Callable
+    file_name: str
+    limits: Limits = EXACT
+
+
+FORMATS = {
+    "saved_model": Format(to_saved_model, "saved_model"),
+    "litert": Format(to_litert, "student.tflite"),
+    "onnx": Format(onnx.to_onnx, "student.onnx"),
+    "openvino": Format(to_openvino, "student.xml"),
 }
 
 
@@ -30,45 +55,51 @@ def check_formats(formats):
     >>> check_formats([])
     """
     for name in formats:
-        if name not in WRITERS:
-            raise ValueError(f"There is no export format {name!r}. Known formats: {', '.join(WRITERS)}.")
-    if "saved_model" in formats or "litert" in formats:
+        if name not in FORMATS:
+            raise ValueError(f"There is no export format {name!r}. Known formats: {', '.join(FORMATS)}.")
+    runtimes = {name.split(":")[0] for name in formats}
+    if runtimes & {"saved_model", "litert"}:
         subprocess_tensorflow.check_tensorflow()
-    if "litert" in formats and importlib.util.find_spec("ai_edge_litert") is None:
-        litert_interpreter()  # raises the error that names the extra
-    if "onnx" in formats:
+    if "litert" in runtimes and importlib.util.find_spec("ai_edge_litert") is None:
+        require("ai_edge_litert", extra="export", purpose="Running a LiteRT file")  # raises the error
+    if runtimes & {"onnx", "openvino"}:
         onnx.onnx_package()
-        onnx_runtime()
+    if "onnx" in runtimes:
+        require("onnxruntime", extra="onnx", purpose="Running an ONNX file")
+    if "openvino" in runtimes:
+        openvino_package()
 
 
 def check_model(model, formats):
-    """Checks that ONNX can hold a model if it is among the formats, so that a run can fail before hours of training.
+    """Checks that ONNX and OpenVINO can hold a model if they are among the formats, as `check_formats` checks packages.
 
     Args:
         model: The Keras model to export.
         formats: List of names, for example `["saved_model", "onnx"]`.
 
     Raises:
-        ValueError: If ONNX cannot hold the model.
+        ValueError: If ONNX cannot hold the model. OpenVINO's files are made from ONNX's.
 
     Example:
 
     >>> import keras_deit as kd
     >>> check_model(kd.DeiT.from_variant("deit_ti", num_layers=1), ["saved_model", "onnx"])
     """
-    if "onnx" in formats:
+    if {"onnx", "openvino"} & set(formats):
         onnx.check_model(model)
 
 
-def export(model, formats, directory, images, overwrite=False):
+def export(model, formats, directory, images, labels=None, overwrite=False, tolerance=None):
     """Writes a model in several formats and compares each export with the model.
 
     Args:
         model: A model that each of the formats can hold, see `keras_deit.export`.
         formats: List of names, for example `["saved_model", "litert"]`.
-        directory: The directory in which `saved_model/`, `student.tflite` and `student.onnx` are written.
+        directory: The directory in which the files are written: `saved_model/`, `student.tflite` and so on, see `FORMATS`.
         images: Normalised images for the comparison, an array `(images, height, width, channels)`.
+        labels: Integers `(images,)`, the right classes; -1 for an unlabelled image. None without labels.
         overwrite: Whether earlier exports in `directory` are replaced.
+        tolerance: Largest accepted difference of logits in every format; None means the limits of each format.
 
     Returns:
         A list of `keras_deit.export.report.Report`, one per format.
@@ -87,9 +118,39 @@ def export(model, formats, directory, images, overwrite=False):
     ```
     """
     check_formats(formats)
-    reports = []
-    for name in formats:
-        write, file_name = WRITERS[name]
-        path = write(model, user_path(directory) / file_name, overwrite=overwrite)
-        reports.append(compare(model, path, images))
-    return reports
+    images = images_of(serving_model(model), images)
+    exports = {name: ExportedModel(write(model, name, directory, overwrite)) for name in formats}
+    return compare_exports(model, exports, images, labels, tolerance)
+
+
+def compare_exports(model, exports, images, labels=None, tolerance=None):
+    """Compares several exports with their model.
+
+    Args:
+        model, images, labels, tolerance: See `export`.
+        exports: Dictionary from the names of the formats to the `ExportedModel` of each.
+
+    Returns:
+        A list of `keras_deit.export.report.Report`, one per format.
+
+    Raises:
+        ValueError: If the images do not fit the model.
+    """
+    served = serving_model(model)
+    images = images_of(served, images)
+    expected = model_logits(served, images)
+    limits = {name: FORMATS[name].limits if tolerance is None else Limits(tolerance) for name in exports}
+    return [comparison(expected, one, images, labels, name, limits[name]) for name, one in exports.items()]
+
+
+def write(model, name, directory, overwrite=False):
+    """Writes a model in one format.
+
+    Args:
+        model, directory, overwrite: See `export`.
+        name: Name of the format.
+
+    Returns:
+        `pathlib.Path` of the export.
+    """
+    return FORMATS[name].write(model, user_path(directory) / FORMATS[name].file_name, overwrite=overwrite)

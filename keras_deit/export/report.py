@@ -5,14 +5,31 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_deit.export import subprocess_tensorflow
-from keras_deit.export.saved_model import INPUT, OUTPUT, SIGNATURE
+from keras_deit.export.exported_model import CHUNK, ExportedModel
 from keras_deit.export.serving import image_shape, serving_model
-from keras_deit.runtime.files import user_path
-from keras_deit.runtime.optional import require
 
+PERCENTILES = (0, 10, 25, 50, 75, 90, 95, 99, 99.9, 100)
 TOLERANCE = 1e-4  # largest accepted difference between two logits
-CHUNK = 32  # images per call, so that any number of images fits into memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What an export must keep of its model.
+
+    Attributes:
+        difference: Largest accepted absolute difference between two logits; None means any.
+        agreement: Smallest accepted fraction of images that both put into the same class; None means any.
+    """
+
+    difference: float | None = TOLERANCE
+    agreement: float | None = None
+
+    def __str__(self):
+        parts = (
+            [] if self.difference is None else [f"the largest difference of logits must be at most {self.difference:g}"]
+        )
+        parts += [] if self.agreement is None else [f"the top-1 agreement must be at least {self.agreement:.1%}"]
+        return " and ".join(parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +37,20 @@ class Report:
     """The result of comparing an export with its model. As a string, it is one line of text.
 
     Attributes:
-        format: `"saved_model"`, `"litert"` or `"onnx"`.
+        format: Name of the format: `"saved_model"`, `"litert"`, `"onnx"` or `"openvino"`, with the quantization if there is
+            one, for example `"litert:int8"`.
         path: Path of the export, a string.
         size: Size of the export in bytes.
         images: Number of images that were compared.
         largest_difference: Largest absolute difference between a logit of the model and of the export.
-        agrees: Whether `largest_difference` is at most 1e-4.
+        mean_difference: Mean absolute difference of the logits.
+        difference_percentiles: Dictionary from percentiles, such as `"99"`, to differences: of 99 % of the logits, the
+            absolute difference is at most this one.
+        agreement: Fraction of the images that the export and the model put into the same class.
+        accuracy: Fraction of the labelled images that the export puts into the right class; None without labels.
+        model_accuracy: The same for the model.
+        limits: `Limits` that the export must keep.
+        agrees: Whether the export keeps them.
     """
 
     format: str
@@ -33,34 +58,48 @@ class Report:
     size: int
     images: int
     largest_difference: float
+    mean_difference: float
+    difference_percentiles: dict
+    agreement: float
+    accuracy: float | None
+    model_accuracy: float | None
+    limits: Limits
     agrees: bool
 
     def __str__(self):
-        line = (
-            f"{self.path} ({self.format}, {self.size / 1e6:.1f} MB): "
-            f"logits of {self.images} images differ by at most {self.largest_difference:.1e}"
+        accuracies = (
+            "" if self.accuracy is None else f", accuracy {self.accuracy:.2%} (of the model {self.model_accuracy:.2%})"
         )
-        return line if self.agrees else f"{line}, MORE THAN {TOLERANCE}: do not use this export"
+        line = (
+            f"{self.path} ({self.format}, {self.size / 1e6:.1f} MB): logits of {self.images} images differ by at most "
+            f"{self.largest_difference:.1e}, top-1 agreement {self.agreement:.2%}{accuracies}"
+        )
+        return line if self.agrees else f"{line}: TOO MUCH WAS LOST, {self.limits}: do not use this export"
 
 
-def compare(model, path, images):
+def compare(model, path, images, labels=None, name=None, limits=None):
     """Compares the logits of an export and of its model on some images.
 
-    The export runs in its own runtime: TensorFlow's loader (on JAX and PyTorch in a child process), LiteRT's interpreter, or
-    ONNX Runtime on the CPU. The model runs in float32, the precision of the export.
+    The export runs in its own runtime: TensorFlow's loader (on JAX and PyTorch in a child process), LiteRT's interpreter,
+    ONNX Runtime or OpenVINO, on the CPU. The model runs in float32, the precision of the export.
 
     Args:
         model: The model that was exported.
-        path: The export: the directory of a SavedModel, an ONNX file whose name ends in `.onnx`, or a LiteRT file.
+        path: The export: the directory of a SavedModel, an ONNX file whose name ends in `.onnx`, OpenVINO's `.xml` file, or
+            a LiteRT file.
         images: At least one normalised image, as an array `(images, height, width, channels)`.
+        labels: Integers `(images,)`: the right classes of the images, -1 for an unlabelled image; None without labels.
+        name: Name of the format for the report; None means that of the file, without a quantization.
+        limits: `keras_deit.export.report.Limits` that decide on `agrees`; None means a largest difference of 1e-4.
 
     Returns:
         A `keras_deit.export.report.Report`, with the attributes `largest_difference` and `agrees`, among others.
 
     Raises:
         FileNotFoundError: If `path` does not exist.
-        ImportError: If TensorFlow, LiteRT's interpreter or ONNX Runtime is not installed; the message names the extra.
-        ValueError: If the images do not fit the model.
+        ImportError: If the runtime of the export is not installed; the message names the extra.
+        RuntimeError: If the child process fails.
+        ValueError: If the images do not fit the model, or the export is no classifier of images.
 
     Example:
 
@@ -69,116 +108,84 @@ def compare(model, path, images):
     assert report.largest_difference < 1e-4
     ```
     """
-    path, served = user_path(path), serving_model(model)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no export at {path}.")
-    images = _as_images(images, image_shape(served))
-    expected = _in_chunks(lambda chunk: keras.ops.convert_to_numpy(served(chunk, training=False)), images)
-    name, run = _runtime(path)
-    difference = float(np.max(np.abs(expected - run(path, images))))
-    return Report(
-        format=name,
-        path=str(path),
-        size=_size(path),
+    served, exported = serving_model(model), ExportedModel(path)
+    images = images_of(served, images)
+    return comparison(model_logits(served, images), exported, images, labels, name, limits)
+
+
+def comparison(expected, exported, images, labels=None, name=None, limits=None):
+    """Compares an export with the logits of its model, see `compare`.
+
+    Args:
+        expected: Array `(images, classes)`, see `model_logits`.
+        exported: `ExportedModel`.
+        images, labels, name, limits: See `compare`.
+
+    Returns:
+        A `Report`.
+    """
+    logits, limits = exported.predict_on_batch(images), limits or Limits()
+    differences = np.abs(expected - logits)
+    predicted, of_model = logits.argmax(axis=-1), expected.argmax(axis=-1)
+    report = Report(
+        format=name or exported.format,
+        path=str(exported.path),
+        size=exported.size,
         images=len(images),
-        largest_difference=difference,
-        agrees=difference <= TOLERANCE,  # false if a logit is NaN
+        largest_difference=float(differences.max()),
+        mean_difference=float(differences.mean()),
+        difference_percentiles={f"{at:g}": float(np.percentile(differences, at)) for at in PERCENTILES},
+        agreement=float(np.mean(predicted == of_model)),
+        accuracy=_accuracy(predicted, labels),
+        model_accuracy=_accuracy(of_model, labels),
+        limits=limits,
+        agrees=False,
     )
+    return dataclasses.replace(report, agrees=_keeps(report, limits))
 
 
-def run_saved_model(path, images):
-    """Runs a SavedModel on the TensorFlow backend.
+def model_logits(served, images):
+    """Runs a model in Keras.
 
     Args:
-        path: Directory of the SavedModel.
+        served: What `keras_deit.export.serving.serving_model` returns.
         images: Float32 array `(images, height, width, channels)`.
 
     Returns:
-        Array `(images, classes)` of logits.
+        Float32 array `(images, classes)`.
     """
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(str(path))  # the signature needs this object to stay alive
-    signature = loaded.signatures[SIGNATURE]
-    return _in_chunks(lambda chunk: signature(**{INPUT: tf.constant(chunk)})[OUTPUT].numpy(), images)
+    chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    return np.concatenate([keras.ops.convert_to_numpy(served(chunk, training=False)) for chunk in chunks])
 
 
-def run_litert(path, images):
-    """Runs a `.tflite` file in LiteRT's interpreter, which does not need TensorFlow.
+def _accuracy(predicted, labels):
+    if labels is None or not np.any(np.asarray(labels) >= 0):
+        return None
+    labels = np.asarray(labels)
+    return float(np.mean((predicted == labels)[labels >= 0]))
+
+
+def _keeps(report, limits):
+    """False if a logit is NaN."""
+    within = limits.difference is None or report.largest_difference <= limits.difference
+    agrees = limits.agreement is None or report.agreement >= limits.agreement
+    return within and agrees and not np.isnan(report.largest_difference)
+
+
+def images_of(served, images):
+    """Checks the images for a comparison.
 
     Args:
-        path: The file.
-        images: Float32 array `(images, height, width, channels)`.
+        served: What `keras_deit.export.serving.serving_model` returns.
+        images: Normalised images.
 
     Returns:
-        Array `(images, classes)` of logits.
+        Float32 array `(images, height, width, channels)`.
 
     Raises:
-        ImportError: If the interpreter is not installed.
+        ValueError: If there is no image, or the images do not fit the model.
     """
-    interpreter = litert_interpreter().Interpreter(model_path=str(path))
-    batch_size = interpreter.get_input_details()[0]["shape"][0]
-    runner = interpreter.get_signature_runner(SIGNATURE)
-    padding = -len(images) % batch_size
-    padded = np.concatenate([images, np.repeat(images[-1:], padding, axis=0)])
-    return _in_chunks(lambda chunk: runner(**{INPUT: chunk})[OUTPUT], padded, batch_size)[: len(images)]
-
-
-def run_onnx(path, images):
-    """Runs an ONNX file in ONNX Runtime, on the CPU.
-
-    Args:
-        path: The file.
-        images: Float32 array `(images, height, width, channels)`.
-
-    Returns:
-        Array `(images, classes)` of logits.
-
-    Raises:
-        ImportError: If ONNX Runtime is not installed.
-    """
-    session = onnx_runtime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return _in_chunks(lambda chunk: session.run([OUTPUT], {INPUT: chunk})[0], images)
-
-
-def onnx_runtime():
-    """Imports ONNX Runtime.
-
-    Returns:
-        The module `onnxruntime`.
-
-    Raises:
-        ImportError: If ONNX Runtime is not installed; the message names the extra.
-    """
-    return require("onnxruntime", extra="onnx", purpose="Running an ONNX file")
-
-
-def litert_interpreter():
-    """Imports the module of LiteRT's interpreter.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: If the interpreter is not installed; the message names the extra.
-    """
-    return require("ai_edge_litert.interpreter", extra="export", purpose="Running a LiteRT file")
-
-
-def _runtime(path):
-    """Returns the name of an export's format and the function that runs the export."""
-    if path.is_dir():
-        return "saved_model", _run_saved_model_anywhere
-    return ("onnx", run_onnx) if path.suffix == ".onnx" else ("litert", run_litert)
-
-
-def _run_saved_model_anywhere(path, images):
-    if keras.backend.backend() == "tensorflow":
-        return run_saved_model(path, images)
-    return subprocess_tensorflow.run_saved_model(path, images)
-
-
-def _as_images(images, shape):
+    shape = image_shape(served)
     images = np.asarray(keras.ops.convert_to_numpy(images), "float32")
     fits = images.ndim == 4 and all(size in (None, got) for size, got in zip(shape, images.shape[1:], strict=True))
     if not fits or not len(images):
@@ -187,12 +194,3 @@ def _as_images(images, shape):
             f"Received: an array of shape {images.shape}"
         )
     return images
-
-
-def _in_chunks(run, images, size=CHUNK):
-    return np.concatenate([run(images[start : start + size]) for start in range(0, len(images), size)])
-
-
-def _size(path):
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())

@@ -1,12 +1,13 @@
 """TensorFlow in a child process, for exports from the other backends."""
 
+import contextlib
 import importlib.util
 import pathlib
+import pickle
 import subprocess
 import sys
 import tempfile
-
-import numpy as np
+import weakref
 
 from keras_deit.runtime.child_process import child_environment
 from keras_deit.runtime.optional import require
@@ -42,36 +43,94 @@ def write(writer, model, path, *arguments):
         _run(writer, saved, path, *arguments)
 
 
-def run_saved_model(path, images):
-    """Runs a SavedModel in a child process that runs TensorFlow.
+class SavedModelProcess:
+    """A SavedModel that a child process runs in TensorFlow: `keras_deit.export.runtimes.SavedModelRuntime` at a distance.
+
+    The process ends with this object, and at the latest with the program.
 
     Args:
         path: Directory of the SavedModel.
-        images: Float32 array `(images, height, width, channels)`.
-
-    Returns:
-        Array `(images, classes)` of logits.
 
     Raises:
         ImportError: If TensorFlow is not installed.
         RuntimeError: If the process fails; the message contains its error output.
     """
-    check_tensorflow()
-    with tempfile.TemporaryDirectory() as directory:
-        images_path, logits_path = pathlib.Path(directory, "images.npy"), pathlib.Path(directory, "logits.npy")
-        np.save(images_path, images)
-        _run("run", path, images_path, logits_path)
-        return np.load(logits_path)
+
+    def __init__(self, path):
+        check_tensorflow()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - a full pipe would block
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "keras_deit.export", "run", str(path)],
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+        weakref.finalize(self, _end, self._process)
+        vars(self).update(self._ask("describe"))
+
+    def run(self, images):
+        """See `keras_deit.export.runtimes.Runtime.run`."""
+        return self._ask("run", images)
+
+    def seconds(self, images, runs):
+        """See `keras_deit.export.runtimes.Runtime.seconds`. The process measures the time itself."""
+        return self._ask("seconds", images, runs)
+
+    def operators(self):
+        """See `keras_deit.export.runtimes.Runtime.operators`."""
+        return self._ask("operators")
+
+    def weight_bytes(self):
+        """See `keras_deit.export.runtimes.Runtime.weight_bytes`."""
+        return self._ask("weight_bytes")
+
+    def _ask(self, method, *arguments):
+        try:
+            pickle.dump((method, arguments), self._process.stdin)
+            self._process.stdin.flush()
+            return pickle.load(self._process.stdout)
+        except (EOFError, BrokenPipeError):
+            status = self._process.wait()
+            self._errors.seek(0)
+            raise _failure(status, self._errors.read().decode(errors="replace")) from None
+
+
+def serve(runtime, replies):
+    """Answers the calls of a `SavedModelProcess`, until it ends.
+
+    Args:
+        runtime: `keras_deit.export.runtimes.SavedModelRuntime`.
+        replies: Binary file that the answers are written to. The calls come from the standard input.
+    """
+    while True:
+        try:
+            method, arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        pickle.dump(getattr(runtime, method)(*arguments), replies)
+        replies.flush()
+
+
+def _end(process):
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+    process.stdout.close()
+    process.wait()
 
 
 def _run(*arguments):
     command = [sys.executable, "-m", "keras_deit.export", *map(str, arguments)]
     result = subprocess.run(command, env=_environment(), capture_output=True, text=True, errors="replace")
     if result.returncode:
-        raise RuntimeError(
-            f"The child process that runs TensorFlow for the export failed with exit status {result.returncode}. "
-            f"The end of its error output:\n{result.stderr[-4000:].strip()}"
-        )
+        raise _failure(result.returncode, result.stderr)
+
+
+def _failure(status, errors):
+    return RuntimeError(
+        f"The child process that runs TensorFlow for the export failed with exit status {status}. The end of its error "
+        f"output:\n{errors[-4000:].strip()}"
+    )
 
 
 def _environment():

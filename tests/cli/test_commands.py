@@ -82,6 +82,7 @@ ARGUMENTS = {  # what a command needs before it imports Keras
     "predict": ["x", "--weights", "y"],
     "convert": ["--weights", "x", "--output", "y"],
     "evaluate": ["--weights", "x"],
+    "export": ["x", "--format", "onnx"],
     "validate-data": ["x"],
 }
 

@@ -3,14 +3,18 @@
 import pytest
 
 from keras_deit.export.formats import export
-from tests.export.students import HAS_LITERT, images, student
+from tests.export.students import CLASS_NAMES, PREPROCESSING, RUNNABLE_FORMATS, digits, student
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """The student, the directory of its exports, and the report on each format that can run on this machine."""
-    model, directory = student(), tmp_path_factory.mktemp("export")
-    reports = export(model, ["saved_model", "litert"] if HAS_LITERT else ["saved_model"], directory, images(5))
+    """The student, the directory of its exports, and the report on each format that can run on this machine.
+
+    The images are 64 digits.
+    """
+    model, directory = student(class_names=CLASS_NAMES, preprocessing=PREPROCESSING), tmp_path_factory.mktemp("export")
+    images, labels = digits(64)
+    reports = export(model, RUNNABLE_FORMATS, directory, images, labels)
     return model, directory, {report.format: report for report in reports}
 
 

@@ -13,11 +13,17 @@ ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 HAS_LITERT = HAS_TENSORFLOW and importlib.util.find_spec("ai_edge_litert") is not None
 HAS_ONNX = all(importlib.util.find_spec(package) is not None for package in ("onnx", "onnxruntime"))
-RUNNABLE_FORMATS = [*(["saved_model", "litert"] if HAS_LITERT else []), *(["onnx"] if HAS_ONNX else [])]
+HAS_OPENVINO = all(importlib.util.find_spec(package) is not None for package in ("onnx", "openvino"))
+RUNNABLE_FORMATS = [
+    *(["saved_model", "litert"] if HAS_LITERT else []),
+    *(["onnx"] if HAS_ONNX else []),
+    *(["openvino"] if HAS_OPENVINO else []),
+]
 
 needs_tensorflow = pytest.mark.skipif(not HAS_TENSORFLOW, reason="exporting needs the extra `export`")
 needs_litert = pytest.mark.skipif(not HAS_LITERT, reason="running LiteRT needs the extra `export`")
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="exporting to ONNX and running it need the extra `onnx`")
+needs_openvino = pytest.mark.skipif(not HAS_OPENVINO, reason="exporting to OpenVINO needs the extra `openvino`")
 tensorflow_only = pytest.mark.skipif(
     not ON_TENSORFLOW, reason="the other backends run the same code in a child process"
 )
@@ -28,6 +34,17 @@ def student(**overrides):
     """A DeiT with two blocks, ten classes and 16 patches."""
     arguments = {"num_classes": 10, "image_size": 32, "patch_size": 8, "num_layers": 2, **overrides}
     return fill(kd.DeiT.from_variant("deit_ti", **arguments))
+
+
+CLASS_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "九")
+PREPROCESSING = kd.Preprocessing(mean=(0.5, 0.4, 0.3), std=0.25, crop_ratio=0.9, squash=True)
+
+
+def digits(count, size=32):
+    """The first handwritten digits of the test split, normalised as `PREPROCESSING` says, and their labels."""
+    pytest.importorskip("sklearn", reason="scikit-learn contains the digits")
+    data = kd.data.load("digits", "test").select(np.arange(count))
+    return keras.ops.convert_to_numpy(PREPROCESSING.processor(size)(data.images)), np.asarray(data.labels)
 
 
 def images(count, size=32):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_deit.export.report import Report, compare
+from keras_deit.export.report import Limits, Report, compare, comparison
 from tests.export.students import images, needs_litert, student
 
 
@@ -26,12 +26,73 @@ def test_images_that_do_not_fit_are_refused(exported):
             compare(model, directory / "student.tflite", wrong)
 
 
+REPORT = Report(
+    format="litert",
+    path="runs/1/student.tflite",
+    size=23_800_000,
+    images=16,
+    largest_difference=4.9e-6,
+    mean_difference=1e-6,
+    difference_percentiles={},
+    agreement=1.0,
+    accuracy=None,
+    model_accuracy=None,
+    limits=Limits(),
+    agrees=True,
+)
+
+
 def test_a_report_prints_as_one_line():
-    report = Report(
-        "litert", "runs/1/student.tflite", size=23_800_000, images=16, largest_difference=4.9e-6, agrees=True
+    assert str(REPORT) == (
+        "runs/1/student.tflite (litert, 23.8 MB): logits of 16 images differ by at most 4.9e-06, top-1 agreement 100.00%"
     )
-    assert str(report) == ("runs/1/student.tflite (litert, 23.8 MB): logits of 16 images differ by at most 4.9e-06")
-    assert "do not use" in str(dataclasses.replace(report, agrees=False))
+    with_accuracy = dataclasses.replace(REPORT, accuracy=0.9, model_accuracy=0.925)
+    assert str(with_accuracy).endswith("agreement 100.00%, accuracy 90.00% (of the model 92.50%)")
+    failed = dataclasses.replace(REPORT, agrees=False, limits=Limits(None, 0.99))
+    assert "the top-1 agreement must be at least 99.0%: do not use this export" in str(failed)
+
+
+class FakeExport:
+    """An export with given logits."""
+
+    format, path, size = "litert", "student.tflite", 1
+
+    def __init__(self, logits):
+        self.logits = np.array(logits)
+
+    def predict_on_batch(self, images):
+        assert len(images) == len(self.logits)
+        return self.logits
+
+
+@pytest.mark.parametrize(
+    ("limits", "agrees"),
+    [
+        (Limits(0.5), True),
+        (Limits(0.4), False),
+        (Limits(None, 0.75), True),
+        (Limits(None, 0.8), False),
+        (Limits(0.5, 0.8), False),
+        (Limits(None, None), True),
+    ],
+)
+def test_differences_agreement_and_accuracy(limits, agrees):
+    expected = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.3, 0.0]])
+    export = FakeExport([[1.0, 0.0], [0.9, 0.0], [0.0, 1.0], [0.3, 0.5]])
+    report = comparison(expected, export, np.zeros((4, 2, 2, 3)), labels=[0, 1, -1, 1], limits=limits)
+    assert report.largest_difference == pytest.approx(0.5)
+    assert report.mean_difference == pytest.approx(0.6 / 8)
+    assert (report.agreement, report.accuracy, report.model_accuracy) == (0.75, 2 / 3, 1 / 3)
+    assert report.difference_percentiles["50"] == pytest.approx(0.0)
+    assert report.difference_percentiles["100"] == pytest.approx(0.5)
+    assert report.agrees is agrees
+
+
+def test_a_logit_that_is_nan_never_agrees():
+    images = np.zeros((1, 2, 2, 3))
+    report = comparison(np.zeros((1, 2)), FakeExport([[0.0, np.nan]]), images, limits=Limits(None, 0.0))
+    assert not report.agrees
+    assert comparison(np.zeros((1, 2)), FakeExport([[0.0, 0.0]]), images, labels=[-1]).accuracy is None
 
 
 def test_a_missing_export_is_an_error(tmp_path):

@@ -15,7 +15,7 @@ def test_missing_tensorflow_is_an_error_that_names_the_extra(monkeypatch, tmp_pa
     calls = [
         lambda: subprocess_tensorflow.check_tensorflow(),
         lambda: subprocess_tensorflow.write("saved_model", model, tmp_path / "model"),
-        lambda: subprocess_tensorflow.run_saved_model(tmp_path / "model", None),
+        lambda: subprocess_tensorflow.SavedModelProcess(tmp_path / "model"),
     ]
     for call in calls:
         with pytest.raises(ImportError, match=r"tensorflow.*keras-deit\[export\]"):
@@ -26,7 +26,7 @@ def test_missing_tensorflow_is_an_error_that_names_the_extra(monkeypatch, tmp_pa
 @other_backends_only
 def test_the_error_of_a_failing_process_is_passed_on(tmp_path):
     with pytest.raises(RuntimeError, match=r"exit status 1(.|\n)*no_such_model"):
-        subprocess_tensorflow.run_saved_model(tmp_path / "no_such_model", [])
+        subprocess_tensorflow.SavedModelProcess(tmp_path / "no_such_model")
 
 
 def test_the_process_runs_on_the_cpu_and_finds_this_package(monkeypatch):

@@ -1,0 +1,154 @@
+"""`keras-deit export`, and the other commands on what it writes."""
+
+import json
+
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.cli import main
+from keras_deit.export import formats
+from keras_deit.export.report import Limits
+from tests.export.students import needs_onnx
+from tests.runs import need_run_packages
+
+need_run_packages()
+pillow = pytest.importorskip("PIL.Image", reason="Pillow writes the images")
+pytestmark = pytest.mark.backend_independent
+SHAPE = dict(image_size=16, patch_size=8, hidden_dim=16, num_layers=1, num_heads=2, num_classes=10)
+NAMES = tuple(map(str, range(10)))
+RECORD = {"crop_ratio": 1.0, "squash": True, "mean": (0.5, 0.4, 0.3)}
+
+
+def command(name, *arguments):
+    return main([name, *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A model of digits whose predictions depend on the image, with class names and a preparation of images."""
+    model = kd.DeiT(**SHAPE, class_names=NAMES, preprocessing=RECORD)
+    rng = np.random.default_rng(0)
+    for head in ("class_head", "distillation_head"):
+        model.get_layer(head).set_weights([rng.normal(size=(16, 10)), np.zeros(10)])
+    path = tmp_path_factory.mktemp("weights") / "model.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(weights, tmp_path_factory):
+    """The directory of an export to ONNX with a report."""
+    pytest.importorskip("onnxruntime", reason="the extra `onnx`")
+    pytest.importorskip("onnx", reason="the extra `onnx`")
+    directory = tmp_path_factory.mktemp("exports")
+    assert command("export", weights, "--format", "onnx", "--data", "digits", "--report", "--output", directory) == 0
+    return directory
+
+
+def test_the_report_compares_the_export_on_the_test_split(exported):
+    found = json.loads((exported / "report.json").read_text(encoding="utf-8"))
+    assert (found["dataset"], found["images"]) == ("digits", 364)
+    (onnx,) = found["exports"]
+    assert onnx["largest_difference"] <= 1e-4
+    assert (onnx["agreement"], onnx["agrees"]) == (1.0, True)
+    assert onnx["accuracy"] == onnx["model_accuracy"]
+    assert onnx["metadata"]["class_names"] == list(NAMES)
+    assert "Exported models" in (exported / "report.html").read_text(encoding="utf-8")
+
+
+def test_evaluate_finds_the_same_figures_for_the_export(exported, weights, capsys):
+    options = ["--dataset", "digits", "--mistakes", 3]
+    assert command("evaluate", "--weights", weights, *options) == 0
+    of_model = capsys.readouterr().out
+    assert command("evaluate", "--weights", exported / "student.onnx", *options) == 0
+    of_export = capsys.readouterr().out
+    fused = next(line.split()[-2:] for line in of_model.splitlines() if line.startswith("  fused"))
+    found = next(line.split()[-2:] for line in of_export.splitlines() if line.startswith("  model"))
+    assert found == fused
+    assert of_export.splitlines()[0] == of_model.splitlines()[0]
+    assert of_export.partition("recall")[2] == of_model.partition("recall")[2]  # every class, and the mistakes
+
+
+def test_predict_prints_the_same_for_the_export(exported, weights, tmp_path, capsys):
+    for index, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (2, 40, 30, 3))):
+        pillow.fromarray(pixels.astype("uint8")).save(tmp_path / f"{index}.png")
+    printed = []
+    for source in (weights, exported / "student.onnx"):
+        assert command("predict", tmp_path, "--weights", source, "--top", 4, "--crop-ratio", 0.9) == 0
+        printed.append(capsys.readouterr().out)
+    assert len(printed[0].splitlines()) == 2 * 5
+    assert printed[0] == printed[1]
+
+
+@needs_onnx
+def test_without_images_the_export_is_only_written(weights, tmp_path, capsys):
+    options = ["--format", "onnx", "--output", tmp_path]
+    assert command("export", "--weights", weights, *options) == 0
+    assert "The exports were not compared with the model" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["student.onnx"]
+    assert command("export", weights, *options) == 2
+    assert "pass `--overwrite` to replace it" in capsys.readouterr().err
+    assert command("export", weights, *options, "--overwrite") == 0
+
+
+@needs_onnx
+def test_an_export_that_differs_too_much_fails(weights, tmp_path, capsys, monkeypatch):
+    options = ["--data", "digits", "--format", "onnx", "--overwrite", "--output", tmp_path]
+    assert command("export", weights, *options, "--tolerance", 0) == 1
+    assert "TOO MUCH WAS LOST" in capsys.readouterr().out
+    monkeypatch.setitem(formats.FORMATS, "onnx", formats.Format(kd.export.to_onnx, "a.onnx", Limits(None, 1.1)))
+    assert command("export", weights, *options) == 1
+    assert command("export", weights, *options, "--tolerance", 1e-3) == 0
+
+
+@needs_onnx
+def test_a_run_is_exported_into_its_directory(weights, tmp_path, capsys):
+    (tmp_path / "student.keras").write_bytes(weights.read_bytes())
+    assert command("export", tmp_path, "--format", "onnx") == 0
+    assert (tmp_path / "student.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--format", "onnx"], "Pass the run or the weights to export once"),
+        (["a.keras", "--weights", "b.keras", "--format", "onnx"], "Pass the run or the weights to export once"),
+        (["a.keras", "--format", "coreml"], "There is no export format 'coreml'. Known formats: saved_model"),
+        (["a.keras", "--format", ","], "--format must name at least one format"),
+        (["a.keras", "--format", "onnx", "--report"], "--report needs --data"),
+        (["a.keras", "--format", "onnx", "--tolerance", "1e-3"], "--tolerance needs --data"),
+        (["a.keras", "--format", "onnx", "--tolerance", "-1", "--data", "x"], "--tolerance must be at least 0"),
+    ],
+)
+@needs_onnx
+def test_wrong_options_are_refused_before_anything_is_loaded(options, message, capsys):
+    assert command("export", *options) == 2
+    assert message in capsys.readouterr().err
+
+
+@needs_onnx
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--variant", "deit_ti", "--num-heads", 3], "--variant and --num-heads are for weights without a model"),
+        (["--image-size", 32], "takes images of 16×16 pixels only"),
+    ],
+)
+def test_options_that_need_a_keras_model_are_refused_for_an_export(options, message, exported, capsys):
+    assert command("evaluate", "--weights", exported / "student.onnx", "--dataset", "digits", *options) == 2
+    assert message in capsys.readouterr().err
+
+
+@needs_onnx
+def test_an_export_without_metadata_is_refused(exported, tmp_path, capsys):
+    import onnx
+
+    model = onnx.load(exported / "student.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    pillow.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    assert command("predict", tmp_path / "a.png", "--weights", tmp_path / "foreign.onnx") == 2
+    assert "does not say what its classes are" in capsys.readouterr().err
+    assert command("predict", tmp_path / "a.png", "--weights", tmp_path / "none.tflite") == 2
+    assert "There is no export at" in capsys.readouterr().err

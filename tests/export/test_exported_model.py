@@ -1,0 +1,90 @@
+"""An exported model predicts as its Keras model does, in its own runtime."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_deit as kd
+from keras_deit.export.exported_model import ExportedModel, is_exported
+from keras_deit.runtime.child_process import child_environment
+from tests.export.students import CLASS_NAMES, HAS_LITERT, PREPROCESSING, RUNNABLE_FORMATS, digits
+
+needs_an_export = pytest.mark.skipif(not RUNNABLE_FORMATS, reason="exporting needs the extra `export` or `onnx`")
+
+
+@pytest.fixture(scope="module")
+def opened(exported):
+    """The student, and the exported models by the names of their formats."""
+    model, _, reports = exported
+    return model, {name: ExportedModel(report.path) for name, report in reports.items()}
+
+
+@pytest.mark.parametrize("name", RUNNABLE_FORMATS)
+def test_any_number_of_images_is_predicted(name, opened):
+    model, exports = opened
+    batch, _ = digits(35)
+    expected = keras.ops.convert_to_numpy(kd.DeiTClassifier(model)(batch))
+    logits = exports[name].predict_on_batch(keras.ops.convert_to_tensor(batch))
+    assert (logits.shape, logits.dtype) == ((35, 10), np.float32)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(exports[name].predict_on_batch(batch[:1]), expected[:1], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in RUNNABLE_FORMATS if name in ("onnx", "openvino")])
+def test_the_export_knows_what_its_model_knows(name, opened):
+    export = opened[1][name]
+    assert export.format == name.split(":")[0]
+    assert (export.class_names, export.num_classes, export.multi_label) == (CLASS_NAMES, 10, False)
+    assert export.preprocessing == PREPROCESSING
+    assert export.input_shape[1:] == (32, 32, 3)
+    assert export.output_shape == (None, 10)
+    assert export.image_processor().get_config() | {"name": ""} == PREPROCESSING.processor(32).get_config() | {
+        "name": ""
+    }
+
+
+@needs_an_export
+def test_images_of_another_size_are_refused_with_the_right_size(opened):
+    export = opened[1][RUNNABLE_FORMATS[0]]
+    assert export.image_processor(32, crop_ratio=1.0).crop_ratio == 1.0
+    with pytest.raises(ValueError, match=r"takes images of 32×32 pixels only\. Received: image_size=64"):
+        export.image_processor(64)
+
+
+def test_exports_are_told_from_weights(tmp_path):
+    assert not is_exported(tmp_path)
+    (tmp_path / "saved_model.pb").touch()
+    assert is_exported(tmp_path)
+    assert [name for name in ("a.tflite", "b.onnx", "c.xml", "d.keras", "deit_ti") if is_exported(name)] == [
+        "a.tflite",
+        "b.onnx",
+        "c.xml",
+    ]
+
+
+def test_a_missing_export_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no export at"):
+        ExportedModel(tmp_path / "student.tflite")
+
+
+@pytest.mark.backend_independent
+@pytest.mark.skipif(not HAS_LITERT, reason="running LiteRT needs the extra `export`")
+def test_files_run_without_tensorflow(exported):
+    directory = exported[1]
+    files = [
+        str(path) for path in directory.iterdir() if path.is_file() and path.suffix in (".tflite", ".onnx", ".xml")
+    ]
+    code = (
+        "import sys\n"
+        "sys.modules['tensorflow'] = None\n"
+        "import numpy as np\n"
+        "from keras_deit.export.exported_model import ExportedModel\n"
+        "for path in sys.argv[1:]:\n"
+        "    print(ExportedModel(path).predict_on_batch(np.zeros((2, 32, 32, 3))).shape)\n"
+    )
+    environment = child_environment(keras.backend.backend())
+    result = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, env=environment)
+    assert result.stdout.splitlines() == ["(2, 10)"] * len(files), result.stderr
