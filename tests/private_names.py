@@ -5,13 +5,14 @@ import collections
 import functools
 import inspect
 import pathlib
+import re
 import sys
 
 import keras
 
 FRAMEWORKS = ("keras", "tensorflow", "jax", "torch")
 PRIVATE_MODULES = ("keras.src", "tensorflow.python", "tf.python", "jax._src", "torch._")
-DOCUMENTED = {("os", "_exit")}  # public in spite of its name
+DOCUMENTED = re.compile(r"os\._exit|torch\._foreach_\w+")  # public in spite of their names
 TAKE_A_NAME = {"getattr", "hasattr", "setattr", "delattr", "attrgetter", "get", "pop", "setdefault"}
 CORE = (keras.Model, keras.Layer, keras.Optimizer, keras.Metric, keras.Loss, keras.Variable, keras.callbacks.Callback)
 
@@ -101,7 +102,7 @@ class _Finder(ast.NodeVisitor):
                 self._add(node)
 
     def _check(self, node, owner, name):
-        if not _is_private(name) or (owner, name) in DOCUMENTED:
+        if not _is_private(name) or DOCUMENTED.fullmatch(f"{owner}.{name}"):
             return
         if self.classes and owner in ("self", "cls", "super()", "type(self)"):
             families, this = self.families, self.classes[-1]

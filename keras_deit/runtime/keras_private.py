@@ -11,6 +11,9 @@ counterpart is here, and a check raises `UnsupportedKerasError` at the first use
 - `Metric._direction`, for `monitor_mode`: it is `"up"` for an accuracy.
 - `Optimizer._clip_gradients` and, on TensorFlow, `Optimizer._all_reduce_sum_gradients`, overridden by `OptimizerInternals`
   to clip after the sum over the replicas: they exist, take `grads` and `grads_and_vars`, and are called by `apply`.
+- On PyTorch, `Optimizer._backend_update_step` and `Optimizer._update_model_variables_moving_average`, overridden by
+  `OptimizerInternals` to update lists of variables: they exist, take `grads`, `trainable_variables` and `learning_rate`, and
+  the first one is called by `apply`. `_model_variables_moving_average`, `Adam._momentums` and `Adam._velocities` are lists.
 - `Optimizer._get_variable_index`, for the state of a variable: it exists, takes `variable`, and counts the variables of
   `build`.
 - `Optimizer._use_weight_decay`, for `exclude_from_weight_decay`: it exists, takes `variable`, and returns a bool.
@@ -270,6 +273,7 @@ class OptimizerInternals:
 
     _num_clippings = 0
     _num_reductions = 0
+    _num_updates = 0
 
     def clip_gradients(self, gradients):
         """Clips gradients as Keras does. `apply` calls it, before `reduce_gradients`.
@@ -293,6 +297,30 @@ class OptimizerInternals:
         """
         return super()._all_reduce_sum_gradients(gradients_and_variables)
 
+    def update_variables(self, gradients, variables, learning_rate):
+        """Updates variables one after the other. `apply` calls it on PyTorch, after clipping and weight decay.
+
+        Args:
+            gradients: List of tensors.
+            variables: List of Keras variables.
+            learning_rate: Scalar tensor or variable.
+        """
+        super()._backend_update_step(gradients, variables, learning_rate)
+
+    def average_variables(self, variables, averages):
+        """Updates the moving averages of variables. `apply` calls it on PyTorch, if the optimiser has `use_ema`.
+
+        Args:
+            variables: List of Keras variables.
+            averages: List of Keras variables, their averages.
+        """
+        raise NotImplementedError
+
+    def moments(self, variables):
+        """Lists of the two moments of variables, `(means, squares)`, of a Keras optimiser of Adam's kind."""
+        indices = [self.variable_index(variable) for variable in variables]
+        return tuple([moments[index] for index in indices] for moments in (self._momentums, self._velocities))
+
     def variable_index(self, variable):
         """Index of a variable in the list given to `build`; on TensorFlow also of the `tf.Variable` inside of it."""
         return self._get_variable_index(variable)
@@ -311,6 +339,10 @@ class OptimizerInternals:
             require_method(keras.optimizers.Optimizer, name, [parameter])
         if keras.backend.backend() == "tensorflow":
             require_method(keras.optimizers.Optimizer, "_all_reduce_sum_gradients", ["grads_and_vars"])
+        if keras.backend.backend() == "torch":
+            parameters = ["grads", "trainable_variables", "learning_rate"]
+            require_method(keras.optimizers.Optimizer, "_backend_update_step", parameters)
+            require_method(keras.optimizers.Optimizer, "_update_model_variables_moving_average", parameters[1:2])
         super().build(variables)
         if [self.variable_index(variable) for variable in variables] != list(range(len(variables))):
             raise UnsupportedKerasError("`Optimizer._get_variable_index` does not count the variables of `build`")
@@ -319,7 +351,7 @@ class OptimizerInternals:
 
     def apply(self, grads, trainable_variables=None):
         """Applies gradients, see `keras.optimizers.Optimizer.apply`, and checks that the private methods were called."""
-        clippings, reductions = self._num_clippings, self._num_reductions
+        clippings, reductions, updates = self._num_clippings, self._num_reductions, self._num_updates
         super().apply(grads, trainable_variables)
         if len(grads) == 0 or self.gradient_accumulation_steps:  # these steps may leave the variables as they are
             return
@@ -327,6 +359,8 @@ class OptimizerInternals:
             raise UnsupportedKerasError("`Optimizer.apply` does not call `_clip_gradients`")
         if keras.backend.backend() == "tensorflow" and self._num_reductions == reductions:
             raise UnsupportedKerasError("`Optimizer.apply` does not call `_all_reduce_sum_gradients`")
+        if keras.backend.backend() == "torch" and self._num_updates == updates:
+            raise UnsupportedKerasError("`Optimizer.apply` does not call `_backend_update_step`")
 
     def _clip_gradients(self, grads):
         self._num_clippings += 1
@@ -335,3 +369,18 @@ class OptimizerInternals:
     def _all_reduce_sum_gradients(self, grads_and_vars):
         self._num_reductions += 1
         return self.reduce_gradients(grads_and_vars)
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        self._num_updates += 1
+        if keras.backend.backend() == "torch":
+            self.update_variables(grads, trainable_variables, learning_rate)
+        else:
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        if keras.backend.backend() != "torch":
+            super()._update_model_variables_moving_average(trainable_variables)
+        elif self.use_ema:
+            pairs = zip(trainable_variables, self._model_variables_moving_average, strict=True)
+            variables, averages = zip(*(pair for pair in pairs if pair[1] is not None), strict=True)
+            self.average_variables(list(variables), list(averages))

@@ -1,0 +1,107 @@
+"""What the optimisers have in common."""
+
+import types
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_deit.optimizers import torch_lists
+from keras_deit.runtime.keras_private import OptimizerInternals
+
+
+class RecipeOptimizer(OptimizerInternals):
+    """Mixin of the optimisers: clips by `global_clipnorm` over the whole batch, and updates lists of variables on PyTorch.
+
+    On several replicas of TensorFlow, the gradients are summed over the replicas before they are clipped.
+    """
+
+    def build(self, variables):
+        dtypes = {keras.backend.standardize_dtype(variable.dtype) for variable in variables}
+        self._check_constant(dtypes, "float16", "epsilon", lambda epsilon: not epsilon or np.float16(epsilon) > 0)
+        self._check_constant(dtypes, "bfloat16", "beta_2", lambda beta: beta < 1 - 2**-9)  # bfloat16 rounds others to 1
+        super().build(variables)
+
+    def _check_constant(self, dtypes, dtype, name, is_valid):
+        value = getattr(self, name, None)
+        if dtype in dtypes and value is not None and not is_valid(value):
+            raise ValueError(
+                f"`{name}` vanishes or becomes 1 in the dtype of the weights, {dtype}, which makes the weights NaN or keeps "
+                f'them as they are. Received: {name}={value}. Build the model with dtype="mixed_{dtype}", whose weights are '
+                "float32."
+            )
+
+    def clip_gradients(self, gradients):
+        if self.global_clipnorm and keras.backend.backend() == "torch":
+            return torch_lists.clip_by_global_norm(gradients, self.global_clipnorm)
+        if self.global_clipnorm and keras.backend.backend() == "tensorflow":
+            pairs = super().reduce_gradients([(gradient, None) for gradient in gradients])
+            gradients = [gradient for gradient, _ in pairs]
+        return super().clip_gradients(gradients)
+
+    def reduce_gradients(self, gradients_and_variables):
+        if self.global_clipnorm:  # already summed by `clip_gradients`
+            return gradients_and_variables
+        return super().reduce_gradients(gradients_and_variables)
+
+    def average_variables(self, variables, averages):
+        with torch_lists.no_gradient():
+            torch_lists.average(values(averages), values(variables), self.ema_momentum, self.iterations.value)
+
+    def update_lists(self, gradients, variables, rate):
+        """Updates all variables at once, on PyTorch.
+
+        Args:
+            gradients: List of tensors.
+            variables: List of Keras variables.
+            rate: Scalar tensor, the learning rate.
+        """
+        raise NotImplementedError
+
+    def update_variables(self, gradients, variables, learning_rate):
+        if not self.can_update_lists():
+            return super().update_variables(gradients, variables, learning_rate)
+        with torch_lists.no_gradient():
+            return self.update_lists(gradients, variables, ops.convert_to_tensor(learning_rate))
+
+    def can_update_lists(self):
+        """Whether `update_lists` computes what `update_step` does. A subclass may override `update_step` alone."""
+        overriders = [cls for cls in type(self).__mro__ if "update_step" in vars(cls) or "update_lists" in vars(cls)]
+        return "update_lists" in vars(overriders[0])
+
+    def adam_directions(self, gradients, variables):
+        """Updates the moments of an optimiser of Adam's kind, see `torch_lists.adam_directions`."""
+        means, squares = (values(moments) for moments in self.moments(variables))
+        step = ops.cast(self.iterations + 1, "float32")
+        return torch_lists.adam_directions(gradients, means, squares, step, self.beta_1, self.beta_2)
+
+
+class DecayInUpdate(RecipeOptimizer):
+    """Withholds `weight_decay` from Keras's base class, which would apply its own decay, and leaves it to `update_step`."""
+
+    def __init__(self, *args, weight_decay=0.0, **kwargs):
+        super().__init__(*args, weight_decay=None, **kwargs)
+        self.decay = weight_decay or 0.0  # None means no decay, as in Keras
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        # In a namespace, because Keras would take variables that are assigned directly for those of the optimiser.
+        self._built_for = types.SimpleNamespace(variables=list(variables))
+
+    def keras_variable(self, variable):
+        """The Keras variable of a variable that `update_step` receives, which on TensorFlow is the `tf.Variable` inside."""
+        return self._built_for.variables[self.variable_index(variable)]
+
+    def decays(self, variable):
+        """Whether the update must decay a variable."""
+        return bool(self.decay) and self.uses_weight_decay(self.keras_variable(variable))
+
+    def get_config(self):
+        return {**super().get_config(), "weight_decay": self.decay}
+
+
+def values(variables):
+    """Returns the tensors of a list of Keras variables."""
+    return [variable.value for variable in variables]
