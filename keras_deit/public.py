@@ -1,6 +1,6 @@
 """All public names of the package, and with them the registration of its classes with Keras."""
 
-from keras_deit import data, explain, export, fusion, losses, optimizers, recipes, weights
+from keras_deit import data, explain, export, fusion, lora, losses, optimizers, recipes, weights
 from keras_deit.distiller import Distiller
 from keras_deit.evaluation.evaluate import evaluate
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
@@ -40,6 +40,7 @@ __all__ = [
     "fusion",
     "list_presets",
     "list_variants",
+    "lora",
     "losses",
     "optimizers",
     "pretrained",

@@ -26,7 +26,7 @@ ROWS = [
     ["data/augment", "data/sources"],
     ["distiller", "recipes", "models"],
     ["teacher"],
-    ["weights"],
+    ["weights", "lora"],
     ["layers", "losses", "fusion", "imaging", "optimizers"],
     ["runtime"],
     ["choices"],

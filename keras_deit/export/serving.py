@@ -2,13 +2,10 @@
 
 import keras
 
-from keras_deit.layers.lora import lora_layers, merged_weights
+from keras_deit.layers.lora import LORA, lora_layers, merged_weights, without_keys
 from keras_deit.models import DeiT, DeiTClassifier
 
 FLOATS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
-
-
-LORA = ("lora_rank", "lora_alpha")  # in the configs of Keras's layers
 
 
 def serving_model(model):
@@ -38,7 +35,7 @@ def serving_model(model):
         model = DeiTClassifier(model)
     _check(model)
     config = keras.saving.serialize_keras_object(model)
-    in_float32 = _in_float32(config)
+    in_float32 = _in_float32(without_keys(config, LORA))
     if in_float32 == config and not lora_layers(model):
         return model
     copy = keras.saving.deserialize_keras_object(in_float32)
@@ -76,7 +73,7 @@ def _check(model):
 
 
 def _in_float32(config):
-    """Copies the config of a model: every layer computes in float32 and has no LoRA."""
+    """Copies the config of a model: every layer computes in float32."""
     if isinstance(config, (list, tuple)):
         return type(config)(_in_float32(value) for value in config)
     if not isinstance(config, dict):
@@ -84,7 +81,5 @@ def _in_float32(config):
     if config.get("class_name") == "DTypePolicy":
         return keras.dtype_policies.serialize(keras.DTypePolicy("float32"))
     return {
-        key: "float32" if key == "dtype" and value in FLOATS else _in_float32(value)
-        for key, value in config.items()
-        if key not in LORA
+        key: "float32" if key == "dtype" and value in FLOATS else _in_float32(value) for key, value in config.items()
     }

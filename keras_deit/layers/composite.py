@@ -11,8 +11,8 @@ class CompositeLayer(keras.layers.Layer):
     """Base class of layers with sublayers, whose config keeps what was changed in the sublayers.
 
     Keras saves the config of every layer of a model, but not the configs of the layers inside a layer. Their `trainable`
-    flags and their quantization would be lost when the model is saved and loaded. `build` of a subclass must end with
-    `restore_sublayers`.
+    flags, their quantization and their LoRA would be lost when the model is saved and loaded. `build` of a subclass must
+    end with `restore_sublayers`.
     """
 
     _changes = None  # of the config, until the sublayers exist
@@ -45,7 +45,7 @@ class CompositeLayer(keras.layers.Layer):
         )
 
     def restore_sublayers(self):
-        """Freezes and quantizes the sublayers as the config says. `build` calls it when all sublayers are built."""
+        """Changes the sublayers as the config says, see `changes_of`. `build` calls it when all sublayers are built."""
         restore_changes(self, self._changes or {})
         self._changes = None
 
@@ -69,8 +69,8 @@ def changes_of(layer):
     Returns:
         Dictionary, which JSON can hold, from the paths of the layers that differ, such as `"block_1/mlp"`, to dictionaries
         with some of these keys: `trainable` (only if it differs from that of the layer around it), `variables`
-        (dictionary from the names of variables to `trainable`, for those that differ from their layer) and
-        `quantization` (serialized `keras.quantizers.QuantizationConfig`).
+        (dictionary from the names of variables to `trainable`, for those that differ from their layer), `quantization`
+        (serialized `keras.quantizers.QuantizationConfig`), and `lora_rank` and `lora_alpha` (of layers that save LoRA).
 
     Example:
 
@@ -85,7 +85,10 @@ def changes_of(layer):
         change = {} if sublayer.trainable == parent.trainable else {"trainable": sublayer.trainable}
         if sublayer.quantization_mode is not None:
             change["quantization"] = keras.saving.serialize_keras_object(sublayer.quantization_config)
-        if not getattr(sublayer, "lora_enabled", False):  # a saved kernel has its LoRA merged and is trained again
+        keeps_lora = getattr(sublayer, "keeps_lora", False)
+        if keeps_lora:
+            change.update({"lora_rank": sublayer.lora_rank, "lora_alpha": sublayer.lora_alpha})
+        if keeps_lora == getattr(sublayer, "lora_enabled", False):  # else the saved kernel has its LoRA merged
             own = {variable.name: variable.trainable for variable in own_trainable_variables(sublayer)}
             own = {name: trainable for name, trainable in own.items() if trainable != sublayer.trainable}
             change.update({"variables": own} if own else {})
@@ -109,6 +112,8 @@ def restore_changes(layer, changes):
     for path, change in changes.items():
         if "quantization" in change and inside[path].quantization_mode is None:
             inside[path].quantize(config=keras.saving.deserialize_keras_object(change["quantization"]))
+        if "lora_rank" in change and not inside[path].lora_enabled:
+            inside[path].enable_lora(change["lora_rank"], lora_alpha=change["lora_alpha"])
     for path, sublayer, parent in _walk(layer):
         _set_trainable(sublayer, changes.get(path, {}).get("trainable", parent.trainable))
     for path, change in changes.items():

@@ -2,7 +2,9 @@
 
 import keras
 
-from keras_deit.layers.composite import layers_inside
+from keras_deit.layers.composite import CHANGES, layers_inside
+
+LORA = ("lora_rank", "lora_alpha")  # in the configs of Keras's layers, and in the changes of sublayers
 
 
 def lora_layers(model):
@@ -57,6 +59,65 @@ def merged_weights(model):
         for variable in model.weights
         if id(variable) not in left_out
     ]
+
+
+def without_keys(config, names):
+    """Copies a config without some of its keys.
+
+    Args:
+        config: Config of a model or layer: dictionaries and lists, inside of each other.
+        names: The keys that are left out of every dictionary.
+
+    Returns:
+        The copy.
+
+    Example:
+
+    >>> without_keys({"units": 2, "lora_rank": 8, "inside": [{"lora_alpha": 8}]}, LORA)
+    {'units': 2, 'inside': [{}]}
+    """
+    if isinstance(config, (list, tuple)):
+        return type(config)(without_keys(value, names) for value in config)
+    if not isinstance(config, dict):
+        return config
+    return {key: without_keys(value, names) for key, value in config.items() if key not in names}
+
+
+def merge(model):
+    """Builds the plain model that computes what a model with LoRA computes.
+
+    Args:
+        model: Keras model, with LoRA in some, all or none of its layers. It is not changed.
+
+    Returns:
+        A model of the same class with other variables, not compiled: each kernel is `kernel + alpha / rank * a @ b`. No
+        layer inside of it has LoRA, and all of them are trained.
+
+    Raises:
+        ValueError: If a layer is quantized.
+
+    Example:
+
+    >>> import keras_deit as kd
+    >>> deit = kd.DeiT.from_variant("deit_ti", num_classes=10, num_layers=1)
+    >>> kd.lora.enable(deit, rank=8)
+    >>> plain = kd.lora.merge(deit)
+    >>> len(deit.weights) - len(plain.weights)  # two matrices in each of four layers
+    8
+
+    Reference:
+        Hu et al., 2021 (arXiv 2106.09685), section 4.1.
+    """
+    quantized = [layer.path for layer in layers_inside(model) if layer.quantization_mode is not None]
+    if quantized:
+        raise ValueError(
+            f"LoRA can be merged only into kernels of floats. Received: a model with quantized layers, such as "
+            f"{quantized[0]}. Merge LoRA before `model.quantize`."
+        )
+    config = without_keys(keras.saving.serialize_keras_object(model), (*LORA, CHANGES, "compile_config"))
+    merged = keras.saving.deserialize_keras_object(config)
+    merged.set_weights([value for _, value in merged_weights(model)])
+    return merged
 
 
 def _to_numpy(variable):

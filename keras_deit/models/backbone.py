@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens, TokenNorm
+from keras_deit.layers.lora import lora_layers
 from keras_deit.models.image_model import ImageModel
 from keras_deit.runtime.numpy_numbers import python_number
 from keras_deit.weights.names import MASKED_IMAGE_PREFIXES
@@ -152,7 +153,7 @@ class DeiTBackbone(ImageModel):
                 unfreezes everything.
 
         Raises:
-            ValueError: If there is no such block.
+            ValueError: If there is no such block, or a layer has LoRA.
 
         Example:
 
@@ -164,6 +165,10 @@ class DeiTBackbone(ImageModel):
         up_to = python_number(up_to)
         if up_to is not None and not 0 <= up_to <= self.num_layers:
             raise ValueError(f"`up_to` must lie in 0..{self.num_layers}, the number of blocks. Received: up_to={up_to}")
+        if lora_layers(self):
+            raise ValueError(
+                "The model has LoRA, and `freeze` would train its kernels: freeze before `keras_deit.lora.enable`."
+            )
         for name in ("patch_embedding", "prefix_tokens"):
             self.get_layer(name).trainable = up_to is None
         for number, block in enumerate(self.blocks, start=1):

@@ -6,6 +6,7 @@ import keras
 
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers.composite import CHANGES
+from keras_deit.layers.lora import lora_layers, merge
 from keras_deit.models.application import ApplicationClassifier
 from keras_deit.models.classifier import LATE_FUSIONS, DeiTClassifier
 from keras_deit.models.deit import DeiT
@@ -136,6 +137,9 @@ def _adapt(model, label, num_classes, image_size):
         adapted["image_size"] = height_and_width(image_size)
     if adapted == config:
         return model, ()
+    if lora_layers(model):
+        model, notes = _adapt(merge(model), label, num_classes, image_size)
+        return model, ("LoRA is merged into the kernels, and all variables are trained.", *notes)
     if isinstance(model, DeiTClassifier):
         return _adapt_classifier(model, adapted, label)
     rebuilt = type(model).from_config(adapted)

@@ -1,11 +1,19 @@
 """Settings that are kept beside the variables in a weights file, because the shapes of the variables do not show them."""
 
+import types
+
 import numpy as np
 
 
 class KeptSettings:
-    """Mixin for a Keras layer or model, before it in the list of base classes: weights of other settings are refused."""
+    """Mixin for a Keras layer or model, before it in the list of base classes: weights of other settings are refused.
 
+    Attributes:
+        absent_settings: Dictionary from names to values that are not stored. A file without a setting of these names has
+            this value; of other names, its value is unknown.
+    """
+
+    absent_settings = types.MappingProxyType({})
     _settings_error = None
 
     def kept_settings(self):
@@ -32,7 +40,7 @@ class KeptSettings:
         """Saves the variables and the settings."""
         super().save_own_variables(store)
         for name, value in self.kept_settings().items():
-            if value is not None:
+            if value is not None and value != self.absent_settings.get(name):
                 store[name] = np.array(value)
 
     def load_own_variables(self, store):
@@ -47,9 +55,10 @@ class KeptSettings:
     def _compare_settings(self, stored):
         """Returns a ValueError if weights are of another setting, else None."""
         for name, expected in self.kept_settings().items():
-            if expected is None or name not in stored:
+            received = stored.get(name, self.absent_settings.get(name))
+            if expected is None or received is None:
                 continue
-            expected, received = np.array(expected).tolist(), np.array(stored[name]).tolist()
+            expected, received = np.array(expected).tolist(), np.array(received).tolist()
             if expected != received:
                 return ValueError(self.other_setting(name, expected, received))
         return None

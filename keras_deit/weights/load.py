@@ -77,7 +77,7 @@ def load(model, source, ignore_prefixes=(), weights_entry=None):
     check_not_quantized(model, "load the weights before `model.quantize`")
     if lora_layers(model):
         raise ValueError(
-            "The model has LoRA, which a checkpoint would not replace: load the weights before `enable_lora`."
+            "The model has LoRA, which a checkpoint would not replace: load the weights before `keras_deit.lora.enable`."
         )
     variables = {variable.path: variable for variable in model.weights}
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}

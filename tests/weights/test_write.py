@@ -292,7 +292,7 @@ def test_lora_is_merged(write, tmp_path):
         np.testing.assert_allclose(logits_of(again)[head], value, atol=1e-5)
         assert np.abs(fresh[head] - value).max() > 1e-3
     assert model.backbone.blocks[0].attention.qkv.lora_enabled
-    with pytest.raises(ValueError, match="load the weights before `enable_lora`"):
+    with pytest.raises(ValueError, match="load the weights before `keras_deit.lora.enable`"):
         kd.weights.load(model, written)
 
 
