@@ -20,8 +20,8 @@ INTRODUCTION = f"""\
 # Settings
 
 Each setting is an option of `keras-deit train` and a key of the TOML file that `--config` takes. The command line overrides
-the file. The file overrides the [recipe](#recipes), which is a named set of values. For example, the following command and
-the following file set the same values:
+the file. The file overrides the [recipe](#recipes), which is a named set of values. The following command and the following
+file set the same values:
 
 ```bash
 keras-deit train --variant deit_ti --epochs 10 --crop-scale 0.5,1
@@ -33,37 +33,39 @@ epochs = 10
 crop_scale = [0.5, 1.0]
 ```
 
-On the command line the items of a list are separated by commas. If the column "values" lists `{NONE}`, the setting may have
-no value: pass `--clip-norm {NONE}` on the command line, write `clip_norm = "{NONE}"` in the file, or pass
-`clip_norm=None` to `kd.train`. If the column "default" says "recipe", the default is the value of the chosen recipe.
+On the command line, commas separate the items of a list.
+
+- If the column "values" lists `{NONE}`, the setting may have no value. For example, pass `--clip-norm {NONE}` on the command
+  line, write `clip_norm = "{NONE}"` in the file, or pass `clip_norm=None` to `kd.train`.
+- If the column "default" says "recipe", the default is the value of the chosen recipe.
 """
 NOTES = {
     MODEL: """\
-With `weights`, a student has the patch size of the weights. If neither `weights` nor `patch_size` is given, the run chooses
-the patch size. The run takes the variant's patch size if it divides the image size and the image has at least 8 such patches
-along a side. Otherwise the limit is 4 or one eighth of the image size, whichever is larger, and the patch size is the
-largest divisor of the image size up to this limit. For example, the image size 8 gives the patch size 4, and 96 gives 12.
+With `weights`, a student has the patch size of the weights. If neither `weights` nor `patch_size` is given, the run uses the
+variant's patch size if it divides the image size and gives at least 8 patches along a side. Otherwise, the patch size is the
+largest divisor of the image size that is at most 4 or one eighth of the image size, whichever is larger. For example, the
+image size 8 gives the patch size 4, and 96 gives 12.
 """,
     DATA: "[Data](data.md) describes datasets, pipelines and the [issues](data.md#damaged-images) of `skip_images`.\n",
-    TEACHER: "[Distilling](distilling.md) defines the losses, attention distillation among them.\n",
+    TEACHER: "[Distilling](distilling.md) defines the losses.\n",
 }
 OPTIONS = """\
-These options of `keras-deit train` cannot be keys of the TOML file. `kd.train` accepts three of them as keyword arguments:
-`config`, `output_dir` and `resume`.
+These options of `keras-deit train` cannot be keys of the TOML file. `kd.train` accepts all of them except `--dry-run` as
+keyword arguments, for example `output_dir` and `resume`.
 """
 RECIPES_NOTE = """\
 A recipe is a named set of values for the settings that are not given. `small_data` and `few_images` were made for this
-package. The optimizer, the learning rate and the weight decay of `transfer_convnet` are those with which many studies
-fine-tune convnets (arXiv 2002.11770). The values of the other recipes come from the papers of DeiT (arXiv 2012.12877) and
-DeiT III (arXiv 2204.07118) and from the authors' repository
+package. The optimizer, the learning rate and the weight decay of `transfer_convnet` are common values for fine-tuning
+convolutional networks (arXiv 2002.11770). The values of the other recipes come from the papers of DeiT (arXiv 2012.12877)
+and DeiT III (arXiv 2204.07118) and from the authors' repository
 [facebookresearch/deit](https://github.com/facebookresearch/deit). The values of `transfer` come from the paper of DeiT and
 from the authors' replies in the issues of the repository. The authors did not publish crops, RandAugment, mixup and CutMix
 for `transfer`; these settings have the values of the training on ImageNet. "Not measured" means that this project has not
 measured the accuracy of the recipe.
 """
 VALUES_NOTE = """\
-The table lists all values. Some values depend on the variant, for example `image_size` of `deit3_1k`. If such a cell does
-not list your variant, no value was published for this variant, and you must pass the setting.
+The table lists all values. Some values depend on the variant, for example `image_size` of `deit3_1k`. If the cell
+does not list your variant, no value was published for this variant, and you must pass the setting.
 """
 SNAKE_CASE = re.compile(r"\w+_\w+(?:\.\w+)*")  # names of settings, arrays and files, which the page prints as code
 

@@ -13,6 +13,6 @@ except ImportError as error:
     print(f"{COMMAND}: error: {error}", file=sys.stderr)
     sys.exit(2)
 
-if not is_command():  # a command imports Keras when it has read its options: `--help` answers at once
+if not is_command():  # a command imports Keras when it has read its options: `--help` is printed at once
     from keras_deit.public import *  # noqa: F403
     from keras_deit.public import __all__  # noqa: F401

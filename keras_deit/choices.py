@@ -102,12 +102,12 @@ TEST_SPLITS = ("val", "test")  # which a run may test on; of a dataset with both
 IMAGE_ISSUES = {
     "unreadable": "the file cannot be opened or is damaged, or Pillow does not know its format",
     "truncated": "the file ends before the image does",
-    "wrong-extension": "the extension names another format than the file has",
+    "wrong-extension": "the file extension names another format than the content has",
     "tiny": "height or width is less than 32 pixels",
-    "cmyk": "colours for printing; they are converted to RGB",
-    "16-bit": "more than eight bits a channel; they are scaled to eight",
-    "unused-bits": "16 bits of which only the lowest are used: almost black unless --bit-depth tells their number",
-    "alpha-only": "all pixels have one colour, and the picture is in the transparency, which is dropped",
+    "cmyk": "the colours are CMYK, as for printing; they are converted to RGB",
+    "16-bit": "more than 8 bits for each channel; they are scaled to 8 bits",
+    "unused-bits": "16 bits, of which only the lowest are used: almost black unless --bit-depth states their number",
+    "alpha-only": "all pixels have one colour and differ only in transparency, which is dropped",
     "animated": "several frames; the first one is used",
 }
 EVALUATION_FILES = ("evaluation.json", "confusion.csv", "confusion.png", "mistakes.csv")

@@ -25,17 +25,17 @@ usage: keras-deit COMMAND [options]
 Data-efficient image transformers in Keras 3.
 
 commands:
-  train          distil a student from a teacher, or train it on labels alone
+  train          train a DeiT with or without a teacher, or fine-tune a teacher
   predict        classify images
-  evaluate       evaluate a model on labelled images: accuracies, every class, the mistakes
+  evaluate       evaluate a model on labelled images: accuracies, figures of each class, mistakes
   export         write a model for TensorFlow Serving, LiteRT, ONNX Runtime or OpenVINO, and compare
-  convert        convert weights from and to timm, the official code, transformers and Keras
-  show-data      draw training images as the student sees them
-  validate-data  list the images of a dataset that cannot be read
-  benchmark      time a model, or the input pipeline, beside other implementations
+  convert        convert weights between timm, the official DeiT code, transformers and Keras
+  show-data      draw a grid of augmented training images
+  validate-data  list damaged and unusual images of a dataset
+  benchmark      compare the speed of a model or of the input pipelines with other implementations
 
 `keras-deit COMMAND --help` lists the options of a command, and `keras-deit --version` prints the version. The environment
-variable KERAS_BACKEND chooses the backend."""
+variable KERAS_BACKEND selects the backend."""
 
 
 def main(arguments=None):

@@ -1,4 +1,4 @@
-"""The parsers of the commands. They import neither Keras nor a backend, so that `--help` answers at once."""
+"""The parsers of the commands. They import neither Keras nor a backend, so that `--help` is printed at once."""
 
 import argparse
 
@@ -26,13 +26,13 @@ DATASET_SETTINGS = ("train_folder", "test_folder", "test_split", "bit_depth", "d
 
 PREDICT = """\
 Classify images and print the most probable classes of each. Published weights are downloaded once and then found without a
-network; `keras_deit.list_presets()` lists their names. The environment variable KERAS_BACKEND chooses the backend."""
+network; `keras_deit.list_presets()` lists their names. The environment variable KERAS_BACKEND selects the backend."""
 
 EVALUATE = """\
 Evaluate a model on labelled images: the accuracy of each head and of their fusion, precision and recall of each class, and
-the most confident mistakes. The images are prepared as the model's record says, and its classes are matched with those of
-the dataset by name. The options of the data are those of `keras-deit train`; without --bit-depth, that of the run that
-trained the model counts. The environment variable KERAS_BACKEND chooses the backend."""
+the most confident mistakes. The images are prepared as in the run or preset that the model is from. The classes of the
+dataset are matched with those of the model by name. Without --bit-depth, the bit depth of the run that trained the model is
+used. The environment variable KERAS_BACKEND selects the backend."""
 
 ALL = "all"  # splits of a dataset as one
 
@@ -48,40 +48,40 @@ The images of --data are prepared as the model's record says; the comparison use
 logits of the model: a logit may differ by at most 1e-4. If an export keeps less, the command exits with status 1."""
 
 CONVERT = """\
-Convert weights between timm, the official code, transformers and Keras. The content of the source determines its format. The
-file extension of --output determines the format that is written:
+Convert weights between timm, the official DeiT code, Hugging Face transformers and Keras. The format of --weights is
+recognised from the content. The file extension of --output selects the format that is written:
 
-  .safetensors     timm's names
-  .pth             the official code's names (needs PyTorch)
+  .safetensors     tensors with the names of timm
+  .pth             tensors with the names of the official code (needs PyTorch)
   .keras           a Keras model of this package
   no extension     a directory for transformers, with config.json and preprocessor_config.json
 
-The names of the classes and the preparation of images are kept in every format.
+Every format keeps the names of the classes and the preparation of images.
 """
 
 SHOW_DATA = """\
-Draw a batch of training images as the student sees them: cropped, augmented and mixed, with their labels and, if
---teacher is given, the teacher's prediction. The options are those of `keras-deit train`. The images of a batch are
-mixed with each other; a batch has 32 images unless --batch-size or --config gives another number."""
+Draw one batch of training images after cropping, augmentation and mixing (mixup and CutMix), with their labels. With
+--teacher, the teacher's predictions are drawn too. The options are those of `keras-deit train`. A batch has 32 images
+unless --batch-size or --config gives another number."""
 
-VALIDATE_DATA = "Read every image of a dataset and list those with one of these issues:\n\n" + "\n".join(
-    f"  {issue:<13} {meaning}" for issue, meaning in IMAGE_ISSUES.items()
+VALIDATE_DATA = "Read every image of a dataset and list the images that have one of these issues:\n\n" + "\n".join(
+    f"  {issue:<15} {meaning}" for issue, meaning in IMAGE_ISSUES.items()
 )
 
 BENCHMARK = """\
-Time a model beside KerasHub's DeiT on the same backend and, on PyTorch, beside those of transformers and timm. Packages
-that are not installed are left out. All models are timed in turns, and the ratios are taken within a round. On a GPU with
-PyTorch, this package's model and timm's are also timed under torch.compile.
+Compare the speed of a model of this package with that of KerasHub's DeiT on the same backend and, on PyTorch, with those
+of transformers and timm. Packages that are not installed are left out. A round times each model once, and the ratios are
+taken within a round. On a GPU with PyTorch, the models of this package and of timm are also timed with torch.compile.
 
-`keras-deit benchmark data` times the input pipeline instead; see `keras-deit benchmark data --help`."""
+`keras-deit benchmark data` compares the input pipelines; see `keras-deit benchmark data --help`."""
 
 BENCHMARK_DATA = """\
-Time the input pipeline with the augmentation of the recipe `deit`, from JPEG files of ImageNet's typical size to mixed
-batches: this package's by tf.data and by Grain's worker processes, timm's transform in PyTorch's worker processes, and
-keras-cv's layers in tf.data. Packages that are not installed are left out. Each round runs all pipelines in turn on the
-same cores, each in a process of its own, and the ratios are taken within a round.
+Compare the speed of input pipelines with the augmentation of the recipe `deit`, from JPEG files of ImageNet's typical size
+to mixed batches: this package's pipelines tf.data and Grain, timm's transform in PyTorch's worker processes, and
+keras-cv's layers in tf.data. Packages that are not installed are left out. A round runs each pipeline once, in a process
+of its own on the same cores, and the ratios are taken within a round.
 
-A second table gives the milliseconds of each augmentation operation on one core, within tf.data and by Pillow."""
+A second table gives the milliseconds of each augmentation operation on one core, with tf.data and with Pillow."""
 
 
 def predict_parser():
@@ -91,7 +91,7 @@ def predict_parser():
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="an image file, or a directory whose images are read at any depth, without hidden files",
+        help="an image file, or a directory whose images are found at any depth; hidden files are skipped",
     )
     _add_model_options(parser)
     group = parser.add_argument_group("images")
@@ -100,15 +100,15 @@ def predict_parser():
         "--bit-depth",
         type=int,
         metavar="BITS",
-        help="bits that image files of 16 bits use, if they do not state it, as for keras-deit train; default: that of the "
-        "run that trained the model, or 16",
+        help="number of bits that the pixels use, for example 12; only for image files of 16 bits that do not state this "
+        "number; default: the bit depth of the run that trained the model, or 16",
     )
     group = parser.add_argument_group("predictions")
     group.add_argument("--top", type=int, default=5, metavar="K", help="number of classes to print; default: 5")
     group.add_argument(
         "--class-names",
         metavar="FILE",
-        help="text file with one class name per line; default: the names that are kept with the model",
+        help="text file with one class name on each line; default: the names that are stored in the model",
     )
     return parser
 
@@ -122,14 +122,12 @@ def evaluate_parser():
         "--split",
         choices=(*SPLITS, ALL),
         default="test",
-        help="split to evaluate; all: both together, which are all images of a dataset that has no splits; default: test",
+        help="split to evaluate; all: the images of both splits; default: test",
     )
     _add_preparation_options(parser.add_argument_group("images"))
     group = parser.add_argument_group("figures")
     files = ", ".join(EVALUATION_FILES)
-    group.add_argument(
-        "--output", metavar="DIR", help=f"write {files} to this directory; default: only the table is printed"
-    )
+    group.add_argument("--output", metavar="DIR", help=f"directory for the files {files}; default: no files")
     group.add_argument("--mistakes", type=int, default=10, metavar="N", help="number of mistakes to print; default: 10")
     return parser
 
@@ -195,7 +193,9 @@ def show_data_parser():
     parser = make_parser("show-data", SHOW_DATA)
     add_setting_options(parser, [group for group in GROUPS if group != RUN])
     group = parser.add_argument_group("grid")
-    group.add_argument("--output", default="data.png", metavar="FILE.png", help="default: data.png")
+    group.add_argument(
+        "--output", default="data.png", metavar="FILE.png", help="image file to write; default: data.png"
+    )
     group.add_argument(
         "--epoch", type=int, default=0, metavar="N", help="epoch whose samples are drawn, from 0; default: 0"
     )
@@ -209,10 +209,12 @@ def validate_data_parser():
     parser.add_argument(
         "dataset", help="a folder of class folders, a .csv file, an .npz file or the name of a dataset of TFDS"
     )
-    parser.add_argument("--split", choices=(*SPLITS, "both"), default="both", help="default: both")
+    parser.add_argument("--split", choices=(*SPLITS, "both"), default="both", help="split to check; default: both")
     add_setting_options(parser, [DATA], DATASET_SETTINGS)
-    parser.add_argument("--num-workers", type=int, metavar="N", help="number of threads; default: one for every core")
-    parser.add_argument("--output", metavar="FILE.json", help="write a report there")
+    parser.add_argument("--num-workers", type=int, metavar="N", help="number of threads; default: one for each core")
+    parser.add_argument(
+        "--output", metavar="FILE.json", help="report to write, for the option --validated of keras-deit train"
+    )
     return parser
 
 
@@ -221,8 +223,10 @@ def benchmark_parser():
     parser = make_parser("benchmark", BENCHMARK)
     group = parser.add_argument_group("model")
     group.add_argument("--variant", default="deit_s", help="for example deit_ti, deit_s (the default) or deit3_b")
-    group.add_argument("--batch-size", type=int, default=8, metavar="N", help="images per step; default: 8")
-    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the variant's")
+    group.add_argument("--batch-size", type=int, default=8, metavar="N", help="number of images in a step; default: 8")
+    group.add_argument(
+        "--image-size", type=int, metavar="PIXELS", help="height and width of the images; default: those of the variant"
+    )
     group.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),
@@ -230,10 +234,15 @@ def benchmark_parser():
         help="bfloat16 is mixed precision in training; default: float32",
     )
     group.add_argument(
-        "--mode", choices=(*MODES, "both"), default="both", help="time the forward pass, a training step or both"
+        "--mode",
+        choices=(*MODES, "both"),
+        default="both",
+        help="what is timed: the forward pass, a training step or both; default: both",
     )
     group = parser.add_argument_group("measurement")
-    group.add_argument("--backend", choices=(*BACKENDS, "all"), help="default: the backend of KERAS_BACKEND")
+    group.add_argument(
+        "--backend", choices=(*BACKENDS, "all"), help="backend to measure; default: that of KERAS_BACKEND"
+    )
     group.add_argument(
         "--peers",
         nargs="*",
@@ -241,10 +250,8 @@ def benchmark_parser():
         default=list(PEERS),
         help="implementations to compare with; transformers and timm run on PyTorch only; default: all",
     )
-    group.add_argument(
-        "--rounds", type=int, default=20, metavar="N", help="times that each model is timed; default: 20"
-    )
-    group.add_argument("--output", metavar="FILE.json", help="write all measured values to this file")
+    group.add_argument("--rounds", type=int, default=20, metavar="N", help="number of rounds; default: 20")
+    group.add_argument("--output", metavar="FILE.json", help="file for all measured values")
     return parser
 
 
@@ -253,19 +260,33 @@ def benchmark_data_parser():
     parser = make_parser("benchmark data", BENCHMARK_DATA)
     group = parser.add_argument_group("pipeline")
     group.add_argument(
-        "--image-size", type=int, default=224, metavar="PIXELS", help="side of the augmented images; default: 224"
+        "--image-size",
+        type=int,
+        default=224,
+        metavar="PIXELS",
+        help="height and width of the augmented images; default: 224",
     )
-    group.add_argument("--batch-size", type=int, default=64, metavar="N", help="images per batch; default: 64")
     group.add_argument(
-        "--num-workers", type=int, default=usable_cores(), metavar="N", help="threads or processes; default: one a core"
+        "--batch-size", type=int, default=64, metavar="N", help="number of images in a batch; default: 64"
+    )
+    group.add_argument(
+        "--num-workers",
+        type=int,
+        default=usable_cores(),
+        metavar="N",
+        help="number of threads or processes; default: one for each core",
     )
     group = parser.add_argument_group("measurement")
     group.add_argument(
-        "--batches", type=int, default=30, metavar="N", help="batches timed per round, after a warm-up; default: 30"
+        "--batches",
+        type=int,
+        default=30,
+        metavar="N",
+        help="number of timed batches in a round, after a warm-up; default: 30",
     )
-    group.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    group.add_argument("--rounds", type=int, default=3, metavar="N", help="number of rounds; default: 3")
     group.add_argument("--no-operations", action="store_true", help="leave out the table of operations")
-    group.add_argument("--output", metavar="FILE.json", help="write each pipeline's images per second to this file")
+    group.add_argument("--output", metavar="FILE.json", help="file for the images per second of each pipeline")
     return parser
 
 
@@ -294,18 +315,19 @@ def _add_image_size(group):
         "--image-size",
         type=int,
         metavar="PIXELS",
-        help="side of the images; default: the model's own. For another size the position embeddings are resized",
+        help="height and width of the images; for another size than that of the weights, the position embeddings are "
+        "interpolated; default: the image size of the weights",
     )
 
 
 def _add_preparation_options(group):
     """Adds the options that replace what the model's record says on the preparation of images, without `--bit-depth`."""
-    unknown = "default: the model's own, which runs and presets keep with it, or"
+    unknown = "default: the value that is stored in the model, otherwise"
     group.add_argument(
         "--crop-ratio",
         type=float,
         metavar="FRACTION",
-        help=f"fraction of the resized image's shorter side that is kept; {unknown} {CROP_RATIO}",
+        help=f"side of the centre crop, as a fraction of the shorter side of the resized image; {unknown} {CROP_RATIO}",
     )
     group.add_argument(
         "--interpolation",
@@ -331,17 +353,15 @@ def _add_weights_options(group):
     group.add_argument(
         "--weights-entry",
         metavar="KEY",
-        help="key of the weights in a file that holds several, such as model_ema, or the prefix of their names; "
-        "default: model or state_dict, or the only weights",
+        help="key of the weights in a checkpoint that holds several, such as model_ema, or the prefix of their names; "
+        "default: the key model or state_dict, or the only key with weights",
     )
-    group.add_argument(
-        "--variant", help="variant of weights without a model; default: inferred from the tensors' shapes"
-    )
+    group.add_argument("--variant", help="variant of a checkpoint; default: inferred from the shapes of the tensors")
     group.add_argument(
         "--num-heads",
         type=int,
         metavar="N",
-        help="number of attention heads of weights without a model, if no published variant fits them",
+        help="number of attention heads of a checkpoint, if no published variant has the same shapes of tensors",
     )
 
 

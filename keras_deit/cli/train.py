@@ -11,11 +11,15 @@ from keras_deit.runtime.command import command_line_of
 from keras_deit.runtime.stop_signals import STOPPED, StopSignals
 
 DESCRIPTION = """\
-Train a DeiT student from labels and a teacher. Without --dataset the student learns the handwritten digits of
-scikit-learn (8×8 pixels); without --teacher a small convnet is trained first and kept for the next run. A RegNetY as
---variant, or --architecture, fine-tunes a teacher on labels alone; --teacher takes the directory of such a run. The
-environment variable KERAS_BACKEND chooses the backend. A setting that is not given comes from --config, then from
-the recipe."""
+Train a DeiT (the student) on labels and on the predictions of a teacher. Without --dataset, the images are the
+handwritten digits of scikit-learn (8×8 pixels), and the command first trains a small convolutional network as the
+teacher, which later runs use again. For other datasets, pass --teacher, or --distillation none.
+
+With a RegNetY as --variant, or with --architecture, the command fine-tunes a convolutional network on the labels
+alone. The output directory of such a run can be the --teacher of another run.
+
+An option overrides the file that --config names, and the file overrides the recipe. The environment variable
+KERAS_BACKEND selects the backend."""
 
 NOT_SETTINGS = ("output_dir", "resume", "config", "dry_run", "accept_changes")
 PROCESSES = ("coordinator", "num_processes", "process_id")  # which differ among the processes of a run
@@ -31,7 +35,7 @@ def add_options(parser):
         const=True,
         default=False,
         choices=("auto",),
-        help="continue the run in --output-dir from its newest checkpoint; auto: begin the run if there is none",
+        help="continue the run in --output-dir from its newest checkpoint; auto: if there is no run, begin it",
     )
     group.add_argument(
         "--accept-changes",
@@ -39,7 +43,11 @@ def add_options(parser):
         help="with --resume: continue although the images or the teacher have changed",
     )
     group.add_argument("--config", metavar="FILE.toml", help="settings, such as the config.toml of an earlier run")
-    group.add_argument("--dry-run", action="store_true", help="build everything, train on one batch and stop")
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="train on one batch only, and print the number of steps, the memory use and the expected time",
+    )
     add_process_options(parser.add_argument_group("several processes (JAX)"))
 
 
@@ -73,7 +81,7 @@ def main(arguments=None):
     options = vars(parser.parse_args(arguments))
     with StopSignals(_announce_stop) as stop:
         try:
-            importlib.import_module("keras_deit.public")  # not before the options are read: `--help` answers at once
+            importlib.import_module("keras_deit.public")  # not before the options are read: `--help` is printed at once
             with plain_warnings(parser):
                 stop.check()
                 return _run_in_processes(parser, options, stop)

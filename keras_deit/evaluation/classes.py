@@ -70,10 +70,12 @@ def map_classes(theirs, num_theirs, ours):
     if len(others):
         note = (
             f"The dataset has {len(ours):,} of the {num_theirs:,} classes of the weights, matched by name. A prediction of "
-            "another class counts as wrong."
+            "another class is wrong."
         )
     elif only_count(theirs) != only_count(ours):
-        note = f"The names of one only count the classes, which are taken to be in the same order ({lists})."
+        note = (
+            f"Either the weights or the dataset have only numbers as class names: the same order is assumed ({lists})."
+        )
     elif not np.array_equal(positions, np.arange(num_theirs)):
         note = f"The weights have the classes of the dataset in another order ({lists}), matched by name."
     names = (*ours, *(theirs[index] for index in others))
@@ -83,8 +85,9 @@ def map_classes(theirs, num_theirs, ours):
 def _by_position(num_theirs, ours):
     if num_theirs != len(ours):
         raise ValueError(
-            f"The weights keep no names of their classes, so the dataset needs as many classes. Received: {num_theirs:,} "
-            f"classes of the weights and {len(ours):,} of the dataset. Pass weights that were trained on these classes."
+            "The weights have no class names, so the dataset must have the same number of classes. Received: "
+            f"{num_theirs:,} classes of the weights and {len(ours):,} of the dataset. Pass weights that were trained on "
+            "these classes."
         )
-    note = "The weights keep no names of their classes: they are taken to be those of the dataset in the same order."
+    note = "The weights have no class names: the classes are assumed to be those of the dataset, in the same order."
     return ClassMap(tuple(ours), num_theirs, np.arange(num_theirs), note)

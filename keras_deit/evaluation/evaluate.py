@@ -105,10 +105,10 @@ class Evaluator:
                 found.append(_of_batch(self.heads.predict(images), rows, self.classes, first=self._num_done))
                 self._num_done += len(rows)
                 bar.update(len(rows))
-        answers = _joined(found)
-        if not len(answers.labels):
+        predictions = _joined(found)
+        if not len(predictions.labels):
             raise self._unlabelled()
-        return _evaluation(self, answers, self._indices[answers.positions])
+        return _evaluation(self, predictions, self._indices[predictions.positions])
 
     def _unlabelled(self):
         return ValueError(
@@ -117,7 +117,7 @@ class Evaluator:
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
+class Predictions:
     """What a model predicts for labelled images, one entry for each image in every array.
 
     Attributes:
@@ -137,11 +137,11 @@ class Answers:
 def _joined(found):
     ranks_of_heads = {head: np.concatenate([one.ranks[head] for one in found]) for head in found[0].ranks}
     names = ("positions", "labels", "predicted", "probabilities")
-    return Answers(*(np.concatenate([getattr(one, name) for one in found]) for name in names), ranks_of_heads)
+    return Predictions(*(np.concatenate([getattr(one, name) for one in found]) for name in names), ranks_of_heads)
 
 
 def _of_batch(outputs, rows, classes, first):
-    """The answers of a batch, without its unlabelled images. `first` is the index of its first image."""
+    """The predictions of a batch, without its unlabelled images. `first` is the index of its first image."""
     (labelled,) = np.nonzero(rows.any(axis=-1))
     outputs = {head: values[labelled] for head, values in outputs.items()}
     labels = rows[labelled].argmax(axis=-1)
@@ -149,21 +149,21 @@ def _of_batch(outputs, rows, classes, first):
     predicted = outputs[FUSED].argmax(axis=-1)
     probabilities = as_probabilities(outputs[FUSED]).max(axis=-1)
     of_heads = {head: ranks(values, right) for head, values in outputs.items()}
-    return Answers(first + labelled, labels, classes.ours[predicted], probabilities, of_heads)
+    return Predictions(first + labelled, labels, classes.ours[predicted], probabilities, of_heads)
 
 
-def _evaluation(evaluator, answers, indices):
+def _evaluation(evaluator, predictions, indices):
     data, classes = evaluator.data, evaluator.classes
-    columns = np.minimum(answers.predicted, classes.num_ours)  # one for all other classes
+    columns = np.minimum(predictions.predicted, classes.num_ours)  # one for all other classes
     shape = (classes.num_ours, classes.num_ours + classes.has_others)
     return Evaluation(
         dataset=data.name,
         num_images=len(indices),
         num_unlabelled=len(data) - len(indices),
-        accuracies=_accuracies(answers.ranks, evaluator.heads.num_classes),
+        accuracies=_accuracies(predictions.ranks, evaluator.heads.num_classes),
         class_names=classes.names[: classes.num_ours],
-        confusion=confusion_matrix(answers.labels, columns, shape),
-        mistakes=_mistakes(answers, classes.names, lambda position: data.describe(int(indices[position]))),
+        confusion=confusion_matrix(predictions.labels, columns, shape),
+        mistakes=_mistakes(predictions, classes.names, lambda position: data.describe(int(indices[position]))),
         preparation=evaluator.preparation,
         note=evaluator.note,
     )
@@ -179,12 +179,12 @@ def _accuracies(ranks_of_heads, num_classes):
     return accuracies
 
 
-def _mistakes(answers, names, describe):
-    """The mistakes, the most confident one first. `describe` names an image by its position among the answers."""
-    (wrong,) = np.nonzero(answers.predicted != answers.labels)
-    order = wrong[np.argsort(-answers.probabilities[wrong], kind="stable")]
-    classes = np.array([answers.labels, answers.predicted])
+def _mistakes(predictions, names, describe):
+    """The mistakes, the most confident one first. `describe` names an image by its position among the predictions."""
+    (wrong,) = np.nonzero(predictions.predicted != predictions.labels)
+    order = wrong[np.argsort(-predictions.probabilities[wrong], kind="stable")]
+    classes = np.array([predictions.labels, predictions.predicted])
     return tuple(
-        Mistake(describe(index), *(names[one] for one in classes[:, index]), float(answers.probabilities[index]))
+        Mistake(describe(index), *(names[one] for one in classes[:, index]), float(predictions.probabilities[index]))
         for index in order
     )

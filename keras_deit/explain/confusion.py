@@ -11,7 +11,7 @@ MAX_NAMED = 60  # classes of the dataset whose names are drawn
 MAX_COUNTED = 25  # classes of the dataset whose counts are drawn
 LONGEST = 24  # characters of a name
 CELL_INCHES, MARGIN_INCHES = 0.34, 2.2
-MIN_CELLS = 4  # along a side that the picture is large enough for, so that its texts fit
+MIN_CELLS = 4  # along a side: smaller matrices get a figure of this size, so that the texts fit
 
 
 def draw_confusion(confusion, class_names, predicted_names, path):

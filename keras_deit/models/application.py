@@ -146,7 +146,7 @@ class ApplicationClassifier(ImageModel):
             )
         self.features.set_weights(model.features.get_weights())
         if model.num_classes != self.num_classes:
-            return (f"The head has fresh weights: {self.num_classes} classes instead of {model.num_classes}.",)
+            return (f"The head is randomly initialised: {self.num_classes} classes instead of {model.num_classes}.",)
         return self._take_head(model)
 
     def _take_head(self, model):
@@ -155,7 +155,7 @@ class ApplicationClassifier(ImageModel):
             positions = match_classes(model.class_names, self.class_names)
         if positions is None:
             lists = f"{shorten(model.class_names)}, and not {shorten(self.class_names)}"
-            return (f"The head has fresh weights: its classes were {lists}.",)
+            return (f"The head is randomly initialised: its classes were {lists}.",)
         if np.any(positions != np.arange(self.num_classes)):
             notes = ("The head is reordered: its classes were in another order.",)
         kernel, bias = model.get_layer("head").get_weights()

@@ -163,7 +163,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
             fusion = "class"
             notes = (*notes, "Only the class head is used.")
         elif fusion in LATE_FUSIONS:
-            notes = (*notes, f"The head of fusion={fusion!r} is fresh and needs fine-tuning.")
+            notes = (*notes, f"The head of fusion={fusion!r} is randomly initialised and needs fine-tuning.")
         return cls(deit, fusion=fusion, name=name), notes
 
     @property

@@ -80,8 +80,8 @@ class Progress(keras.callbacks.Callback):
 
     def _print_step(self, logs):
         epoch, step, steps = self.position.epoch, self.position.step, self.position.steps_per_epoch
-        place = f"epoch {epoch + 1}/{self.epochs}, step {step:,}/{steps:,}"
-        self._print(place, [f"loss {logs['loss']:.3f}"], validations=self.epochs - epoch)
+        heading = f"epoch {epoch + 1}/{self.epochs}, step {step:,}/{steps:,}"
+        self._print(heading, [f"loss {logs['loss']:.3f}"], validations=self.epochs - epoch)
 
     def on_test_begin(self, logs=None):
         self.pace.begin_validation()
@@ -95,9 +95,9 @@ class Progress(keras.callbacks.Callback):
         self._print(f"epoch {epoch + 1}/{self.epochs}", shown, validations=self.epochs - epoch - 1)
         self.pace.end_epoch()
 
-    def _print(self, place, shown, validations):
+    def _print(self, heading, shown, validations):
         self._shown_at = time.perf_counter()
-        line = "  ".join([f"{self.title}: {place}", *shown, *self._figures(), *self._time_left(validations)])
+        line = "  ".join([f"{self.title}: {heading}", *shown, *self._figures(), *self._time_left(validations)])
         if self.bar.disable:
             print(line, flush=True)  # a file that is watched would otherwise get the lines much later
         else:

@@ -57,7 +57,7 @@ class Settings(RecipeFields):
         f"{', '.join(REGNETY_VARIANTS)}",
         group=MODEL,
         default=None,
-        none="that of architecture; one of the two must be given",
+        none="the model is that of architecture; one of the two is required",
         first=True,
     )
     architecture: str | None = setting(
@@ -66,10 +66,10 @@ class Settings(RecipeFields):
         default=None,
         choices=tuple(ARCHITECTURES),
         metavar="NAME",
-        none="that of variant",
+        none="the model is that of variant",
     )
     weights: str | None = setting(
-        f"weights to start from: {SOURCES}; or {IMAGENET}, the default with architecture, for the weights of Keras",
+        f"weights to start from: {SOURCES}; with architecture the default is {IMAGENET}, the weights of Keras",
         group=MODEL,
         default=None,
         metavar="NAME_OR_PATH",
@@ -80,7 +80,7 @@ class Settings(RecipeFields):
         group=MODEL,
         default=None,
         metavar="KEY",
-        none="those under model or state_dict, or the only ones",
+        none="the key model or state_dict, or the only key with weights",
     )
     patch_size: int | None = setting(
         "height and width of a patch",
@@ -88,7 +88,7 @@ class Settings(RecipeFields):
         default=None,
         rule=POSITIVE,
         metavar="PIXELS",
-        none="that of the weights or the variant; smaller for small images",
+        none="the patch size of the weights or the variant; smaller for small images",
     )
     precision: str = setting(
         "precision of the computation; bfloat16 and float16 are mixed precision, with float32 weights",
@@ -97,7 +97,7 @@ class Settings(RecipeFields):
         choices=tuple(PRECISIONS),
     )
     dataset: str = setting(
-        "images to train and test on: digits, a folder of class folders, a CSV file with the columns path and label, an "
+        "labelled images: digits, a folder of class folders, a CSV file with the columns path and label, an "
         ".npz file with the arrays x_train and y_train, and optionally x_test and y_test, or the name of a dataset of "
         "TensorFlow Datasets (TFDS), such as imagenet2012",
         group=DATA,
@@ -119,8 +119,8 @@ class Settings(RecipeFields):
         none="the dataset's class names, in the dataset's order",
     )
     train_folder: str | None = setting(
-        "folder of the training split, below the folder of the dataset; without test_folder, this folder is divided into "
-        "both splits",
+        "folder of the training split, below the folder of the dataset; without test_folder, the images of this folder are "
+        "divided into both splits",
         group=DATA,
         default=None,
         metavar="FOLDER",
@@ -134,7 +134,7 @@ class Settings(RecipeFields):
         none="recognised by its name, such as val, Testing or x_test",
     )
     test_split: str | None = setting(
-        "which of the splits val and test the run tests on, if the dataset has both",
+        "split that accuracies are measured on, if the dataset has both val and test",
         group=DATA,
         default=None,
         choices=TEST_SPLITS,
@@ -149,20 +149,19 @@ class Settings(RecipeFields):
         none="16",
     )
     validated: str | None = setting(
-        "report of keras-deit validate-data; with a report, the run does not check the images again before the training",
+        "report of keras-deit validate-data, which replaces the check of the images",
         group=DATA,
         default=None,
         metavar="FILE",
         none="no report",
     )
     check_images: bool = setting(
-        "read every image that is not in memory before the training, to find unreadable images",
+        "check before the training that every image can be read; images in memory are not checked",
         group=DATA,
         default=True,
     )
     skip_images: tuple[str, ...] = setting(
-        f"issues for which an image is excluded from the dataset; {' and '.join(FATAL_ISSUES)} images are always excluded, "
-        "listed or not",
+        f"issues for which an image is excluded from the dataset; {' and '.join(FATAL_ISSUES)} images are always excluded",
         group=DATA,
         default=(),
         choices=tuple(IMAGE_ISSUES),
@@ -197,7 +196,7 @@ class Settings(RecipeFields):
         none="the operations of this package",
     )
     teacher: str | None = setting(
-        f"the teacher: a SavedModel directory, {SOURCES}",
+        f"teacher: a SavedModel directory, {SOURCES}",
         group=TEACHER,
         default=None,
         metavar="NAME_OR_PATH",
@@ -217,7 +216,8 @@ class Settings(RecipeFields):
         default=None,
         rule=POSITIVE,
         metavar="PIXELS",
-        none="that of the weights if the teacher is a DeiT from a preset, a checkpoint or a run, otherwise the student's",
+        none="the image size of the weights if the teacher is a DeiT from a preset, a checkpoint or a run, otherwise the "
+        "student's",
     )
     teacher_value_range: tuple[float, float] | None = setting(
         "range to which the teacher's pixels are scaled before mean and standard deviation, such as 0,255",
@@ -234,7 +234,8 @@ class Settings(RecipeFields):
         default=None,
         rule=CHANNELS,
         metavar="R,G,B",
-        none="the mean that the teacher remembers, otherwise ImageNet's; 0 if teacher_value_range or teacher_std is given",
+        none="the mean that is stored in the teacher, otherwise ImageNet's; 0 if teacher_value_range or "
+        "teacher_std is given",
     )
     teacher_std: tuple[float, ...] | None = setting(
         "standard deviation by which the teacher's pixels are divided after scaling to teacher_value_range",
@@ -242,7 +243,8 @@ class Settings(RecipeFields):
         default=None,
         rule=POSITIVE_CHANNELS,
         metavar="R,G,B",
-        none="the one that the teacher remembers, otherwise ImageNet's; 1 if teacher_value_range or teacher_mean is given",
+        none="the standard deviation that is stored in the teacher, otherwise ImageNet's; 1 if teacher_value_range or "
+        "teacher_mean is given",
     )
     teacher_preprocessing: str | None = setting(
         "module of keras.applications whose function preprocess_input prepares the teacher's images, instead of "
@@ -291,16 +293,16 @@ class Settings(RecipeFields):
         choices=STRATEGIES,
     )
     accumulate: int = setting(
-        "number of parts of a batch that are computed one after the other, to save memory; batch_size remains the size of "
-        "the whole batch, and the update is that of the whole batch",
+        "number of parts that a batch is divided into; the parts are computed one after the other, to save memory; "
+        "batch_size is the size of the whole batch, and the update is that of the whole batch",
         group=TRAINING,
         default=1,
         rule=POSITIVE,
         metavar="PARTS",
     )
     remat: bool = setting(
-        "keep only the input of each encoder block for the backward pass and compute the rest again, which takes less "
-        "memory and more time (gradient checkpointing)",
+        "gradient checkpointing: keep only the input of each encoder block in memory and compute the other activations "
+        "again in the backward pass, which takes less memory and more time",
         group=TRAINING,
         default=False,
     )
@@ -311,44 +313,43 @@ class Settings(RecipeFields):
         rule=NOT_NEGATIVE,
     )
     on_nan: str = setting(
-        "what happens at a step whose gradients are NaN or infinite; stop: the run ends; skip: the weights stay as they "
-        "are, and the run counts the step",
+        "what happens at a step whose gradients are NaN or infinite; stop: the run ends; skip: the weights do not "
+        "change, and the run counts the step",
         group=TRAINING,
         default="stop",
         choices=ON_NAN,
     )
     checkpoint_every: str = setting(
-        "how often the state of the run is saved: a number of steps, a time such as 30s, 10min or 2h, or auto: as often as "
-        "it takes less than 1 % of the time",
+        "interval between checkpoints, which save the state of the run; auto: the checkpoints take at most 1 % of the time",
         group=RUN,
         default=AUTO,
         rule=Rule("auto, a number of steps, or a time such as 30s, 10min or 2h", is_interval),
         metavar="STEPS_OR_TIME",
     )
     keep_checkpoints: int = setting(
-        "number of checkpoints to keep; the older ones serve if the newest file is damaged",
+        "number of checkpoints to keep; an older checkpoint is used if the newest one is damaged",
         group=RUN,
         default=2,
         rule=POSITIVE,
     )
     patience: int | None = setting(
-        "number of epochs without a higher accuracy on the test split after which the training ends",
+        "end the training when the accuracy on the test split has not risen for this number of epochs",
         group=TRAINING,
         default=None,
         rule=POSITIVE,
         metavar="EPOCHS",
-        none="the training has all its epochs",
+        none="train for all epochs",
     )
     keep: str = setting(
-        "weights that a run keeps; last: of the last epoch; best: also of the epoch with the highest accuracy on the "
-        "test split, in student_best.keras",
+        "weights that the run writes at the end; last: those of the last epoch; best: also those of the epoch with the "
+        "highest accuracy on the test split, to student_best.keras",
         group=RUN,
         default="last",
         choices=("best", "last"),
     )
     log: tuple[str, ...] = setting(
-        "where the run logs the columns of history.csv to, beside that file; tensorboard: event files in the output "
-        "directory; wandb: Weights & Biases",
+        "other logs that the columns of history.csv are written to; tensorboard: event files in the output directory; "
+        "wandb: Weights & Biases",
         group=RUN,
         default=(),
         choices=TRACKERS,

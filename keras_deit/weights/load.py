@@ -155,7 +155,7 @@ class _Loading:
             self.fresh_heads += HEADS
             self.ignore_prefixes += tuple(HEADS)
             self.notes.append(
-                f"The heads are fresh: the checkpoint's classes ({shorten(theirs)}) are not the model's "
+                f"The heads are not loaded: the checkpoint's classes ({shorten(theirs)}) are not the model's "
                 f"({shorten(class_names)})."
             )
         elif np.any(positions != np.arange(len(positions))):
@@ -248,7 +248,7 @@ class _Loading:
         if head not in self.fresh_heads:
             self.fresh_heads.append(head)
             self.notes.append(
-                f"The {head.replace('_', ' ')} is fresh: the checkpoint has {checkpoint_classes} classes, the model "
+                f"The {head.replace('_', ' ')} is not loaded: the checkpoint has {checkpoint_classes} classes, the model "
                 f"{model_classes}."
             )
 

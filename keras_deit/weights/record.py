@@ -68,8 +68,8 @@ def read_record(path, image_size=None):
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         record["preprocessing"] = None
         record["notes"] += (
-            f"How images are prepared could not be taken over: {error}. They are prepared as in the official evaluation, "
-            "unless you say otherwise.",
+            f"The preparation of images could not be read: {error}. Images are prepared as in the official evaluation, "
+            "unless you set it yourself.",
         )
     return record
 

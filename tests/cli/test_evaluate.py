@@ -160,7 +160,7 @@ def test_convnets_and_other_keras_models_have_one_head(folder, tmp_path, capsys)
         printed = capsys.readouterr().out
         assert f"prepared as {size}×{size} pixels" in printed
         assert "  model  " in printed
-        assert ("keep no names" in printed) == (model is other)
+        assert ("have no class names" in printed) == (model is other)
 
 
 @pytest.mark.backend_independent

@@ -112,8 +112,8 @@ def test_the_help_names_values_and_defaults():
         "--clip-norm NORM global norm that gradients are clipped to (positive; none: no clipping); default: the recipe's",
         "--num-workers N number of threads or processes that make batches (positive); default: one for each core",
         "--precision {float32,bfloat16,float16}",
-        "--check-images, --no-check-images read every image that is not in memory before the training, to find "
-        "unreadable images; default: true",
+        "--check-images, --no-check-images check before the training that every image can be read; images in memory are not "
+        "checked; default: true",
     ):
         assert part in text
 

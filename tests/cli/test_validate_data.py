@@ -21,7 +21,7 @@ def test_every_image_with_an_issue_is_listed_and_reported(issues_folder, tmp_pat
         assert f"{issue}: {path}" in printed
     assert f"16-bit, unused-bits: {bad['unused-bits']} (values up to 4095 of 65535)" in printed
     assert "1 images of 'light' hold 16 bits, use 12 or fewer, and come out almost black. If 12 bits are" in printed
-    assert "1 images of 'light' have a single colour, because their picture is in the transparency" in printed
+    assert "1 images of 'light' have a single colour, because their pixels differ only in transparency" in printed
     report = read_report(tmp_path / "report.json")
     with_both = {"unused-bits": ["16-bit", "unused-bits"]}
     assert report.problems == {str(path): with_both.get(issue, [issue]) for issue, path in bad.items()}

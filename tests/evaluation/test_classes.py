@@ -60,6 +60,8 @@ def test_other_classes_are_an_error(theirs, ours):
 def test_without_names_the_numbers_must_agree():
     found = map_classes(None, 2, ("cat", "dog"))
     assert found.theirs.tolist() == [0, 1]
-    assert "keep no names" in found.note
-    with pytest.raises(ValueError, match="keep no names.*Received: 5 classes of the weights and 2 of the dataset"):
+    assert "have no class names" in found.note
+    with pytest.raises(
+        ValueError, match="have no class names.*Received: 5 classes of the weights and 2 of the dataset"
+    ):
         map_classes(None, 5, ("cat", "dog"))

@@ -161,7 +161,7 @@ def test_a_keras_model_of_probabilities_is_evaluated(data):
     assert evaluation.accuracies["accuracy"] == metrics.accuracy_score(labels, probabilities.argmax(-1))
     confident = probabilities.max(-1)[probabilities.argmax(-1) != labels].max()
     assert evaluation.mistakes[0].probability == pytest.approx(confident, rel=1e-5)
-    assert "keep no names" in evaluation.note
+    assert "have no class names" in evaluation.note
 
 
 def test_top_5_is_left_out_where_it_says_nothing(data):

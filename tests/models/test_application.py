@@ -32,7 +32,7 @@ def test_a_saved_convnet_answers_the_same_and_takes_other_classes(tmp_path):
     assert (loaded.class_names, loaded.image_size, loaded.preprocessing) == (names, (32, 32), model.preprocessing)
     images = np.ones((1, 32, 32, 3), "float32")
     np.testing.assert_allclose(loaded.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-6)
-    with pytest.warns(UserWarning, match="The head has fresh weights: 5 classes instead of 3"):
+    with pytest.warns(UserWarning, match="The head is randomly initialised: 5 classes instead of 3"):
         other = kd.pretrained(tmp_path / "model.keras", num_classes=5, image_size=64)
     assert (other.output_shape, other.image_size, other.class_names) == ((None, 5), (64, 64), None)
     for ours, theirs in zip(other.features.get_weights(), model.features.get_weights(), strict=True):
@@ -52,7 +52,7 @@ def test_the_head_is_taken_by_the_names_of_the_classes():
     other = build("oak", "elm", "ash")
     before = other.get_layer("head").get_weights()
     (note,) = other.take_weights(trained)
-    assert note == "The head has fresh weights: its classes were cat, dog, bird, and not oak, elm, ash."
+    assert note == "The head is randomly initialised: its classes were cat, dog, bird, and not oak, elm, ash."
     for ours, fresh in zip(other.get_layer("head").get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, fresh)
     for same in (build("cat", "dog", "bird"), build()):

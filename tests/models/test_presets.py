@@ -102,7 +102,7 @@ def test_a_preset_is_downloaded_once_and_loaded(server, published):
     np.testing.assert_array_equal(backbone.get_weights()[0], writer.backbone.get_weights()[0])
     classifier = kd.DeiTClassifier.from_preset("deit_tiny_distilled_patch16_224", fusion="class")
     assert classifier.fusion == "class"
-    with pytest.warns(UserWarning, match="The head of fusion='concat' is fresh"):
+    with pytest.warns(UserWarning, match="The head of fusion='concat' is randomly initialised"):
         kd.DeiTClassifier.from_preset("deit_tiny_distilled_patch16_224", fusion="concat")
     assert server.downloads() == [0]
 
@@ -189,7 +189,7 @@ def test_published_shapes_need_no_variant(published):
 
 
 def test_a_warning_names_other_classes_image_size_and_tokens(published):
-    with pytest.warns(UserWarning, match="class head is fresh.*") as warned:
+    with pytest.warns(UserWarning, match="class head is not loaded.*") as warned:
         model = kd.DeiT.from_preset(
             published[0], num_classes=7, image_size=(96, 64), distilled=False, drop_path_rate=0.1
         )

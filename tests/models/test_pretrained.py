@@ -47,7 +47,7 @@ def test_a_checkpoint_determines_the_class_of_the_model(name, model_class, fused
 
 def test_a_checkpoint_gets_fresh_heads_for_other_classes():
     with pytest.warns(
-        UserWarning, match="The class head is fresh: the checkpoint has 5 classes, the model 7"
+        UserWarning, match="The class head is not loaded: the checkpoint has 5 classes, the model 7"
     ) as warned:
         model = kd.pretrained(path("timm_two_tokens"), num_classes=7, num_heads=2)
     assert warned[0].filename == __file__
@@ -79,7 +79,9 @@ def test_the_student_of_a_distiller_is_loaded(tmp_path):
 
 def test_a_saved_model_gets_fresh_heads_for_other_classes(run):
     directory, student = run
-    with pytest.warns(UserWarning, match="The distillation head is fresh: the checkpoint has 5 classes, the model 3"):
+    with pytest.warns(
+        UserWarning, match="The distillation head is not loaded: the checkpoint has 5 classes, the model 3"
+    ):
         model = kd.pretrained(directory, num_classes=3)
     assert model.get_config() == {**student.get_config(), "num_classes": 3, "class_names": None}
     assert_equal_weights(model.backbone, student.backbone)
@@ -105,7 +107,7 @@ def test_positions_of_a_saved_model_are_resized_for_another_image_size(run):
 def test_a_saved_classifier_keeps_its_fusion(tmp_path):
     classifier = kd.DeiTClassifier(kd.DeiT(**SHAPE), fusion="mean_probabilities", name="some_name")
     classifier.save(tmp_path / "classifier.keras")
-    with pytest.warns(UserWarning, match="The class head is fresh"):
+    with pytest.warns(UserWarning, match="The class head is not loaded"):
         model = kd.pretrained(tmp_path / "classifier.keras", num_classes=3)
     assert (model.fusion, model.name, model.output_shape) == ("mean_probabilities", "some_name", (None, 3))
     assert_equal_weights(model.backbone, classifier.backbone)
@@ -130,7 +132,7 @@ def test_a_fresh_head_is_trainable_although_the_saved_one_was_frozen(wrap, tmp_p
     deit.get_layer("class_head").trainable = False
     deit.backbone.blocks[0].trainable = False
     wrap(deit).save(tmp_path / "model.keras")
-    with pytest.warns(UserWarning, match="The class head is fresh"):
+    with pytest.warns(UserWarning, match="The class head is not loaded"):
         model = kd.pretrained(tmp_path / "model.keras", num_classes=3)
     loaded = getattr(model, "deit", model)
     assert loaded.get_layer("class_head").trainable
@@ -142,7 +144,7 @@ def test_a_saved_convnet_gets_a_fresh_head(tmp_path):
     convnet = kd.pretrained(path("timm_regnety"))
     convnet.save(tmp_path / "convnet.keras")
     assert_equal_weights(kd.pretrained(tmp_path / "convnet.keras", image_size=64), convnet)
-    with pytest.warns(UserWarning, match="The head is fresh"):
+    with pytest.warns(UserWarning, match="The head is not loaded"):
         model = kd.pretrained(tmp_path / "convnet.keras", num_classes=3)
     assert model.predict(goldens()["images"], verbose=0).shape == (3, 3)
     np.testing.assert_array_equal(model.get_weights()[0], convnet.get_weights()[0])

@@ -26,7 +26,7 @@ def test_the_default_of_a_recipes_field_is_the_recipes():
     assert default_in_words("clip_norm") == "the recipe's"
     assert default_in_words("teacher_outputs") == "logits"
     assert (default_in_words("check_images"), default_in_words("export")) == ("true", "nothing")
-    assert default_in_words("variant") == "that of architecture; one of the two must be given"
+    assert default_in_words("variant") == "the model is that of architecture; one of the two is required"
 
 
 def test_the_page_of_the_settings_is_up_to_date():

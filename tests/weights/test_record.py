@@ -180,7 +180,7 @@ def test_what_cannot_be_done_is_said_and_the_weights_are_read(changes, message, 
         from_transformers(config, (32, 32))
     directory = kd.weights.to_huggingface(model_with_names(), tmp_path / "model")
     (directory / "preprocessor_config.json").write_text(json.dumps(config))
-    with pytest.warns(UserWarning, match="How images are prepared could not be taken over"):
+    with pytest.warns(UserWarning, match="The preparation of images could not be read"):
         assert kd.pretrained(directory).preprocessing is None
 
 

@@ -225,8 +225,8 @@ class TeacherCache:
             known = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise DamagedCacheError(
-                f"The file {str(path)!r} is damaged ({error}), so the stored teacher outputs beside it cannot be told from "
-                "those of another run. Delete the directory, or choose another directory for the teacher cache."
+                f"The file {str(path)!r} is damaged ({error}), so it is not known which run the stored teacher outputs "
+                "beside it belong to. Delete the directory, or choose another directory for the teacher cache."
             ) from error
         differing = sorted(name for name in {*key, *known} if key.get(name) != known.get(name))
         if differing:

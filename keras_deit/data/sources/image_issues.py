@@ -75,7 +75,7 @@ class ValidationReport:
         return f" ({self.reasons[key]})" if self.reasons.get(key) else ""
 
     def advice(self):
-        """Says what to do about images that come out without a picture.
+        """Says what to do about images that come out almost black or in a single colour.
 
         Returns:
             List of at most two sentences: on images with `unused-bits`, and on those that are `alpha-only`.
@@ -90,8 +90,8 @@ class ValidationReport:
         transparent = self.counts().get("alpha-only")
         if transparent:
             sentences.append(
-                f"{transparent} images of {self.dataset!r} have a single colour, because their picture is in the "
-                "transparency, which is dropped. Put them on a background of another colour."
+                f"{transparent} images of {self.dataset!r} have a single colour, because their pixels differ "
+                "only in transparency, which is dropped. Put them on a background of another colour."
             )
         return sentences
 
@@ -225,7 +225,7 @@ def image_issues(content, extension=None, bit_depth=None):
             has_transparency = image.mode.endswith(("A", "a")) or "transparency" in image.info
         with _STRICT_DECODING:
             pixels = read_image(content, bit_depth)
-        if has_transparency and _is_flat(pixels) and _has_alpha_picture(content):
+        if has_transparency and _is_flat(pixels) and _varies_in_alpha(content):
             issues.append("alpha-only")
         if bit_depth is None and "16-bit" in issues and used_bits(content) is not None:
             issues.insert(issues.index("16-bit") + 1, "unused-bits")
@@ -238,7 +238,7 @@ def _is_flat(pixels):
     return bool((pixels == pixels[:1, :1]).all())
 
 
-def _has_alpha_picture(content):
+def _varies_in_alpha(content):
     """Whether the transparency of an image file varies."""
     with open_image(content) as image:
         lowest, highest = image.convert("RGBA").getchannel("A").getextrema()

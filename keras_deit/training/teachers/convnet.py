@@ -21,7 +21,7 @@ EPOCHS = 30
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-3
 SHIFT = 1  # pixels
-MIN_ACCURACY = 0.98  # of a teacher that is kept for later runs
+MIN_ACCURACY = 0.98  # of a teacher that is cached for later runs
 
 
 def small_convnet(image_size, num_classes):
@@ -53,13 +53,13 @@ def small_convnet(image_size, num_classes):
 
 
 def kept_path(data):
-    """Returns the path where the teacher of a dataset is kept between runs, in Keras's own directory."""
+    """Returns the path where the teacher of a dataset is cached between runs, in Keras's own directory."""
     height, width = data.image_size
     return cache_directory("teachers") / f"{data.name}-{height}x{width}.keras"
 
 
 def trained_convnet(train, test, num_replicas, seed):
-    """Loads the kept teacher of a dataset, or trains a teacher and keeps it.
+    """Loads the cached teacher of a dataset, or trains a teacher and caches it.
 
     Args:
         train, test: `ImageData` of the original image size.
@@ -78,10 +78,10 @@ def trained_convnet(train, test, num_replicas, seed):
             with processes.file_of_main(path) as file:
                 teacher = load_keras_file(file)
         except ValueError as error:
-            print(f"The kept teacher cannot be read. {error} A new teacher is trained.")
+            print(f"The cached teacher cannot be read. {error} A new teacher is trained.")
         else:
             accuracy = _accuracy(teacher, test_batches)
-            print(f"Teacher: the small convnet kept at {path}, {accuracy:.1%} on the test split.")
+            print(f"Teacher: the small convolutional network cached at {path}, {accuracy:.1%} on the test split.")
             return teacher, accuracy
     teacher = small_convnet(train.image_size[0], train.num_classes)
     _train(teacher, train, test_batches, num_replicas, seed)
@@ -89,7 +89,9 @@ def trained_convnet(train, test, num_replicas, seed):
     if accuracy >= MIN_ACCURACY:
         print(f"Teacher: {accuracy:.1%} on the test split; {_keep(teacher, path)}.")
     else:
-        print(f"Teacher: only {accuracy:.1%} on the test split, less than {MIN_ACCURACY:.0%}; it is used but not kept.")
+        print(
+            f"Teacher: only {accuracy:.1%} on the test split, less than {MIN_ACCURACY:.0%}; it is used but not cached."
+        )
     return teacher, accuracy
 
 
@@ -99,8 +101,8 @@ def _keep(teacher, path):
             teacher.save(temporary)
     except OSError as error:  # the run goes on with the teacher all the same
         reason = error.strerror or error
-        return f"it cannot be kept for the next run at {path} ({reason}; KERAS_HOME chooses another directory)"
-    return f"kept for the next run at {path}"
+        return f"it cannot be cached at {path} ({reason}; KERAS_HOME sets another directory)"
+    return f"cached for later runs at {path}"
 
 
 def _train(teacher, train, test_batches, num_replicas, seed):

@@ -176,7 +176,7 @@ def test_truncated_files_are_found_although_the_program_lets_pillow_read_them(im
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_images_whose_picture_is_in_the_transparency_are_found(mode, image):
+def test_images_that_differ_only_in_transparency_are_found(mode, image):
     alpha = image.convert("L").point(lambda value: 255 * (value > 100))
     drawing = pillow.new("RGBA", image.size)
     drawing.putalpha(alpha)

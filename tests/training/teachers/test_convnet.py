@@ -29,7 +29,7 @@ def test_a_poor_teacher_is_used_but_not_kept_and_an_unreadable_teacher_is_replac
     printed = capsys.readouterr().out
     assert accuracy < 0.98
     assert "cannot be read" in printed
-    assert "used but not kept" in printed
+    assert "used but not cached" in printed
     assert path.read_bytes() == b"not a model"
 
 
@@ -41,7 +41,7 @@ def test_a_home_that_is_not_writable_does_not_stop_a_run(tmp_path, monkeypatch, 
     noise = ImageData("noise", np.zeros((64, 8, 8, 3), "uint8"), np.arange(64) % 2, ("a", "b"))
     teacher, _ = convnet.trained_convnet(noise, noise, num_replicas=1, seed=0)
     assert teacher.output_shape == (None, 2)
-    assert "cannot be kept" in capsys.readouterr().out
+    assert "cannot be cached" in capsys.readouterr().out
 
 
 def test_training_batches_are_shifted_images_in_the_order_of_the_plan():
