@@ -10,8 +10,8 @@ def fuse(class_logits, distillation_logits=None, fusion="mean_logits"):
 
     Args:
         class_logits: Tensor of shape `(..., classes)`.
-        distillation_logits: Tensor of the same shape; None for a model with one token. Both means are then those of the
-            class logits alone.
+        distillation_logits: Tensor of the same shape; None for a model with one token. The means are then
+            computed from the class logits alone.
         fusion: `"mean_logits"` averages the logits, as the official code does. `"mean_probabilities"` averages the
             probabilities, as the paper describes, and returns log-probabilities, which can be used as logits. `"class"`
             and `"distillation"` return the logits of one head.

@@ -43,21 +43,21 @@ _CHECK_SIZE = 64  # height and width of the images of `check` where the student 
 class Teacher:
     """A frozen classifier that predicts on the student's images, whatever input it was trained on.
 
-    The teacher undoes the normalisation of the student's images and applies its own, in this order: size, value range, mean
-    and standard deviation. It runs in inference mode (no dropout, moving statistics of batch norm), in its own precision and
-    outside of the student's gradient. It is not saved in the student's files.
+    The teacher undoes the normalisation of the student's images, and then applies its own image size, value range, mean and
+    standard deviation, in this order. The teacher runs in inference mode (no dropout, moving statistics of batch norm) and
+    in its own precision. No gradients are computed for the teacher, and it is not saved in the student's files.
 
     Args:
         model: A Keras model or layer; the path of a `.keras` file; the directory of a SavedModel (TensorFlow backend only);
             or any callable of images on the active backend, such as a PyTorch module. The model must return a tensor
             `(batch, classes)`, a dictionary or list with one such tensor, the dictionary of a `DeiT` (the mean of its two
             heads is used) or an object with an attribute `logits`.
-        image_size: Side, or `(height, width)`, of the teacher's input in pixels; None means that of the student's images, or
-            the model's own if it takes one size only, as a DeiT does, and has a record `model.preprocessing`. A convnet such
-            as a `RegNetY` gets the student's size, as the published teacher does.
-        mean, std: The teacher's normalisation: a number, or one number for each channel, in units of `value_range`; None
-            for both means no normalisation. Without `value_range`, None for both means that of the record
-            `model.preprocessing` of a model of this package, if the model has one.
+        image_size: Side, or `(height, width)`, of the teacher's input in pixels. None means that of the student's images,
+            also for a `RegNetY`. For a model with a `preprocessing` that takes images of one size, such as a `DeiT` from a
+            preset, None means the image size of the model.
+        mean, std: The teacher's normalisation: a number, or one number for each channel, in units of `value_range`. None
+            for both means the normalisation of `model.preprocessing` if `value_range` is None too and a model of this
+            package has a `preprocessing`; otherwise no normalisation.
         value_range: `(low, high)`, the range of the pixels before `mean` and `std` are applied; None means `(0, 1)`.
         preprocessing: Instead of `value_range`, `mean` and `std`: the name of a module or a model of `keras.applications`,
             such as `"resnet50"` or `"ResNet101"`, whose `preprocess_input` is applied; or a function from float32 pixels in
@@ -131,7 +131,7 @@ class Teacher:
     def from_bare_model(cls, model):
         """Makes a teacher that takes the student's images unchanged and returns logits.
 
-        A model with a record `model.preprocessing` of another normalisation or size takes the images that it needs.
+        If `model.preprocessing` has another normalisation or image size, the images are prepared accordingly.
 
         Args:
             model: See the class.

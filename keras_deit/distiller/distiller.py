@@ -46,16 +46,16 @@ class _BatchMean(keras.losses.Loss):
 class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileConfig, keras.Model):
     """Trains a student from labels and from a teacher, with `compile` and `fit`.
 
-    The loss is `(1 - alpha) · criterion(class logits, labels) + alpha · distillation(distillation logits, teacher)` plus
-    `attention_weight · attention distillation`. The criterion is the `loss` given to `compile`; it must take logits. For a
-    student with one output, or without a distillation token, the distillation term uses its class logits ("usual
-    distillation"). Every term is a mean over the whole batch. An unlabelled example adds nothing to the class loss.
+    The loss is `(1 - alpha) · class_loss + alpha · distillation_loss + attention_weight · attention_loss`. The class loss is
+    the `loss` given to `compile`, computed from the labels and the class logits; it must expect logits. The distillation
+    loss is computed from the teacher's logits and the distillation logits or, for a student with one output, its only logits
+    ("usual distillation"). Every term is a mean over the whole batch. An unlabelled example adds 0 to the class loss.
 
     Args:
         student: A `keras_deit.DeiT`, or any Keras model from images to logits `(batch, classes)` or to a dictionary
             with `class` and, if it has a second head, `distillation`.
         teacher: A `keras_deit.Teacher`; or a Keras model that takes the student's images unchanged and returns logits; or
-            None if the teacher's outputs come with the data.
+            None if the data contain stored teacher outputs.
         distillation: `"hard"`: cross-entropy with the class that the teacher predicts. `"soft"`: divergence from the
             teacher's distribution. Or a function of `teacher_logits` and `student_logits`, float32 tensors
             `(batch, classes)`, that returns one value for each example, `(batch,)`. To save the Distiller, register the
@@ -66,12 +66,13 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
             with the same number of patches.
         soft_reduction: Used by `"soft"` only, and not with multi-label classes. `"batch_mean"` sums over the classes and
             averages over the batch; `"official"` also divides by the number of classes, as the official code does.
-        multi_label: Whether an image may have any number of classes, each decided on its own. None means: if `compile` gets
-            a `keras.losses.BinaryCrossentropy` or `BinaryFocalCrossentropy`. False trains with such a loss on images of one
-            class each.
+        multi_label: Whether an image may have any number of classes, each decided on its own. None means True if the loss
+            given to `compile` is a `keras.losses.BinaryCrossentropy` or `BinaryFocalCrossentropy`, otherwise False. Pass
+            False for such a loss if each image has one class.
         fusion: How the heads are fused for `accuracy` and for the metrics given to `compile`, see `keras_deit.fusion.fuse`.
-        image_mean, image_std: Normalisation of the images that `fit` receives, of pixels in 0..1; None means that of the
-            record `student.preprocessing`, or ImageNet's without a record. A `Teacher` undoes it before it applies its own.
+        image_mean, image_std: Mean and standard deviation, for pixels in 0..1, with which the images that `fit` receives are
+            normalised. None means those of `student.preprocessing`, or ImageNet's if that is None. A `Teacher` undoes this
+            normalisation before it applies its own.
         name: Name of the model.
 
     Call arguments:
@@ -89,16 +90,17 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
 
     Logs: `loss`, `class_loss`, `distillation_loss`, `attention_loss`, `accuracy` (of the fused heads), `class_accuracy`,
     `distillation_accuracy`, `teacher_accuracy` and `teacher_agreement` (of the fused heads with the teacher), as far as data
-    and models allow. Accuracies, and the `metrics` given to `compile`, count each labelled example once, and those of sample
-    weight 0 not at all; `weighted_metrics` count by weight. Both are of the fused logits. A label out of range is left
-    out, and `fit` and `evaluate` raise an error at the end of the epoch.
+    and models allow. The `metrics` and `weighted_metrics` given to `compile` are computed on the fused logits of the
+    labelled examples. `weighted_metrics` apply the sample weights. `metrics` and the accuracies ignore the sample weights,
+    but leave out examples of weight 0. Labels out of range are left out, and `fit` and `evaluate` raise an error at the end
+    of the epoch.
 
     `alpha`, `temperature`, `attention_weight` and `teacher` may be assigned between the epochs too, for example by a
     callback.
 
-    `predict` returns what `student.predict` returns. `save` stores student, settings and optimiser, not the teacher. After
-    loading, `evaluate` (without the teacher's terms) and `predict` work; before `fit`, assign `distiller.teacher = ...`.
-    (Keras does not save which variables an optimiser leaves undecayed: call its `exclude_from_weight_decay` again.)
+    `predict` returns what `student.predict` returns. `save` stores student, settings and optimizer, not the teacher. After
+    loading, `predict` works, and `evaluate` omits the teacher's terms; before `fit`, assign `distiller.teacher = ...`. Keras
+    does not save which variables are excluded from weight decay: call `optimizer.exclude_from_weight_decay` again.
 
     Raises:
         ValueError: If student and teacher do not fit together, or an argument is out of range.

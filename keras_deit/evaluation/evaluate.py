@@ -24,18 +24,18 @@ NO_RECORD = (
 def evaluate(model, data, image_size=None, pipeline="auto", num_workers=None, **overrides):
     """Evaluates a classifier on labelled images.
 
-    The images are prepared as the model's record says (`model.image_processor()`), and the classes are matched by name.
+    The images are prepared by `model.image_processor()`, and the classes are matched by name.
 
     Args:
         model: A `DeiT`, `DeiTClassifier` or `RegNetY`, for example from `keras_deit.pretrained`; a `Distiller`, whose
-            student is evaluated; any Keras model of normalised images with outputs `(batch, classes)`; or a
+            student is evaluated; any Keras model from normalised images to outputs `(batch, classes)`; or a
             `keras_deit.export.exported_model.ExportedModel`.
-        data: `keras_deit.data.LabelledImages`, for example from `keras_deit.data.load`. Unlabelled images are left out. The
-            classes may be some of the model's.
-        image_size: Side of the images in pixels, or `(height, width)`; None means the model's own. Only a convolutional
-            network takes another one. Build the others for it: `keras_deit.pretrained(source, image_size=...)`.
+        data: `keras_deit.data.LabelledImages`, for example from `keras_deit.data.load`. Unlabelled images are left out.
+            The dataset may have fewer classes than the model.
+        image_size: Side of the images in pixels, or `(height, width)`; None means the image size of the model. A DeiT takes
+            no other size; build it for the size with `keras_deit.pretrained(source, image_size=...)`.
         pipeline, num_workers: See `keras_deit.data.InputPipeline`.
-        **overrides: `crop_ratio`, `interpolation`, `squash`, `mean` and `std`, which replace those of the record.
+        **overrides: `crop_ratio`, `interpolation`, `squash`, `mean` and `std`, which replace those of `model.preprocessing`.
 
     Returns:
         An `Evaluation`.

@@ -41,15 +41,16 @@ class Evaluation:
         dataset: Name of the dataset.
         num_images: Number of labelled images.
         num_unlabelled: Number of images without a label, which are left out.
-        accuracies: Dictionary of numbers in 0..1: `accuracy` of what the model predicts; for two heads also `class_accuracy`
-            and `distillation_accuracy`, as in the summary of a run; for more than 5 classes each of them also with `top5_`
-            before `accuracy`: how often the class is among the five most probable ones.
+        accuracies: Dictionary of numbers in 0..1: `accuracy`, with the heads fused, and for two heads also `class_accuracy`
+            and `distillation_accuracy`. For more than 5 classes also the fractions of images whose class is among the five
+            most probable ones: `top5_accuracy`, `class_top5_accuracy` and `distillation_top5_accuracy`.
         class_names: Tuple of the names of the dataset's classes.
-        confusion: Integer array `(classes, classes)`: images of the class of the row that were taken for the class of the
-            column. If the model has classes that the dataset lacks, a last column counts the predictions of those.
+        confusion: Integer array `(classes, classes)`, the confusion matrix: rows are the true classes, columns the predicted
+            ones. If the model has classes that the dataset lacks, the last column counts the predictions of these.
         mistakes: Tuple of every `Mistake`, the most confident one first.
         preparation: Dictionary of how the images were prepared: the arguments of `keras_deit.ImageProcessor`.
-        note: Sentences on how the classes were matched and the images prepared; None where the model says both.
+        note: Sentences about assumptions, for example that the classes of the model are those of the dataset in the same
+            order; None if there are none.
     """
 
     dataset: str

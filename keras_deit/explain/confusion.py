@@ -18,10 +18,9 @@ def draw_confusion(confusion, class_names, predicted_names, path):
     """Draws a confusion matrix: the colour of a cell is the fraction of the images of its row.
 
     Args:
-        confusion: Integer array `(classes, predictions)`: images of the class of the row that were taken for the class of
-            the column.
-        class_names, predicted_names: Names of the rows and of the columns. Of up to 60 classes the names are drawn, of more
-            classes their positions from 0; of up to 25 classes also the counts in the cells.
+        confusion: Integer array `(classes, predictions)`: rows are the true classes, columns the predicted ones.
+        class_names, predicted_names: Names of the rows and of the columns. For up to 60 classes the names are drawn, for
+            more classes their indices. For up to 25 classes the counts are drawn in the cells.
         path: The image file to write, for example a `.png` file. If drawing fails, an existing file stays as it was.
 
     Returns:

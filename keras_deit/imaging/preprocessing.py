@@ -15,7 +15,7 @@ from keras_deit.runtime.numpy_numbers import python_number
 class Preprocessing:
     """How the images of a model must be prepared. The defaults are those of the official evaluation.
 
-    Models keep the record as `model.preprocessing`, and `model.image_processor()` builds the `ImageProcessor` from it.
+    A model stores this object as `model.preprocessing`, and `model.image_processor()` builds the `ImageProcessor` from it.
 
     Attributes:
         mean, std: Normalisation of pixels in 0..1: one number for each channel, or one number for all three.
@@ -23,8 +23,9 @@ class Preprocessing:
         interpolation: Filter of Pillow that resizes the image, see `keras_deit.ImageProcessor`.
         squash: Whether images are resized without keeping their aspect ratio.
         image_size: Side of the images in pixels, or `(height, width)`, for a model that takes images of any size; None for
-            the others, whose own size counts.
-        bit_depth: Bits that image files of 16 bits use, see `keras_deit.ImageProcessor`; None means what the files state.
+            models of one image size.
+        bit_depth: Number of bits that the pixels of 16-bit image files use, see `keras_deit.ImageProcessor`; None means the
+            number that the files state.
 
     Raises:
         ValueError: If a value is out of range.

@@ -32,8 +32,8 @@ class DeiTBackbone(ImageModel):
             `"constant"`: the same for every block (DeiT III).
         layer_norm_epsilon: Float added to the variance in the layer norms.
         frozen_blocks: Number of the first blocks that are not trained, together with the patch embedding and the tokens;
-            0 freezes these alone, None means that everything is trained. `freeze` and `trainable` of the layers change it
-            later.
+            0 freezes only the patch embedding and the tokens, None means that everything is trained. `freeze` and the
+            flags `trainable` of the layers change this later.
         dtype: Dtype policy, for example `"mixed_bfloat16"`; None means the global one.
         name, trainable: As for every `keras.Model`.
 

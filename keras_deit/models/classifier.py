@@ -48,11 +48,11 @@ class DeiTClassifier(BackboneMixin, ImageModel):
     """Images to logits, with the two heads fused: the model for inference and for plain fine-tuning.
 
     Args:
-        deit: A `keras_deit.DeiT`. The classifier shares its variables until it is saved and loaded.
+        deit: A `keras_deit.DeiT`. The classifier shares the variables of `deit` until the classifier is saved and loaded.
         fusion: How the two heads are fused. `"mean_logits"` (the official code), `"mean_probabilities"` (the paper's
             description; returns log-probabilities), `"class"` and `"distillation"` use the heads of `deit`, see
-            `keras_deit.fusion.fuse`. `"concat"` and `"sum"` are for fine-tuning: they join the class and distillation
-            tokens before a new head with fresh weights.
+            `keras_deit.fusion.fuse`. `"concat"` and `"sum"` are for fine-tuning: they concatenate or add the class and
+            distillation tokens before a new head, which is randomly initialised.
         dtype: Dtype policy of the fusion and its head; None means the policy of `deit`.
         name, trainable: As for every `keras.Model`.
 
@@ -111,7 +111,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
 
     @classmethod
     def from_variant(cls, variant, fusion="mean_logits", name="deit_classifier", **overrides):
-        """Builds a published architecture with fresh weights and fuses its heads.
+        """Builds a published architecture with random weights and fuses its heads.
 
         Args:
             variant: Name of a variant, see `keras_deit.list_variants()`.

@@ -28,7 +28,7 @@ class DeiT(BackboneMixin, ImageModel):
         name, trainable: As for every `keras.Model`.
         class_names: Names of the classes, which are saved with the model; None if unknown.
         preprocessing: A `keras_deit.Preprocessing` or a dictionary of its attributes: how images must be prepared for the
-            model. The record is saved with the model; None if unknown.
+            model. The value is saved with the model; None if unknown.
         multi_label: Whether an image may have any number of classes, each decided on its own by a sigmoid of its logit. The
             value is saved with the model, and `keras_deit.Distiller.compile` sets it.
         **backbone_arguments: Constructor arguments of `keras_deit.DeiTBackbone`: `image_size`, `patch_size`,

@@ -68,7 +68,7 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
 
     @classmethod
     def from_variant(cls, variant, **overrides):
-        """Builds a published architecture with fresh weights.
+        """Builds a published architecture with random weights.
 
         Args:
             variant: Name of a variant, see `keras_deit.list_variants()`.
@@ -96,9 +96,10 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
             preset: Name of a preset, see `keras_deit.list_presets()`; `"hf://owner/repository"`, optionally with
                 `"@revision"`; or the path of a `.safetensors` or `.pth` file or of a directory, with weights in the names of
                 timm, the official code or transformers.
-            num_classes: Number of classes; None means the checkpoint's. For another number the heads have fresh weights.
+            num_classes: Number of classes; None means the checkpoint's. For another number the heads are randomly
+                initialised.
             image_size: Side of the images in pixels, or `(height, width)`; None means the checkpoint's. For another size the
-                position embeddings are resized.
+                position embeddings are interpolated.
             variant: Name of the variant of a file; None means that it is inferred from the tensors' shapes.
             weights_entry: Key of the weights in a file that holds several, such as `"model_ema"`, see
                 `keras_deit.weights.load`.
@@ -178,7 +179,7 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
             raise ValueError(f"{cls.__name__} has no classes. Received: num_classes={num_classes}")
 
     def quantize(self, mode=None, config=None, filters=None, **kwargs):
-        """Quantizes the kernels of all dense layers, those inside the encoder blocks included.
+        """Quantizes the kernels of all dense layers, also those in the encoder blocks.
 
         The quantized model is saved and loaded like any other. It cannot be written as a checkpoint of another framework.
 
@@ -208,13 +209,12 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
         """Builds the layer that prepares images for the model, as in the evaluation of the run or preset that it is from.
 
         Args:
-            image_size: Side of the images in pixels, or `(height, width)`; None means the model's own, or that of
-                `preprocessing` for a model that takes images of any size.
+            image_size: Side of the images in pixels, or `(height, width)`; None means the image size of the model or, for a
+                model that takes images of any size, that of `preprocessing`.
             **overrides: Arguments of `keras_deit.ImageProcessor` that replace those of `preprocessing`.
 
         Returns:
-            A `keras_deit.ImageProcessor`. Without a record in `preprocessing`, the processor is that of the official
-            evaluation.
+            A `keras_deit.ImageProcessor`; that of the official evaluation if `model.preprocessing` is None.
 
         Example:
 

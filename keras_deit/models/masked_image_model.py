@@ -16,8 +16,8 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
     """Images with masked patches to reconstructed images: pre-training without labels.
 
     A learned mask token replaces the masked patches. One linear layer decodes every patch token to the pixels of its
-    patch. `fit` on `(images, mask)` without `y` minimises the mean absolute error of the masked pixels (L1); Keras then
-    ignores `sample_weight`. With `y`, `fit` minimises the compiled loss, as for every Keras model. After pre-training, copy
+    patch. `fit` on `(images, mask)` without `y` minimises the mean absolute error of the masked pixels (L1), and ignores
+    `sample_weight`. With `y`, `fit` minimises the compiled loss, as for every Keras model. After pre-training, copy
     the weights of `backbone` to the backbone of a `keras_deit.DeiT`.
 
     Args:
@@ -28,7 +28,7 @@ class DeiTMaskedImageModel(BackboneMixin, ImageModel):
 
     Input shape:
         A pair: normalised channels-last RGB images `(batch, height, width, 3)`, and a boolean mask `(batch, N)` of the N
-        patches, row by row. True means masked, and so does every number except 0. `keras_deit.data.random_masks` draws
+        patches, row by row. True, or any number except 0, means masked. `keras_deit.data.random_masks` draws
         masks.
 
     Output shape:

@@ -237,7 +237,7 @@ def open_preset(source, family=None, variant=None, weights_entry=None):
     if path.suffix in EXTENSIONS:
         raise ValueError(f"There is no file {str(source)!r}.")
     if str(source) in VARIANTS or str(source) in ALIASES:
-        hint = " It is a variant, which `from_variant` builds with fresh weights."
+        hint = " It is a variant, which `from_variant` builds with random weights."
     else:
         nearest = difflib.get_close_matches(str(source), known, n=3, cutoff=0.3)
         hint = f" Similar presets: {', '.join(nearest)}." if nearest else ""

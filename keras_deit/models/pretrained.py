@@ -44,15 +44,14 @@ def pretrained(
               `pytorch_model.bin`, with weights in the names of timm, the official code or transformers;
             - the path of a model of this package saved as `.keras`; of a `Distiller`, the student is returned;
             - the output directory of a training run, whose `student.keras` is loaded.
-        num_classes: Number of classes; None means the source's. For another number the heads have fresh weights.
+        num_classes: Number of classes; None means the source's. For another number the heads are randomly initialised.
         image_size: Side of the images in pixels, or `(height, width)`; None means the source's. For another size the
-            position embeddings are resized. A `RegNetY` takes images of any size.
-        fused: Whether a `DeiT` is returned as a `DeiTClassifier`, with its heads fused.
-        variant: Name of the variant of weights without a model; None means that it is inferred from the tensors' shapes.
-        num_heads: Number of attention heads of weights without a model, if no published variant fits them.
+            position embeddings are interpolated. A `RegNetY` takes images of any size.
+        fused: Whether to return a `DeiTClassifier`, with fused heads, instead of a `DeiT`.
+        variant: Name of the variant of a checkpoint; None means that it is inferred from the shapes of the tensors.
+        num_heads: Number of attention heads of a checkpoint, if no published variant has the same shapes of tensors.
         weights_entry: Key of the weights in a file that holds several, such as `"model_ema"`, see `keras_deit.weights.load`.
-        any_keras_model: Whether a `.keras` file may hold any Keras model. One that is not of this package is returned as it
-            is.
+        any_keras_model: Whether a `.keras` file may hold any Keras model. A model of another package is returned unchanged.
 
     Returns:
         A `DeiT` or `DeiTClassifier`, a `DeiTMaskedImageModel` or a `RegNetY`; from a `.keras` file also a `DeiTBackbone`, or

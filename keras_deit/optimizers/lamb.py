@@ -17,7 +17,7 @@ class LAMB(DecayInUpdate, keras.optimizers.Optimizer):
     Args:
         learning_rate: Float, schedule or callable.
         beta_1: Decay rate of the mean of the gradients, in 0..1.
-        beta_2: Decay rate of the mean of their squares, in 0..1.
+        beta_2: Decay rate of the mean of the squared gradients, in 0..1.
         epsilon: Positive float, added to the root of the mean square. The published runs use 1e-6.
         weight_decay: Coefficient of the decay, not negative.
         **kwargs: As for `keras.optimizers.Optimizer`. The published runs use `global_clipnorm=1.0`.

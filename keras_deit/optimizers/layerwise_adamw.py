@@ -17,14 +17,15 @@ HEAD = "head"
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class LayerwiseAdamW(DecayInUpdate, keras.optimizers.Adam):
-    """AdamW with a smaller learning rate, and so a smaller decay, for earlier layers of a DeiT.
+    """AdamW with smaller learning rates, and therefore smaller decay, for earlier layers of a DeiT.
 
-    The heads have the whole rate and the final norm that of the last block. Each block has `layer_decay` times the rate of
-    the block after it. The patch embedding and the tokens count as the block before the first one.
+    The heads have the full learning rate, and each block has `layer_decay` times the learning rate of the block after it.
+    The last block has `layer_decay` times the full learning rate, as has the final norm. The patch embedding and the tokens
+    have `layer_decay` times the learning rate of the first block.
 
     Args:
         *args, **kwargs: As for `keras.optimizers.Adam`.
-        layer_decay: Ratio of the rates of two neighbouring blocks, in 0..1.
+        layer_decay: Learning rate of a block divided by that of the next block, in 0..1.
         num_layers: Number of blocks of the model.
         weight_decay: Coefficient of the decay, not negative.
 

@@ -9,7 +9,7 @@ from keras_deit.optimizers.base import DecayInUpdate, values
 
 @keras.saving.register_keras_serializable(package="keras_deit")
 class SGD(DecayInUpdate, keras.optimizers.SGD):
-    """SGD with L2 regularisation: the weight decay is added to the gradient and so enters the momentum, as in PyTorch.
+    """SGD with L2 regularisation: the weight decay is added to the gradient, before the momentum, as in PyTorch.
 
     Args:
         *args, **kwargs: As for `keras.optimizers.SGD`.

@@ -19,8 +19,8 @@ class LoadReport:
     """The report of `load`.
 
     Attributes:
-        used: Names (timm's) of the tensors that were loaded into the model.
-        unused: Names (timm's) of the tensors that were not.
+        used: Names, in timm, of the tensors that were loaded into the model.
+        unused: Names, in timm, of the tensors that were not loaded.
         fresh: Paths of the model's variables that kept their values.
         notes: Sentences about conversions, such as resized positions.
     """
@@ -38,15 +38,15 @@ class LoadReport:
 def load(model, source, ignore_prefixes=(), weights_entry=None):
     """Loads a checkpoint of timm, the official code or transformers into a model.
 
-    Every tensor of the checkpoint and every variable of the model must have a counterpart, except those that
-    `ignore_prefixes` names. These differences are converted, each with a note in the report:
+    Every tensor of the checkpoint and every variable of the model must have a counterpart. `ignore_prefixes` lists
+    exceptions. The following differences are converted, each with a note in the report:
 
-    - other number of classes, or classes of other names: the heads keep their values;
+    - another number of classes, or classes with other names: the heads are not loaded and keep their values;
     - the same names of classes in another order: the rows of the heads are reordered;
-    - other image size: the position embeddings of the patches are resized;
-    - one token in the checkpoint, two in the model: the distillation token, its position and its head are copies of the
-      class token's;
-    - two tokens in the checkpoint, one in the model: the distillation token and its head are dropped.
+    - another image size: the position embeddings of the patches are interpolated;
+    - a distillation token only in the model: the distillation token, its position embedding and its head are copied from
+      the class token;
+    - a distillation token only in the checkpoint: the distillation token and its head are dropped.
 
     The whole checkpoint is read and checked before the first variable changes.
 
@@ -54,11 +54,12 @@ def load(model, source, ignore_prefixes=(), weights_entry=None):
         model: A `DeiT`, `DeiTBackbone`, `DeiTClassifier`, `DeiTMaskedImageModel` or `RegNetY`.
         source: Path of a `.safetensors` or PyTorch file, or of a directory as on the Hugging Face hub; or a dictionary from
             names to arrays or PyTorch tensors.
-        ignore_prefixes: List of the first components of names without a counterpart: of the model's variables, which keep
-            their values (such as `"class_head"` or `"block_1/mlp"`), and of the checkpoint's tensors in timm's names, which
-            stay unused (such as `"head"` or `"blocks.0"`). `"block_1"` does not mean `block_10`, nor `"head"` `head_dist`.
+        ignore_prefixes: List of the first components of names. Variables of the model with such a name, for example
+            `"class_head"` or `"block_1/mlp"`, keep their values. Tensors of the checkpoint with such a name in timm, for
+            example `"head"` or `"blocks.0"`, are not loaded. Only whole components count: `"block_1"` does not include
+            `block_10`.
         weights_entry: Key of the weights in a file that holds several, such as `"model_ema"`, or the prefix of their names,
-            such as `"teacher"`. None means those under `model` or `state_dict`, or the only ones.
+            such as `"teacher"`. None means the key `model` or `state_dict`, or the only key with weights.
 
     Returns:
         A `LoadReport`.

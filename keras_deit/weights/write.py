@@ -33,8 +33,8 @@ _ARCHITECTURES = {  # transformers' classes, by model type and whether the model
 def to_timm(model, path):
     """Writes the weights of a model as a safetensors file that timm loads strictly.
 
-    The arguments that no tensor determines (number of heads, image size, epsilon), the names of the classes and the
-    preparation of images are stored as metadata, which `from_preset` reads.
+    The metadata of the file contain the names of the classes, the preparation of images, and the arguments that cannot be
+    inferred from the tensors (number of heads, image size, epsilon). `from_preset` reads the metadata.
 
     Args:
         model: A `DeiT`, `DeiTClassifier`, `DeiTBackbone` or `RegNetY`.
@@ -83,7 +83,7 @@ def to_official(model, path):
 
 
 def to_huggingface(model, directory):
-    """Writes a model as a directory that transformers' `from_pretrained` loads: as a DeiT for two tokens, a ViT for one.
+    """Writes a model as a directory for `from_pretrained` of transformers: a DeiT for two tokens, a ViT for one token.
 
     A `DeiTClassifier` with `fusion="class"` becomes a `DeiTForImageClassification`, which has no distillation head.
 

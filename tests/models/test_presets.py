@@ -206,7 +206,7 @@ def test_a_warning_names_other_classes_image_size_and_tokens(published):
         (kd.DeiT, "deit_tiny_destilled_patch16_224", "no such file or directory.*deit_tiny_distilled_patch16_224"),
         (kd.DeiT, "nowhere/model.safetensors", "There is no file 'nowhere/model.safetensors'"),
         (kd.DeiT, "nowhere/model", "no such file or directory"),
-        (kd.DeiT, "deit_ti", "It is a variant, which `from_variant` builds with fresh weights"),
+        (kd.DeiT, "deit_ti", "It is a variant, which `from_variant` builds with random weights"),
         (kd.DeiT, "regnety_160", "'regnety_160' is of another model. Presets of this model: deit_tiny_patch16_224"),
         (kd.RegNetY, "deit_tiny_patch16_224", "is of another model. Presets of this model: regnety_160"),
         (

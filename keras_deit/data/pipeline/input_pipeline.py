@@ -32,8 +32,8 @@ PIXELS = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # the normalisation that l
 class InputPipeline:
     """Batches of labelled images for `fit` and `evaluate`, the same samples from every pipeline.
 
-    The samples of a batch depend on (seed, epoch, index of the batch) alone, so a resumed run sees the samples that the
-    uninterrupted run would have seen.
+    The samples of a batch depend only on the seed, the epoch and the index of the batch. A resumed run therefore gets the
+    same samples as an uninterrupted run.
 
     Attributes:
         data: `keras_deit.data.LabelledImages`, for example from `keras_deit.data.load`.
@@ -42,20 +42,20 @@ class InputPipeline:
         augmentation: `Augmentation` of training images.
         augmentation_layers: Keras layers that replace flips, operations, erasing and mixing of the augmentation:
             `"keras-cv"`, the path of a `.keras` file, or a layer, see `augment.keras_layers.find_layers`. Random crops and
-            repeats remain. The layers have their own random generators, which start anew with every run and every restart.
-        crop_ratio: Fraction of the resized image that the central crop keeps, in evaluation and in an augmentation without
-            random crops.
+            repeats remain. The layers have their own random generators, which are not saved.
+        crop_ratio: Side of the centre crop as a fraction of the shorter side of the resized image, in evaluation and in an
+            augmentation without random crops.
         seed: Integer that determines the order and the augmentation.
         steps_per_epoch: Number of training batches in an epoch; None means all whole batches of the dataset.
-        shard, num_shards: Index of this process, and number of processes that share each batch. Together they read the
-            samples that one process would read with the whole batch, mixed in the same way.
+        shard, num_shards: Index of this process, and number of processes that share each batch. Together, the processes get
+            the same batches as one process would, also with mixup and CutMix.
         pipeline: `"tf.data"`: threads of TensorFlow, for every backend. `"grain"`: worker processes, without TensorFlow, for
-            JAX and PyTorch. `"python"`: a thread of this process. `"auto"` takes the first one that is installed, and takes
-            `"python"` for images in memory that are only normalised.
-        num_workers: Number of threads or processes; None means one for every core. With Grain, 0 makes the batches in this
-            process.
+            JAX and PyTorch. `"python"`: a thread of this process. `"auto"` selects the first one that is installed,
+            or `"python"` for images in memory that are only normalised.
+        num_workers: Number of threads or processes; None means one for each core. With Grain and 0, this process makes the
+            batches.
         mean, std: Normalisation of each channel, or one number for all, for pixels in 0..1.
-        interpolation, squash: How images are resized for the central crop, see `keras_deit.ImageProcessor`. Random crops are
+        interpolation, squash: How images are resized for the centre crop, see `keras_deit.ImageProcessor`. Random crops are
             resized with the bicubic filter.
 
     Raises:
@@ -135,13 +135,13 @@ class InputPipeline:
     def training_batches(self, epoch=0, batch=0, teacher_outputs=None, timer=None):
         """Makes training batches without an end, for `fit(..., steps_per_epoch=pipeline.steps)`.
 
-        Without `steps_per_epoch` the first epoch would never finish: the models of this package and the `Distiller` raise an
-        error, other Keras models do not.
+        Always pass `steps_per_epoch` to `fit`. Without it, the models of this package and the `Distiller` raise an error,
+        and other Keras models never finish the first epoch.
 
         Args:
-            epoch, batch: Position of the first batch; nothing before it is read.
+            epoch, batch: Epoch and index of the first batch, both from 0. Earlier batches are not read.
             teacher_outputs: Function that returns an iterator of stored teacher outputs from this position on, see
-                `keras_deit.data.pipeline.teacher_cache.TeacherCache.iter_from`; the batches end with it.
+                `keras_deit.data.pipeline.teacher_cache.TeacherCache.iter_from`; the batches end when the iterator ends.
             timer: `InputStallTimer` that measures the time that the consumer waits, or None.
 
         Returns:
@@ -167,7 +167,7 @@ class InputPipeline:
         return mark_endless(batches) if teacher_outputs is None else batches
 
     def evaluation_batches(self, batch_size=128, multiple_of=1):
-        """Makes batches that have every image once, for `evaluate` and `validation_data`.
+        """Makes batches in which every image occurs once, for `evaluate` and `validation_data`.
 
         Args:
             batch_size: Number of images in a batch, over all replicas of all processes.
@@ -175,8 +175,9 @@ class InputPipeline:
 
         Returns:
             A `tf.data.Dataset` or a `keras.utils.PyDataset` of `(images, labels, sample_weight)`: float32
-            `(batch, height, width, 3)`, normalised, `(batch, classes)` and `(batch,)`. The row of an unlabelled image is
-            zero, which only a `Distiller` understands: for other Keras models select the labelled images first.
+            `(batch, height, width, 3)`, normalised, `(batch, classes)` and `(batch,)`. The label of an unlabelled
+            image is a row of zeros, which only a `Distiller` understands. For other Keras models, select the labelled images
+            first.
 
         Raises:
             ValueError: If `batch_size` or `multiple_of` is not a positive integer.

@@ -17,7 +17,7 @@ NUM_SAMPLED = 16  # records that tell the value range of all
 class ImageRecords(LabelledImages):
     """Labelled images of a sequence of records, such as those of TFDS or a `grain.MapDataset` of your own.
 
-    Labels are only known by reading the records, so `labels` is None.
+    `labels` is None, because the records must be read to know the labels.
 
     Attributes:
         name: Name of the dataset.
@@ -26,14 +26,14 @@ class ImageRecords(LabelledImages):
             `keras_deit.imaging.image_files.as_rgb` reads: the content of an image file as bytes, a Pillow image, or pixels
             in 0..255. A label is an integer; -1 or None for an unlabelled image.
         class_names: Names of the classes, in the order of the labels; a sequence of strings, which becomes a tuple.
-        identity: String that changes whenever the records do, such as a name with a version; None if there is no such
+        identity: String that changes if the records change, such as a name with a version; None if there is no such
             string.
         bit_depth: See `LabelledImages`.
         image_key, label_key: Keys of the image and of the label in a dictionary, for example `"img"` and `"fine_label"`.
 
     Raises:
-        ValueError: If `records` gives none by index; or, when a record is read, if that fails, if it has no such keys, or if
-            its image has another shape or value range.
+        ValueError: If `records` has no length or no access by index. When a record is read: if reading fails, the record has
+            no such keys, or the image has another shape or value range.
 
     Example:
 

@@ -9,24 +9,23 @@ import numpy as np
 class LabelledImages(abc.ABC):
     """Labelled images that are read by index: the base class of every dataset.
 
-    A dataset of your own derives from this class, sets `name` and `class_names`, and defines `__len__` and `__getitem__`.
-    The other members have defaults that are right for any dataset, and faster or more telling versions in the datasets of
-    this package.
+    To define a dataset, derive a class from this one, set `name` and `class_names`, and define `__len__` and `__getitem__`.
+    The defaults of the other members are right for any dataset.
 
     Attributes:
         name: Name of the dataset, used in messages.
         class_names: Tuple of the names of the classes, in the order of the labels.
-        labels: Integer array `(examples,)`, -1 for an unlabelled image; None if the labels are only known by reading the
-            examples.
+        labels: Integer array `(examples,)`, -1 for an unlabelled image; None if the examples must be read to know the
+            labels.
         paths: Tuple of the paths of the image files, whose content `dataset[index]` returns; None if the images are not in
             files.
-        in_memory: Whether the images are arrays of pixels in memory, which need not be checked for damage.
+        in_memory: Whether the images are arrays of pixels in memory, which are not checked for damage.
         images: Array `(examples, height, width, 3)` of all images, or a list of images of several sizes; None if the images
             are not in memory.
         image_size: `(height, width)` of the array `images`; None if there is no such array.
         origin: The part of the dataset that this split comes from, such as `"Training/"`; None for the whole dataset.
-        notes: Tuple of sentences on how the dataset was understood, such as the files that are no images.
-        identity: String that changes whenever the images do, such as a name with a version; None if there is no such string.
+        notes: Tuple of sentences for the user, for example about files that are no images.
+        identity: String that changes if the images change, such as a name with a version; None if there is no such string.
         bit_depth: Number of bits that the pixels use in files of 16 bits that do not state it; None means 16.
 
     Example:

@@ -43,12 +43,12 @@ def load(
             - the name of a dataset of TFDS with images and labels, such as `"imagenet2012"`, `"cifar10"` or
               `"oxford_flowers102"`.
         split: `"train"` or `"test"`. In a dataset without splits, the first of every five images of a class, by name,
-            belongs to the test split, in every run the same ones.
+            belongs to the test split. The test images are the same in every run.
         data_dir: Directory where TFDS keeps its datasets; None means the default directory of TFDS.
         class_names: Names of the classes in the order of the labels; None means the order of the dataset: for folders and
-            tables alphabetical, or that of the numbers if all names are numbers.
+            tables alphabetical order, or numerical order if all names are numbers.
         train_folder, test_folder: Names of the folders of the splits, below the folder `name`; None means that they are
-            recognised. With `train_folder` alone, that folder is divided into both splits.
+            recognised. With `train_folder` alone, the images of that folder are divided into both splits.
         test_split: `"val"` or `"test"`: which of the two is the test split in a folder, a table or a dataset of TFDS that
             has both; None means `"val"`.
         bit_depth: Number of bits that the pixels use in image files of 16 bits that do not state it, 9 to 16; None means 16.
