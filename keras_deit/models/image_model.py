@@ -294,7 +294,7 @@ class BackboneMixin:
 
 def _inferred_classes(inferred, checkpoint):
     if "num_classes" not in inferred:
-        raise ValueError(f"There is no head in {checkpoint.label}: pass `num_classes=...` for a fresh one.")
+        raise ValueError(f"There is no head in {checkpoint.label}: pass `num_classes=...` for a new head.")
     return inferred["num_classes"]
 
 

@@ -26,7 +26,7 @@ def test_another_order_is_mapped_and_said():
 def test_names_that_only_count_the_classes_are_matched_by_order_and_this_is_said(theirs, ours):
     found = map_classes(theirs, 2, ours)
     assert found.theirs.tolist() == [0, 1]
-    assert f"in the same order (weights: {', '.join(theirs)}; dataset: {', '.join(ours)})" in found.note
+    assert f"the same order is assumed (weights: {', '.join(theirs)}; dataset: {', '.join(ours)})" in found.note
     assert map_classes(ours, 2, ours).note is None
 
 
