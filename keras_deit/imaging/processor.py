@@ -9,7 +9,7 @@ from keras import ops
 from keras_deit.choices import BIT_DEPTHS
 from keras_deit.imaging.image_files import as_rgb
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from keras_deit.imaging.kernels import HALF, check_interpolation, crop_weights
+from keras_deit.imaging.kernels import HALF, check_interpolation, crop_weights, traced_crop_weights
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.pixel_range import check_pixels
 from keras_deit.imaging.sizes import before_centre_crop, check_crop_ratio, height_and_width
@@ -104,7 +104,22 @@ class ImageProcessor(keras.layers.Layer):
 
     def call(self, images):
         """Resizes, crops and normalises one image or a batch, `(..., height, width, 3)`."""
-        rows, columns = self._weights(*_height_and_width(images.shape))
+        return self._processed(images, *self._weights(*_height_and_width(images.shape)))
+
+    def call_traced(self, images):
+        """Does what `call` does within a graph of TensorFlow, for images whose size only the call tells.
+
+        Args:
+            images: Tensor of TensorFlow, `(height, width, 3)` or `(batch, height, width, 3)`. The height and width are
+                positive and may be None in the tensor's shape.
+
+        Returns:
+            float32 tensor `(..., *image_size, 3)`.
+        """
+        height, width = (ops.cast(side, "float64") for side in ops.shape(images)[-3:-1])
+        return self._processed(images, *self._weights(height, width, traced_crop_weights, library=ops))
+
+    def _processed(self, images, rows, columns):
         pixels = ops.cast(images[..., rows.pixels, columns.pixels, :], "float32")
         if keras.backend.standardize_dtype(images.dtype) == "uint16":
             pixels = ops.floor(pixels / ((2 ** (self.bit_depth or 16) - 1) / 255) + 0.5)
@@ -134,11 +149,11 @@ class ImageProcessor(keras.layers.Layer):
             "bit_depth": self.bit_depth,
         }
 
-    def _weights(self, height, width):
+    def _weights(self, height, width, weights_of=crop_weights, library=np):
         """Returns the weights that resize and crop the rows and the columns."""
-        resized_size = before_centre_crop(height, width, self.image_size, self.crop_ratio, self.squash)
+        resized_size = before_centre_crop(height, width, self.image_size, self.crop_ratio, self.squash, library)
         return [
-            crop_weights(side, resized, size, self.interpolation)
+            weights_of(side, resized, size, self.interpolation)
             for side, resized, size in zip((height, width), resized_size, self.image_size, strict=True)
         ]
 

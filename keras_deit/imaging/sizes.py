@@ -45,17 +45,19 @@ def check_crop_ratio(crop_ratio):
         raise ValueError(f"`crop_ratio` must be above 0 and at most 1. Received: crop_ratio={crop_ratio}")
 
 
-def before_centre_crop(height, width, image_size, crop_ratio, squash=False):
+def before_centre_crop(height, width, image_size, crop_ratio, squash=False, library=np):
     """Computes the size that an image is resized to before the centre crop of evaluation.
 
     Args:
-        height, width: Size of the image in pixels.
+        height, width: Size of the image in pixels, numbers or, for a library of tensors, float64 tensors.
         image_size: `(height, width)` of the crop in pixels.
         crop_ratio: Fraction of the resized image's shorter side that the crop keeps.
         squash: Whether the aspect ratio of the crop replaces that of the image.
+        library: `numpy`, or within a graph `tensorflow` or `keras.ops`.
 
     Returns:
-        `[height, width]` in pixels, with the aspect ratio of the image, or with `squash` that of the crop.
+        `[height, width]` in pixels, with the aspect ratio of the image, or with `squash` that of the crop: integers; for
+        a library of tensors float64 tensors, or with `squash` numbers.
 
     Example:
 
@@ -67,14 +69,14 @@ def before_centre_crop(height, width, image_size, crop_ratio, squash=False):
     Reference:
         torchvision's `Resize` with a single number, which rounds the longer side down to whole pixels.
     """
-    resized = [int(side / crop_ratio) for side in image_size]
-    if squash:
-        return resized
-    if resized[0] * width >= resized[1] * height:  # the height is the side that determines the other
-        resized[1] = int(resized[0] * width / height)
-    else:
-        resized[0] = int(resized[1] * height / width)
-    return resized
+    rows, columns = (float(int(side / crop_ratio)) for side in image_size)
+    resized = [rows, columns]
+    if not squash:  # one of the two is the side of the crop; the other is at least as long
+        resized = [
+            library.maximum(library.floor(columns * height / width), rows),
+            library.maximum(library.floor(rows * width / height), columns),
+        ]
+    return [_whole(side, library) for side in resized]
 
 
 STRIP = 16
@@ -98,15 +100,16 @@ def is_strip(resized, image_size):
     return (resized[0] > STRIP * image_size[0]) | (resized[1] > STRIP * image_size[1])
 
 
-def centre_crop_offset(resized, size):
+def centre_crop_offset(resized, size, library=np):
     """Computes where a centre crop begins along one axis.
 
     Args:
-        resized: Side of the resized image in pixels.
+        resized: Side of the resized image in pixels, a number or, for a library of tensors, a float64 tensor.
         size: Side of the crop in pixels.
+        library: As for `before_centre_crop`.
 
     Returns:
-        The index of the crop's first row or column, an integer.
+        The index of the crop's first row or column, an integer or a float64 tensor.
 
     Example:
 
@@ -116,4 +119,8 @@ def centre_crop_offset(resized, size):
     Reference:
         torchvision's `CenterCrop`, which rounds halves to the even integer.
     """
-    return round((resized - size) / 2)
+    return _whole(library.round((resized - size) / 2), library)
+
+
+def _whole(side, library):
+    return int(side) if library is np else side

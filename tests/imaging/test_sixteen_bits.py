@@ -2,36 +2,20 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
 
 from keras_deit.imaging.image_files import open_image, read_image, used_bits
 from keras_deit.imaging.sixteen_bits import holds_16_bits
+from tests.imaging.png_files import png
 from tests.imaging.tiff_files import tiff
 
 pytest.importorskip("PIL.Image", reason="Pillow reads the files")
 pytestmark = pytest.mark.backend_independent
 
-COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # of PNG, by the number of channels
 SHAPES = [(5, 7), (5, 7, 3), (5, 7, 4)]
 PNG_SHAPES = [*SHAPES, (5, 7, 2)]  # Pillow reads no TIFF file of grey and alpha
-
-
-def png(samples, significant_bits=None):
-    """Writes a PNG file of 16 bits by hand: Pillow writes neither colours of 16 bits nor `sBIT`."""
-    channels = 1 if samples.ndim == 2 else samples.shape[2]
-    colour_type = COLOUR_TYPES[channels]
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", samples.shape[1], samples.shape[0], 16, colour_type, 0, 0, 0)
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    stated = b"" if significant_bits is None else chunk(b"sBIT", bytes([significant_bits] * channels))
-    pixels = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + stated + pixels
 
 
 def samples_of(bits, shape):

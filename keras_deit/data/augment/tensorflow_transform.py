@@ -9,7 +9,7 @@ from keras_deit.data.augment import pillow_transform, tensorflow_ops
 from keras_deit.data.augment.crops import crop
 from keras_deit.data.augment.erasing import noise_table
 from keras_deit.imaging.image_files import is_upright, read_image
-from keras_deit.imaging.sizes import is_strip
+from keras_deit.imaging.sizes import before_centre_crop, centre_crop_offset, is_strip
 from keras_deit.runtime.shutdown import unless_exiting
 
 # TensorFlow then decodes a JPEG to the pixels that Pillow decodes, also a slightly damaged one. A file that is cut off never
@@ -131,7 +131,7 @@ class ImageTransform:
         return self._resized(cropped, self.image_size)
 
     def _central_crop(self, image):
-        """The central crop of the resized image, transposed. The arithmetic is that of `imaging.sizes`, within the graph."""
+        """The central crop of the resized image, transposed."""
         tf = self._tf
         if self._pillow is not None:
             return self._central_crop_by_pillow(image)
@@ -143,17 +143,12 @@ class ImageTransform:
                 lambda: self._by_pillow(image),
             )
         height, width = (tf.cast(tf.shape(image)[axis], tf.float64) for axis in (0, 1))
-        wanted = [tf.constant(int(side / self.crop_ratio), tf.float64) for side in self.image_size]
-        by_height = wanted[0] * width >= wanted[1] * height  # the wanted height determines the width, or the reverse
-        resized = (
-            tf.where(by_height, wanted[0], tf.floor(wanted[1] * height / width)),
-            tf.where(by_height, tf.floor(wanted[0] * width / height), wanted[1]),
-        )
-        resized = [tf.cast(side, tf.int32) for side in resized]
+        resized = before_centre_crop(height, width, self.image_size, self.crop_ratio, library=tf)
         top, left = (
-            tf.cast(tf.round(tf.cast(side - size, tf.float64) / 2), tf.int32)
+            tf.cast(centre_crop_offset(side, size, library=tf), tf.int32)
             for side, size in zip(resized, self.image_size, strict=True)
         )
+        resized = [tf.cast(side, tf.int32) for side in resized]
         height, width = self.image_size
         crop = tf.cond(
             is_strip(resized, self.image_size),
