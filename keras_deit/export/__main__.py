@@ -3,6 +3,7 @@
 `keras_deit.export.subprocess_tensorflow` starts it when JAX or PyTorch is the active backend.
 """
 
+import json
 import os
 import sys
 
@@ -10,7 +11,7 @@ import keras
 
 from keras_deit.export.litert import write_litert
 from keras_deit.export.runtimes import SavedModelRuntime
-from keras_deit.export.saved_model import write_saved_model
+from keras_deit.export.saved_model import write_serving_model
 from keras_deit.export.subprocess_tensorflow import serve
 
 
@@ -20,11 +21,13 @@ def main(task, source, *arguments):
     Args:
         task: `"saved_model"` writes a SavedModel, `"litert"` writes a LiteRT file, `"run"` runs a SavedModel.
         source: The file or directory to read: a `.keras` file, or for `"run"` a SavedModel.
-        *arguments: For `"saved_model"` the directory to write. For `"litert"` the file to write and the batch size. For
-            `"run"` nothing: the images come from the standard input, and the logits go to the standard output.
+        *arguments: For `"saved_model"` the directory to write, and as JSON the further arguments of
+            `write_serving_model`. For `"litert"` the file to write and the batch size. For `"run"` nothing: the images come
+            from the standard input, and the logits go to the standard output.
     """
     if task == "saved_model":
-        write_saved_model(keras.models.load_model(source, compile=False), *arguments)
+        path, settings = arguments
+        write_serving_model(keras.models.load_model(source, compile=False), path, *json.loads(settings))
     elif task == "litert":
         path, batch_size = arguments
         write_litert(keras.models.load_model(source, compile=False), path, int(batch_size))

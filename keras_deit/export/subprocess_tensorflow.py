@@ -30,7 +30,7 @@ def write(writer, model, path, *arguments):
         writer: `"saved_model"` or `"litert"`.
         model: The Keras model, on any backend.
         path: The file or directory to write.
-        *arguments: Further arguments of the writer: for `"litert"`, the batch size.
+        *arguments: Further arguments of the task, see `keras_deit.export.__main__`.
 
     Raises:
         ImportError: If TensorFlow is not installed.

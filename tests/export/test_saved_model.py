@@ -114,12 +114,12 @@ def test_a_model_under_a_strategy(tmp_path):
 @tensorflow_only
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_interrupted_export_leaves_nothing(error, tmp_path, monkeypatch):
-    def fail(model, path):
+    def fail(model, path, *arguments):
         path.mkdir()
         (path / "saved_model.pb").write_text("half")
         raise error
 
-    monkeypatch.setattr(saved_model, "write_saved_model", fail)
+    monkeypatch.setattr(saved_model, "write_serving_model", fail)
     with pytest.raises(error):
         to_saved_model(student(num_layers=1), tmp_path / "model")
     assert not list(tmp_path.iterdir())
@@ -136,6 +136,65 @@ def test_overwrite_replaces_an_earlier_export(tmp_path):
     path = to_saved_model(first, tmp_path / "model")
     to_saved_model(second, path, overwrite=True)
     assert compare(second, path, images(2)).largest_difference < 1e-4
+
+
+@tensorflow_only
+def test_a_version_gets_the_next_free_number(tmp_path, monkeypatch):
+    def write(model, path, *arguments):
+        path.mkdir()
+
+    monkeypatch.setattr(saved_model, "write_serving_model", write)
+    paths = [to_saved_model(student(num_layers=1), tmp_path / "model", versioned=True) for _ in range(2)]
+    (tmp_path / "model" / "9").mkdir()
+    (tmp_path / "model" / "notes.txt").write_text("10")
+    paths.append(to_saved_model(student(num_layers=1), tmp_path / "model", versioned=True))
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == ["model/1", "model/2", "model/10"]
+
+
+def foreign_classifier(channels=3):
+    layers = [keras.Input((8, 8, channels)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    return keras.Sequential(layers)
+
+
+@tensorflow_only
+def test_a_model_of_keras_reads_files_if_its_preprocessing_is_given(tmp_path):
+    import tensorflow as tf
+
+    model = foreign_classifier()
+    assert list(load(to_saved_model(model, tmp_path / "plain")).signatures) == ["serving_default"]
+    record = kd.Preprocessing(mean=0, std=1 / 255, crop_ratio=1.0)
+    loaded = load(to_saved_model(model, tmp_path / "model", preprocessing=record, top=1))
+    pixels = tf.constant(np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype("uint8"))
+    answer = loaded.signatures["serve_bytes"](image_bytes=tf.io.encode_png(pixels)[None])
+    logits = model(tf.cast(pixels, "float32")[None])
+    np.testing.assert_allclose(answer["probabilities"][0, 0], tf.reduce_max(tf.nn.softmax(logits)), atol=1e-5)
+    assert answer["classes"].numpy().tolist() == [[f"class {np.argmax(logits)}".encode()]]
+
+
+@tensorflow_only
+def test_a_model_of_any_size_prepares_images_of_the_size_of_its_record(tmp_path):
+    model = kd.RegNetY((8,), (1,), 8, num_classes=3, preprocessing={"image_size": (32, 48)})
+    loaded = load(to_saved_model(model, tmp_path / "model", inputs="pixels"))
+    assert sorted(loaded.signatures) == ["serve_bytes", "serve_images", "serving_default"]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 50, 60, 3)).astype("uint8")
+    logits = loaded.signatures["serving_default"](pixels=pixels)["logits"]
+    np.testing.assert_allclose(logits, model(model.image_processor()(pixels), training=False), atol=1e-4)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(
+    ("make", "arguments", "message"),
+    [
+        (student, {"inputs": "raw"}, "`inputs` must be one of 'normalized', 'pixels', 'bytes'"),
+        (student, {"top": 0}, "`top` must be a positive integer"),
+        (foreign_classifier, {"inputs": "bytes"}, "inputs='bytes' needs .* pass `preprocessing="),
+        (lambda: foreign_classifier(1), {"preprocessing": kd.Preprocessing()}, r"images of shape \(8, 8, 1\)"),
+    ],
+)
+def test_what_a_model_cannot_take_is_refused(make, arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        to_saved_model(make(), tmp_path / "model", **arguments)
+    assert not list(tmp_path.iterdir())
 
 
 @other_backends_only
