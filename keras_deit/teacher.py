@@ -29,8 +29,8 @@ _KIND_ADVICE = {
     "probabilities": "Pass `keras_deit.Teacher(model, outputs='probabilities')`, remove the softmax from the model, or "
     "store the logarithms.",
     "sigmoid": "If the model ends in a sigmoid, pass `keras_deit.Teacher(model, outputs='sigmoid')`, or store "
-    "log(p / (1 - p)). If it ends in another activation, such as a ReLU, remove the activation. If they are logits all the "
-    "same, subtract one number from all of them, which leaves a softmax as it is.",
+    "log(p / (1 - p)). If it ends in another activation, such as a ReLU, remove the activation. If they are logits "
+    "nevertheless, subtract the same number from all of them, which does not change their softmax.",
 }
 _CHANNEL_ADVICE = (
     "Convert the images for the teacher by `preprocessing`, a function of pixels in 0..255; for grey images, for example "
@@ -174,7 +174,7 @@ class Teacher:
         if positions is None:
             raise ValueError(
                 f"The teacher's classes must be those of the student. Received: other names ({names}). Pass a teacher of "
-                "the student's classes. If both have the same classes in the same order and only name them otherwise, pass "
+                "the student's classes. If both have the same classes in the same order under other names, pass "
                 "`keras_deit.Teacher(model, same_classes=True)`."
             )
         if np.array_equal(positions, np.arange(len(positions))):

@@ -441,7 +441,7 @@ def test_logits_in_0_to_1_of_a_model_without_last_activation_pass():
     assert check(kd.Teacher(model)) is None
     nested = keras.Sequential([keras.Input((4, 4, 3)), model])
     assert check(kd.Teacher(nested)) is None
-    with pytest.raises(ValueError, match="If they are logits all the same, subtract one number"):
+    with pytest.raises(ValueError, match="If they are logits nevertheless, subtract the same number"):
         check(kd.Teacher(lambda images: model(images)))
     assert check(kd.Teacher(lambda images: model(images) - 1)) is None
 

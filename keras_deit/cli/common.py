@@ -14,7 +14,7 @@ from keras_deit.runtime.stop_signals import INTERRUPTED
 
 PYTHON_CALLS = {  # in messages that a command passes on, and what does the same on the command line
     "`keras_deit.weights.to_timm`": "an --output that ends in .safetensors",
-    "`keras_deit.weights.to_huggingface`": "an --output without an ending, for transformers",
+    "`keras_deit.weights.to_huggingface`": "an --output without a file extension, for transformers",
 }
 
 

@@ -66,7 +66,7 @@ def check_attention_log(name, value, logs):
         raise ValueError(
             "`attention_weight` can be raised from 0 only in a Distiller that was built with a positive one, which checks "
             "the models and has the log `attention_loss`. Build the Distiller with a positive `attention_weight`, then "
-            f"assign 0 for the time being. Received: attention_weight={value}"
+            f"assign 0 until the weight is needed. Received: attention_weight={value}"
         )
 
 

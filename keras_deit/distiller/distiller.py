@@ -502,7 +502,7 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
 
     def _expected_labels(self):
         if self._is_multi_label:
-            return "Expected rows with a value in 0..1 for each class, or -1 throughout for an unlabelled example."
+            return "Expected rows with a value in 0..1 for each class, or a row of -1 for an unlabelled example."
         return (
             f"Expected integers from 0 to {self.num_classes - 1}, or -1 for none; or rows that sum to at most 1. Build the "
             "student with the number of classes of your data, or number your classes from 0."

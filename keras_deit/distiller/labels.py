@@ -152,9 +152,9 @@ def _check_multi_label_rows(rows):
     fine = np.all((rows >= 0) & (rows <= 1), axis=-1) | np.all(rows == -1, axis=-1)
     if not np.all(fine):
         raise ValueError(
-            "Expected multi-label rows with a value in 0..1 for each class, or -1 throughout for an unlabelled example. "
+            "Expected multi-label rows with a value in 0..1 for each class, or a row of -1 for an unlabelled example. "
             f"Received: {np.sum(~fine)} other rows, the first of them {rows[~fine][0].tolist()}. Set the values of classes "
-            "that are not known to 0 or 1, or label such an example with -1 throughout."
+            "that are not known to 0 or 1, or label such an example with a row of -1."
         )
 
 

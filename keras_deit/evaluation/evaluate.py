@@ -16,8 +16,8 @@ from keras_deit.runtime.optional import require
 TOP = 5
 PREFETCHED = 4  # batches that a pipeline may have read beyond the one that is predicted
 NO_RECORD = (
-    "The model does not say how its images are prepared: they were normalised by ImageNet's mean and standard deviation. "
-    "If it takes others, pass `mean` and `std` (--mean, --std); for pixels in 0..255 these are 0 and 1/255."
+    "The model does not store how its images are prepared: they were normalised by ImageNet's mean and standard deviation. "
+    "If the model needs other values, pass `mean` and `std` (--mean, --std); for pixels in 0..255, pass 0 and 1/255."
 )
 
 

@@ -29,7 +29,7 @@ class Heads:
         if getattr(self.model, "multi_label", False):
             raise ValueError(
                 "The evaluation is for models that give an image one class. Received: a model with `multi_label=True`. "
-                "Evaluate the model in Python, by the `Distiller` that trained it."
+                "In Python, call `evaluate` of the `Distiller` that trained the model."
             )
         self.num_classes = shape[1]
         self.has_two = isinstance(model, (DeiT, DeiTClassifier)) and self._both_count()
@@ -66,7 +66,7 @@ def _check_input(model):
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3:
         raise ValueError(
             "The evaluation prepares RGB images for a model with one input (batch, height, width, 3). Received: a model "
-            f"with input_shape={shape}. Evaluate the model by its own `evaluate`, on images that you prepare yourself."
+            f"with input_shape={shape}. In Python, prepare the images yourself, and call the model's own `evaluate`."
         )
 
 

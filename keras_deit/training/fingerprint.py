@@ -40,10 +40,10 @@ def check_unchanged(before, now, accepts_changes=False):
     changes = f"What the run was begun with has changed: {'; '.join(found)}."
     if not accepts_changes:
         raise ChangedRunError(
-            f"{changes} Restore it, or continue deliberately with --accept-changes; the order of the images of the other "
-            "steps may then differ too."
+            f"{changes} Undo the change, or continue with --accept-changes. The order of the images in the later steps "
+            "may then differ too."
         )
-    print(f"{changes} The run continues with what there is now.")
+    print(f"{changes} The run continues with the changes.")
 
 
 def differences(before, now):

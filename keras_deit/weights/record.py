@@ -55,8 +55,8 @@ def read_record(path, image_size=None):
     ignored = files.ignored_configurations(path, (files.CONFIG, PREPROCESSOR))
     if ignored and not own:
         record["notes"] = (
-            f"Files beside the checkpoint that may be of another model are not read: {', '.join(ignored)}. If they are its "
-            f"own, rename the checkpoint to {' or '.join(_TAKEN_NAMES)}.",
+            f"Files beside the checkpoint that may be of another model are not read: {', '.join(ignored)}. If they belong "
+            f"to the checkpoint, rename it to {' or '.join(_TAKEN_NAMES)}.",
         )
     try:
         if own:

@@ -202,8 +202,8 @@ def _in_timm_names(model):
     architecture = getattr(model, "architecture", None)
     if unknown and architecture:  # of keras.applications, with hundreds of variables
         raise ValueError(
-            f"timm has no names for the weights of a {architecture} of keras.applications. They can be saved as `.keras` "
-            f"alone, and only a run with --architecture {architecture} can begin with them."
+            f"timm has no names for the weights of a {architecture} of keras.applications. Save the model as "
+            f"`.keras`. Only a run with --architecture {architecture} can start from these weights."
         )
     if unknown:
         raise ValueError(

@@ -80,7 +80,7 @@ def test_multi_label_rows_out_of_range_raise():
     check_labels(np.array([[0.5, 1], [-1, -1]]), num_classes=2, multi_label=True)
     rows = np.array([[1, 0], [1, -1], [0, 2]])
     with pytest.raises(
-        ValueError, match=r"a value in 0..1 for each class.*Received: 2 other rows.*\[1, -1\].*-1 throughout"
+        ValueError, match=r"a value in 0..1 for each class.*Received: 2 other rows.*\[1, -1\].*row of -1"
     ):
         check_labels(rows, num_classes=2, multi_label=True)
 

@@ -97,7 +97,7 @@ def check_classes(name, class_names):
 
 
 def warn_of_similar_names(name, class_names):
-    """Warns of classes whose names differ in case, spaces, the Unicode form of a letter or the spelling of a number alone.
+    """Warns of classes whose names differ only in case, spaces, the Unicode form of a letter or the spelling of a number.
 
     Args:
         name: Name or path of the dataset.
@@ -109,8 +109,8 @@ def warn_of_similar_names(name, class_names):
     similar = [", ".join(map(ascii, group)) for group in spellings.values() if len(group) > 1]
     if similar:
         warnings.warn(
-            f"Classes of {name} have names that differ in case, spaces, the Unicode form of a letter or the spelling of a "
-            f"number alone: {'; '.join(similar)}. Give them one name if they are one class.",
+            f"Classes of {name} have names that differ only in case, spaces, the Unicode form of a letter or the spelling "
+            f"of a number: {'; '.join(similar)}. Give them one name if they are one class.",
             stacklevel=3,
         )
 

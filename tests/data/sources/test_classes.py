@@ -101,7 +101,7 @@ def test_a_class_with_test_images_alone_is_refused():
     ],
 )
 def test_names_that_differ_in_their_spelling_alone_are_warned_of(names):
-    with pytest.warns(UserWarning, match="Classes of pets have names that differ in case, spaces, the"):
+    with pytest.warns(UserWarning, match="Classes of pets have names that differ only in case, spaces, the"):
         warn_of_similar_names("pets", (*names, "dog"))
 
 

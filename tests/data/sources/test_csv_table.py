@@ -152,7 +152,7 @@ def test_whole_numbers_that_pandas_writes_as_floats_are_integers(labels, class_n
 
 def test_several_spellings_of_a_number_are_warned_of(tmp_path):
     rows = "".join(f"{index}.jpg,{('1', '1.0', '2', '01')[index % 4]}\n" for index in range(12))
-    with pytest.warns(UserWarning, match="differ in case, spaces, .*'01', '1'. Give them one name"):
+    with pytest.warns(UserWarning, match="differ only in case, spaces, .*'01', '1'. Give them one name"):
         assert data.load(write_table(tmp_path, "path,label\n" + rows)).class_names == ("01", "1", "2")
 
 
