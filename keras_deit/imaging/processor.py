@@ -21,13 +21,13 @@ from keras_deit.runtime.shutdown import unless_exiting
 class ImageProcessor(keras.layers.Layer):
     """The evaluation transform of the official code, as a layer: resize, centre crop, normalise.
 
-    The shorter side is resized to `int(image_size / crop_ratio)` with PIL's bicubic filter (antialiased, rounded to whole
+    The shorter side is resized to `int(image_size / crop_ratio)` with Pillow's bicubic filter (antialiased, rounded to whole
     pixel values). Then a square of `image_size` is cropped from the centre.
 
     Args:
         image_size: Side of the result in pixels, or `(height, width)`.
-        crop_ratio: Fraction of the resized image's shorter side that the crop keeps, above 0 and at most 1: 0.875 in the
-            official code, 0.9 in timm, 1.0 for DeiT III.
+        crop_ratio: Side of the crop as a fraction of the shorter side of the resized image, above 0 and at most 1: 0.875 in
+            the official code, 0.9 in timm, 1.0 for DeiT III.
         mean, std: Mean and standard deviation of each channel, for pixels in 0..1.
         interpolation: Filter of Pillow that resizes: `"nearest"`, `"box"`, `"bilinear"`, `"hamming"`, `"bicubic"` or
             `"lanczos"`.
@@ -38,7 +38,7 @@ class ImageProcessor(keras.layers.Layer):
     Call arguments:
         images: Pixels in 0..255 of any dtype, channels last: one image `(height, width, 3)` or a batch
             `(batch, height, width, 3)`. Inside a model the size must be known when the model is built. Outside a model,
-            `images` can also be a path, a Pillow image, a greyscale array `(height, width)`, or a list of all of these, of
+            `images` can also be a path, a Pillow image, a greyscale array `(height, width)`, or a list of such images with
             any sizes. Files are read by `keras_deit.imaging.image_files.read_image`.
 
     Output shape:
