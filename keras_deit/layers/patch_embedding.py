@@ -65,8 +65,9 @@ class PatchEmbedding(keras.layers.Layer):
         self._check_shape(images.shape)
         height, width, channels = self.image_shape
         rows, columns, size = height // self.patch_size, width // self.patch_size, self.patch_size
-        patches = ops.reshape(images, (-1, rows, size, columns, size * channels))
-        patches = ops.transpose(patches, (0, 1, 3, 2, 4))  # (batch, rows, columns, size, size * channels)
+        # No tensor of five dimensions: the programs that run exported models on GPUs and NPUs refuse them.
+        strips = ops.reshape(images, (-1, size, columns, size * channels))  # (batch * rows, ...)
+        patches = ops.transpose(strips, (0, 2, 1, 3))  # (batch * rows, columns, size, size * channels)
         patches = ops.reshape(patches, (-1, size * size * channels))  # (batch * patches, pixels of a patch)
         kernel = ops.reshape(self.kernel, (-1, self.hidden_dim))
         tokens = ops.matmul(patches, kernel) + self.bias
