@@ -22,15 +22,15 @@ def main(task, source, *arguments):
         task: `"saved_model"` writes a SavedModel, `"litert"` writes a LiteRT file, `"run"` runs a SavedModel.
         source: The file or directory to read: a `.keras` file, or for `"run"` a SavedModel.
         *arguments: For `"saved_model"` the directory to write, and as JSON the further arguments of
-            `write_serving_model`. For `"litert"` the file to write and the batch size. For `"run"` nothing: the images come
-            from the standard input, and the logits go to the standard output.
+            `write_serving_model`. For `"litert"` the file to write, the batch size and the kind of inputs. For `"run"`
+            nothing: the images come from the standard input, and the logits go to the standard output.
     """
     if task == "saved_model":
         path, settings = arguments
         write_serving_model(keras.models.load_model(source, compile=False), path, *json.loads(settings))
     elif task == "litert":
-        path, batch_size = arguments
-        write_litert(keras.models.load_model(source, compile=False), path, int(batch_size))
+        path, batch_size, inputs = arguments
+        write_litert(keras.models.load_model(source, compile=False), path, int(batch_size), inputs)
     else:
         replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print would damage the replies

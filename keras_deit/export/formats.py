@@ -4,9 +4,8 @@ import dataclasses
 import importlib.util
 from collections.abc import Callable
 
-from keras_deit.export import onnx, subprocess_tensorflow
+from keras_deit.export import litert, onnx, subprocess_tensorflow
 from keras_deit.export.exported_model import ExportedModel
-from keras_deit.export.litert import to_litert
 from keras_deit.export.openvino import openvino_package, to_openvino
 from keras_deit.export.report import Limits, comparison, images_of, model_logits
 from keras_deit.export.saved_model import to_saved_model
@@ -34,7 +33,7 @@ class Format:
 
 FORMATS = {
     "saved_model": Format(to_saved_model, "saved_model"),
-    "litert": Format(to_litert, "student.tflite"),
+    "litert": Format(litert.to_litert, "student.tflite"),
     "onnx": Format(onnx.to_onnx, "student.onnx"),
     "openvino": Format(to_openvino, "student.xml"),
 }
@@ -71,20 +70,22 @@ def check_formats(formats):
 
 
 def check_model(model, formats):
-    """Checks that ONNX and OpenVINO can hold a model if they are among the formats, as `check_formats` checks packages.
+    """Checks that the formats can hold a model, as `check_formats` checks packages.
 
     Args:
         model: The Keras model to export.
         formats: List of names, for example `["saved_model", "onnx"]`.
 
     Raises:
-        ValueError: If ONNX cannot hold the model. OpenVINO's files are made from ONNX's.
+        ValueError: If LiteRT or ONNX cannot hold the model. OpenVINO's files are made from ONNX's.
 
     Example:
 
     >>> import keras_deit as kd
     >>> check_model(kd.DeiT.from_variant("deit_ti", num_layers=1), ["saved_model", "onnx"])
     """
+    if "litert" in formats:
+        litert.check_model(model)
     if {"onnx", "openvino"} & set(formats):
         onnx.check_model(model)
 

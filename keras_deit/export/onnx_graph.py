@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from keras_deit.export.saved_model import INPUT, OUTPUT
+from keras_deit.export.serving import used_tokens
+from keras_deit.export.signatures import INPUT, OUTPUT
 from keras_deit.models.classifier import LATE_FUSIONS
 
 
@@ -197,7 +198,7 @@ def _attention(graph, name, layer, tokens):
 
 
 def _logits(graph, classifier, tokens):
-    used = _used_tokens(classifier)
+    used = used_tokens(classifier)
     embeddings = [_embedding(graph, classifier.backbone, token, tokens) for token in used]
     if classifier.fusion in LATE_FUSIONS:
         _late_fusion(graph, classifier, embeddings)
@@ -214,12 +215,6 @@ def _late_fusion(graph, classifier, embeddings):
     else:
         joined = graph.add("Add", embeddings, "joined_tokens")
     _dense(graph, "fusion_head", classifier.get_layer("fusion_head"), joined)
-
-
-def _used_tokens(classifier):
-    if classifier.fusion in ("class", "distillation"):
-        return [classifier.fusion]
-    return ["class", "distillation"] if classifier.backbone.distilled else ["class"]
 
 
 def _embedding(graph, backbone, token, tokens):

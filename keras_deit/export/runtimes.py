@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from keras_deit.export.metadata import KEY, from_properties, read_metadata
-from keras_deit.export.saved_model import INPUT, OUTPUT
+from keras_deit.export.signatures import INPUT, OUTPUT
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.optional import require
 

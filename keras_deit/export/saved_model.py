@@ -9,21 +9,11 @@ from keras_deit.export import subprocess_tensorflow
 from keras_deit.export.destination import destination
 from keras_deit.export.metadata import SAVED_MODEL_FILE, export_metadata, to_json
 from keras_deit.export.serving import image_shape, serving_model
-from keras_deit.export.signatures import (
-    INPUT,
-    INPUTS,
-    NORMALIZED,
-    OUTPUT,
-    SERVING_DEFAULT,
-    is_rgb_classifier,
-    signatures,
-)
+from keras_deit.export.signatures import INPUTS, NORMALIZED, is_rgb_classifier, signatures
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models.image_model import DEFAULT_IMAGE_SIZE
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.numpy_numbers import python_number
-
-SIGNATURE = SERVING_DEFAULT
 
 
 def to_saved_model(model, path, inputs=NORMALIZED, preprocessing=None, top=5, versioned=False, overwrite=False):
@@ -111,43 +101,6 @@ def write_serving_model(model, path, inputs, preprocessing, top):
     for name, (function, spec) in offered.items():
         archive.add_endpoint(name, function, input_signature=[spec])
     archive.write_out(str(path), verbose=False)
-
-
-def write_saved_model(model, path, batch_size=None):
-    """Writes a SavedModel with the signature `serving_default` alone, of normalised images, on the TensorFlow backend.
-
-    Args:
-        model: A Keras model with one image input and one output.
-        path: The directory to write.
-        batch_size: The fixed batch size of the signature; None leaves it free.
-    """
-    import tensorflow as tf
-
-    shape = (batch_size, *image_shape(model))
-
-    def serve(images):
-        # A signature called with another shape would run: a traced function does not compare shapes by itself.
-        images = tf.ensure_shape(images, shape, name=f"images_must_be_{'x'.join(map(str, shape[1:]))}")
-        if batch_size is not None:
-            images = _of_fixed_shape(images, shape)
-        return {OUTPUT: keras.tree.flatten(model(images, training=False))[0]}
-
-    signature = keras.InputSpec(shape=shape, dtype="float32", name=INPUT)
-    archive = keras.export.ExportArchive()
-    archive.add_endpoint(SIGNATURE, serve, input_signature=[signature])
-    archive.write_out(str(path), verbose=False)
-
-
-def _of_fixed_shape(images, shape):
-    """Returns the images, through operations that fail in LiteRT's interpreter for images of another shape.
-
-    LiteRT's converter drops `tf.ensure_shape`, and a signature runner resizes the input to every array that it gets. A
-    concatenation compares the rank and every side but its own axis, whose length the slice and the model then fix.
-    """
-    import tensorflow as tf
-
-    batch_size, _, *others = shape
-    return tf.concat([tf.zeros((batch_size, 1, *others)), images], axis=1)[:, 1:]
 
 
 def _record(model, inputs, preprocessing):

@@ -60,6 +60,26 @@ def image_shape(model):
     return tuple(model.inputs[0].shape[1:])
 
 
+def used_tokens(classifier):
+    """Lists the tokens whose heads, or whose joined embeddings, give the logits of a classifier.
+
+    Args:
+        classifier: A `keras_deit.DeiTClassifier`.
+
+    Returns:
+        `["class"]`, `["distillation"]` or `["class", "distillation"]`.
+
+    Example:
+
+    >>> import keras_deit as kd
+    >>> used_tokens(kd.DeiTClassifier.from_variant("deit_ti", num_layers=1))
+    ['class', 'distillation']
+    """
+    if classifier.fusion in ("class", "distillation"):
+        return [classifier.fusion]
+    return ["class", "distillation"] if classifier.backbone.distilled else ["class"]
+
+
 def _check(model):
     inputs = getattr(model, "inputs", None) or []
     outputs = getattr(model, "outputs", None) or []

@@ -12,6 +12,7 @@ from tests.goldens.weights import fill, noise
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 HAS_LITERT = HAS_TENSORFLOW and importlib.util.find_spec("ai_edge_litert") is not None
+HAS_QUANTIZER = HAS_LITERT and importlib.util.find_spec("ai_edge_quantizer") is not None
 HAS_ONNX = all(importlib.util.find_spec(package) is not None for package in ("onnx", "onnxruntime"))
 HAS_OPENVINO = all(importlib.util.find_spec(package) is not None for package in ("onnx", "openvino"))
 RUNNABLE_FORMATS = [
@@ -22,6 +23,7 @@ RUNNABLE_FORMATS = [
 
 needs_tensorflow = pytest.mark.skipif(not HAS_TENSORFLOW, reason="exporting needs the extra `export`")
 needs_litert = pytest.mark.skipif(not HAS_LITERT, reason="running LiteRT needs the extra `export`")
+needs_quantizer = pytest.mark.skipif(not HAS_QUANTIZER, reason="quantizing needs the extra `export`")
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="exporting to ONNX and running it need the extra `onnx`")
 needs_openvino = pytest.mark.skipif(not HAS_OPENVINO, reason="exporting to OpenVINO needs the extra `openvino`")
 tensorflow_only = pytest.mark.skipif(

@@ -64,9 +64,11 @@ def test_onnx_is_written_and_compared_without_tensorflow(tmp_path, monkeypatch):
     assert report.agrees
 
 
-def test_a_model_that_onnx_cannot_hold_is_refused_before_the_export():
+def test_a_model_that_a_format_cannot_hold_is_refused_before_the_export():
     regnet = kd.RegNetY.from_variant("regnety_002", num_classes=2)
     check_model(regnet, ["saved_model"])
+    with pytest.raises(ValueError, match="LiteRT needs images of a known size"):
+        check_model(regnet, ["saved_model", "litert"])
     for name in ("onnx", "openvino"):
         with pytest.raises(ValueError, match=r"`to_onnx` writes .* Received: RegNetY"):
             check_model(regnet, ["saved_model", name])

@@ -1,5 +1,6 @@
 """Export to LiteRT, compared with the model in LiteRT's interpreter."""
 
+import json
 import sys
 
 import keras
@@ -8,37 +9,35 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.export import compare, litert, to_litert
+from keras_deit.export.litert import check_model
+from keras_deit.export.metadata import export_metadata, read_metadata
+from tests.export.litert_files import operations, run, tensors
 from tests.export.students import (
     images,
     model_with_unsupported_operation,
     needs_litert,
+    needs_quantizer,
     needs_tensorflow,
     other_backends_only,
     student,
     tensorflow_only,
 )
 
-# Matrix products, softmax, GELU and the parts of a layer norm. DELEGATE is added by the interpreter.
+# Matrix products, softmax, GELU and the parts of a layer norm.
 OPERATIONS = {
     "ADD",
     "BATCH_MATMUL",
     "CONCATENATION",
-    "DELEGATE",
     "FULLY_CONNECTED",
     "GELU",
     "MEAN",
     "MUL",
-    "NEG",
     "RESHAPE",
     "RSQRT",
     "SOFTMAX",
-    "SPLIT",
-    "SQUARED_DIFFERENCE",
     "STRIDED_SLICE",
-    "SUB",
     "TRANSPOSE",
 }
-DEIT3 = dict(distilled=False, prefix_positions=False, layer_scale_init=0.1)
 
 
 @pytest.fixture
@@ -97,30 +96,68 @@ def test_images_of_another_shape_are_refused_by_every_way_to_call(interpreter, s
 
 
 @needs_litert
-def test_only_built_in_operations_are_used(interpreter):
-    used = {operation["op_name"] for operation in interpreter._get_ops_details()}
-    assert used <= OPERATIONS
-    assert {"GELU", "SOFTMAX"} <= used  # fused operations, not their parts
+def test_only_built_in_operations_are_used(exported):
+    used = [name for name, *_ in operations(exported[1] / "student.tflite")]
+    assert set(used) == OPERATIONS
+    assert len(used) < 2 * 35 + 30  # two encoder blocks of at most 35 operations
+
+
+@needs_litert
+def test_no_tensor_has_more_than_four_dimensions(exported):
+    assert max(len(shape) for _, shape in tensors(exported[1] / "student.tflite")) == 4
+
+
+@needs_litert
+def test_the_metadata_and_the_file_beside_it(exported):
+    model, directory, _ = exported
+    expected = export_metadata(kd.DeiTClassifier(model))
+    assert read_metadata(directory / "student.tflite") == expected
+    assert json.loads((directory / "student.json").read_text(encoding="utf-8")) == expected
+
+
+@needs_quantizer
+def test_pixels_are_normalised_in_the_file(tmp_path):
+    model = student(
+        num_layers=1, class_names=["犬", *"bcdefghij"], preprocessing={"mean": (0.3, 0.4, 0.5), "std": 0.25}
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), "uint8")
+    arguments = dict(quantization="dynamic_int8", inputs="pixels")
+    path = to_litert(model, tmp_path / "student.tflite", **arguments)
+    assert read_metadata(path)["inputs"] == "pixels"
+    assert read_metadata(path)["class_names"][0] == "犬"
+    normalised = (pixels / 255 - np.array([0.3, 0.4, 0.5])) / 0.25
+    exact = keras.ops.convert_to_numpy(kd.DeiTClassifier(model)(normalised.astype("float32")))
+    assert np.abs(run(path, pixels) - exact).max() < 0.1 * exact.std()
+    with pytest.raises(ValueError, match="Got value of type FLOAT32 but expected type UINT8"):
+        run(path, normalised.astype("float32"))
 
 
 @tensorflow_only
-@pytest.mark.parametrize(
-    "overrides",
-    [dict(distilled=False), DEIT3, dict(dtype="mixed_bfloat16")],
-    ids=["one_token", "deit3", "mixed_precision"],
-)
 @needs_litert
-def test_every_kind_of_student(overrides, tmp_path):
-    model = student(num_layers=1, **overrides)
+def test_a_model_in_mixed_precision_with_mean_probabilities(tmp_path):
+    model = kd.DeiTClassifier(student(num_layers=1, dtype="mixed_bfloat16"), fusion="mean_probabilities")
     assert compare(model, to_litert(model, tmp_path / "student.tflite"), images(2)).largest_difference < 1e-4
 
 
 @tensorflow_only
 @needs_litert
-@pytest.mark.parametrize("fusion", ["mean_probabilities", "concat"])
-def test_every_fusion(fusion, tmp_path):
-    model = kd.DeiTClassifier(student(num_layers=1), fusion=fusion)
-    assert compare(model, to_litert(model, tmp_path / "student.tflite"), images(2)).largest_difference < 1e-4
+def test_a_model_that_is_no_deit(tmp_path):
+    deit = student(num_layers=1)
+    model = keras.Model(deit.inputs, deit.outputs[0])
+    path = to_litert(model, tmp_path / "student.tflite")
+    assert compare(model, path, images(2)).largest_difference < 1e-4
+    assert max(len(shape) for _, shape in tensors(path)) == 4
+
+
+@tensorflow_only
+@needs_litert
+def test_a_model_that_pools_refuses_images_of_another_shape(tmp_path):
+    layers = [keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(data_format="channels_last")]
+    path = to_litert(keras.Sequential(layers), tmp_path / "model.tflite")
+    assert run(path, images(1, 8)).shape == (1, 3)
+    for shape in [(9, 8, 3), (8, 9, 3), (7, 8, 3), (8, 7, 3), (8, 8, 1), (8, 8)]:
+        with pytest.raises(RuntimeError):
+            run(path, np.zeros((1, *shape), "float32"))
 
 
 @tensorflow_only
@@ -156,11 +193,46 @@ def test_an_existing_file_is_refused_and_kept(tmp_path):
     assert path.read_text() == "old"
 
 
-@pytest.mark.parametrize(("size", "batch_size"), [(None, 1), (32, 0), (32, 2.0), (32, "4"), (32, None)])
-def test_an_unknown_image_size_and_an_invalid_batch_size_are_refused(size, batch_size, tmp_path):
-    layers = [keras.Input((size, size, 3)), keras.layers.GlobalAveragePooling2D(data_format="channels_last")]
-    with pytest.raises(ValueError, match="positive integer as batch size and images of a known size"):
-        to_litert(keras.Sequential(layers), tmp_path / "student.tflite", batch_size=batch_size)
+def test_an_existing_json_file_is_refused_and_kept(tmp_path):
+    (tmp_path / "student.json").write_text("old")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        to_litert(student(num_layers=1), tmp_path / "student.tflite")
+    assert [path.name for path in tmp_path.iterdir()] == ["student.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(batch_size=0), "positive integer as batch size"),
+        (dict(batch_size=2.0), "positive integer as batch size"),
+        (dict(batch_size="4"), "positive integer as batch size"),
+        (dict(batch_size=None), "positive integer as batch size"),
+        (dict(quantization="int4"), r"`quantization` must be one of .* Received: quantization='int4'"),
+        (dict(inputs="bytes"), r"`inputs` must be one of .* Received: inputs='bytes'"),
+        (dict(quantization="dynamic_int8", int8_io=True), "`int8_io=True` needs quantization='int8'"),
+        (dict(quantization="int8", inputs="pixels", int8_io=True), "pixels are integers already"),
+        (dict(quantization="int8"), "`calibration` must be an array of images for quantization='int8'"),
+        (dict(calibration=np.zeros((1, 32, 32, 3))), "`calibration` must be .* and None otherwise"),
+        (dict(quantization="int8", calibration=np.zeros((0, 32, 32, 3))), "at least one calibration image"),
+        (dict(quantization="int8", calibration=np.zeros((1, 3, 32, 32))), r"of shape \(32, 32, 3\)"),
+        (dict(quantization="int8", inputs="pixels", calibration=np.zeros((1, 32, 32, 3))), "pixels: uint8"),
+    ],
+)
+def test_invalid_arguments_are_refused(arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        to_litert(student(num_layers=1), tmp_path / "student.tflite", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_for_images_of_any_size_is_refused():
+    with pytest.raises(ValueError, match=r"images of a known size.*Received: RegNetY"):
+        check_model(kd.RegNetY.from_variant("regnety_002", num_classes=2))
+
+
+def test_pixels_of_a_model_without_a_normalisation_are_refused(tmp_path):
+    layers = [keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(data_format="channels_last")]
+    with pytest.raises(ValueError, match="inputs='pixels' needs a model of this package.*Received: Sequential"):
+        to_litert(keras.Sequential(layers), tmp_path / "student.tflite", inputs="pixels")
 
 
 @pytest.mark.usefixtures("quick_quantization")
