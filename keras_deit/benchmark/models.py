@@ -1,6 +1,7 @@
 """The speed of a model beside its peers, on the active backend or on another one in a child process."""
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import pathlib
@@ -45,8 +46,9 @@ def measure(setting, rounds, peers=()):
         A list of `Timing`, this package's first, and a dictionary from the names of the peers that could not run to the
         reason.
     """
-    steps, left_out = _build_steps(setting, peers)
-    seconds = seconds_in_turns(steps, rounds)
+    our_steps = {OURS: _warmed_up(our_step(setting))}  # the package's own failures are errors
+    steps, left_out = build_steps({name: functools.partial(build, setting) for name, build in builders(peers).items()})
+    seconds = seconds_in_turns(our_steps | steps, rounds)
     ours = np.array(seconds[OURS])
     return [Timing(name, times, (np.array(times) / ours).tolist()) for name, times in seconds.items()], left_out
 
@@ -104,12 +106,19 @@ def run_in_child_process(backend, settings, rounds, peers):
         return json.loads(results.read_text(encoding="utf-8"))
 
 
-def _build_steps(setting, peers):
-    """Steps by name, and the reasons why peers have none."""
-    steps, left_out = {OURS: _warmed_up(our_step(setting))}, {}
-    for name, build in builders(peers).items():
+def build_steps(builders):
+    """Builds steps and runs each of them twice.
+
+    Args:
+        builders: Dictionary from names to functions without arguments that return a step.
+
+    Returns:
+        Dictionary from names to steps, and a dictionary from the names of those that could not run to the reason.
+    """
+    steps, left_out = {}, {}
+    for name, build in builders.items():
         try:
-            steps[name] = _warmed_up(build(setting))
+            steps[name] = _warmed_up(build())
         except (AttributeError, ImportError, RuntimeError, TypeError, ValueError) as error:  # the peer's own failures
             hint = " (pip install 'keras-deit[benchmark]')" if isinstance(error, ModuleNotFoundError) else ""
             left_out[name] = f"{type(error).__name__}: {' '.join(str(error).split())}{hint}"

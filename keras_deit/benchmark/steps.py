@@ -20,7 +20,7 @@ def keras_step(model, setting, compiled=False):
     images, labels = setting.random_batch()
     if setting.mode == "inference":
         forward = _FORWARDS[keras.backend.backend()](model, images, compiled)
-        return _repeated(lambda: keras.ops.convert_to_numpy(forward()))
+        return repeated(lambda: keras.ops.convert_to_numpy(forward()))
     model.compile(
         optimizer=keras.optimizers.AdamW(1e-4, weight_decay=0.05),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -44,7 +44,21 @@ def _repeated_batch(images, labels):
     return lambda: ((images, labels) for _ in itertools.count())
 
 
-def _repeated(step):
+def repeated(step):
+    """Makes the step of a function.
+
+    Args:
+        step: Function without arguments that returns when its work is done.
+
+    Returns:
+        A function that takes the number of calls, 1 by default, and returns the result of the last call.
+
+    Example:
+
+    >>> repeated(lambda: "logits")(3)
+    'logits'
+    """
+
     def run(times=1):
         for _ in range(times):
             result = step()
@@ -75,8 +89,8 @@ def torch_step(module, setting, compiled=False):
         module, images = module.to(dtype), images.to(dtype)
     function = torch.compile(module) if compiled else module
     if setting.mode == "inference":
-        return _repeated(_torch_inference_step(function, images))
-    return _repeated(_torch_training_step(module, function, images, labels, setting.precision))
+        return repeated(_torch_inference_step(function, images))
+    return repeated(_torch_training_step(module, function, images, labels, setting.precision))
 
 
 def _torch_inference_step(function, images):

@@ -72,6 +72,38 @@ def _pipeline_row(setting, name, results):
     return f"{name:<18}{speed:>10.0f}{1e3 * setting.num_workers / speed:>15.2f}{ratio:>22}".rstrip()
 
 
+def export_table(setting, num_threads, seconds, left_out):
+    """Writes the latency of exported models as a table.
+
+    Args:
+        setting: The `Setting` that was measured.
+        num_threads: Number of threads of each runtime.
+        seconds: Dictionary from names to lists of seconds per batch, one value per round.
+        left_out: Dictionary from the names of those that could not run to the reason.
+
+    Returns:
+        Text of several lines. The last column is the time of the row divided by that of timm's compiled model (its eager one
+        if that could not run) in the same round: the median and the quartiles. Below 1, the row is faster than timm.
+    """
+    reference = next((name for name in ("timm compiled", "timm") if name in seconds), None)
+    lines = [
+        f"{setting.variant} at {setting.architecture['image_size']} pixels, batch {setting.batch_size}, "
+        f"{num_threads} threads",
+        f"{'':<22}{'ms':>8}   {f'ratio to {reference}: median (quartiles)' if reference else ''}".rstrip(),
+        *(_export_row(name, times, seconds.get(reference)) for name, times in seconds.items()),
+        *(f"{name:<22}left out: {reason}" for name, reason in left_out.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _export_row(name, seconds, reference):
+    row = f"{name:<22}{1e3 * statistics.median(seconds):>8.2f}"
+    if reference is None or seconds is reference:
+        return row
+    low, middle, high = np.percentile(np.array(seconds) / np.array(reference), (25, 50, 75))
+    return f"{row}   {middle:.3f} ({low:.3f} to {high:.3f})"
+
+
 def operation_table(rows):
     """Writes the times of single operations as a table.
 

@@ -32,7 +32,7 @@ commands:
   convert        convert weights between timm, the official DeiT code, transformers and Keras
   show-data      draw a grid of augmented training images
   validate-data  list damaged and unusual images of a dataset
-  benchmark      compare the speed of a model or of the input pipelines with other implementations
+  benchmark      compare the speed of a model, of its exports or of the input pipelines with other implementations
 
 `keras-deit COMMAND --help` lists the options of a command, and `keras-deit --version` prints the version. The environment
 variable KERAS_BACKEND selects the backend."""
@@ -66,12 +66,16 @@ def _run(command, options):
     try:  # the imports take seconds, in which Ctrl-C may come too
         if command == "train":
             return importlib.import_module("keras_deit.cli.train").main(options)
-        is_of_data = command == "benchmark" and options[:1] == ["data"]
-        parser = parsers.PARSERS["benchmark data" if is_of_data else command]()
-        options = parser.parse_args(options[1:] if is_of_data else options)  # `--help` ends here, without Keras
+        function = "main"
+        if command == "benchmark" and options[:1] in (["data"], ["export"]):
+            what, *options = options
+            parser, function = parsers.PARSERS[f"benchmark {what}"](), f"time_{what}"
+        else:
+            parser = parsers.PARSERS[command]()
+        options = parser.parse_args(options)  # `--help` ends here, without Keras
         importlib.import_module("keras_deit.public")  # registers the classes of saved models, such as the Distiller
         module = importlib.import_module(f"keras_deit.cli.{COMMANDS[command]}")
-        return (module.time_data if is_of_data else module.main)(parser, options)
+        return getattr(module, function)(parser, options)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED

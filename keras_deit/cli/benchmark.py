@@ -1,15 +1,15 @@
-"""`keras-deit benchmark`: time a model, or the input pipeline, beside other implementations."""
+"""`keras-deit benchmark`: time a model, its exports, or the input pipeline, beside other implementations."""
 
 import json
 import sys
 
 import keras
 
-from keras_deit.benchmark import data, models
+from keras_deit.benchmark import data, exports, models
 from keras_deit.benchmark.images import FILE_SIZE
 from keras_deit.benchmark.operations import operation_milliseconds
 from keras_deit.benchmark.setting import PipelineSetting, Setting
-from keras_deit.benchmark.table import operation_table, pipeline_table
+from keras_deit.benchmark.table import export_table, operation_table, pipeline_table
 from keras_deit.cli.common import reporting
 from keras_deit.cli.parsers import BACKENDS, MODES
 from keras_deit.models import get_variant
@@ -57,11 +57,33 @@ def time_data(options):
         print(operation_table(operation_milliseconds(options.image_size)))
 
 
+@reporting
+def time_export(options):
+    """Times exported models.
+
+    Args:
+        options: Namespace of its parser in `keras_deit.cli.parsers`.
+
+    Returns:
+        The exit status: 0; 2 for bad input; 130 after Ctrl-C.
+    """
+    _check_positive(options, "image_size", "batch_size", "threads", "rounds")
+    setting = Setting(options.variant, "inference", options.batch_size, "float32", _architecture(options))
+    seconds, left_out = exports.run(setting, options.rounds, options.threads)
+    print(export_table(setting, options.threads, seconds, left_out))
+    _write({"seconds": seconds, "left_out": left_out}, options.output)
+
+
 def _settings(options):
-    architecture = dict(get_variant(options.variant).arguments)
-    architecture["image_size"] = options.image_size or architecture["image_size"]
+    architecture = _architecture(options)
     modes = MODES if options.mode == "both" else (options.mode,)
     return [Setting(options.variant, mode, options.batch_size, options.precision, architecture) for mode in modes]
+
+
+def _architecture(options):
+    architecture = dict(get_variant(options.variant).arguments)
+    architecture["image_size"] = options.image_size or architecture["image_size"]
+    return architecture
 
 
 def _run_on_backends(settings, options):

@@ -73,7 +73,8 @@ Compare the speed of a model of this package with that of KerasHub's DeiT on the
 of transformers and timm. Packages that are not installed are left out. A round times each model once, and the ratios are
 taken within a round. On a GPU with PyTorch, the models of this package and of timm are also timed with torch.compile.
 
-`keras-deit benchmark data` compares the input pipelines; see `keras-deit benchmark data --help`."""
+`keras-deit benchmark data` compares the input pipelines, and `keras-deit benchmark export` the exports of a model; see their
+--help."""
 
 BENCHMARK_DATA = """\
 Compare the speed of input pipelines with the augmentation of the recipe `deit`, from JPEG files of ImageNet's typical size
@@ -82,6 +83,12 @@ keras-cv's layers in tf.data. Packages that are not installed are left out. A ro
 of its own on the same cores, and the ratios are taken within a round.
 
 A second table gives the milliseconds of each augmentation operation on one core, with tf.data and with Pillow."""
+
+BENCHMARK_EXPORT = """\
+Compare the speed of the exports of a model on the CPU: LiteRT in float32 and in each quantization, and ONNX Runtime in
+float32 and quantized by its own dynamic quantization. timm's model on PyTorch is timed as it is and with torch.compile.
+Packages that are not installed are left out. A round times each one once in the same process, and the ratios are taken
+within a round. The weights are random, which does not change the time."""
 
 
 def predict_parser():
@@ -290,6 +297,22 @@ def benchmark_data_parser():
     return parser
 
 
+def benchmark_export_parser():
+    """Makes the parser of `keras-deit benchmark export`."""
+    parser = make_parser("benchmark export", BENCHMARK_EXPORT)
+    group = parser.add_argument_group("model")
+    group.add_argument("--variant", default="deit_ti", help="for example deit_ti (the default) or deit_s")
+    group.add_argument("--batch-size", type=int, default=1, metavar="N", help="images per call; default: 1")
+    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the variant's")
+    group = parser.add_argument_group("measurement")
+    group.add_argument(
+        "--threads", type=int, default=usable_cores(), metavar="N", help="threads of each runtime; default: one a core"
+    )
+    group.add_argument("--rounds", type=int, default=10, metavar="N", help="times that each one is timed; default: 10")
+    group.add_argument("--output", metavar="FILE.json", help="write all measured values to this file")
+    return parser
+
+
 PARSERS = {
     "predict": predict_parser,
     "evaluate": evaluate_parser,
@@ -299,6 +322,7 @@ PARSERS = {
     "validate-data": validate_data_parser,
     "benchmark": benchmark_parser,
     "benchmark data": benchmark_data_parser,
+    "benchmark export": benchmark_export_parser,
 }
 
 

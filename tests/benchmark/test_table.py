@@ -4,7 +4,7 @@ import pytest
 
 from keras_deit.benchmark.models import Timing
 from keras_deit.benchmark.setting import PipelineSetting, Setting, multiply_adds
-from keras_deit.benchmark.table import model_table, operation_table, pipeline_table
+from keras_deit.benchmark.table import export_table, model_table, operation_table, pipeline_table
 from keras_deit.models import get_variant
 
 
@@ -39,3 +39,16 @@ def test_the_pipeline_tables_ratios_are_those_of_the_same_round(other):
 def test_the_operation_table_holds_milliseconds():
     _, row = operation_table([("Rotate", 0.412, 0.987)]).splitlines()
     assert row.split() == ["Rotate", "0.41", "0.99"]
+
+
+def test_the_export_tables_ratios_are_those_of_the_same_round():
+    setting = Setting("deit_ti", "inference", 1, "float32", get_variant("deit_ti").arguments)
+    seconds = {"LiteRT int8": [0.005, 0.012, 0.009], "timm": [0.01, 0.02, 0.01]}
+    title, header, row, timm, left_out = export_table(
+        setting, 2, seconds, {"timm compiled": "no compiler"}
+    ).splitlines()
+    assert title == "deit_ti at 224 pixels, batch 1, 2 threads"
+    assert "ratio to timm:" in header
+    assert row.split(maxsplit=3) == ["LiteRT", "int8", "9.00", "0.600 (0.550 to 0.750)"]
+    assert timm.split() == ["timm", "10.00"]
+    assert left_out.split(maxsplit=2) == ["timm", "compiled", "left out: no compiler"]

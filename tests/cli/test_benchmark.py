@@ -6,7 +6,7 @@ import keras
 import pytest
 
 import keras_deit.cli.benchmark
-from keras_deit.benchmark import data, models
+from keras_deit.benchmark import data, exports, models
 
 BACKEND = keras.backend.backend()
 
@@ -32,7 +32,13 @@ def measured(monkeypatch):
 
     monkeypatch.setattr(models, "run", run)
     monkeypatch.setattr(models, "run_in_child_process", run_in_child_process)
+
+    def run_exports(setting, rounds, num_threads):
+        calls.append((setting, rounds, num_threads))
+        return {"LiteRT int8": [0.01] * rounds, "timm": [0.02] * rounds}, {"timm compiled": "no compiler"}
+
     monkeypatch.setattr(data, "run", run_data)
+    monkeypatch.setattr(exports, "run", run_exports)
     return calls
 
 
@@ -76,7 +82,7 @@ def test_other_backends_run_in_processes_of_their_own(measured, tmp_path, capsys
 
 
 @pytest.mark.parametrize("option", ["--rounds", "--batch-size", "--image-size"])
-@pytest.mark.parametrize("command", [[], ["data"]])
+@pytest.mark.parametrize("command", [[], ["data"], ["export"]])
 def test_numbers_out_of_range_are_refused(command, option, measured, capsys):
     assert keras_deit.cli.main(["benchmark", *command, option, "0"]) == 2
     assert f"{option} must be an integer of at least 1. Received: {option} 0" in capsys.readouterr().err
@@ -104,3 +110,15 @@ def test_the_table_of_operations_follows(measured, monkeypatch, capsys):
     monkeypatch.setattr(keras_deit.cli.benchmark, "operation_milliseconds", lambda image_size: [("Rotate", 0.4, 1.0)])
     assert keras_deit.cli.main(["benchmark", "data"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split() == ["Rotate", "0.40", "1.00"]
+
+
+def test_exports_are_printed_and_written(measured, tmp_path, capsys):
+    path = tmp_path / "results.json"
+    options = ["--image-size", "32", "--rounds", "2", "--threads", "3", "--output", str(path)]
+    assert keras_deit.cli.main(["benchmark", "export", *options]) == 0
+    printed = capsys.readouterr().out
+    assert "deit_ti at 32 pixels, batch 1, 3 threads" in printed
+    assert "timm compiled         left out: no compiler" in printed
+    assert json.loads(path.read_text())["seconds"] == {"LiteRT int8": [0.01, 0.01], "timm": [0.02, 0.02]}
+    ((setting, rounds, num_threads),) = measured
+    assert (setting.architecture["image_size"], setting.batch_size, rounds, num_threads) == (32, 1, 2, 3)
