@@ -10,7 +10,14 @@ import pytest
 import keras_deit as kd
 from keras_deit.export.exported_model import ExportedModel, is_exported
 from keras_deit.runtime.child_process import child_environment
-from tests.export.students import CLASS_NAMES, HAS_LITERT, PREPROCESSING, RUNNABLE_FORMATS, digits
+from tests.export.students import (
+    CLASS_NAMES,
+    PREPROCESSING,
+    RUNNABLE_FORMATS,
+    digits,
+    needs_litert,
+    other_backends_only,
+)
 
 needs_an_export = pytest.mark.skipif(not RUNNABLE_FORMATS, reason="exporting needs the extra `export` or `onnx`")
 
@@ -70,8 +77,9 @@ def test_a_missing_export_is_an_error(tmp_path):
         ExportedModel(tmp_path / "student.tflite")
 
 
+@other_backends_only
 @pytest.mark.backend_independent
-@pytest.mark.skipif(not HAS_LITERT, reason="running LiteRT needs the extra `export`")
+@needs_litert
 def test_files_run_without_tensorflow(exported):
     directory = exported[1]
     files = [
