@@ -36,8 +36,7 @@ def prepared_images(model, data, max_bytes, pipeline="auto", num_workers=None):
     """
     preparation = preparation_of(model)
     height, width = preparation["image_size"]
-    count = min(len(data), max(1, max_bytes // (4 * height * width * 3)))
-    chosen = data.select(np.linspace(0, len(data) - 1, count).round().astype(int))
+    chosen = data.evenly_spaced(max(1, max_bytes // (4 * height * width * 3)))
     inputs = InputPipeline(chosen, pipeline=pipeline, num_workers=num_workers, **preparation)
     images, rows = (np.concatenate(arrays) for arrays in zip(*evaluation_batches(inputs), strict=True))
     if getattr(model, "multi_label", False):

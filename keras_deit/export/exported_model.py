@@ -55,7 +55,6 @@ class ExportedModel:
     Raises:
         FileNotFoundError: If `path` does not exist.
         ImportError: If the runtime is not installed; the message names the extra.
-        RuntimeError: If the child process fails.
         ValueError: If the file is damaged, or no classifier of normalised images.
 
     Example:
@@ -142,12 +141,16 @@ class ExportedModel:
         images = keras.ops.convert_to_numpy(images).astype("float32", copy=False)
         if not self.runtime.takes_pixels:
             return images
-        record = self.preprocessing or Preprocessing()
-        return np.clip(np.round((images * record.std + record.mean) * 255), 0, 255).astype("float32")
+        return (self.preprocessing or Preprocessing()).undo_normalisation(images)
 
 
 def _open(name, path):
-    if name == SAVED_MODEL:
-        is_own_backend = keras.backend.backend() == "tensorflow"
-        return SavedModelRuntime(path) if is_own_backend else subprocess_tensorflow.SavedModelProcess(path)
-    return {"litert": LiteRTRuntime, "onnx": OnnxRuntime, "openvino": OpenVinoRuntime}[name](path)
+    runtime = {"litert": LiteRTRuntime, "onnx": OnnxRuntime, "openvino": OpenVinoRuntime}.get(name, SavedModelRuntime)
+    if name == SAVED_MODEL and keras.backend.backend() != "tensorflow":
+        runtime = subprocess_tensorflow.SavedModelProcess
+    try:
+        return runtime(path)
+    except ImportError:
+        raise
+    except Exception as error:  # each runtime has classes of its own
+        raise ValueError(f"{path} cannot be run as {name}. {error}") from error

@@ -124,7 +124,7 @@ class LiteRTRuntime(Runtime):
         self._interpreter.allocate_tensors()
         self._path = path
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        _check_classifier(path, [tensor["shape"] for tensor in inputs], [tensor["shape"] for tensor in outputs])
+        _check_classifier([tensor["shape"] for tensor in inputs], [tensor["shape"] for tensor in outputs])
         (self._input,), (self._output,) = inputs, outputs
         self.metadata = read_metadata(path)
         self.takes_pixels = (self.metadata or {}).get("inputs") == "pixels"
@@ -169,7 +169,7 @@ class OnnxRuntime(Runtime):
         self._session = module.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._path = path
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        _check_classifier(path, [tensor.shape for tensor in inputs], [tensor.shape for tensor in outputs])
+        _check_classifier([tensor.shape for tensor in inputs], [tensor.shape for tensor in outputs])
         (self._input,), (output,) = inputs, outputs
         self.metadata = from_properties(self._session.get_modelmeta().custom_metadata_map)
         self.input_shape = tuple(size if isinstance(size, int) else None for size in self._input.shape)
@@ -211,7 +211,7 @@ class OpenVinoRuntime(Runtime):
         core = require("openvino", extra="openvino", purpose="Running an OpenVINO file").Core()
         self._model = core.read_model(path)
         inputs, outputs = self._model.inputs, self._model.outputs
-        _check_classifier(path, *(list(map(_openvino_shape, tensors)) for tensors in (inputs, outputs)))
+        _check_classifier(*(list(map(_openvino_shape, tensors)) for tensors in (inputs, outputs)))
         options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": usable_cores()}
         self._compiled = core.compile_model(self._model, "CPU", options)
         is_described = self._model.has_rt_info([KEY])
@@ -250,7 +250,7 @@ class SavedModelRuntime(Runtime):
         import tensorflow as tf
 
         self._loaded = tf.saved_model.load(str(path))  # the signature needs this object to stay alive
-        self._signature = _signature_of_images(path, self._loaded.signatures)
+        self._signature = _signature_of_images(self._loaded.signatures)
         self.metadata = read_metadata(path)
         self.input_shape = tuple(self._signature.structured_input_signature[1][INPUT].shape)
         self.num_classes = int(self._signature.structured_outputs[OUTPUT].shape[-1])
@@ -279,25 +279,25 @@ class SavedModelRuntime(Runtime):
         return {name: getattr(self, name) for name in ("input_shape", "num_classes", "metadata", "takes_pixels")}
 
 
-def _check_classifier(path, inputs, outputs):
+def _check_classifier(inputs, outputs):
     is_classifier = len(inputs) == len(outputs) == 1 and len(inputs[0]) == 4 and len(outputs[0]) == 2
     if not is_classifier or inputs[0][-1] != 3:
         shapes = [[list(shape) for shape in shapes] for shapes in (inputs, outputs)]
         raise ValueError(
-            f"Expected a classifier in {path}, with one input (batch, height, width, 3) and one output (batch, classes). "
+            "Expected a classifier with one input (batch, height, width, 3) and one output (batch, classes). "
             f"Received: inputs of shapes {shapes[0]} and outputs of shapes {shapes[1]}"
         )
 
 
-def _signature_of_images(path, signatures):
+def _signature_of_images(signatures):
     for signature in signatures.values():
         images = signature.structured_input_signature[1].get(INPUT)
         takes_images = images is not None and images.dtype.is_floating and images.shape.rank == 4
         if takes_images and OUTPUT in signature.structured_outputs:
             return signature
     raise ValueError(
-        f"Expected a SavedModel with a signature from normalised images {INPUT!r} to {OUTPUT!r} in {path}. Received: the "
-        f"signatures {sorted(signatures)}"
+        f"Expected a signature from normalised images {INPUT!r} to {OUTPUT!r}. Received: the signatures "
+        f"{sorted(signatures)}"
     )
 
 

@@ -96,6 +96,24 @@ class Preprocessing:
         arguments = {**dataclasses.asdict(self), "image_size": image_size, **overrides}
         return ImageProcessor(**arguments)
 
+    def undo_normalisation(self, images):
+        """Returns the pixels of normalised images.
+
+        Args:
+            images: Float array `(..., 3)` of images that are normalised by `mean` and `std`.
+
+        Returns:
+            uint8 array of the same shape.
+
+        Example:
+
+        >>> record = Preprocessing(mean=0.5, std=0.25)
+        >>> record.undo_normalisation(np.array([[-2.0, 0.0, 2.0]])).tolist()
+        [[0, 128, 255]]
+        """
+        pixels = (np.asarray(images) * self.std + self.mean) * 255
+        return np.clip(np.round(pixels), 0, 255).astype("uint8")
+
 
 def crop_ratio_of(crop, resized):
     """Computes the crop ratio of a crop from an image that was resized to a given side.

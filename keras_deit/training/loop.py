@@ -35,7 +35,7 @@ from keras_deit.training.weight_average import KeepWeights, averaged
 
 PREFETCHED = 4  # batches that a pipeline may have made beyond the one that is trained on
 TIMED_STEPS = 1  # of a dry run, after the one that compiles
-COMPARED_IMAGES = 64  # of the test split, for the comparison of an export with the student
+COMPARED_IMAGES = 256  # of the test split, for the comparison of an export with the student
 
 
 def check_ready(settings):
@@ -349,12 +349,12 @@ def _images_in_use(run, position):
 
 
 def _export(run):
-    images = np.asarray(next(iter(run.test_batches()))[0][:COMPARED_IMAGES])
+    images, labels = run.data.prepared(run.data.test, COMPARED_IMAGES)
     with processes.alone():
         student = (
             load_keras_file(run.directory / run_directory.STUDENT_FILE) if processes.is_distributed() else run.student
         )
-        reports = export(student, run.settings.export, run.directory, images, overwrite=True)
+        reports = export(student, run.settings.export, run.directory, images, labels, overwrite=True)
     for report in reports:
         print(report)
     return [dataclasses.asdict(report) for report in reports]

@@ -115,6 +115,21 @@ class RunData:
         """
         return self.evaluation.evaluation_batches(EVALUATION_BATCH, multiple_of=num_replicas)
 
+    def prepared(self, data, count):
+        """Prepares some images of a split as for the evaluation, at equal distances in the order of the split.
+
+        Args:
+            data: `train` or `test`.
+            count: Largest number of images.
+
+        Returns:
+            Float32 array `(images, height, width, 3)`, normalised, and the integer labels `(images,)`, -1 for an unlabelled
+            image.
+        """
+        images, rows, _ = next(iter(self._pipeline(data.evenly_spaced(count)).evaluation_batches(count)))
+        images, rows = np.asarray(images), np.asarray(rows)
+        return images, np.where(rows.any(axis=-1), rows.argmax(axis=-1), -1)
+
     def evaluate(self, model, num_replicas=1):
         """Evaluates a model on the test split.
 

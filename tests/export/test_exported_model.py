@@ -9,6 +9,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.export.exported_model import ExportedModel, is_exported
+from keras_deit.export.formats import FORMATS
 from keras_deit.runtime.child_process import child_environment
 from tests.export.students import (
     CLASS_NAMES,
@@ -17,6 +18,7 @@ from tests.export.students import (
     digits,
     needs_litert,
     other_backends_only,
+    tensorflow_only,
 )
 
 needs_an_export = pytest.mark.skipif(not RUNNABLE_FORMATS, reason="exporting needs the extra `export` or `onnx`")
@@ -75,6 +77,22 @@ def test_exports_are_told_from_weights(tmp_path):
 def test_a_missing_export_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="no export at"):
         ExportedModel(tmp_path / "student.tflite")
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("name", [name for name in RUNNABLE_FORMATS if ":" not in name and name != "saved_model"])
+def test_a_damaged_file_is_named(name, tmp_path):
+    path = tmp_path / FORMATS[name].file_name
+    path.write_bytes(b"no model " * 100)
+    with pytest.raises(ValueError, match=rf"student\.\w+ cannot be run as {name}"):
+        ExportedModel(path)
+
+
+@tensorflow_only
+def test_a_damaged_saved_model_is_named(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"no model " * 100)
+    with pytest.raises(ValueError, match="cannot be run as saved_model"):
+        ExportedModel(tmp_path)
 
 
 @other_backends_only

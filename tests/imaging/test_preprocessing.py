@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -56,3 +57,11 @@ def test_without_a_record_images_are_prepared_as_in_the_official_evaluation():
     processor = kd.DeiT(**TINY).image_processor()
     assert (processor.crop_ratio, processor.interpolation, processor.squash) == (0.875, "bicubic", False)
     np.testing.assert_allclose((processor.mean, processor.std), (kd.IMAGENET_MEAN, kd.IMAGENET_STD))
+
+
+@pytest.mark.backend_independent
+def test_the_pixels_of_normalised_images_are_the_pixels_before():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype("uint8")
+    normalised = keras.ops.convert_to_numpy(RECORD.processor(16, crop_ratio=1.0)(pixels))
+    np.testing.assert_array_equal(RECORD.undo_normalisation(normalised), pixels)
+    assert RECORD.undo_normalisation(normalised).dtype == np.uint8

@@ -41,6 +41,15 @@ def test_batches_hold_the_images_of_the_plan(monkeypatch):
     assert sum(map(len, map(np.asarray, (batch[2] for batch in data.test_batches(num_replicas=8))))) == 24
 
 
+def test_some_images_of_a_split_are_prepared_as_for_the_evaluation(monkeypatch):
+    data = load_with(monkeypatch, NOISE)
+    images, labels = data.prepared(data.train, 3)
+    expected = (NOISE.images[[0, 10, 19]] / 255 - kd.IMAGENET_MEAN) / kd.IMAGENET_STD
+    np.testing.assert_allclose(images, expected, atol=1e-5)
+    assert labels.tolist() == [0, 0, 1]
+    assert len(data.prepared(data.test, 100)[0]) == 20
+
+
 def test_the_metrics_of_a_model_are_those_of_the_test_split(monkeypatch):
     data = load_with(monkeypatch, NOISE)
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])

@@ -96,6 +96,17 @@ class LabelledImages(abc.ABC):
         """
         return Subset(self, indices)
 
+    def evenly_spaced(self, count):
+        """Returns a dataset that holds only some of the examples, at equal distances in the order of the dataset.
+
+        Args:
+            count: Positive number of examples. A smaller dataset is returned whole.
+
+        Returns:
+            `LabelledImages`.
+        """
+        return self.select(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int))
+
     def resized(self, image_size):
         """Returns the dataset with images in memory resized to `image_size`; other images stay as they are."""
         return self

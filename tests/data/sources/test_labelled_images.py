@@ -36,6 +36,13 @@ class Noise(LabelledImages):
         return noise(12, 10, 3, seed=int(index)), int(index) % 4 - 1
 
 
+@backend_independent
+def test_examples_at_equal_distances():
+    assert [label for _, label in Noise().evenly_spaced(4)] == [index % 4 - 1 for index in (0, 3, 6, 9)]
+    assert len(Noise().evenly_spaced(1)) == 1
+    assert len(Noise().evenly_spaced(11)) == 10
+
+
 class Files(LabelledImages):
     """Image files whose labels are only known by reading the examples."""
 
