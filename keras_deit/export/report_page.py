@@ -4,21 +4,22 @@ import base64
 import dataclasses
 import html
 import io
-import json
+
+import numpy as np
 
 from keras_deit.export.runtimes import FLOAT
-from keras_deit.runtime.files import user_path, write_whole
+from keras_deit.runtime.files import user_path, write_json, write_whole
 from keras_deit.runtime.optional import require
 
 SHOWN_PERCENTILES = ("50", "90", "99", "100")
 SMALLEST = 1e-9  # difference that the logarithmic axis begins with
 STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; color: #1c1c1c; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 80rem; padding: 1rem; color: #1c1c1c; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
+th, td { padding: .3rem .5rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 .plots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
 .plots img { width: 100%; height: auto; }
@@ -70,7 +71,7 @@ def write_report(directory, examined, model_latencies, facts):
         "model_latencies": [dataclasses.asdict(latency) for latency in model_latencies],
         "exports": [_entry(one) for one in examined],
     }
-    write_whole(directory / "report.json", json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
+    write_json(directory / "report.json", entries)
     write_whole(directory / "report.html", _page(examined, model_latencies, facts))
     return directory / "report.html"
 
@@ -95,7 +96,7 @@ def _page(examined, model_latencies, facts):
         f"<title>Exported models</title><style>{STYLE}</style></head><body>",
         "<h1>Exported models, compared with the model in Keras</h1>",
         f'<p class="note">{html.escape(" · ".join(listed))}</p>',
-        *(_verdict(one.report) for one in examined),
+        f"<ul>{''.join(_verdict(one.report) for one in examined)}</ul>",
         "<h2>Summary</h2>",
         _summary(examined, model_latencies),
         '<p class="note">Differences are those of logits. Agreement: images that the export and the model put into the same '
@@ -112,7 +113,7 @@ def _page(examined, model_latencies, facts):
 def _verdict(report):
     kind, words = ("good", "kept") if report.agrees else ("bad", "NOT kept: do not use this export")
     limits = html.escape(str(report.limits))
-    return f'<p><code>{html.escape(report.format)}</code>: {limits}: <span class="{kind}">{words}</span></p>'
+    return f'<li><code>{html.escape(report.format)}</code>: {limits}: <span class="{kind}">{words}</span></li>'
 
 
 def _summary(examined, model_latencies):
@@ -126,7 +127,7 @@ def _summary(examined, model_latencies):
         differences = [f"{report.largest_difference:.2e}", f"{report.mean_difference:.2e}"]
         shares = [_share(report.agreement), _share(report.accuracy)]
         rows.append(
-            [report.format, _megabytes(report.size), *differences, *shares, *_times(one.profile.latencies, batches)]
+            [report.format, _format_size(report.size), *differences, *shares, *_times(one.profile.latencies, batches)]
         )
     return _table(header, rows)
 
@@ -139,7 +140,7 @@ def _times(latencies, batches):
 def _details(examined):
     profile, name = examined.profile, html.escape(examined.report.format)
     arithmetic = ", ".join(f"{count} {words}" for words, count in profile.arithmetic().items())
-    weights = ", ".join(f"{kind} {_megabytes(size)}" for kind, size in profile.weight_bytes.items())
+    weights = ", ".join(f"{kind} {_format_size(size)}" for kind, size in profile.weight_bytes.items())
     rows = [[row["operator"], row["arithmetic"], str(row["count"])] for row in profile.operators]
     return (
         f"<details{' open' if set(profile.arithmetic()) != {FLOAT} else ''}><summary><code>{name}</code>: operators "
@@ -161,8 +162,8 @@ def _share(value):
     return "" if value is None else f"{value:.2%}"
 
 
-def _megabytes(size):
-    return f"{size / 1e6:.2f} MB"
+def _format_size(size):
+    return f"{size / 1e6:.2f} MB" if size > 1e5 else f"{size / 1e3:.1f} kB"
 
 
 def _plots(examined, model_latencies):
@@ -179,7 +180,7 @@ def _plots(examined, model_latencies):
 
 def _draw_differences(axes, examined):
     for index, one in enumerate(examined):
-        values = [max(one.report.difference_percentiles[at], SMALLEST) for at in SHOWN_PERCENTILES]
+        values = np.maximum([one.report.difference_percentiles[at] for at in SHOWN_PERCENTILES], SMALLEST)  # keeps NaN
         style = dict(color=f"C{index}", marker="o", markersize=4, label=one.report.format)
         axes.plot(range(len(values)), values, **style)
     axes.set_yscale("log")

@@ -5,6 +5,8 @@ import errno
 import functools
 import glob
 import hashlib
+import json
+import math
 import os
 import pathlib
 import platform
@@ -227,6 +229,39 @@ def write_whole(path, text):
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Writes a value as a JSON file, as a whole or not at all.
+
+    Args:
+        path: The file to write.
+        value: What JSON can hold. Infinite numbers and NaN, which JSON lacks, are written as null.
+
+    Example:
+
+    >>> import tempfile
+    >>> directory = tempfile.TemporaryDirectory()
+    >>> write_json(f"{directory.name}/figures.json", {"loss": float("nan"), "epochs": (1, 2)})
+    >>> print(pathlib.Path(directory.name, "figures.json").read_text(), end="")
+    {
+      "loss": null,
+      "epochs": [
+        1,
+        2
+      ]
+    }
+    """
+    text = json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(path, f"{text}\n")
+
+
+def _without_nan(value):
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def flush(path):

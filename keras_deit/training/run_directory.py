@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_deit.models.pretrained import STUDENT_FILE
-from keras_deit.runtime.files import replacing, write_whole
+from keras_deit.runtime.files import replacing, write_json
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.version import __version__
@@ -197,11 +197,8 @@ def _size_of(model):
 
 
 def write_summary(summary, directory):
-    """Writes `summary.json`. JSON has no infinite numbers and no NaN; they are written as null."""
-    finite = keras.tree.map_structure(
-        lambda value: None if isinstance(value, float) and not np.isfinite(value) else value, summary, none_is_leaf=True
-    )
-    write_whole(directory / SUMMARY, json.dumps(finite, indent=2, allow_nan=False) + "\n")
+    """Writes `summary.json`."""
+    write_json(directory / SUMMARY, summary)
 
 
 def versions():

@@ -1,5 +1,7 @@
 """Atomic writing of files."""
 
+import json
+import math
 import os
 import shutil
 import signal
@@ -7,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from keras_deit.runtime import files
@@ -18,6 +21,7 @@ from keras_deit.runtime.files import (
     remove_abandoned,
     replacing,
     user_path,
+    write_json,
     write_whole,
 )
 
@@ -25,6 +29,14 @@ from keras_deit.runtime.files import (
 def test_text_is_written_into_new_folders(tmp_path):
     write_whole(tmp_path / "a" / "b.txt", "grüß")
     assert (tmp_path / "a" / "b.txt").read_text(encoding="utf-8") == "grüß"
+
+
+def test_numbers_that_json_lacks_are_null(tmp_path):
+    values = {"a": [math.nan, -math.inf, 1.5], "b": (True, None, {"ß": np.float64("nan")})}
+    write_json(tmp_path / "a.json", values)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"a": [None, None, 1.5], "b": [True, None, {"ß": None}]}
+    assert "ß" in text
 
 
 def test_a_tilde_is_the_home_directory(user_home):
