@@ -37,15 +37,15 @@ used. The environment variable KERAS_BACKEND selects the backend."""
 ALL = "all"  # splits of a dataset as one
 
 EXPORT = """\
-Write a trained model as files for other runtimes, and compare each export with the model:
+Write a trained model as files for other runtimes, and compare each exported model with the original:
 
   saved_model  TensorFlow and TensorFlow Serving
   litert       LiteRT (formerly TensorFlow Lite)
   onnx         ONNX Runtime and other programs that read ONNX
   openvino     OpenVINO
 
-The images of --data are prepared as the model's record says; the comparison uses the test split. Each export must keep the
-logits of the model: a logit may differ by at most 1e-4. If an export keeps less, the command exits with status 1."""
+The comparison uses the test split of --data. The images are prepared as in the run or preset that the model is from. If a
+logit of an exported model differs by more than 1e-4 from the original, the command exits with status 1."""
 
 CONVERT = """\
 Convert weights between timm, the official DeiT code, Hugging Face transformers and Keras. The format of --weights is
@@ -166,14 +166,14 @@ def export_parser():
         "--data",
         dest="dataset",
         metavar="DIR",
-        help="labelled images for the comparison: whatever --dataset of keras-deit train takes; default: no comparison",
+        help="labelled images for the comparison, as for --dataset of keras-deit train; default: no comparison",
     )
     group = parser.add_argument_group("comparison")
     group.add_argument(
         "--report",
         action="store_true",
-        help="also measure the time of calls, and write report.json and report.html, a page with plots, to the directory of "
-        "the exports",
+        help="also measure the time of calls, and write report.json and report.html (a page with plots) to the output "
+        "directory",
     )
     group.add_argument(
         "--tolerance",
