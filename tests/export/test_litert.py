@@ -130,6 +130,9 @@ def test_pixels_are_normalised_in_the_file(tmp_path):
     assert np.abs(run(path, pixels) - exact).max() < 0.1 * exact.std()
     with pytest.raises(ValueError, match="Got value of type FLOAT32 but expected type UINT8"):
         run(path, normalised.astype("float32"))
+    for shape in [(64, 64, 3), (16, 64, 3), (64, 16, 3), (3, 32, 32), (32, 32)]:
+        with pytest.raises(RuntimeError):
+            run(path, np.zeros((1, *shape), "uint8"))
 
 
 @tensorflow_only
