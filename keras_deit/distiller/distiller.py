@@ -271,9 +271,10 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
         """The student's outputs; if `x` has the teacher's attention, the student's attention maps are added to them."""
         if not isinstance(x, dict):
             return self.student(x, training=training)
+        images = keras.ops.convert_to_tensor(x["image"])  # on JAX, Keras's eager steps pass NumPy arrays
         if "teacher_attention" not in x:
-            return self.student(x["image"], training=training)
-        outputs, maps = self.student.call_with_attention(x["image"], training=training)
+            return self.student(images, training=training)
+        outputs, maps = self.student.call_with_attention(images, training=training)
         outputs = outputs if isinstance(outputs, dict) else {"class": outputs}
         return {**outputs, "attention": maps}
 

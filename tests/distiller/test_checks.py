@@ -540,8 +540,10 @@ def test_images_that_are_not_normalised_raise(dtype):
             distiller.fit(images, np.zeros(8))
     with pytest.raises(ValueError, match="must be normalised"):  # after a refused `fit`, as Keras evaluates within one
         distiller.evaluate(pixels, np.zeros(8), callbacks=keras.callbacks.CallbackList([]), verbose=0)
-    raw = compiled(small_deit(), conv_teacher(CLASSES, (16, 16, 3)), image_mean=0.0, image_std=1 / 255)
-    raw.fit(pixels.astype("float32"), np.zeros(8), verbose=0)  # a student for pixels in 0..255, declared as such
+    of_pixels = dict(image_mean=0.0, image_std=1 / 255)  # a student for pixels in 0..255, declared as such
+    for eagerly in (False, True):
+        raw = compiled(small_deit(), conv_teacher(CLASSES, (16, 16, 3)), options={"run_eagerly": eagerly}, **of_pixels)
+        raw.fit(pixels.astype("float32"), np.zeros(8), verbose=0)
 
 
 # Raw pixels in the first batch of every kind of data.
