@@ -1,4 +1,7 @@
-"""Two CPU devices on TensorFlow and JAX, so that tests can train on replicas; a fixed seed; tests that another run has."""
+"""Two CPU devices on TensorFlow and JAX, so that tests can train on replicas; a fixed seed; models that run eagerly.
+
+The tests that another run has are left out.
+"""
 
 import gc
 import os
@@ -16,6 +19,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import keras
 import pytest
 
+BACKENDS = ("tensorflow", "jax", "torch")
+
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
@@ -28,8 +33,26 @@ def _seed():
     keras.utils.set_random_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _no_requested_collections(monkeypatch):
+    """Stops the garbage collections that Keras asks for after each kernel that it quantizes and in `clear_session`.
+
+    A collection goes through all objects of the process, and those of the tests before take a second.
+    """
+    monkeypatch.setattr(gc, "collect", lambda *arguments: 0)
+
+
+@pytest.fixture(autouse=True)
+def _eager(request, monkeypatch):
+    """Runs models eagerly in tests marked `eager`: tracing and compiling take ten times as long as a short training."""
+    marker, backend = request.node.get_closest_marker("eager"), keras.backend.backend()
+    is_eager = marker and backend in (marker.args or BACKENDS) and not request.node.get_closest_marker("compiled")
+    if is_eager:
+        monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda model: True, lambda model, value: None))
+
+
 def pytest_collection_finish():
-    """Takes the imported packages out of garbage collection, which Keras calls for every kernel that it quantizes."""
+    """Takes the imported packages out of garbage collection."""
     gc.collect()
     gc.freeze()
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from tests.goldens.weights import fill, noise
+from tests.toys import run
 
 # Largest difference from float32, relative to the largest value. bfloat16 has 8 bits of precision, float16 has 11.
 PRECISIONS = {"float32": 1e-6, "mixed_bfloat16": 0.05, "mixed_float16": 0.01}
@@ -36,7 +37,7 @@ def check_layer(cls, arguments, *, input_shape, output_shape, num_weights, num_p
     assert len(layer.weights) == num_weights
     assert layer.count_params() == num_parameters
 
-    outputs = fill(layer)(inputs)
+    outputs = run(fill(layer), inputs)
     assert (tuple(outputs.shape), keras.backend.standardize_dtype(outputs.dtype)) == (tuple(output_shape), "float32")
     values = [ops.convert_to_numpy(weight) for weight in layer.weights]
     expected = ops.convert_to_numpy(outputs)
@@ -45,7 +46,7 @@ def check_layer(cls, arguments, *, input_shape, output_shape, num_weights, num_p
         other = cls(**arguments, dtype=policy)
         symbolic = other(keras.Input(input_shape[1:]))
         other.set_weights(values)
-        outputs = other(inputs)
+        outputs = run(other, inputs)
         assert keras.backend.standardize_dtype(outputs.dtype) == symbolic.dtype == other.compute_dtype
         _check_dtypes(other, policy)
         _assert_close(outputs, expected, tolerance)
@@ -91,7 +92,7 @@ def check_model(
     assert model.count_params() == num_parameters
     assert _shapes(model.output) == _with_batch(output_shapes, None)
 
-    outputs = fill(model)(inputs)
+    outputs = run(fill(model), inputs)
     assert _shapes(outputs) == _with_batch(output_shapes, 2)
     assert _dtypes(outputs) == {"float32"}
     values = model.get_weights()
@@ -103,7 +104,7 @@ def check_model(
     for policy in policies:
         other = make(dtype=policy)
         other.set_weights(values)
-        outputs = other(inputs)
+        outputs = run(other, inputs)
         dtype = {"float32" if outputs_float32 else other.compute_dtype}
         assert _dtypes(outputs) == _dtypes(other.output) == dtype
         assert {weight.dtype for weight in other.weights} == {"float32"}
@@ -119,7 +120,7 @@ def check_model(
     with channels_first():
         other = make()
         other.set_weights(values)
-        outputs = other(inputs)
+        outputs = run(other, inputs)
     keras.tree.map_structure(lambda one, two: _assert_close(one, two, PRECISIONS["float32"]), outputs, expected)
 
     for size in other_sizes:
@@ -127,7 +128,7 @@ def check_model(
         other = make(image_size=size)
         assert other.image_size == (height, width)
         assert tuple(keras.tree.flatten(other.input)[0].shape) == (None, height, width, image_shape[-1])
-        outputs = other(to_inputs(noise("images", (2, height, width, image_shape[-1]))))
+        outputs = run(other, to_inputs(noise("images", (2, height, width, image_shape[-1]))))
         assert _shapes(outputs) == _with_batch(keras.tree.map_structure(lambda one: one.shape[1:], other.output), 2)
         assert all(np.all(np.isfinite(ops.convert_to_numpy(output))) for output in keras.tree.flatten(outputs))
 
@@ -209,9 +210,11 @@ def _check_steps(model, inputs, weights, num_steps):
     else:
         targets = noise("targets", (count, *model.output.shape[1:]))
     before = [ops.convert_to_numpy(weight).copy() for weight in weights]
-    model.compile(keras.optimizers.SGD(0.1), loss=keras.tree.map_structure(lambda _: "mse", targets))
-    losses = model.fit(inputs, targets, epochs=num_steps, verbose=0).history["loss"]
-    assert np.all(np.isfinite(losses))
+    losses = keras.tree.map_structure(lambda _: "mse", targets)
+    eagerly = keras.backend.backend() == "tensorflow"  # where tracing takes ten times as long as a step
+    model.compile(keras.optimizers.SGD(0.1), losses, run_eagerly=eagerly)
+    history = model.fit(inputs, targets, epochs=num_steps, verbose=0).history
+    assert np.all(np.isfinite(history["loss"]))
     for weight, old in zip(weights, before, strict=True):
         new = ops.convert_to_numpy(weight)
         assert np.all(np.isfinite(new)), weight.path
@@ -219,14 +222,14 @@ def _check_steps(model, inputs, weights, num_steps):
 
 
 def _check_saves(model, inputs):
-    expected = model(inputs)
+    expected = run(model, inputs)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "model.keras")
         model.save(path)
         loaded = keras.saving.load_model(path)
     assert type(loaded) is type(model)
     assert len(loaded.weights) == len(model.weights)
-    keras.tree.map_structure(lambda one, two: _assert_close(one, two, 1e-6), loaded(inputs), expected)
+    keras.tree.map_structure(lambda one, two: _assert_close(one, two, 1e-6), run(loaded, inputs), expected)
 
 
 def _built(layer, inputs):

@@ -1,7 +1,6 @@
 """Fixtures of short runs, for the tests of `training` and of the command line."""
 
 import dataclasses
-import gc
 import os
 import pathlib
 
@@ -14,7 +13,7 @@ from keras_deit.training import run
 from keras_deit.training.teachers import convnet
 from tests.export.students import RUNNABLE_FORMATS
 from tests.image_folders import write_issues
-from tests.runs import SHORT, add_short_variant, train_printed
+from tests.runs import SHORT, SHORTEST, add_short_variant, train_printed
 
 TEACHER_EPOCHS = 16  # about half of the epochs of a run outside of the tests
 
@@ -63,22 +62,32 @@ def short_runs(home):
 
 @pytest.fixture(scope="session")
 def whole_run(home):
-    """A whole run with a teacher, a second student without it, and exports if the packages for them are installed."""
+    """A whole run with a teacher, and a second student without it."""
+    return _run_once(home, "whole", *SHORT, "--compare")
+
+
+@pytest.fixture(scope="session")
+def exporting_run(home):
+    """A run of one step whose student is exported in every format that can run on this machine."""
+    return _run_once(home, "exporting", *SHORTEST, "--distillation", "none", "--export", ",".join(RUNNABLE_FORMATS))
+
+
+def _run_once(home, name, *options):
+    """Trains in a directory of `home`, once for all workers of pytest-xdist."""
     filelock = pytest.importorskip("filelock", reason="a run needs it")
-    printed = home / "printed.txt"
-    with filelock.FileLock(home / "whole.lock"):
+    printed = home / f"{name}.txt"
+    with filelock.FileLock(home / f"{name}.lock"):
         if not printed.exists():
-            printed.write_text(_train_whole_run(home), encoding="utf-8")
-    return FinishedRun(home / "whole", printed.read_text(encoding="utf-8"))
+            printed.write_text(_train(home, *options, "--output-dir", home / name), encoding="utf-8")
+    return FinishedRun(home / name, printed.read_text(encoding="utf-8"))
 
 
-def _train_whole_run(home):
-    exports = ["--export", ",".join(RUNNABLE_FORMATS)] if RUNNABLE_FORMATS else []
+def _train(home, *options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(home))
         patch.setattr(convnet, "EPOCHS", TEACHER_EPOCHS)
         add_short_variant(patch)
-        status, printed = train_printed(*SHORT, "--compare", *exports, "--output-dir", home / "whole")
+        status, printed = train_printed(*options)
     assert status == 0
     return printed
 
@@ -115,12 +124,3 @@ def issues_report(issues_folder):
     train, test = (validate(load(folder, split), progress=False) for split in ("train", "test"))
     train.joined([test]).write(folder.parent / "report.json")
     return folder.parent / "report.json"
-
-
-@pytest.fixture
-def quick_quantization(monkeypatch):
-    """Stops the garbage collection that Keras asks for after each kernel that it quantizes.
-
-    A collection goes through all objects of the process, and those of the tests before take a second.
-    """
-    monkeypatch.setattr(gc, "collect", lambda *arguments: 0)

@@ -102,7 +102,6 @@ def test_training_goes_on_after_saving_and_loading(tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-@pytest.mark.usefixtures("quick_quantization")
 def test_merging_gives_a_plain_model(tmp_path):
     model = kd.DeiTClassifier(model_with_lora())
     plain = kd.lora.merge(model)
@@ -189,7 +188,6 @@ def test_arguments_out_of_range_are_refused(arguments, message):
     assert len(model.trainable_variables) == len(model.weights)
 
 
-@pytest.mark.usefixtures("quick_quantization")
 def test_models_that_cannot_have_lora_are_refused():
     model = kd.DeiT(**SHAPE)
     distiller = kd.Distiller(model, kd.DeiT(**SHAPE))

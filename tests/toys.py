@@ -15,12 +15,15 @@ def softmax(logits):
 
 
 def run(function, images):
-    """Calls a function of images. On JAX the function is compiled, because a model runs several times slower without."""
-    if keras.backend.backend() == "jax":
-        import jax
+    """Calls a function of images. On JAX the function is compiled as a whole: to compile each operation takes longer."""
+    images = keras.tree.map_structure(ops.convert_to_tensor, images)
+    if keras.backend.backend() != "jax":
+        return function(images)
+    import jax
 
-        function = jax.jit(function)
-    return function(ops.convert_to_tensor(images))
+    return jax.jit(lambda images: function(images))(
+        images
+    )  # `jax.jit(model)` would keep the weights of an earlier call
 
 
 def script(class_logits, distillation_logits, teacher_logits):

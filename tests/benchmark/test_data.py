@@ -10,6 +10,8 @@ from keras_deit.benchmark.setting import PipelineSetting
 pytest.importorskip("PIL.Image", reason="Pillow writes the images")
 pytest.importorskip("sklearn.datasets", reason="the photographs are scikit-learn's")
 
+pytestmark = pytest.mark.backend_independent
+
 SETTING = PipelineSetting(image_size=32, batch_size=8, num_batches=2, num_workers=2)
 
 

@@ -8,6 +8,7 @@ pillow = pytest.importorskip("PIL.Image", reason="Pillow writes the images")
 pytest.importorskip("sklearn.datasets", reason="the photographs are scikit-learn's")
 
 
+@pytest.mark.backend_independent
 def test_images_have_the_size_that_is_typical_of_imagenet(tmp_path):
     write_images(tmp_path)
     paths = sorted(tmp_path.glob("*.jpg"))

@@ -9,6 +9,7 @@ pytest.importorskip("PIL.Image", reason="the operations also run by Pillow")
 pytest.importorskip("sklearn.datasets", reason="the photographs are scikit-learn's")
 
 
+@pytest.mark.backend_independent
 def test_operations_are_timed_within_tf_data_and_by_pillow(monkeypatch):
     monkeypatch.setattr(timing, "MEDIAN_SECONDS", 0.001)
     monkeypatch.setattr(operations, "NAMES", operations.NAMES[:2])

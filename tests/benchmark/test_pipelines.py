@@ -36,11 +36,13 @@ def test_batches_are_augmented_images_and_mixed_labels(name, folder):
     np.testing.assert_allclose(labels.sum(-1), 1, rtol=1e-4)
 
 
+@pytest.mark.backend_independent
 def test_decoding_only_gives_a_pixel_per_image(folder):
     pytest.importorskip("tensorflow")
     assert next(iter(PIPELINES["decoding only"](SETTING, folder))).shape == (8, 3)
 
 
+@pytest.mark.backend_independent
 def test_the_speed_is_in_images_per_second(folder):
     pytest.importorskip("tensorflow")
     assert images_per_second("tf.data", SETTING, folder) > 0

@@ -192,6 +192,7 @@ def write_noise(path, num_train, num_test=8):
     np.savez(path, x_train=pixels[:num_train], y_train=labels, **test)
 
 
+@pytest.mark.eager("tensorflow")
 def test_a_run_whose_images_became_fewer_goes_on_where_it_was(linear_run, tmp_path, monkeypatch):
     """An epoch has fewer steps then, so the steps since the beginning are fewer too."""
     epochs, peak, lowest = 6, 0.5, 0.125
@@ -234,6 +235,7 @@ class _PoisonedLoss(keras.losses.Loss):
         return values * keras.ops.where(y_true[:, 2] > 0.5, float("nan"), 1.0)
 
 
+@pytest.mark.eager("tensorflow")
 def test_a_poisoned_batch_stops_a_run_which_goes_on_without_it(linear_run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run_module, "make_criterion", lambda settings: _PoisonedLoss())
     write_noise(tmp_path / "noise.npz", 16)  # the poisoned image is in one of the 4 batches of every epoch

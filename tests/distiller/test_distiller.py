@@ -30,6 +30,8 @@ from tests.distiller.scripted import (
 )
 from tests.toys import SCRIPTED_SHAPE, conv_teacher, run, script, scripted_student, scripted_teacher, softmax
 
+pytestmark = pytest.mark.eager
+
 # The loss and its gradients, in float64.
 
 
@@ -124,7 +126,23 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("case", STEPS.values(), ids=STEPS.keys())
+COMPILED_STEPS = (
+    "hard, one-hot, weights",
+    "hard, some rows empty, smoothing",
+    "hard, unlabelled",
+    "hard, sparse criterion",
+    "soft, mixed, temperature 1, weights",
+)
+
+
+def compiled_in(names, cases):
+    """Parameters of a test: the cases by name, of which some are compiled."""
+    return [
+        pytest.param(case, id=name, marks=pytest.mark.compiled if name in names else ()) for name, case in cases.items()
+    ]
+
+
+@pytest.mark.parametrize("case", compiled_in(COMPILED_STEPS, STEPS))
 def test_a_step_is_that_of_the_formula(case):
     arguments = dict(case)
     labels, weights = arguments.pop("labels", None), arguments.get("weights")
@@ -149,7 +167,13 @@ def squared_error(teacher_logits, student_logits):
     return ops.mean(ops.square(teacher_logits - student_logits), axis=-1)
 
 
-@pytest.mark.parametrize("function", [squared_error, keras.losses.mean_squared_error], ids=["own", "of Keras"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(squared_error, marks=pytest.mark.compiled, id="own"),
+        pytest.param(keras.losses.mean_squared_error, id="of Keras"),
+    ],
+)
 @pytest.mark.parametrize("distilled", [True, False])
 def test_a_step_with_a_function_as_distillation_is_that_of_the_formula(function, distilled):
     student, images = scripted_student(distilled), script(*random_logits())
@@ -215,7 +239,7 @@ def test_usual_distillation_acts_on_the_class_logits_of_a_student_with_one_outpu
     assert "distillation_accuracy" not in distiller.metrics_names
 
 
-@pytest.mark.parametrize("distilled", [True, False])
+@pytest.mark.parametrize("distilled", [pytest.param(True, marks=pytest.mark.compiled), False])
 def test_the_loss_of_a_deit_is_that_of_its_own_and_the_teachers_predictions(distilled):
     student, teacher = small_deit(distilled=distilled), conv_teacher(CLASSES, (16, 16, 3))
     images, labels = small_images(), np.arange(8) % CLASSES
@@ -230,6 +254,7 @@ def test_the_loss_of_a_deit_is_that_of_its_own_and_the_teachers_predictions(dist
             np.testing.assert_allclose(logs[name], value, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.compiled
 def test_regularisation_is_added_once_independently_of_alpha():
     strength, images = 0.05, script(*random_logits())
     student = scripted_student(kernel_regularizer=keras.regularizers.L2(strength))
@@ -283,7 +308,9 @@ def as_generator(*batch):
 
 
 @pytest.mark.parametrize("labels", UNLABELLED)
-@pytest.mark.parametrize("method", ["fit", "fit a generator", "train_on_batch"])
+@pytest.mark.parametrize(
+    "method", ["fit", "fit a generator", pytest.param("train_on_batch", marks=pytest.mark.compiled)]
+)
 def test_an_unlabelled_example_has_the_class_weight_one(labels, method):
     images, class_weight = script(*random_logits()), {0: 10.0, 1: 0.5, 3: 2.0}
     y, sample_weight = UNLABELLED[labels], np.array([1, 2, 0.5, 1, 3, 1], "float32")
@@ -360,6 +387,7 @@ def accuracies(logs):
     return {name: round(float(value), 5) for name, value in logs.items() if not name.endswith("loss")}
 
 
+@pytest.mark.compiled
 def test_accuracies_are_counted_by_hand():
     expected = {
         "accuracy": 5 / 6,  # 0 is no 1 in the second
@@ -426,6 +454,7 @@ def test_validation_data_are_reported_in_every_epoch():
     np.testing.assert_allclose(logs["val_loss"], [evaluate(distiller, others, SCRIPTED_LABELS)["loss"]] * 2, rtol=1e-5)
 
 
+@pytest.mark.compiled
 def test_training_without_labels_is_validated_with_them_in_every_epoch():
     options = {
         "optimizer": keras.optimizers.SGD(0.0),
@@ -444,6 +473,7 @@ def test_training_without_labels_is_validated_with_them_in_every_epoch():
         np.testing.assert_allclose(logs[f"val_{name}"], [value] * 3, rtol=1e-5)
 
 
+@pytest.mark.compiled
 def test_validation_without_labels_of_training_with_them():
     distiller = compiled(options={"optimizer": keras.optimizers.SGD(0.0)})
     logs = fit(distiller, scripted_images(), SCRIPTED_LABELS, validation_split=0.5, epochs=2)
@@ -455,6 +485,7 @@ def test_validation_without_labels_of_training_with_them():
     np.testing.assert_allclose(unlabelled["loss"], 0.5 * unlabelled["distillation_loss"], rtol=1e-6)
 
 
+@pytest.mark.compiled
 def test_batch_methods_report_the_same():
     images, distiller = script(*random_logits()), compiled(options={"optimizer": keras.optimizers.SGD(0.0)})
     expected = fit(distiller, images, INTEGERS)
@@ -502,7 +533,7 @@ MULTI_LABEL_CASES = {
 }
 
 
-@pytest.mark.parametrize("case", MULTI_LABEL_CASES.values(), ids=MULTI_LABEL_CASES.keys())
+@pytest.mark.parametrize("case", compiled_in(("hard, weights", "soft"), MULTI_LABEL_CASES))
 def test_a_multi_label_step_decides_about_each_class(case):
     arguments = dict(case)
     loss = arguments.pop("loss", keras.losses.BinaryCrossentropy(from_logits=True))
@@ -539,6 +570,7 @@ def test_a_multi_label_step_decides_about_each_class(case):
             np.testing.assert_allclose(logs[name], value, rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.compiled
 def test_multi_label_metrics_see_rows_of_zeros_and_leave_unlabelled_ones_out():
     from sklearn.metrics import roc_auc_score
 
@@ -573,6 +605,7 @@ def test_stored_multi_label_logits_are_the_teachers():
     assert logs == pytest.approx(live, rel=1e-6)
 
 
+@pytest.mark.compiled
 def test_unlabelled_images_learn_each_class_from_the_teacher():
     logits = random_logits()
     distiller = compiled(options={"loss": keras.losses.BinaryCrossentropy(from_logits=True)})
@@ -584,6 +617,7 @@ def test_unlabelled_images_learn_each_class_from_the_teacher():
 # The teacher.
 
 
+@pytest.mark.compiled
 def test_stored_outputs_train_the_same_weights_as_the_live_teacher():
     logits = random_logits()
     images, stored = script(*logits), logits[2].astype("float32")
@@ -601,6 +635,7 @@ def test_stored_outputs_train_the_same_weights_as_the_live_teacher():
     assert_same_weights(weights_of(taught.student), weights_of(soft.student))
 
 
+@pytest.mark.compiled
 def test_the_teacher_does_not_change_while_the_student_learns():
     student, teacher = conv_teacher(), conv_teacher()  # both with moving statistics and dropout
     images = script(*random_logits())
@@ -626,6 +661,7 @@ def test_the_teacher_does_not_change_while_the_student_learns():
     np.testing.assert_allclose(first["val_distillation_loss"][-1], logs["distillation_loss"], rtol=1e-5)
 
 
+@pytest.mark.compiled
 def test_another_teacher_takes_effect_at_once():
     # The two teachers have the same signature, so only the Distiller can discard the compiled functions of the first.
     class_logits, distillation_logits, teacher_logits = random_logits()
@@ -639,6 +675,7 @@ def test_another_teacher_takes_effect_at_once():
             np.testing.assert_allclose(logs["distillation_loss"], expected, rtol=1e-5)
 
 
+@pytest.mark.compiled
 def test_a_teacher_of_another_normalisation_size_and_kind_receives_its_own_input():
     scales = np.array([0.001, 0.002, 0.003, 0.004], "float32")
 
@@ -696,6 +733,7 @@ def test_the_normalisation_is_that_of_the_students_record_unless_it_is_given():
     assert kd.Distiller(small_deit()).image_mean == list(kd.IMAGENET_MEAN)
 
 
+@pytest.mark.compiled
 def test_a_layer_that_refuses_gradients_does_refuse_them():
     student = scripted_student(distilled=False)
     outputs = NoGradient()(keras.layers.Dense(CLASSES)(student.output))
@@ -705,6 +743,7 @@ def test_a_layer_that_refuses_gradients_does_refuse_them():
         model.fit(script(*random_logits()), ONE_HOT, verbose=0)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("distillation", ["hard", "soft"])
 def test_the_teacher_is_never_in_the_gradients_memory(distillation):
     teacher = conv_teacher(dropout=0)
@@ -751,6 +790,7 @@ def test_attention_distillation_compares_the_patch_attention_of_both():
         np.testing.assert_allclose(logs["loss"], others + 0.7 * logs["attention_loss"], rtol=1e-5)
 
 
+@pytest.mark.compiled
 def test_attention_distillation_changes_the_students_attention_alone():
     student, model = attention_models()
     images = small_images()

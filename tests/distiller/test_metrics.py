@@ -22,7 +22,10 @@ from tests.distiller.scripted import (
 )
 from tests.toys import script, softmax
 
+pytestmark = pytest.mark.eager
 
+
+@pytest.mark.compiled
 def test_compiled_metrics_see_the_fused_logits():
     logits = random_logits()
     fused = (logits[0] + logits[1]) / 2
@@ -44,6 +47,7 @@ def test_compiled_metrics_see_the_fused_logits():
         np.testing.assert_allclose(logs["nats"], np.average(nats, weights=WEIGHTS), rtol=1e-5)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("labels", ["integers", "rows"])
 def test_compiled_metrics_leave_unlabelled_examples_out(labels):
     logits = random_logits()
@@ -61,6 +65,7 @@ def test_compiled_metrics_leave_unlabelled_examples_out(labels):
     np.testing.assert_allclose(logs["nats"], np.average(nats[known], weights=weights[known]), rtol=1e-5)
 
 
+@pytest.mark.compiled
 def test_metrics_may_be_names_and_functions():
     def twice(y_true, y_pred):
         return 2 * ops.sum(y_true * y_pred, axis=-1)
@@ -86,6 +91,7 @@ def score(logits):
     return 1 / (1 + np.exp(-logits))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "labels", [np.where(SOME_UNLABELLED, INTEGERS, -1), ONE_HOT * SOME_UNLABELLED[:, None]], ids=["integers", "rows"]
 )
@@ -134,7 +140,7 @@ def of_thresholds(threshold):
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.35])
-@pytest.mark.parametrize("multi_label", [True, False])
+@pytest.mark.parametrize("multi_label", [pytest.param(True, marks=pytest.mark.compiled), False])
 def test_thresholds_are_of_probabilities(multi_label, threshold, tmp_path):
     from sklearn.metrics import f1_score, precision_recall_curve, precision_score, recall_score
 
@@ -189,6 +195,7 @@ class OwnThreshold(keras.metrics.Metric):
         return self.largest + 0  # on JAX, a result must be a tensor
 
 
+@pytest.mark.compiled
 def test_an_own_metric_gets_logits():
     logits = random_logits()
     logs = evaluate(compiled(options={"metrics": [OwnThreshold()]}), script(*logits), INTEGERS)
@@ -199,6 +206,7 @@ def top_two():
     return keras.metrics.SparseTopKCategoricalAccuracy(2, name="top_two")
 
 
+@pytest.mark.compiled
 def test_metrics_by_head_see_the_logits_of_that_head(tmp_path):
     logits, images = random_logits(), script(*random_logits())
     options = {"metrics": {"class": ["accuracy", top_two()], "distillation": top_two()}}

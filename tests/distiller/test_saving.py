@@ -73,6 +73,7 @@ def absolute_error(teacher_logits, student_logits):
     return ops.mean(ops.absolute(teacher_logits - student_logits), axis=-1)
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize(
     "function",
     [absolute_error, keras.losses.mean_squared_error, keras.losses.MeanSquaredError(reduction="none")],
@@ -104,6 +105,7 @@ def test_saving_with_an_unregistered_function_as_distillation_raises(tmp_path):
         compiled(distillation=lambda *logits: absolute_error(*logits)).save(tmp_path / "distiller.keras")
 
 
+@pytest.mark.eager
 def test_the_teacher_is_in_no_file(tmp_path):
     h5py = pytest.importorskip("h5py")
     images = keras.Input(SCRIPTED_SHAPE)

@@ -1,5 +1,7 @@
 """Students that are exported once for all tests."""
 
+import pickle
+
 import pytest
 
 from keras_deit.export.formats import export
@@ -7,14 +9,20 @@ from tests.export.students import CLASS_NAMES, PREPROCESSING, RUNNABLE_FORMATS, 
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory):
+def exported(home):
     """The student, the directory of its exports, and the report on each format that can run on this machine.
 
-    The images are 64 digits.
+    The images are 64 digits. The workers of pytest-xdist share the exports.
     """
-    model, directory = student(class_names=CLASS_NAMES, preprocessing=PREPROCESSING), tmp_path_factory.mktemp("export")
-    images, labels = digits(64)
-    reports = export(model, RUNNABLE_FORMATS, directory, images, labels)
+    filelock = pytest.importorskip("filelock", reason="one worker waits for the exports of the other")
+    model, directory = student(class_names=CLASS_NAMES, preprocessing=PREPROCESSING), home / "export"
+    directory.mkdir(exist_ok=True)
+    stored = home / "export.pickle"
+    with filelock.FileLock(home / "export.lock"):
+        if not stored.exists():
+            images, labels = digits(64)
+            stored.write_bytes(pickle.dumps(export(model, RUNNABLE_FORMATS, directory, images, labels)))
+    reports = pickle.loads(stored.read_bytes())
     return model, directory, {report.format: report for report in reports}
 
 

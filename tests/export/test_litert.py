@@ -238,7 +238,6 @@ def test_pixels_of_a_model_without_a_normalisation_are_refused(tmp_path):
         to_litert(keras.Sequential(layers), tmp_path / "student.tflite", inputs="pixels")
 
 
-@pytest.mark.usefixtures("quick_quantization")
 def test_a_quantized_model_is_refused_before_the_conversion(tmp_path):
     model = student(num_layers=1)
     model.quantize("int8")

@@ -199,7 +199,6 @@ def test_other_models_are_refused(make, name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.usefixtures("quick_quantization")
 def test_a_quantized_model_is_refused(tmp_path):
     model = student(num_layers=1)
     model.quantize("int8")

@@ -79,7 +79,6 @@ def test_lora_is_merged(make, policy):
     np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (served(inputs), expected)), atol=tolerance)
 
 
-@pytest.mark.usefixtures("quick_quantization")
 def test_a_quantized_model_in_mixed_precision_keeps_its_quantization():
     model = kd.DeiTClassifier(student(dtype="mixed_bfloat16"))
     model.quantize("int8")

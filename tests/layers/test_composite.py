@@ -41,7 +41,6 @@ def test_frozen_sublayers_of_a_plain_model_stay_frozen_when_saved(frozen, tmp_pa
     )
 
 
-@pytest.mark.usefixtures("quick_quantization")
 @pytest.mark.parametrize(("layer_class", "arguments"), LAYERS)
 def test_a_quantized_layer_of_a_plain_model_is_saved_and_loaded(layer_class, arguments, tmp_path):
     model = model_of(layer_class(*arguments, name="block"))

@@ -8,6 +8,8 @@ import keras_deit as kd
 from keras_deit.models import ApplicationClassifier
 from keras_deit.weights.download import DownloadError
 
+pytestmark = pytest.mark.eager
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
 RECORD = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
 

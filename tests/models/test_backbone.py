@@ -167,6 +167,7 @@ def test_a_single_image_without_a_batch_is_refused():
         small()(np.zeros((32, 32, 3), "float32"))
 
 
+@pytest.mark.eager("tensorflow")
 @pytest.mark.parametrize("up_to", [None, 0, 1, 2])
 def test_frozen_blocks_do_not_train_and_stay_frozen_when_saved(up_to, tmp_path):
     model = DeiT(3, **{**SMALL, "num_layers": 2})

@@ -20,6 +20,7 @@ def compiled_classifier():
     return model
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize(
     "use",
     [

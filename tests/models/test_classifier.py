@@ -111,6 +111,7 @@ def test_training_the_classifier_trains_the_deit():
         assert np.abs(ops.convert_to_numpy(logits) - before[head]).max() > 1e-4
 
 
+@pytest.mark.eager("tensorflow")
 @pytest.mark.parametrize("fusion", LATE)
 def test_late_fusion_has_a_fresh_head_that_learns_and_is_saved(fusion, tmp_path):
     classifier = small(fusion, num_layers=1)

@@ -11,6 +11,8 @@ from keras_deit import DeiT, DeiTBackbone, DeiTClassifier, DeiTMaskedImageModel,
 from keras_deit.models.image_model import ImageModel, classification_head, head_dtype
 from tests.goldens.weights import noise
 
+pytestmark = pytest.mark.eager
+
 SMALL = dict(image_size=32, patch_size=8, num_layers=1, hidden_dim=48, num_heads=3)
 
 
@@ -141,8 +143,7 @@ def test_other_models_train_the_same_variables_after_loading(model_class, tmp_pa
     ]
 
 
-@pytest.mark.usefixtures("quick_quantization")
-@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize("mode", [pytest.param("int8", marks=pytest.mark.compiled), "int4", "float8"])
 def test_quantization_reaches_every_dense_layer_and_is_saved(mode, tmp_path):
     model = DeiT.from_variant("deit_ti", **{**SMALL, "num_layers": 2}, num_classes=3)
     images = noise("images", (4, 32, 32, 3))
@@ -160,7 +161,7 @@ def test_quantization_reaches_every_dense_layer_and_is_saved(mode, tmp_path):
         np.testing.assert_array_equal(again[head], quantized[head])
 
 
-@pytest.mark.usefixtures("quick_quantization")
+@pytest.mark.compiled
 def test_a_quantized_classifier_is_saved_and_trains_on_after_loading(tmp_path):
     model = DeiTClassifier.from_variant("deit_ti", **SMALL, num_classes=3, fusion="sum")
     model.quantize("int8")

@@ -22,6 +22,7 @@ from tests.loopback import pretend_hub, serving
 from tests.weights.checkpoints import SHAPE, expected_logits, goldens, logits_of, path, read
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub downloads the hub's files")
+pytestmark = pytest.mark.eager
 
 SMALL = {name: SHAPE[name] for name in ("hidden_dim", "num_layers", "num_heads", "patch_size")}
 PREDICTED = dict(verbose=0)

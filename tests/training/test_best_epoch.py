@@ -52,6 +52,7 @@ OPTIONS = ["--variant", SHORT_VARIANT, "--distillation", "none", "--steps-per-ep
 OPTIONS += ["--epochs", "6", "--patience", "3", "--keep", "best", *ON_ONE_DEVICE]
 
 
+@pytest.mark.eager("tensorflow")
 def test_a_run_ends_early_and_keeps_the_best_weights_also_when_it_was_interrupted(scripted, tmp_path, monkeypatch):
     status, printed = train_printed(*OPTIONS, "--output-dir", tmp_path / "whole")
     assert status == 0
@@ -118,6 +119,7 @@ def test_the_weights_are_those_of_the_best_epoch_also_if_an_epoch_would_not_be_t
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.eager("tensorflow")
 def test_a_run_without_these_settings_has_all_its_epochs_and_one_student(scripted, tmp_path):
     given = OPTIONS[: OPTIONS.index("--patience")]
     assert train_printed(*given, *ON_ONE_DEVICE, "--output-dir", tmp_path / "run")[0] == 0

@@ -15,6 +15,8 @@ from tests.loopback import pretend_hub, serving
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub downloads the hub's files")
 
+pytestmark = pytest.mark.backend_independent
+
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 NO_SERVER = "http://127.0.0.1:1"
 

@@ -296,7 +296,6 @@ def test_lora_is_merged(write, tmp_path):
         kd.weights.load(model, written)
 
 
-@pytest.mark.usefixtures("quick_quantization")
 def test_a_quantized_model_is_refused(tmp_path):
     model = kd.DeiT(**SHAPE)
     written = kd.weights.to_timm(model, tmp_path / "model.safetensors")

@@ -35,6 +35,7 @@ def assert_close(images, others):
     assert (steps_of_255(images, others) > 4).mean() < 0.02  # a threshold or an edge that is rounded differently
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_tf_data_and_python_make_the_same_samples(name, first_batches):
     one, two = (first_batches(pipeline, name)[:3] for pipeline in ("tf.data", "python"))
@@ -44,6 +45,7 @@ def test_tf_data_and_python_make_the_same_samples(name, first_batches):
         assert_close(images, others)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_every_pipeline_yields_the_batch_of_epoch_and_index(pipeline, image_files, first_batches):
     streamed = first_batches(pipeline)
@@ -58,6 +60,7 @@ def test_every_pipeline_yields_the_batch_of_epoch_and_index(pipeline, image_file
             assert_equal(streamed[position], (images, labels))
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_batches_from_the_middle_of_an_epoch_on_are_those_of_the_whole_run(pipeline, image_files, first_batches):
     whole = first_batches(pipeline)  # three batches an epoch
@@ -65,6 +68,7 @@ def test_batches_from_the_middle_of_an_epoch_on_are_those_of_the_whole_run(pipel
     assert_equal(received, whole[4:7])
 
 
+@pytest.mark.backend_independent
 def test_augmented_samples_differ_and_plain_samples_do_not(image_files, first_batches):
     plan = input_pipeline(image_files, "python", "nothing").plan
     for name, is_equal in (("nothing", True), ("deit", False)):
@@ -111,6 +115,7 @@ def test_other_ways_to_resize_are_those_of_the_image_processor(pipeline, interpo
         np.testing.assert_allclose(images, keras.ops.convert_to_numpy(processor(given)), atol=1e-3)
 
 
+@pytest.mark.backend_independent
 def test_files_arrays_and_records_give_the_same_samples(image_files):
     files = image_files.select(range(3))  # plain JPEGs
     arrays = [np.asarray(pillow.open(path)) for path in files.paths]
@@ -125,6 +130,7 @@ def test_files_arrays_and_records_give_the_same_samples(image_files):
     assert_equal(batches[:2], batches[4:6])
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("pipeline", ["auto", *PIPELINES])
 def test_teacher_outputs_come_beside_the_images_and_end_the_batches(pipeline):
     skip_without(pipeline)
@@ -180,6 +186,7 @@ def evaluation_images(data, pipeline, size=(32, 32), **resizing):
     return np.concatenate([np.asarray(batch[0]) for batch in batches])
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("pipeline", ["tf.data", "python"])
 def test_records_of_any_kind_give_the_samples_of_rgb_arrays(pipeline):
     skip_without(pipeline)
@@ -219,6 +226,7 @@ def damaged_jpeg():
     raise AssertionError("no such file was found")
 
 
+@pytest.mark.backend_independent
 def test_a_damaged_jpeg_that_pillow_reads_is_read_by_every_pipeline(tmp_path):
     content, pixels = damaged_jpeg()
     path = tmp_path / "damaged.jpg"
@@ -236,6 +244,7 @@ def test_a_damaged_jpeg_that_pillow_reads_is_read_by_every_pipeline(tmp_path):
         )  # TensorFlow decodes the crop alone, and skips the damage or not
 
 
+@pytest.mark.backend_independent
 def test_a_jpeg_that_is_cut_off_is_refused_by_tf_data(tmp_path):
     """Also where no check of the images comes first: TensorFlow would fill the rest with grey."""
     tf = pytest.importorskip("tensorflow")
@@ -260,6 +269,7 @@ def test_strips_are_those_of_the_image_processor(pipeline, shape):
     assert difference.mean() < (0.5 if pipeline == "tf.data" else 0.01)
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("pipeline", ["tf.data", "python"])
 def test_bit_depth_of_the_files_counts(pipeline, tmp_path):
     skip_without(pipeline)
@@ -273,6 +283,7 @@ def test_bit_depth_of_the_files_counts(pipeline, tmp_path):
     assert files.content_digest() != dataclasses.replace(files, bit_depth=None).content_digest()
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("pipeline", ["tf.data", "python"])
 def test_files_whose_names_are_not_utf_8_are_read(pipeline, tmp_path):
     skip_without(pipeline)
@@ -357,6 +368,7 @@ def rotated_jpegs():
     }
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize("pipeline", ["tf.data", "python"])
 def test_a_jpeg_is_upright_wherever_its_rotation_is_written(pipeline):
     skip_without(pipeline)

@@ -15,6 +15,7 @@ from tests.data.pipeline.first_batches import assert_equal, input_pipeline, take
 
 pillow = pytest.importorskip("PIL.Image", reason="Pillow encodes the files")
 tf = pytest.importorskip("tensorflow", reason="TensorFlow makes the batches")
+pytestmark = pytest.mark.backend_independent
 
 
 @pytest.mark.parametrize("num_workers", [2, 8])
