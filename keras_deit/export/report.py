@@ -14,11 +14,11 @@ TOLERANCE = 1e-4  # largest accepted difference between two logits
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What an export must keep of its model.
+    """The accepted differences between an export and its model.
 
     Attributes:
         difference: Largest accepted absolute difference between two logits; None means any.
-        agreement: Smallest accepted fraction of images that both put into the same class; None means any.
+        agreement: Smallest accepted fraction of images for which both predict the same class; None means any.
     """
 
     difference: float | None = TOLERANCE
@@ -44,13 +44,13 @@ class Report:
         images: Number of images that were compared.
         largest_difference: Largest absolute difference between a logit of the model and of the export.
         mean_difference: Mean absolute difference of the logits.
-        difference_percentiles: Dictionary from percentiles, such as `"99"`, to differences: of 99 % of the logits, the
-            absolute difference is at most this one.
-        agreement: Fraction of the images that the export and the model put into the same class.
-        accuracy: Fraction of the labelled images that the export puts into the right class; None without labels.
-        model_accuracy: The same for the model.
-        limits: `Limits` that the export must keep.
-        agrees: Whether the export keeps them.
+        difference_percentiles: Dictionary from percentiles to absolute differences. For the key `"99"`, 99 % of the logits
+            differ by at most the value.
+        agreement: Fraction of the images for which the export and the model predict the same class.
+        accuracy: Fraction of the labelled images for which the export predicts the right class; None without labels.
+        model_accuracy: Accuracy of the model on the same images.
+        limits: The accepted differences, `Limits`.
+        agrees: Whether the differences are within `limits`.
     """
 
     format: str
@@ -74,7 +74,7 @@ class Report:
             f"{self.path} ({self.format}, {self.size / 1e6:.1f} MB): logits of {self.images} images differ by at most "
             f"{self.largest_difference:.1e}, top-1 agreement {self.agreement:.2%}{accuracies}"
         )
-        return line if self.agrees else f"{line}: TOO MUCH WAS LOST, {self.limits}: do not use this export"
+        return line if self.agrees else f"{line}: TOO LARGE A DIFFERENCE, {self.limits}: do not use this export"
 
 
 def compare(model, path, images, labels=None, name=None, limits=None):

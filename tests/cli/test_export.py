@@ -96,7 +96,7 @@ def test_without_images_the_export_is_only_written(weights, tmp_path, capsys):
 def test_an_export_that_differs_too_much_fails(weights, tmp_path, capsys, monkeypatch):
     options = ["--data", "digits", "--format", "onnx", "--overwrite", "--output", tmp_path]
     assert command("export", weights, *options, "--tolerance", 0) == 1
-    assert "TOO MUCH WAS LOST" in capsys.readouterr().out
+    assert "TOO LARGE A DIFFERENCE" in capsys.readouterr().out
     monkeypatch.setitem(formats.FORMATS, "onnx", formats.Format(kd.export.to_onnx, "a.onnx", Limits(None, 1.1)))
     assert command("export", weights, *options) == 1
     assert command("export", weights, *options, "--tolerance", 1e-3) == 0
