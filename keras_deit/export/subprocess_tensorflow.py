@@ -97,11 +97,11 @@ class SavedModelProcess:
 
 
 def serve(runtime, replies):
-    """Answers the calls of a `SavedModelProcess`, until it ends.
+    """Serves the calls of a `SavedModelProcess`, until it ends.
 
     Args:
         runtime: `keras_deit.export.runtimes.SavedModelRuntime`.
-        replies: Binary file that the answers are written to. The calls come from the standard input.
+        replies: Binary file that the results are written to. The calls come from the standard input.
     """
     while True:
         try:

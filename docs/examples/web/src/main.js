@@ -7,7 +7,7 @@ const element = (id) => document.getElementById(id);
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 const percent = (probability) => `${(100 * probability).toFixed(1)} %`;
 
-let latest = 0; // number of the latest image: answers to earlier images are not shown
+let latest = 0; // number of the latest image: results of earlier images are not shown
 
 function showStatus(message) {
   element("status").textContent = message;
