@@ -6,6 +6,7 @@ from keras_deit.imaging.sixteen_bits import PNG_SIGNATURE
 LARGEST = 178_956_970  # pixels: the limit of Pillow, so that a small file cannot fill the memory
 BEGIN_OF_SCAN = 0xDA  # marker of a JPEG: the segments of metadata stand before it
 MOST_SEGMENTS = 4096
+CMYK = 4  # channels of a JPEG
 GREY = 0  # colour type of a PNG
 NO_ORIENTATION = -1
 UNSIGNED_SHORT, UNSIGNED_LONG = 3, 4  # types of a value in a TIFF directory
@@ -13,6 +14,7 @@ ENTRY = 12  # bytes of an entry of a TIFF directory
 # Regular expressions of RE2, in which \C is any byte. EXIF data are a TIFF file behind these names in a PNG or JPEG.
 EXIF = r"(?:eXIf|Exif\x00\x00)(?:Exif\x00\x00)*(II\*\x00|MM\x00\*)"
 XMP = r"tiff:Orientation(?:=\"|>)([0-9])"
+ADOBE = r"\x00\x0eAdobe"  # without this segment, TensorFlow inverts the values of CMYK, and Pillow does not
 COMPRESSED_METADATA = r"(?:tEXt|zTXt|iTXt)Raw profile type exif\x00|iTXtXML:com\.adobe\.xmp\x00\x01"
 SIGNIFICANT_BITS = r"\x00\x00\x00[\x01-\x04]sBIT"
 
@@ -26,8 +28,9 @@ def decode_image(content, bit_depth=None):
 
     Returns:
         uint8 tensor `(height, width, 3)`. Running it raises `tf.errors.InvalidArgumentError` if the file is of another
-        format, damaged or larger than `LARGEST` pixels, or one of the PNG files that TensorFlow's operations cannot read:
-        those with 16 bits of which fewer are significant (`sBIT`), and those with compressed EXIF or XMP data.
+        format, damaged or larger than `LARGEST` pixels, or one of those that TensorFlow's operations cannot read as
+        Pillow does: PNG files with 16 bits of which fewer are significant (`sBIT`) or with compressed EXIF or XMP data, and
+        JPEG files in CMYK that are not of Adobe's kind.
 
     Example:
 
@@ -44,8 +47,9 @@ def decode_image(content, bit_depth=None):
     is_jpeg = tf.io.is_jpeg(content)
     is_png = tf.strings.substr(content, 0, len(PNG_SIGNATURE)) == PNG_SIGNATURE
     content = _checked(content, is_jpeg | is_png, "Expected the content of a JPEG or PNG file.")
-    pixels = tf.cond(is_jpeg, lambda: _decode_jpeg(content), lambda: _decode_png(content, bit_depth))
-    return _upright(pixels, _orientation(content, is_jpeg))
+    metadata = tf.cond(is_jpeg, lambda: _before_scan(content), lambda: content)
+    pixels = tf.cond(is_jpeg, lambda: _decode_jpeg(content, metadata), lambda: _decode_png(content, bit_depth))
+    return _upright(pixels, _orientation(metadata, is_jpeg))
 
 
 def _checked(values, condition, message):
@@ -56,11 +60,16 @@ def _checked(values, condition, message):
         return tf.identity(values)
 
 
-def _decode_jpeg(content):
+def _decode_jpeg(content, metadata):
     import tensorflow as tf
 
-    height, width, _ = tf.unstack(tf.cast(tf.io.extract_jpeg_shape(content), tf.int64))
+    height, width, channels = tf.unstack(tf.cast(tf.io.extract_jpeg_shape(content), tf.int64))
     content = _of_allowed_size(content, height, width)
+    content = _checked(
+        content,
+        (channels != CMYK) | _contains(metadata, ADOBE),
+        "A JPEG file in CMYK without the segment of Adobe (APP14) cannot be read. Store the image in RGB.",
+    )
     return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")  # the method of Pillow
 
 
@@ -114,11 +123,10 @@ def _upright(pixels, orientation):
     return tf.cond(is_one_of(2, 3, 6, 7), lambda: pixels[:, ::-1], lambda: pixels)
 
 
-def _orientation(content, is_jpeg):
+def _orientation(metadata, is_jpeg):
     """EXIF's number for the rotation of an image, or without EXIF that of XMP; -1 if there is neither."""
     import tensorflow as tf
 
-    metadata = tf.cond(is_jpeg, lambda: _before_scan(content), lambda: content)
     none = tf.constant(NO_ORIENTATION, tf.int64)
     of_exif = tf.cond(_contains(metadata, EXIF), lambda: _orientation_in_tiff(_behind(metadata, EXIF)), lambda: none)
     of_exif = _checked(

@@ -78,6 +78,8 @@ def unreadable():
     """Returns a dictionary of files by names, each with words of the error that reading it in an export raises."""
     image = photograph()
     jpeg, plain_png = encoded(image, "JPEG"), encoded(image, "PNG")
+    cmyk = encoded(image.convert("CMYK"), "JPEG")
+    adobe = cmyk.index(b"\xff\xee\0\x0eAdobe")
     bomb = plain_png[:16] + struct.pack(">II", 2**16, 2**16) + plain_png[24:]
     profile = chunk(
         b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n      38\n" + tiff(6).hex().encode())
@@ -91,6 +93,7 @@ def unreadable():
         "webp": (encoded(image, "WEBP"), no_image),
         "jpeg_cut_off": (jpeg[: len(jpeg) // 2], "Invalid JPEG data"),
         "jpeg_of_three_bytes": (jpeg[:3], "Invalid JPEG data"),
+        "jpeg_cmyk_not_of_adobe": (cmyk[:adobe] + cmyk[adobe + 16 :], "without the segment of Adobe"),
         "png_cut_off": (plain_png[: len(plain_png) // 2], "Invalid PNG data"),
         "png_signature": (plain_png[:8], "Invalid PNG"),
         "png_bomb": (bomb, "at most 178,956,970 pixels"),
