@@ -7,7 +7,7 @@ from keras_deit.export.litert_quantization import quantize
 from tests.export.litert_files import operations, run, tensors
 from tests.export.students import HAS_QUANTIZER, images, needs_quantizer
 
-pytestmark = needs_quantizer
+pytestmark = [needs_quantizer, pytest.mark.backend_independent]
 QUANTIZED = ("float16", "dynamic_int8", "int8")
 MATRIX_PRODUCTS_WITH_WEIGHTS = 1 + 2 * 6 + 2  # patch embedding, two blocks of six, two heads
 
