@@ -13,7 +13,7 @@ UNSIGNED_SHORT, UNSIGNED_LONG = 3, 4  # types of a value in a TIFF directory
 ENTRY = 12  # bytes of an entry of a TIFF directory
 # Regular expressions of RE2, in which \C is any byte. EXIF data are a TIFF file behind these names in a PNG or JPEG.
 EXIF = r"(?:eXIf|Exif\x00\x00)(?:Exif\x00\x00)*(II\*\x00|MM\x00\*)"
-XMP = r"tiff:Orientation(?:=\"|>)([0-9])"
+XMP = r"(?:http://ns\.adobe\.com/xap/1\.0/|XML:com\.adobe\.xmp)\x00\C*?tiff:Orientation(?:=\"|>)([0-9])"
 ADOBE = r"\x00\x0eAdobe"  # without this segment, TensorFlow inverts the values of CMYK, and Pillow does not
 COMPRESSED_METADATA = r"(?:tEXt|zTXt|iTXt)Raw profile type exif\x00|iTXtXML:com\.adobe\.xmp\x00\x01"
 SIGNIFICANT_BITS = r"\x00\x00\x00[\x01-\x04]sBIT"

@@ -64,6 +64,7 @@ def readable():
         "jpeg_exif_behind_the_end": with_segment(jpeg, b"Exif\0\0II*\0\xff\xff\xff\xf0" + tiff(6)[8:]),
         "jpeg_xmp": with_segment(jpeg, xmp_of_jpeg + xmp(6)),
         "jpeg_xmp_element": with_segment(jpeg, xmp_of_jpeg + xmp(8, "><tiff:Orientation>{}</tiff:Orientation><a")),
+        "jpeg_orientation_in_other_metadata": with_segment(jpeg, b"Photoshop 3.0\0" + xmp(6)),
         "jpeg_exif_and_xmp": with_segment(encoded(image, "JPEG", 1), xmp_of_jpeg + xmp(6)),
         "jpeg_exif_of_a_second_image": encoded(image, "JPEG") + encoded(image, "JPEG", 6),
         "jpeg_filling": jpeg[:2] + b"\xff\xff" + encoded(image, "JPEG", 6)[2:],
