@@ -96,7 +96,16 @@ ON_NAN = ("stop", "skip")
 TRACKERS = TENSORBOARD, WANDB = ("tensorboard", "wandb")  # where a run logs to, beside `history.csv`
 STRATEGIES = ("auto", "none", "mirrored", "data_parallel")
 PEERS = ("keras_hub", "transformers", "timm")  # of a benchmark
-EXPORT_FORMATS = ("saved_model", "litert", "onnx", "openvino")
+EXPORT_FORMATS = (
+    "saved_model",
+    "litert",
+    "litert:float16",
+    "litert:dynamic_int8",
+    "litert:int8",
+    "onnx",
+    "openvino",
+)
+EXPORT_INPUTS = ("normalized", "pixels", "bytes")  # what an exported model takes
 SPLITS = ("train", "test")
 TEST_SPLITS = ("val", "test")  # which a run may test on; of a dataset with both, the first
 IMAGE_ISSUES = {

@@ -9,6 +9,7 @@ import keras_deit as kd
 from keras_deit import choices
 from keras_deit.benchmark import peers
 from keras_deit.export.formats import FORMATS
+from keras_deit.export.signatures import INPUTS
 from keras_deit.imaging.kernels import FILTERS, NEAREST
 
 
@@ -31,6 +32,10 @@ def test_the_image_size_of_an_architecture_is_that_of_keras():
 
 def test_every_export_format_has_a_writer():
     assert tuple(FORMATS) == choices.EXPORT_FORMATS
+
+
+def test_the_inputs_of_exports_are_those_of_a_saved_model():
+    assert tuple(INPUTS) == choices.EXPORT_INPUTS
 
 
 def test_every_peer_has_a_step():

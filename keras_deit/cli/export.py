@@ -1,12 +1,22 @@
 """`keras-deit export`: writes a model as files for other runtimes, and compares each of them with the model."""
 
+import dataclasses
+
 import keras
 
 from keras_deit.cli.common import reporting
 from keras_deit.cli.model_options import data_settings, load_model
 from keras_deit.evaluation.prepared_images import prepared_images
 from keras_deit.export.exported_model import ExportedModel
-from keras_deit.export.formats import check_formats, check_model, compare_exports, write
+from keras_deit.export.formats import (
+    CALIBRATION_IMAGES,
+    check_formats,
+    check_inputs,
+    check_model,
+    compare_exports,
+    needs_calibration,
+    write,
+)
 from keras_deit.export.profile import model_latencies, profile
 from keras_deit.export.report_page import Examined, write_report
 from keras_deit.export.serving import serving_model
@@ -35,8 +45,10 @@ def main(options):
     model = load_model(options, any_keras_model=True)
     check_model(model, options.format)
     images, labels = _images(options, model) if options.dataset else (None, None)
+    calibration = _calibration(options, model) if needs_calibration(options.format) else None
     directory = user_path(options.output or _default_directory(options.weights))
-    paths = {name: _write(model, name, directory, options.overwrite) for name in options.format}
+    arguments = {"overwrite": options.overwrite, "inputs": options.inputs, "calibration": calibration}
+    paths = {name: _write(model, name, directory, arguments) for name in options.format}
     if images is None:
         print("The exports were not compared with the model: --data names images for that.")
         return 0
@@ -58,6 +70,9 @@ def _check(options):
     if not options.format:
         raise ValueError("--format must name at least one format.")
     check_formats(options.format)
+    check_inputs(options.inputs, options.format)
+    if needs_calibration(options.format) and not options.dataset:
+        raise ValueError("litert:int8 needs --data, whose training split has the images for the calibration.")
     if options.tolerance is not None and not options.tolerance >= 0:
         raise ValueError(f"--tolerance must be at least 0. Received: --tolerance {options.tolerance}")
     for name in ("report", "tolerance"):
@@ -73,15 +88,26 @@ def _default_directory(weights):
 
 
 def _images(options, model):
+    """Prepares the images of the comparison; returns them with their labels."""
     settings = data_settings(options, model)
-    data = load_images(settings, "test").data
+    return _prepared(model, settings, load_images(settings, "test").data)
+
+
+def _calibration(options, model):
+    """Prepares some images of the training split, without a check of the others."""
+    settings = dataclasses.replace(data_settings(options, model), check_images=False)
+    images, _ = _prepared(model, settings, load_images(settings, "train").data.evenly_spaced(CALIBRATION_IMAGES))
+    return images
+
+
+def _prepared(model, settings, data):
     with explain_unreadable_images(lambda: [(data, None)]):
         return prepared_images(model, data, MAX_BYTES, settings.pipeline, settings.num_workers)
 
 
-def _write(model, name, directory, overwrite):
+def _write(model, name, directory, arguments):
     try:
-        path = write(model, name, directory, overwrite)
+        path = write(model, name, directory, **arguments)
     except RuntimeError as error:  # of the conversion, which the user can correct
         raise ValueError(f"The export to {name} failed. {error}") from error
     print(f"Written: {path}", flush=True)

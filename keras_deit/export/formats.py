@@ -1,18 +1,23 @@
 """Exports in several formats at once, for a training run and for `keras-deit export`."""
 
 import dataclasses
+import functools
 import importlib.util
 from collections.abc import Callable
 
 from keras_deit.export import litert, onnx, subprocess_tensorflow
 from keras_deit.export.exported_model import ExportedModel
+from keras_deit.export.litert_quantization import quantizer_package
 from keras_deit.export.openvino import openvino_package, to_openvino
 from keras_deit.export.report import Limits, comparison, images_of, model_logits
 from keras_deit.export.saved_model import to_saved_model
 from keras_deit.export.serving import serving_model
+from keras_deit.export.signatures import INPUTS, NORMALIZED, PIXELS
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
 
+CALIBRATION_IMAGES = 128
 EXACT = Limits()  # of formats that compute in float32
 
 
@@ -21,19 +26,33 @@ class Format:
     """A format that models are exported in.
 
     Attributes:
-        write: Function of a model, a path and `overwrite`, which returns the path.
+        write: Function of a model, a path, `overwrite` and further arguments, which returns the path.
         file_name: Name of the file or directory.
         limits: `Limits` that an export must keep.
+        inputs: What the exported model can take, values of the argument `inputs`.
+        is_calibrated: Whether the export needs the argument `calibration`.
     """
 
     write: Callable
     file_name: str
     limits: Limits = EXACT
+    inputs: tuple = (NORMALIZED,)
+    is_calibrated: bool = False
+
+
+def _litert(quantization, limits=EXACT, is_calibrated=False):
+    """The format of LiteRT with a quantization, or None."""
+    writer = functools.partial(litert.to_litert, quantization=quantization)
+    file_name = "_".join(filter(None, ("student", quantization))) + ".tflite"
+    return Format(writer, file_name, limits, (NORMALIZED, PIXELS), is_calibrated)
 
 
 FORMATS = {
-    "saved_model": Format(to_saved_model, "saved_model"),
-    "litert": Format(litert.to_litert, "student.tflite"),
+    "saved_model": Format(to_saved_model, "saved_model", inputs=tuple(INPUTS)),
+    "litert": _litert(None),
+    "litert:float16": _litert("float16", Limits(5e-3)),
+    "litert:dynamic_int8": _litert("dynamic_int8", Limits(None, agreement=0.995)),
+    "litert:int8": _litert("int8", Limits(None, agreement=0.99), is_calibrated=True),
     "onnx": Format(onnx.to_onnx, "student.onnx"),
     "openvino": Format(to_openvino, "student.xml"),
 }
@@ -59,6 +78,8 @@ def check_formats(formats):
     runtimes = {name.split(":")[0] for name in formats}
     if runtimes & {"saved_model", "litert"}:
         subprocess_tensorflow.check_tensorflow()
+    if any(name.startswith("litert:") for name in formats):
+        quantizer_package()
     if "litert" in runtimes and importlib.util.find_spec("ai_edge_litert") is None:
         require("ai_edge_litert", extra="export", purpose="Running a LiteRT file")  # raises the error
     if runtimes & {"onnx", "openvino"}:
@@ -84,13 +105,50 @@ def check_model(model, formats):
     >>> import keras_deit as kd
     >>> check_model(kd.DeiT.from_variant("deit_ti", num_layers=1), ["saved_model", "onnx"])
     """
-    if "litert" in formats:
+    if any(name.split(":")[0] == "litert" for name in formats):
         litert.check_model(model)
     if {"onnx", "openvino"} & set(formats):
         onnx.check_model(model)
 
 
-def export(model, formats, directory, images, labels=None, overwrite=False, tolerance=None):
+def check_inputs(inputs, formats):
+    """Checks that all formats can take the same inputs.
+
+    Args:
+        inputs: `"normalized"`, `"pixels"` or `"bytes"`.
+        formats: List of names of formats.
+
+    Raises:
+        ValueError: If a format takes no such inputs.
+
+    Example:
+
+    >>> check_inputs("pixels", ["saved_model", "litert"])
+    """
+    refused = [name for name in formats if inputs not in FORMATS[name].inputs]
+    if refused:
+        known = "; ".join(f"{name}: {', '.join(FORMATS[name].inputs)}" for name in refused)
+        raise ValueError(f"`inputs` must be what every format can take ({known}). Received: inputs={inputs!r}")
+
+
+def needs_calibration(formats):
+    """Returns whether one of the formats needs images for a calibration.
+
+    Args:
+        formats: List of names of formats.
+
+    Returns:
+        True or False.
+
+    Example:
+
+    >>> needs_calibration(["litert"]), needs_calibration(["litert", "litert:int8"])
+    (False, True)
+    """
+    return any(FORMATS[name].is_calibrated for name in formats)
+
+
+def export(model, formats, directory, images, labels=None, calibration=None, overwrite=False):
     """Writes a model in several formats and compares each export with the model.
 
     Args:
@@ -99,8 +157,8 @@ def export(model, formats, directory, images, labels=None, overwrite=False, tole
         directory: The directory in which the files are written: `saved_model/`, `student.tflite` and so on, see `FORMATS`.
         images: Normalised images for the comparison, an array `(images, height, width, channels)`.
         labels: Integers `(images,)`, the right classes; -1 for an unlabelled image. None without labels.
+        calibration: Normalised images of the training split, for the formats that need them; None for the others.
         overwrite: Whether earlier exports in `directory` are replaced.
-        tolerance: Largest accepted difference of logits in every format; None means the limits of each format.
 
     Returns:
         A list of `keras_deit.export.report.Report`, one per format.
@@ -120,16 +178,17 @@ def export(model, formats, directory, images, labels=None, overwrite=False, tole
     """
     check_formats(formats)
     images = images_of(serving_model(model), images)
-    exports = {name: ExportedModel(write(model, name, directory, overwrite)) for name in formats}
-    return compare_exports(model, exports, images, labels, tolerance)
+    paths = {name: write(model, name, directory, overwrite, calibration=calibration) for name in formats}
+    return compare_exports(model, {name: ExportedModel(path) for name, path in paths.items()}, images, labels)
 
 
 def compare_exports(model, exports, images, labels=None, tolerance=None):
     """Compares several exports with their model.
 
     Args:
-        model, images, labels, tolerance: See `export`.
+        model, images, labels: See `export`.
         exports: Dictionary from the names of the formats to the `ExportedModel` of each.
+        tolerance: Largest accepted difference of logits in every format; None means the limits of each format.
 
     Returns:
         A list of `keras_deit.export.report.Report`, one per format.
@@ -144,14 +203,20 @@ def compare_exports(model, exports, images, labels=None, tolerance=None):
     return [comparison(expected, one, images, labels, name, limits[name]) for name, one in exports.items()]
 
 
-def write(model, name, directory, overwrite=False):
+def write(model, name, directory, overwrite=False, inputs=NORMALIZED, calibration=None):
     """Writes a model in one format.
 
     Args:
-        model, directory, overwrite: See `export`.
+        model, directory, overwrite, calibration: See `export`.
         name: Name of the format.
+        inputs: What the exported model takes, see `check_inputs`.
 
     Returns:
         `pathlib.Path` of the export.
     """
-    return FORMATS[name].write(model, user_path(directory) / FORMATS[name].file_name, overwrite=overwrite)
+    chosen = FORMATS[name]
+    arguments = {"inputs": inputs} if inputs != NORMALIZED else {}
+    if chosen.is_calibrated:
+        record = getattr(model, "preprocessing", None) or Preprocessing()
+        arguments["calibration"] = calibration if inputs == NORMALIZED else record.undo_normalisation(calibration)
+    return chosen.write(model, user_path(directory) / chosen.file_name, overwrite=overwrite, **arguments)

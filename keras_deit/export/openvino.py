@@ -1,6 +1,7 @@
 """Export to OpenVINO, for Intel's processors; by way of ONNX, without TensorFlow."""
 
 import os
+import sys
 import tempfile
 
 from keras_deit.export.destination import destination
@@ -10,7 +11,7 @@ from keras_deit.export.serving import serving_model
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
 
-EXTENSION = ".xml"
+EXTENSION, TELEMETRY = ".xml", "openvino_telemetry"
 
 
 def to_openvino(model, path, overwrite=False):
@@ -66,8 +67,11 @@ def to_openvino(model, path, overwrite=False):
     return path
 
 
-def openvino_package():
-    """Imports OpenVINO.
+def openvino_package(purpose="Exporting to OpenVINO"):
+    """Imports OpenVINO, but not the package that sends usage data to its makers whenever OpenVINO is imported.
+
+    Args:
+        purpose: The purpose, as the subject of the error message.
 
     Returns:
         The module `openvino`.
@@ -75,7 +79,14 @@ def openvino_package():
     Raises:
         ImportError: If OpenVINO is not installed; the message names the extra.
     """
-    return require("openvino", extra="openvino", purpose="Exporting to OpenVINO")
+    is_imported = TELEMETRY in sys.modules
+    if not is_imported:
+        sys.modules[TELEMETRY] = None  # its import fails, and OpenVINO does without
+    try:
+        return require("openvino", extra="openvino", purpose=purpose)
+    finally:
+        if not is_imported:
+            del sys.modules[TELEMETRY]
 
 
 def _write(openvino, classifier, directory, path):

@@ -50,7 +50,7 @@ class Profile:
         """Counts the operators by their arithmetic.
 
         Returns:
-            Dictionary, for example `{"float": 180, "float with quantized weights": 50}`.
+            Dictionary, for example `{"float": 180, "quantized with dynamic ranges": 50}`.
 
         Example:
 

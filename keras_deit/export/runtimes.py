@@ -7,12 +7,13 @@ import time
 import numpy as np
 
 from keras_deit.export.metadata import KEY, from_properties, read_metadata
+from keras_deit.export.openvino import openvino_package
 from keras_deit.export.signatures import INPUT, OUTPUT
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.optional import require
 
 WARM_UP = 3  # calls before the first timed one
-FLOAT, QUANTIZED, WEIGHTS_ONLY = "float", "quantized", "float with quantized weights"
+FLOAT, QUANTIZED, DYNAMIC = "float", "quantized", "quantized with dynamic ranges"
 INTEGERS = ("int4", "int8", "uint8", "int16")  # types that hold quantized values
 SKIPPED_OPERATIONS = {  # of the graphs of TensorFlow and OpenVINO, which compute nothing
     "Const",
@@ -58,8 +59,8 @@ class Runtime:
         """Counts the operators of the model.
 
         Returns:
-            List of dictionaries with `operator`, `arithmetic` (`"float"`, `"quantized"` or `"float with quantized weights"`)
-            and `count`, the most frequent operator first.
+            List of dictionaries with `operator`, `arithmetic` (`"float"`, `"quantized"`, or for int8 weights and inputs that
+            are quantized at each call `"quantized with dynamic ranges"`) and `count`, the most frequent operator first.
         """
         raise NotImplementedError
 
@@ -208,7 +209,7 @@ class OpenVinoRuntime(Runtime):
     """
 
     def __init__(self, path):
-        core = require("openvino", extra="openvino", purpose="Running an OpenVINO file").Core()
+        core = openvino_package("Running an OpenVINO file").Core()
         self._model = core.read_model(path)
         inputs, outputs = self._model.inputs, self._model.outputs
         _check_classifier(*(list(map(_openvino_shape, tensors)) for tensors in (inputs, outputs)))
@@ -346,7 +347,7 @@ def _litert_arithmetic(schema, model, graph, operator):
     constants = [tensor for tensor in inputs if model.Buffers(tensor.Buffer()).DataLength()]
     if any(_type_name(schema, tensor) in INTEGERS for tensor in outputs):
         return QUANTIZED
-    return WEIGHTS_ONLY if any(_type_name(schema, tensor) in INTEGERS for tensor in constants) else FLOAT
+    return DYNAMIC if any(_type_name(schema, tensor) in INTEGERS for tensor in constants) else FLOAT
 
 
 def _type_name(schema, tensor):

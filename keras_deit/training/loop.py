@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_deit.explain.curves import draw_curves
-from keras_deit.export.formats import check_formats, export
+from keras_deit.export.formats import CALIBRATION_IMAGES, check_formats, export, needs_calibration
 from keras_deit.runtime import processes
 from keras_deit.runtime.devices import peak_memory
 from keras_deit.runtime.keras_file import load_keras_file
@@ -350,11 +350,13 @@ def _images_in_use(run, position):
 
 def _export(run):
     images, labels = run.data.prepared(run.data.test, COMPARED_IMAGES)
+    needs_images = needs_calibration(run.settings.export)
+    calibration = run.data.prepared(run.data.train, CALIBRATION_IMAGES)[0] if needs_images else None
     with processes.alone():
         student = (
             load_keras_file(run.directory / run_directory.STUDENT_FILE) if processes.is_distributed() else run.student
         )
-        reports = export(student, run.settings.export, run.directory, images, labels, overwrite=True)
+        reports = export(student, run.settings.export, run.directory, images, labels, calibration, overwrite=True)
     for report in reports:
         print(report)
     return [dataclasses.asdict(report) for report in reports]

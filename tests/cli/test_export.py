@@ -116,6 +116,7 @@ def test_a_run_is_exported_into_its_directory(weights, tmp_path, capsys):
         (["a.keras", "--weights", "b.keras", "--format", "onnx"], "Pass the run or the weights to export once"),
         (["a.keras", "--format", "coreml"], "There is no export format 'coreml'. Known formats: saved_model"),
         (["a.keras", "--format", ","], "--format must name at least one format"),
+        (["a.keras", "--format", "onnx", "--inputs", "pixels"], "--inputs must be what every format can take (onnx:"),
         (["a.keras", "--format", "onnx", "--report"], "--report needs --data"),
         (["a.keras", "--format", "onnx", "--tolerance", "1e-3"], "--tolerance needs --data"),
         (["a.keras", "--format", "onnx", "--tolerance", "-1", "--data", "x"], "--tolerance must be at least 0"),

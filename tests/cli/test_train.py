@@ -79,7 +79,7 @@ def test_exports_are_written_and_compared(exporting_run):
 @pytest.mark.backend_independent
 @needs_litert
 def test_an_export_that_differs_from_the_student_is_a_failure(exporting_run, tmp_path, capsys, monkeypatch):
-    def export(student, formats, directory, images, labels, overwrite):
+    def export(student, formats, directory, images, labels, calibration, overwrite):
         assert formats == ("litert",)
         shutil.copy(exporting_run.directory / "student.tflite", directory)  # a conversion would take seconds
         return [report.compare(student, directory / "student.tflite", images)]

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from keras_deit.export.formats import export
-from tests.export.students import CLASS_NAMES, PREPROCESSING, RUNNABLE_FORMATS, digits, student
+from tests.export.students import CLASS_NAMES, PREPROCESSING, QUANTIZED_FORMATS, RUNNABLE_FORMATS, digits, student
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +20,8 @@ def exported(home):
     stored = home / "export.pickle"
     with filelock.FileLock(home / "export.lock"):
         if not stored.exists():
-            images, labels = digits(64)
-            stored.write_bytes(pickle.dumps(export(model, RUNNABLE_FORMATS, directory, images, labels)))
+            formats, calibration = [*RUNNABLE_FORMATS, *QUANTIZED_FORMATS], digits(32, split="train")[0]
+            stored.write_bytes(pickle.dumps(export(model, formats, directory, *digits(64), calibration)))
     reports = pickle.loads(stored.read_bytes())
     return model, directory, {report.format: report for report in reports}
 

@@ -21,6 +21,9 @@ RUNNABLE_FORMATS = [
     *(["openvino"] if HAS_OPENVINO else []),
 ]
 
+# The quantization is that of a file, the same on every backend, but the other backends convert the file in a child process.
+QUANTIZED_FORMATS = ["litert:float16", "litert:dynamic_int8", "litert:int8"] if HAS_QUANTIZER and ON_TENSORFLOW else []
+
 needs_tensorflow = pytest.mark.skipif(not HAS_TENSORFLOW, reason="exporting needs the extra `export`")
 needs_litert = pytest.mark.skipif(not HAS_LITERT, reason="running LiteRT needs the extra `export`")
 needs_quantizer = pytest.mark.skipif(not HAS_QUANTIZER, reason="quantizing needs the extra `export`")
@@ -42,10 +45,10 @@ CLASS_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "e
 PREPROCESSING = kd.Preprocessing(mean=(0.5, 0.4, 0.3), std=0.25, crop_ratio=0.9, squash=True)
 
 
-def digits(count, size=32):
-    """The first handwritten digits of the test split, normalised as `PREPROCESSING` says, and their labels."""
+def digits(count, size=32, split="test"):
+    """The first handwritten digits of a split, normalised as `PREPROCESSING` says, and their labels."""
     pytest.importorskip("sklearn", reason="scikit-learn contains the digits")
-    data = kd.data.load("digits", "test").select(np.arange(count))
+    data = kd.data.load("digits", split).select(np.arange(count))
     return keras.ops.convert_to_numpy(PREPROCESSING.processor(size)(data.images)), np.asarray(data.labels)
 
 

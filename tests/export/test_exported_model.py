@@ -14,6 +14,7 @@ from keras_deit.runtime.child_process import child_environment
 from tests.export.students import (
     CLASS_NAMES,
     PREPROCESSING,
+    QUANTIZED_FORMATS,
     RUNNABLE_FORMATS,
     digits,
     needs_litert,
@@ -31,7 +32,7 @@ def opened(exported):
     return model, {name: ExportedModel(report.path) for name, report in reports.items()}
 
 
-@pytest.mark.parametrize("name", RUNNABLE_FORMATS)
+@pytest.mark.parametrize("name", [*RUNNABLE_FORMATS, *QUANTIZED_FORMATS])
 def test_any_number_of_images_is_predicted(name, opened):
     model, exports = opened
     batch, _ = digits(35)
@@ -42,7 +43,7 @@ def test_any_number_of_images_is_predicted(name, opened):
     np.testing.assert_allclose(exports[name].predict_on_batch(batch[:1]), expected[:1], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in RUNNABLE_FORMATS if name in ("onnx", "openvino")])
+@pytest.mark.parametrize("name", [*RUNNABLE_FORMATS, *QUANTIZED_FORMATS])
 def test_the_export_knows_what_its_model_knows(name, opened):
     export = opened[1][name]
     assert export.format == name.split(":")[0]
@@ -80,7 +81,7 @@ def test_a_missing_export_is_an_error(tmp_path):
 
 
 @pytest.mark.backend_independent
-@pytest.mark.parametrize("name", [name for name in RUNNABLE_FORMATS if ":" not in name and name != "saved_model"])
+@pytest.mark.parametrize("name", [name for name in RUNNABLE_FORMATS if name != "saved_model"])
 def test_a_damaged_file_is_named(name, tmp_path):
     path = tmp_path / FORMATS[name].file_name
     path.write_bytes(b"no model " * 100)

@@ -1,12 +1,15 @@
 """Export to OpenVINO, compared with the model in OpenVINO's runtime."""
 
 import json
+import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 from keras_deit.export import compare, to_openvino
+from keras_deit.runtime.child_process import child_environment
 from tests.export.students import CLASS_NAMES, images, needs_openvino, student
 
 
@@ -47,6 +50,20 @@ def test_both_files_are_replaced_or_none(tmp_path):
     with pytest.raises(FileExistsError, match=r"model\.bin already exists"):
         to_openvino(second, path)
     assert [file.name for file in tmp_path.iterdir()] == ["model.bin"]
+
+
+@needs_openvino
+@pytest.mark.backend_independent
+def test_openvino_is_imported_without_its_telemetry():
+    code = (
+        "import sys\n"
+        "from keras_deit.export.openvino import openvino_package\n"
+        "openvino_package().Core()\n"
+        "print([name for name in sys.modules if name.startswith('openvino_telemetry')])\n"
+    )
+    environment = child_environment(keras.backend.backend())
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert result.stdout.strip() == "[]", result.stderr
 
 
 def test_another_extension_is_refused(tmp_path):

@@ -7,7 +7,7 @@ from keras_deit.export.serving import serving_model
 from tests.export.students import digits, student
 
 pytestmark = pytest.mark.backend_independent
-FLOAT, HYBRID = "float", "float with quantized weights"
+FLOAT, HYBRID = "float", "quantized with dynamic ranges"
 
 
 class FakeExport:

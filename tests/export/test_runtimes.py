@@ -3,13 +3,21 @@
 import pytest
 
 from keras_deit.export.exported_model import ExportedModel
-from keras_deit.export.runtimes import FLOAT
-from tests.export.students import RUNNABLE_FORMATS, images
+from keras_deit.export.runtimes import DYNAMIC, FLOAT, QUANTIZED
+from tests.export.students import QUANTIZED_FORMATS, RUNNABLE_FORMATS, images
 
 MATRIX_PRODUCTS = {"saved_model": "MatMul", "litert": "FULLY_CONNECTED", "onnx": "MatMul", "openvino": "MatMul"}
 
 
-@pytest.fixture(scope="module", params=RUNNABLE_FORMATS)
+ARITHMETIC = {"litert:dynamic_int8": {FLOAT, DYNAMIC}, "litert:int8": {FLOAT, QUANTIZED}}  # else float
+STORED = {
+    "litert:float16": 0.5,
+    "litert:dynamic_int8": 0.25,
+    "litert:int8": 0.25,
+}  # bytes, as parts of those of float32
+
+
+@pytest.fixture(scope="module", params=[*RUNNABLE_FORMATS, *QUANTIZED_FORMATS])
 def opened(request, exported):
     """The name of a format, and the runtime of the export."""
     return request.param, ExportedModel(exported[2][request.param].path).runtime
@@ -20,15 +28,15 @@ def test_operators_are_counted_with_their_arithmetic(opened):
     operators = runtime.operators()
     counts = [operator["count"] for operator in operators]
     assert counts == sorted(counts, reverse=True)
-    assert {operator["arithmetic"] for operator in operators} == {FLOAT}
-    (products,) = [row for row in operators if row["operator"] == MATRIX_PRODUCTS[name]]
-    assert products["count"] >= 2 * 4 + 2  # of two blocks, and of two heads
+    assert {operator["arithmetic"] for operator in operators} == ARITHMETIC.get(name, {FLOAT})
+    products = [row["count"] for row in operators if row["operator"] == MATRIX_PRODUCTS[name.split(":")[0]]]
+    assert sum(products) >= 2 * 4 + 2  # of two blocks, and of two heads
 
 
 def test_the_bytes_of_the_weights_are_those_of_the_model(opened, exported):
-    num_bytes = opened[1].weight_bytes()
-    expected = 4 * exported[0].count_params()
-    assert 0.99 * expected < num_bytes["float32"] < 1.05 * expected
+    name, runtime = opened
+    expected = 4 * exported[0].count_params() * STORED.get(name, 1)
+    assert 0.99 * expected < sum(runtime.weight_bytes().values()) < 1.1 * expected
 
 
 def test_every_call_is_timed(opened):

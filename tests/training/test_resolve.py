@@ -84,7 +84,7 @@ def test_a_file_of_another_recipe_is_refused(tmp_path):
         ({"strategy": "ddp"}, "`strategy` must be one of auto"),
         ({"teacher": "x", "teacher_outputs": "scores"}, "`teacher_outputs` must be one of logits, probabilities"),
         ({"skip_images": ("tiny", "ugly")}, "`skip_images` must only contain unreadable, .*Pass another --skip-images"),
-        ({"export": ("coreml",)}, "`export` must only contain saved_model, litert, onnx"),
+        ({"export": ("coreml",)}, "`export` must only contain saved_model, litert, litert:float16"),
         ({"auto_augment": "autoaugment"}, "`auto_augment` must be .*Pass another --auto-augment"),
         ({"epoch": 3, "typo": 1}, "no settings of these names: epoch, typo. Did you mean epochs?"),
         ({"recipe": "deit3"}, "Did you mean"),
