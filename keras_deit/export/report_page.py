@@ -187,7 +187,7 @@ def _draw_differences(axes, examined):
     axes.set_xticks(range(len(SHOWN_PERCENTILES)), [f"{at} %" for at in SHOWN_PERCENTILES])
     axes.set(title="Absolute difference of logits", xlabel="of this share of the logits, at most")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.figure.legend(loc="outside lower center", ncols=3, fontsize="small")
 
 
 def _draw_latencies(axes, latencies):
