@@ -23,6 +23,12 @@ RUNNABLE_FORMATS = [
 
 # The quantization is that of a file, the same on every backend, but the other backends convert the file in a child process.
 QUANTIZED_FORMATS = ["litert:float16", "litert:dynamic_int8", "litert:int8"] if HAS_QUANTIZER and ON_TENSORFLOW else []
+LARGEST_DIFFERENCES = {  # of logits
+    **dict.fromkeys(RUNNABLE_FORMATS, 1e-4),
+    "litert:float16": 5e-3,
+    "litert:dynamic_int8": 0.1,
+    "litert:int8": 0.1,
+}
 
 needs_tensorflow = pytest.mark.skipif(not HAS_TENSORFLOW, reason="exporting needs the extra `export`")
 needs_litert = pytest.mark.skipif(not HAS_LITERT, reason="running LiteRT needs the extra `export`")

@@ -10,6 +10,7 @@ import keras_deit as kd
 from keras_deit.export import subprocess_tensorflow
 from keras_deit.export.formats import FORMATS, check_formats, check_inputs, check_model, export, write
 from tests.export.students import (
+    LARGEST_DIFFERENCES,
     PREPROCESSING,
     QUANTIZED_FORMATS,
     RUNNABLE_FORMATS,
@@ -20,8 +21,6 @@ from tests.export.students import (
     student,
 )
 
-LARGEST_DIFFERENCES = {"litert:float16": 5e-3, "litert:dynamic_int8": 0.1, "litert:int8": 0.1}  # else 1e-4
-
 
 @pytest.mark.parametrize("name", [*RUNNABLE_FORMATS, *QUANTIZED_FORMATS])
 def test_every_format_keeps_the_logits_of_real_images(name, exported):
@@ -29,7 +28,7 @@ def test_every_format_keeps_the_logits_of_real_images(name, exported):
     report = reports[name]
     assert report.path == str(directory / FORMATS[name].file_name)
     assert report.images == 64
-    assert 0 < report.mean_difference < report.largest_difference <= LARGEST_DIFFERENCES.get(name, 1e-4)
+    assert 0 < report.mean_difference < report.largest_difference <= LARGEST_DIFFERENCES[name]
     assert report.agreement == 1
     assert report.accuracy == report.model_accuracy
     assert report.limits == FORMATS[name].limits
