@@ -82,12 +82,12 @@ def check_formats(formats):
         quantizer_package()
     if "litert" in runtimes and importlib.util.find_spec("ai_edge_litert") is None:
         require("ai_edge_litert", extra="export", purpose="Running a LiteRT file")  # raises the error
+    if "openvino" in runtimes:
+        openvino_package()  # before `onnx`, which the extra of OpenVINO contains
     if runtimes & {"onnx", "openvino"}:
         onnx.onnx_package()
     if "onnx" in runtimes:
         require("onnxruntime", extra="onnx", purpose="Running an ONNX file")
-    if "openvino" in runtimes:
-        openvino_package()
 
 
 def check_model(model, formats):

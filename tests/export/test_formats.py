@@ -18,6 +18,7 @@ from tests.export.students import (
     images,
     needs_litert,
     needs_onnx,
+    needs_openvino,
     student,
 )
 
@@ -56,7 +57,6 @@ def test_unknown_formats_are_named_before_anything_is_written(tmp_path):
         ("ai_edge_litert", ["saved_model", "litert"], "export"),
         ("onnx", ["onnx"], "onnx"),
         ("onnxruntime", ["onnx"], "onnx"),
-        ("onnx", ["openvino"], "onnx"),
         ("openvino", ["openvino"], "openvino"),
         ("ai_edge_quantizer", ["litert:int8"], "export"),
     ],
@@ -67,6 +67,13 @@ def test_a_missing_package_is_named_with_its_extra(package, formats, extra, monk
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"keras-deit\[{extra}\]"):
         check_formats(formats)
+
+
+@needs_openvino
+def test_openvino_needs_the_package_that_writes_onnx_files(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"keras-deit\[onnx\]"):
+        check_formats(["openvino"])
 
 
 @needs_onnx
