@@ -115,7 +115,11 @@ def _logits(classifier, tokens, batch_size):
     backbone, norm = classifier.backbone, classifier.backbone.get_layer("norm")
     tokens = tf.reshape(tokens, (batch_size, -1, backbone.hidden_dim))[:, : backbone.num_prefix_tokens]
     tokens = _normalise(tokens, norm.epsilon) * _constant(_float64(norm.gamma)) + _constant(_float64(norm.beta))
-    embeddings = {"class": tokens[:, 0], "distillation": tokens[:, -1]}
+    rows = tf.split(
+        tokens, backbone.num_prefix_tokens, axis=1
+    )  # XNNPACK, LiteRT's CPU delegate, has no slice of one row
+    rows = [tf.reshape(row, (batch_size, backbone.hidden_dim)) for row in rows]
+    embeddings = {"class": rows[0], "distillation": rows[-1]}
     if classifier.fusion in LATE_FUSIONS:
         tokens = list(embeddings.values())
         joined = tf.concat(tokens, axis=-1) if classifier.fusion == "concat" else tf.add_n(tokens)

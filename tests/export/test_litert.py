@@ -35,6 +35,7 @@ OPERATIONS = {
     "RESHAPE",
     "RSQRT",
     "SOFTMAX",
+    "SPLIT",
     "STRIDED_SLICE",
     "TRANSPOSE",
 }
@@ -100,6 +101,14 @@ def test_only_built_in_operations_are_used(exported):
     used = [name for name, *_ in operations(exported[1] / "student.tflite")]
     assert set(used) == OPERATIONS
     assert len(used) < 2 * 35 + 30  # two encoder blocks of at most 35 operations
+
+
+@needs_litert
+def test_the_cpu_delegate_runs_the_whole_model(interpreter):
+    interpreter.allocate_tensors()
+    delegates = [operation for operation in interpreter._get_ops_details() if operation["op_name"] == "DELEGATE"]
+    (outputs,) = interpreter.get_output_details()
+    assert [operation["outputs"].tolist() for operation in delegates] == [[outputs["index"]]]
 
 
 @needs_litert
