@@ -58,7 +58,7 @@ class Heads:
         return outputs
 
     def _both_count(self):
-        return self.model.deit.distilled and self.model.fusion in MEANS
+        return self.model.deit.distilled and self.model.fusion in MEANS and not self.model.token_merging
 
 
 def _check_input(model):

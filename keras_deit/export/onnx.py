@@ -35,7 +35,7 @@ def to_onnx(model, path, overwrite=False):
     Raises:
         FileExistsError: If `path` exists and `overwrite` is false, or if it is a directory.
         ImportError: If the package `onnx` is not installed; the message names the extra.
-        ValueError: If the model is of another class, or Keras has quantized the model, or its weights exceed 2 GiB.
+        ValueError: If the model is of another class, merges tokens or is quantized by Keras, or its weights exceed 2 GiB.
 
     Example:
 
@@ -75,13 +75,18 @@ def check_model(model):
         model: As for `to_onnx`.
 
     Raises:
-        ValueError: If the model is of another class, or Keras has quantized the model, or its weights exceed 2 GiB.
+        ValueError: If the model is of another class, merges tokens or is quantized by Keras, or its weights exceed 2 GiB.
     """
     if type(model) not in (DeiT, DeiTClassifier):  # a subclass may compute something else
         raise ValueError(
             f"`to_onnx` writes a keras_deit.DeiT or keras_deit.DeiTClassifier. Received: {type(model).__name__}. From a "
             "Distiller, export its `student`; `to_saved_model` exports other Keras models with one image input and one "
             "output."
+        )
+    if getattr(model, "token_merging", 0):
+        raise ValueError(
+            f"`to_onnx` writes models that merge no tokens. Received: token_merging={model.token_merging}. Export "
+            "`keras_deit.DeiTClassifier(classifier.deit)`, or export to SavedModel or LiteRT."
         )
     if any(layer.quantization_mode for layer in layers_inside(model)):
         raise ValueError(

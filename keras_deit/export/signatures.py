@@ -58,7 +58,8 @@ def signatures(model, inputs=NORMALIZED, preprocessing=None, top=5):
     if inputs == BYTES:
         offered[SERVING_DEFAULT] = offered[SERVE_BYTES]
     if isinstance(model, DeiTClassifier):
-        offered[FEATURES] = (lambda images: _features(model.backbone(prepare(images, inputs), training=False)), spec)
+        backbone = _backbone(model)
+        offered[FEATURES] = (lambda images: _features(backbone(prepare(images, inputs), training=False)), spec)
     return offered
 
 
@@ -116,6 +117,14 @@ def _classifier(model, prepare, top):
         return {"probabilities": probabilities, "indices": indices, "classes": tf.gather(tf.constant(names), indices)}
 
     return classify
+
+
+def _backbone(classifier):
+    """The model from images to the tokens that the heads of a classifier get."""
+    if not classifier.token_merging:
+        return classifier.backbone
+    images = keras.Input(image_shape(classifier))
+    return keras.Model(images, classifier.backbone.build_with_token_merging(images, classifier.token_merging))
 
 
 def _features(tokens):

@@ -22,10 +22,13 @@ class MultiHeadSelfAttention(CompositeLayer):
     Call arguments:
         tokens: Tensor of shape `(batch, tokens, hidden_dim)`.
         return_attention: Whether to return the attention map as well.
+        token_sizes: Tensor of shape `(batch, tokens, 1)`: the number of patches in each token, whose logarithm is added to
+            the logits (proportional attention). None means tokens of one size.
 
     Output shape:
         `(batch, tokens, hidden_dim)`. With `return_attention=True` a pair: these outputs, and the float32 map of shape
-        `(batch, heads, tokens, tokens)`, whose rows (last axis) sum to 1.
+        `(batch, heads, tokens, tokens)`, whose rows (last axis) sum to 1. With `token_sizes` a pair: these outputs, and the
+        mean of the keys over the heads, of shape `(batch, tokens, hidden_dim / num_heads)`.
 
     Raises:
         ValueError: If `num_heads` is not positive or does not divide `hidden_dim`.
@@ -38,7 +41,8 @@ class MultiHeadSelfAttention(CompositeLayer):
     (1, 3, 198, 198)
 
     Reference:
-        Vaswani et al., 2017 (arXiv 1706.03762), equation 1 and section 3.2.2.
+        Vaswani et al., 2017 (arXiv 1706.03762), equation 1 and section 3.2.2. Proportional attention: Bolya et al., 2022
+        (arXiv 2210.09461), equation 1.
     """
 
     direct_call = True  # see CompositeLayer.run
@@ -63,14 +67,17 @@ class MultiHeadSelfAttention(CompositeLayer):
         self.projection.build(input_shape)
         self.restore_sublayers()
 
-    def call(self, tokens, return_attention=False):
-        """Computes the outputs and, if requested, the attention map."""
+    def call(self, tokens, return_attention=False, token_sizes=None):
+        """Computes the outputs and, if requested, the attention map or the mean keys."""
         qkv = self.run(self.qkv, tokens)
+        bias = None if token_sizes is None else _log_sizes(token_sizes)
         if return_attention or not _has_fused_kernel():
-            mixed, attention = self._attend(*operations.split_heads(qkv, self.num_heads))
+            mixed, attention = self._attend(*operations.split_heads(qkv, self.num_heads), bias)
         else:
-            mixed = operations.attention(qkv, self.num_heads)
+            mixed = operations.attention(qkv, self.num_heads, bias)
         outputs = self.run(self.projection, mixed)
+        if token_sizes is not None:
+            return outputs, ops.mean(operations.split_heads(qkv, self.num_heads)[1], axis=2)
         return (outputs, attention) if return_attention else outputs
 
     def compute_output_shape(self, input_shape):
@@ -88,14 +95,20 @@ class MultiHeadSelfAttention(CompositeLayer):
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads}
 
-    def _attend(self, query, key, value):
+    def _attend(self, query, key, value, bias=None):
         query, key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in (query, key, value))
         logits = ops.matmul(query * self.head_dim**-0.5, ops.swapaxes(key, -1, -2))  # (batch, heads, tokens, tokens)
         precision = keras.backend.result_type(logits.dtype, "float32")  # in half precision the rows would not sum to 1
-        attention = ops.softmax(ops.cast(logits, precision), axis=-1)
+        logits = ops.cast(logits, precision)
+        attention = ops.softmax(logits if bias is None else logits + bias, axis=-1)
         mixed = ops.matmul(ops.cast(attention, value.dtype), value)
         mixed = ops.transpose(mixed, (0, 2, 1, 3))
         return ops.reshape(mixed, (-1, operations.num_tokens(mixed), self.num_heads * self.head_dim)), attention
+
+
+def _log_sizes(token_sizes):
+    sizes = ops.cast(token_sizes, keras.backend.result_type(token_sizes.dtype, "float32"))
+    return ops.expand_dims(ops.swapaxes(ops.log(sizes), 1, 2), 1)  # (batch, 1, 1, tokens)
 
 
 def _has_fused_kernel():

@@ -7,6 +7,7 @@ from keras_deit.layers.composite import CompositeLayer
 from keras_deit.layers.drop_path import DropPath
 from keras_deit.layers.layer_scale import LayerScale
 from keras_deit.layers.mlp import MLP
+from keras_deit.layers.token_merging import merge_tokens, num_merged_tokens
 from keras_deit.layers.token_norm import TokenNorm
 
 
@@ -25,14 +26,20 @@ class EncoderBlock(CompositeLayer):
         tokens: Tensor of shape `(batch, tokens, hidden_dim)`.
         training: Whether branches may be dropped.
         return_attention: Whether to return the attention map as well.
+        token_sizes: Tensor of shape `(batch, tokens, 1)`, the number of patches in each token: similar tokens are merged
+            between the two branches. None means that no tokens are merged.
+        num_merged: Number of tokens that are merged, with `token_sizes`; at most half of the patch tokens are.
+        num_prefix_tokens: Number of the first tokens, 1 or 2, which are not merged.
 
     Output shape:
         The shape of the input. With `return_attention=True` a pair: the outputs, and the attention map of shape
-        `(batch, heads, tokens, tokens)`.
+        `(batch, heads, tokens, tokens)`. With `token_sizes` a pair: the outputs `(batch, tokens - num_merged, hidden_dim)`,
+        and their sizes `(batch, tokens - num_merged, 1)`.
 
     Attributes:
         remat: Whether training keeps the input of the block alone and computes the activations inside of it again for the
-            gradient (gradient checkpointing): less memory, more time, the same gradient. False at first, and not saved.
+            gradient (gradient checkpointing): less memory, more time, the same gradient. False at first, and not saved. It
+            has no effect on calls with `token_sizes`.
 
     Raises:
         ValueError: If an argument is out of range, or `num_heads` does not divide `hidden_dim`.
@@ -44,7 +51,7 @@ class EncoderBlock(CompositeLayer):
 
     Reference:
         Dosovitskiy et al., 2020 (arXiv 2010.11929), equations 2 and 3; LayerScale: Touvron et al., 2021
-        (arXiv 2103.17239), equation 4.
+        (arXiv 2103.17239), equation 4; merging of tokens: Bolya et al., 2022 (arXiv 2210.09461), section 3.
     """
 
     remat = False
@@ -80,8 +87,18 @@ class EncoderBlock(CompositeLayer):
             sublayer.build(input_shape)
         self.restore_sublayers()
 
-    def call(self, tokens, training=None, return_attention=False):
-        """Applies both branches and returns the tokens and, if requested, the attention map."""
+    def call(
+        self,
+        tokens,
+        training=None,
+        return_attention=False,
+        token_sizes=None,
+        num_merged=0,
+        num_prefix_tokens=1,
+    ):
+        """Applies both branches and returns the tokens and, if requested, the attention map or the sizes of the tokens."""
+        if token_sizes is not None:
+            return self._call_with_merging(tokens, training, token_sizes, num_merged, num_prefix_tokens)
         if self.remat and training:
             return self._call_with_remat(tokens, return_attention)
 
@@ -92,6 +109,16 @@ class EncoderBlock(CompositeLayer):
             return self.run(self.mlp_drop_path, branch, training=training)
 
         return self._apply_branches(tokens, drop_attention, drop_mlp, return_attention, self.run)
+
+    def _call_with_merging(self, tokens, training, sizes, num_merged, num_prefix_tokens):
+        branch, keys = self.run(self.attention, self.run(self.attention_norm, tokens), token_sizes=sizes)
+        branch = self._scaled("attention", branch, self.run)
+        tokens = tokens + self.run(self.attention_drop_path, branch, training=training)
+        num_merged = num_merged_tokens(tokens.shape[1], num_merged, num_prefix_tokens)
+        if num_merged > 0:
+            tokens, sizes = merge_tokens(tokens, sizes, keys, num_merged, num_prefix_tokens)
+        branch = self._scaled("mlp", self.run(self.mlp, self.run(self.mlp_norm, tokens)), self.run)
+        return tokens + self.run(self.mlp_drop_path, branch, training=training), sizes
 
     def _call_with_remat(self, tokens, return_attention):
         """Draws the dropped branches first: computed again in the backward pass, the draws would be other ones.
@@ -110,23 +137,28 @@ class EncoderBlock(CompositeLayer):
     def _apply_branches(self, tokens, drop_attention, drop_mlp, return_attention, run):
         branch = run(self.attention, run(self.attention_norm, tokens), return_attention=return_attention)
         branch, attention = branch if return_attention else (branch, None)
-        if self.layer_scale_init is not None:
-            branch = run(self.attention_scale, branch)
-        tokens = tokens + drop_attention(branch)
+        tokens = tokens + drop_attention(self._scaled("attention", branch, run))
 
         branch = run(self.mlp, run(self.mlp_norm, tokens))
-        if self.layer_scale_init is not None:
-            branch = run(self.mlp_scale, branch)
-        tokens = tokens + drop_mlp(branch)
+        tokens = tokens + drop_mlp(self._scaled("mlp", branch, run))
         return (tokens, attention) if return_attention else tokens
+
+    def _scaled(self, name, branch, run):
+        return branch if self.layer_scale_init is None else run(getattr(self, f"{name}_scale"), branch)
 
     def compute_output_shape(self, input_shape):
         """Returns the shape of the outputs without the attention map, which is that of the input."""
         return input_shape
 
-    def compute_output_spec(self, tokens, training=None, return_attention=False):
-        """Returns the symbolic outputs and, if requested, the symbolic attention map."""
-        return self.attention.compute_output_spec(tokens, return_attention=return_attention)
+    def compute_output_spec(
+        self, tokens, training=None, return_attention=False, token_sizes=None, num_merged=0, num_prefix_tokens=1
+    ):
+        """Returns the symbolic outputs and, if requested, the symbolic attention map or sizes of the tokens."""
+        if token_sizes is None:
+            return self.attention.compute_output_spec(tokens, return_attention=return_attention)
+        batch_size, length, width = tokens.shape
+        length -= num_merged_tokens(length, num_merged, num_prefix_tokens)
+        return tuple(keras.KerasTensor((batch_size, length, last), dtype=self.compute_dtype) for last in (width, 1))
 
     def get_config(self):
         return {

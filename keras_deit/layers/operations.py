@@ -47,17 +47,18 @@ def gelu(tokens):
     return ops.gelu(tokens, approximate=False)
 
 
-def attention(qkv, num_heads):
+def attention(qkv, num_heads, bias=None):
     """Multi-head attention by a fused kernel.
 
     Args:
         qkv: Tensor of shape `(batch, tokens, 3 * hidden_dim)`: queries, keys and values of all heads.
         num_heads: Number of heads.
+        bias: Tensor of shape `(batch, 1, 1, tokens)` that is added to the logits of the keys, or None.
 
     Returns:
         Tensor of shape `(batch, tokens, hidden_dim)`: the weighted sums of the values.
     """
-    mixed = ops.dot_product_attention(*split_heads(qkv, num_heads))
+    mixed = ops.dot_product_attention(*split_heads(qkv, num_heads), bias=bias)
     return ops.reshape(mixed, (-1, num_tokens(qkv), qkv.shape[-1] // 3))
 
 

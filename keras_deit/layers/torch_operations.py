@@ -25,13 +25,14 @@ def gelu(tokens):
     return functional.gelu(tokens)
 
 
-def attention(qkv, num_heads):
+def attention(qkv, num_heads, bias=None):
     """PyTorch chooses the kernel. The heads are views of the projection, not copies."""
     from torch.nn import functional
 
     batch, length, _ = qkv.shape
     query, key, value = qkv.view(batch, length, 3, num_heads, -1).permute(2, 0, 3, 1, 4)
-    mixed = functional.scaled_dot_product_attention(query, key, value)  # (batch, heads, tokens, head_dim)
+    bias = None if bias is None else bias.to(qkv.dtype)
+    mixed = functional.scaled_dot_product_attention(query, key, value, bias)  # (batch, heads, tokens, head_dim)
     return mixed.transpose(1, 2).reshape(batch, length, -1)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens, TokenNorm
 from keras_deit.layers.lora import lora_layers
+from keras_deit.layers.merging_encoder import MergingEncoder
 from keras_deit.models.image_model import ImageModel
 from keras_deit.runtime.numpy_numbers import python_number
 from keras_deit.weights.names import MASKED_IMAGE_PREFIXES
@@ -236,6 +237,22 @@ class DeiTBackbone(ImageModel):
             tokens, attention = block(tokens, training=training, return_attention=True)
             maps.append(attention)
         return _split(self.get_layer("norm")(tokens), self.distilled), maps
+
+    def build_with_token_merging(self, images, token_merging):
+        """Builds the graph of the model with similar tokens merged in every block, on the same variables.
+
+        Args:
+            images: A `keras.Input` of normalised images `(height, width, 3)`.
+            token_merging: Number of tokens that each block merges, see `keras_deit.layers.merging_encoder.MergingEncoder`.
+
+        Returns:
+            The symbolic outputs of the model, with fewer patch tokens.
+        """
+        tokens = self.get_layer("prefix_tokens")(self.get_layer("patch_embedding")(images))
+        encoder = MergingEncoder(
+            self.blocks, token_merging, self.num_prefix_tokens, dtype=self.dtype_policy, name="merging_encoder"
+        )
+        return _split(self.get_layer("norm")(encoder(tokens)), self.distilled)
 
     def attention_maps(self, images):
         """Computes the attention map of every block at inference.

@@ -9,6 +9,7 @@ from keras_deit.models.deit import DeiT
 from keras_deit.models.image_model import BackboneMixin, ImageModel, classification_head
 from keras_deit.models.variants import get_variant
 from keras_deit.runtime.keras_file import check_weights_file
+from keras_deit.runtime.numpy_numbers import check_at_least, python_number
 
 LATE_FUSIONS = ("concat", "sum")
 
@@ -53,6 +54,8 @@ class DeiTClassifier(BackboneMixin, ImageModel):
             description; returns log-probabilities), `"class"` and `"distillation"` use the heads of `deit`, see
             `keras_deit.fusion.fuse`. `"concat"` and `"sum"` are for fine-tuning: they concatenate or add the class and
             distillation tokens before a new head, which is randomly initialised.
+        token_merging: Number of similar tokens that each block merges, an integer of at least 0; at most half of the patch
+            tokens that are left are merged. The model becomes faster and less accurate, without training.
         dtype: Dtype policy of the fusion and its head; None means the policy of `deit`.
         name, trainable: As for every `keras.Model`.
 
@@ -64,7 +67,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
 
     Raises:
         ValueError: If `deit` is no `DeiT`, or `fusion` is unknown, needs a distillation token that `deit` lacks, or takes a
-            softmax over the classes of a multi-label model.
+            softmax over the classes of a multi-label model, or if `token_merging` is out of range.
 
     Example:
 
@@ -74,10 +77,11 @@ class DeiTClassifier(BackboneMixin, ImageModel):
     (1, 10)
 
     Reference:
-        Touvron et al., 2020 (arXiv 2012.12877), section 4, "Classification with our approach", and table 3.
+        Touvron et al., 2020 (arXiv 2012.12877), section 4, "Classification with our approach", and table 3. Merging of
+        tokens: Bolya et al., 2022 (arXiv 2210.09461).
     """
 
-    def __init__(self, deit, fusion="mean_logits", dtype=None, name="deit_classifier", trainable=True):
+    def __init__(self, deit, fusion="mean_logits", token_merging=0, dtype=None, name="deit_classifier", trainable=True):
         if not isinstance(deit, DeiT):
             raise ValueError(f"`deit` must be a keras_deit.DeiT. Received: {type(deit).__name__}")
         if fusion not in (*EARLY_FUSIONS, *LATE_FUSIONS):
@@ -92,30 +96,33 @@ class DeiTClassifier(BackboneMixin, ImageModel):
                 "fusion='mean_probabilities' takes a softmax over the classes, but this model is multi-label: it decides "
                 "about each class on its own. Choose 'mean_logits'."
             )
+        check_at_least(0, token_merging=token_merging)
+        token_merging = python_number(token_merging)
         policy = deit.dtype_policy if dtype is None else keras.dtype_policies.get(dtype)
         images = keras.Input(deit.input_shape[1:], name="images", dtype=policy.variable_dtype)
         if fusion in LATE_FUSIONS:
-            features = deit.backbone(images)
+            features = _call(deit.backbone, images, token_merging)
             embeddings = [features["class_token"], features["distillation_token"]]
             head = classification_head(deit.num_classes, policy, "fusion_head")
             logits = head(_join(embeddings, fusion))
         else:
-            outputs = deit(images)
+            outputs = _call(deit, images, token_merging)
             heads = [outputs[key] for key in ("class", "distillation") if key in outputs]
             logits = Fuse(fusion, dtype=heads[0].dtype, name="fuse")(heads)
         super().__init__(images, logits, dtype=policy, name=name, trainable=trainable)
         self.fusion = fusion
+        self.token_merging = token_merging
         self._untracked = types.SimpleNamespace(
             deit=deit
         )  # Keras must not track the heads that a late fusion does not use
 
     @classmethod
-    def from_variant(cls, variant, fusion="mean_logits", name="deit_classifier", **overrides):
+    def from_variant(cls, variant, fusion="mean_logits", token_merging=0, name="deit_classifier", **overrides):
         """Builds a published architecture with random weights and fuses its heads.
 
         Args:
             variant: Name of a variant, see `keras_deit.list_variants()`.
-            fusion, name: As for the constructor.
+            fusion, token_merging, name: As for the constructor.
             **overrides: Constructor arguments of `keras_deit.DeiT` that replace the variant's, for example
                 `num_classes=10`.
 
@@ -131,7 +138,8 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         >>> kd.DeiTClassifier.from_variant("deit_ti", fusion="sum", num_classes=10, num_layers=1).output_shape
         (None, 10)
         """
-        return cls(DeiT(**{**get_variant(variant).arguments, **overrides}), fusion=fusion, name=name)
+        deit = DeiT(**{**get_variant(variant).arguments, **overrides})
+        return cls(deit, fusion=fusion, token_merging=token_merging, name=name)
 
     @classmethod
     def from_checkpoint(
@@ -141,6 +149,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         num_classes=None,
         image_size=None,
         fusion="mean_logits",
+        token_merging=0,
         name="deit_classifier",
         **overrides,
     ):
@@ -148,8 +157,8 @@ class DeiTClassifier(BackboneMixin, ImageModel):
 
         Args:
             checkpoint, variant, num_classes, image_size: As for `DeiT.from_checkpoint`.
-            fusion, name: As for the constructor. If the checkpoint has no distillation head, an early fusion becomes
-                `"class"`.
+            fusion, token_merging, name: As for the constructor. If the checkpoint has no distillation head, an early fusion
+                becomes `"class"`.
             **overrides: As for `DeiT.from_checkpoint`.
 
         Returns:
@@ -164,7 +173,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
             notes = (*notes, "Only the class head is used.")
         elif fusion in LATE_FUSIONS:
             notes = (*notes, f"The head of fusion={fusion!r} is randomly initialised and needs fine-tuning.")
-        return cls(deit, fusion=fusion, name=name), notes
+        return cls(deit, fusion=fusion, token_merging=token_merging, name=name), notes
 
     @property
     def deit(self):
@@ -209,7 +218,10 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         Raises:
             ValueError: If the file is of a `DeiT`, or does not fit.
         """
-        if self.fusion not in LATE_FUSIONS:
+        if self.token_merging:
+            advice = "`keras_deit.DeiTClassifier(classifier.deit).load_weights(path)` loads it into the same variables."
+            check_weights_file(filepath, is_around_deit=False, advice=advice)
+        elif self.fusion not in LATE_FUSIONS:
             advice = "load it with `classifier.deit.load_weights(path)`."
             check_weights_file(filepath, is_around_deit=True, advice=advice)
         super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
@@ -223,7 +235,15 @@ class DeiTClassifier(BackboneMixin, ImageModel):
 
         Returns:
             The logits, and a list with one float32 map `(batch, heads, P + N, P + N)` per block.
+
+        Raises:
+            ValueError: If the model merges tokens, whose maps have fewer rows in each block.
         """
+        if self.token_merging:
+            raise ValueError(
+                "The attention maps of a model that merges tokens do not cover the patches. Received: a model with "
+                f"token_merging={self.token_merging}. Use `keras_deit.DeiTClassifier(classifier.deit)`, without merging."
+            )
         if self.fusion in LATE_FUSIONS:
             features, maps = self.backbone.call_with_attention(images, training=training)
             embeddings = [features["class_token"], features["distillation_token"]]
@@ -239,12 +259,17 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         return {
             "deit": keras.saving.serialize_keras_object(self.deit),
             "fusion": self.fusion,
+            "token_merging": self.token_merging,
             **super().get_config(),
         }
 
     @classmethod
     def from_config(cls, config):
         return super().from_config({**config, "deit": keras.saving.deserialize_keras_object(config["deit"])})
+
+
+def _call(model, images, token_merging):
+    return model.build_with_token_merging(images, token_merging) if token_merging else model(images)
 
 
 def _join(embeddings, fusion):

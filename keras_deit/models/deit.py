@@ -119,10 +119,24 @@ class DeiT(BackboneMixin, ImageModel):
             The dictionary of logits, and a list with one float32 map `(batch, heads, P + N, P + N)` per block.
         """
         features, maps = self.backbone.call_with_attention(images, training=training)
+        return self._logits(features), maps
+
+    def build_with_token_merging(self, images, token_merging):
+        """Builds the graph of the model with similar tokens merged in every block, on the same variables.
+
+        Args:
+            images, token_merging: As for `keras_deit.DeiTBackbone.build_with_token_merging`.
+
+        Returns:
+            The dictionary of symbolic logits.
+        """
+        return self._logits(self.backbone.build_with_token_merging(images, token_merging))
+
+    def _logits(self, features):
         outputs = {"class": self.get_layer("class_head")(features["class_token"])}
         if self.distilled:
             outputs["distillation"] = self.get_layer("distillation_head")(features["distillation_token"])
-        return outputs, maps
+        return outputs
 
     def get_config(self):
         return {

@@ -1,5 +1,6 @@
 """The base class of the models: building from variants, presets and checkpoints."""
 
+import math
 import warnings
 
 import keras
@@ -104,7 +105,8 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
             weights_entry: Key of the weights in a file that holds several, such as `"model_ema"`, see
                 `keras_deit.weights.load`.
             **overrides: Constructor arguments that replace the checkpoint's, for example `drop_path_rate=0.1`,
-                `distilled=True`, or `fusion="class"` for a `DeiTClassifier`.
+                `distilled=True`, or `fusion="class"` for a `DeiTClassifier`. With a smaller `num_layers`, the first blocks
+                of the checkpoint are used, and the model needs fine-tuning (Sajjad et al., 2020, arXiv 2004.03844).
 
         Returns:
             The model. A warning names its differences from the checkpoint.
@@ -163,7 +165,11 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
         if checkpoint.lacks_distillation_head:
             ignore_prefixes.append("distillation_head")
         model = cls(**_arguments(cls.family, checkpoint, inferred, variant, overrides))
-        return model, load(model, checkpoint, ignore_prefixes=ignore_prefixes).notes
+        notes = ()
+        if cls.family == "deit" and overrides.get("num_layers", math.inf) < inferred["num_layers"]:
+            ignore_prefixes += [f"blocks.{index}" for index in range(overrides["num_layers"], inferred["num_layers"])]
+            notes = (f"The first {overrides['num_layers']} of {inferred['num_layers']} blocks are used.",)
+        return model, (*load(model, checkpoint, ignore_prefixes=ignore_prefixes).notes, *notes)
 
     @classmethod
     def check_num_classes(cls, num_classes):

@@ -116,9 +116,12 @@ def _check_convnet(settings):
         )
     off = {
         "patch_size": None,
+        "num_layers": None,
+        "num_heads": None,
         "drop_path_rate": 0,
         "layer_decay": 1,
         "remat": False,
+        "lora_rank": None,
         "accumulate": 1,  # the batch norm of a part is not that of the batch
         "compare": False,
         "attention_weight": 0,

@@ -90,6 +90,20 @@ class Settings(RecipeFields):
         metavar="PIXELS",
         none="the patch size of the weights or the variant; smaller for small images",
     )
+    num_layers: int | None = setting(
+        "number of encoder blocks; of weights with more blocks, the first ones are used",
+        group=MODEL,
+        default=None,
+        rule=POSITIVE,
+        none="that of the variant",
+    )
+    num_heads: int | None = setting(
+        "number of attention heads; the embedding dimension is this number times that of one head of the variant",
+        group=MODEL,
+        default=None,
+        rule=POSITIVE,
+        none="that of the variant",
+    )
     precision: str = setting(
         "precision of the computation; bfloat16 and float16 are mixed precision, with float32 weights",
         group=MODEL,
@@ -299,6 +313,14 @@ class Settings(RecipeFields):
         default=1,
         rule=POSITIVE,
         metavar="PARTS",
+    )
+    lora_rank: int | None = setting(
+        "rank of LoRA, which trains two matrices beside each dense layer of the encoder blocks, and the heads, instead of "
+        "all weights; only with weights",
+        group=TRAINING,
+        default=None,
+        rule=POSITIVE,
+        none="all weights are trained",
     )
     remat: bool = setting(
         "gradient checkpointing: keep only the input of each encoder block in memory and compute the other activations "

@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 
+from keras_deit import lora
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models import DeiT, find_preset, get_variant
 from keras_deit.models.presets import open_preset
@@ -29,6 +30,8 @@ def make_student(settings, data):
     student = _build(settings, data)
     for block in student.backbone.blocks:
         block.remat = settings.remat
+    if settings.lora_rank is not None:
+        lora.enable(student, settings.lora_rank)
     return student
 
 
@@ -42,16 +45,31 @@ def _build(settings, data):
         drop_path_rate=settings.drop_path_rate,
         dtype=PRECISIONS[settings.precision],
         distilled=arguments["distilled"] and settings.distillation != "none",
+        **_size(settings, arguments),
     )
     if settings.weights_entry and not settings.weights:
         raise ValueError(
             f"`weights_entry` needs weights. Received: weights_entry={settings.weights_entry!r}. Pass --weights as well."
+        )
+    if settings.lora_rank is not None and not settings.weights:
+        raise ValueError(
+            f"LoRA fine-tunes trained weights. Received: lora_rank={settings.lora_rank} without weights. Pass --weights as "
+            "well, or leave --lora-rank out."
         )
     if settings.weights:
         _check_no_patch_size(settings)
         return with_record_of_weights(with_weights(settings, DeiT, options), data.preprocessing)
     patch_size = settings.patch_size or suitable_patch_size(data.image_size[0], arguments["patch_size"])
     return DeiT.from_variant(settings.variant, patch_size=patch_size, preprocessing=data.preprocessing, **options)
+
+
+def _size(settings, arguments):
+    """Returns the arguments by which the student is smaller or larger than its variant, whose arguments are given."""
+    size = {} if settings.num_layers is None else {"num_layers": settings.num_layers}
+    if settings.num_heads is not None:
+        head_dim = arguments["hidden_dim"] // arguments["num_heads"]
+        size.update(num_heads=settings.num_heads, hidden_dim=settings.num_heads * head_dim)
+    return size
 
 
 def recorded_preprocessing(settings):

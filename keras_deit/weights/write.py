@@ -57,6 +57,7 @@ def to_timm(model, path):
     _check_extension(path, ".safetensors")
     files.write(_for_pytorch(model), path, {**_metadata(model), **_record(model)})
     _warn_of_fusion(model, "timm")
+    _warn_of_merging(model, "timm")
     return user_path(path)
 
 
@@ -79,6 +80,7 @@ def to_official(model, path):
     _check_extension(path, ".pth")
     files.write_pickle(to_official_names(_for_pytorch(model)), path, {**_metadata(model), **_record(model)})
     _warn_of_fusion(model, "the official code")
+    _warn_of_merging(model, "the official code")
     return user_path(path)
 
 
@@ -126,6 +128,7 @@ def to_huggingface(model, directory):
         tensors = {name: value for name, value in tensors.items() if not name.startswith("head_dist.")}
     else:
         _warn_of_fusion(model, "transformers")
+    _warn_of_merging(model, "transformers")
     files.write(to_transformers(tensors, family), directory / "model.safetensors")
     processor = to_transformers_processor(model.preprocessing, backbone.image_size)
     for name, content in ((files.CONFIG, _config(model, backbone, family)), (PREPROCESSOR, processor)):
@@ -173,6 +176,17 @@ def _warn_of_fusion(model, reader):
             f"The heads are written, but not their fusion={fusion!r}: {reader} predicts the mean of both heads' logits. To "
             "keep the fusion, save the model as `.keras`, or load the heads by `keras_deit.DeiTClassifier.from_preset` with "
             f"fusion={fusion!r}.",
+            stacklevel=3,
+        )
+
+
+def _warn_of_merging(model, reader):
+    """Warns of a classifier that merges tokens."""
+    token_merging = getattr(model, "token_merging", 0)
+    if token_merging:
+        warnings.warn(
+            f"The weights are written, but not token_merging={token_merging}: {reader} merges no tokens. To keep the "
+            "merging, save the model as `.keras`, or pass `token_merging` to `keras_deit.DeiTClassifier.from_preset`.",
             stacklevel=3,
         )
 

@@ -12,7 +12,8 @@ from keras_deit.training.settings import Settings
 
 # In the order of their groups. A flag that is renamed or lost breaks the commands of users.
 FLAGS = """
---variant --architecture --image-size --weights --weights-entry --patch-size --precision
+--variant --architecture --image-size --weights --weights-entry --patch-size --num-layers --num-heads
+--precision
 --dataset --data-dir --class-names --validated --check-images --no-check-images --skip-images --max-skipped --pipeline
 --num-workers --train-folder --test-folder --test-split --bit-depth
 --crop-scale --augmentation-layers --flip --auto-augment --color-jitter --erasing --mixup --cutmix --repeats --crop-ratio
@@ -22,7 +23,7 @@ FLAGS = """
 --teacher-cache-top --distillation --alpha --temperature --attention-weight --compare --no-compare
 --recipe --epochs --batch-size --steps-per-epoch --learning-rate --learning-rate-batch --min-learning-rate
 --warmup-epochs --warmup-learning-rate --schedule --optimizer --weight-decay --clip-norm --layer-decay --ema-decay --loss
---label-smoothing --drop-path-rate --strategy --accumulate --remat --no-remat --seed --on-nan
+--label-smoothing --drop-path-rate --strategy --accumulate --lora-rank --remat --no-remat --seed --on-nan
 --checkpoint-every --keep-checkpoints --patience --keep --log --export
 """
 

@@ -39,6 +39,13 @@ def test_heads_that_the_fusion_leaves_out_are_not_reported(fusion, images):
     np.testing.assert_allclose(found["fused"], classifier.predict(images, verbose=0), rtol=1e-5)
 
 
+def test_a_model_that_merges_tokens_is_evaluated_as_a_whole(images):
+    classifier = kd.DeiTClassifier(kd.DeiT(**SHAPE), token_merging=1)
+    found = Heads(classifier).predict(images)
+    assert set(found) == {"fused"}
+    np.testing.assert_allclose(found["fused"], classifier.predict(images, verbose=0), rtol=1e-5)
+
+
 def test_a_model_with_one_head_has_one_prediction(images):
     for model in (
         kd.DeiT(**SHAPE, distilled=False),

@@ -174,6 +174,13 @@ def test_a_model_that_pools_refuses_images_of_another_shape(tmp_path):
 
 @tensorflow_only
 @needs_litert
+def test_token_merging(tmp_path):
+    model = kd.DeiTClassifier(student(), token_merging=3)
+    assert compare(model, to_litert(model, tmp_path / "student.tflite"), images(3)).largest_difference < 1e-4
+
+
+@tensorflow_only
+@needs_litert
 def test_a_full_size_model(full_size_student, tmp_path):
     path = to_litert(full_size_student, tmp_path / "student.tflite")
     assert compare(full_size_student, path, images(2, 224)).largest_difference < 1e-4

@@ -207,6 +207,13 @@ def test_a_quantized_model_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_token_merging_is_refused(tmp_path):
+    model = kd.DeiTClassifier(student(num_layers=1), token_merging=2)
+    with pytest.raises(ValueError, match="`to_onnx` writes models that merge no tokens. Received: token_merging=2"):
+        to_onnx(model, tmp_path / "student.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_model_that_the_format_cannot_hold_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx, "LARGEST", 1024**2)
     model = student(num_layers=1)

@@ -8,7 +8,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.export import to_saved_model
-from keras_deit.export.signatures import is_rgb_classifier
+from keras_deit.export.signatures import is_rgb_classifier, signatures
 from tests.export.image_files import encoded, photograph, readable
 from tests.export.students import CLASS_NAMES, images, needs_tensorflow, student, tensorflow_only
 
@@ -53,6 +53,18 @@ def test_image_files_become_the_classes_that_predict_names(exported):
         "indices": "int32",
         "classes": "object",
     }
+
+
+@tensorflow_only
+def test_the_features_of_a_model_that_merges_tokens_are_those_before_its_heads():
+    model = kd.DeiTClassifier(student(), token_merging=3)
+    offered = signatures(model)
+    features = offered["features"][0](images(3))
+    heads = [model.deit.get_layer(f"{name}_head") for name in ("class", "distillation")]
+    logits = (
+        sum(head(features[f"{name}_token"]) for name, head in zip(("class", "distillation"), heads, strict=True)) / 2
+    )
+    np.testing.assert_allclose(logits, offered["serving_default"][0](images(3))["logits"], atol=1e-5)
 
 
 @tensorflow_only

@@ -150,3 +150,73 @@ def test_logits_are_float32_under_mixed_precision(fusion):
 def test_properties_are_those_of_the_deit():
     classifier = small(image_size=(16, 32))
     assert (classifier.image_size, classifier.num_classes, classifier.num_prefix_tokens) == ((16, 32), 5, 2)
+
+
+@pytest.mark.parametrize("fusion", ["mean_logits", "concat"])
+@pytest.mark.parametrize(
+    ("token_merging", "overrides"), [(2, {}), (100, {}), (3, {"distilled": False, "layer_scale_init": 0.5})]
+)
+def test_token_merging_equals_the_algorithm_of_the_paper(token_merging, overrides, fusion):
+    if not overrides.get("distilled", True) and fusion in LATE:
+        pytest.skip("the fusion needs two tokens")
+    deit = fill(small(**overrides)).deit
+    classifier, images = (
+        DeiTClassifier(deit, fusion=fusion, token_merging=token_merging),
+        noise("images", (2, 32, 32, 3)),
+    )
+    weights = weights_of(fill(classifier))
+    tokens = numpy_reference.backbone_with_token_merging(images.astype("float64"), weights, 2, 3, token_merging)
+    names = ["class", "distillation"][: deit.backbone.num_prefix_tokens]
+    if fusion in LATE:
+        joined = np.concatenate([tokens[:, 0], tokens[:, 1]], axis=-1)
+        expected = numpy_reference.dense(joined, numpy_reference.subweights(weights, "fusion_head"))
+    else:
+        heads = [numpy_reference.subweights(weights, f"{name}_head") for name in names]
+        logits = [numpy_reference.dense(tokens[:, index], head) for index, head in enumerate(heads)]
+        expected = sum(logits) / len(logits)
+    np.testing.assert_allclose(classifier.predict(images, verbose=0), expected, atol=2e-5)
+    assert np.abs(DeiTClassifier(deit, fusion="class").predict(images, verbose=0) - expected).max() > 1e-3
+
+
+def test_no_token_merging_is_the_same_model():
+    classifier = fill(small(token_merging=0))
+    assert classifier.token_merging == 0
+    assert [layer.name for layer in classifier.layers] == ["images", "deit", "fuse"]
+
+
+def test_a_classifier_that_merges_tokens_trains_and_is_saved(tmp_path):
+    classifier, images = fill(small(token_merging=np.int64(3), distilled=True)), noise("images", (2, 32, 32, 3))
+    before = classifier.get_weights()
+    classifier.compile(keras.optimizers.SGD(0.1), "mse")
+    classifier.fit(images, np.ones((2, 5)), verbose=0)
+    assert all(np.any(old != new) for old, new in zip(before, classifier.get_weights(), strict=True))
+    classifier.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.token_merging == 3
+    expected = classifier.predict(images, verbose=0)
+    np.testing.assert_allclose(again.predict(images, verbose=0), expected, atol=1e-6)
+    clone = keras.models.clone_model(classifier)
+    clone.set_weights(classifier.get_weights())
+    np.testing.assert_allclose(clone.predict(images, verbose=0), expected, atol=1e-6)
+    half = small(token_merging=3, dtype="mixed_bfloat16")
+    half.set_weights(classifier.get_weights())
+    np.testing.assert_allclose(half.predict(images, verbose=0), expected, atol=0.2)
+
+
+def test_token_merging_has_its_limits(tmp_path):
+    with pytest.raises(
+        ValueError, match="`token_merging` must be an integer of at least 0. Received: token_merging=-1"
+    ):
+        small(token_merging=-1)
+    classifier = small(token_merging=2)
+    with pytest.raises(
+        ValueError, match="maps of a model that merges tokens do not cover the patches.*token_merging=2"
+    ):
+        classifier.call_with_attention(noise("images", (2, 32, 32, 3)))
+    small().save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(ValueError, match="loads it into the same variables"):
+        classifier.load_weights(tmp_path / "a.weights.h5")
+    classifier.save_weights(tmp_path / "b.weights.h5")
+    other = small(token_merging=4)
+    other.load_weights(tmp_path / "b.weights.h5")
+    np.testing.assert_array_equal(other.get_weights()[0], classifier.get_weights()[0])

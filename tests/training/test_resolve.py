@@ -144,6 +144,7 @@ def test_whether_a_setting_is_given(tmp_path):
     [
         ({"recipe": "small_data"}, "is a convnet: .*Received: distillation='hard'. Pass --recipe transfer_convnet"),
         ({"patch_size": 4}, "`patch_size` is a setting of a DeiT.*Received: patch_size=4. Leave --patch-size out"),
+        ({"num_layers": 4}, "`num_layers` is a setting of a DeiT.*Received: num_layers=4. Leave --num-layers out"),
         ({"drop_path_rate": 0.1}, "`drop_path_rate` is a setting of a DeiT.* pass --drop-path-rate 0"),
         ({"layer_decay": 0.7, "optimizer": "adamw"}, "`layer_decay` is a setting of a DeiT.* pass --layer-decay 1"),
         ({"accumulate": 2}, "`accumulate` is a setting of a DeiT.* pass --accumulate 1"),

@@ -6,6 +6,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.data import ImageData
+from keras_deit.training.checkpoint import restore_state, state_of
 from keras_deit.training.resolve import resolve
 from keras_deit.training.run_data import RunData
 from keras_deit.training.student import make_student, suitable_patch_size
@@ -93,6 +94,49 @@ def test_frozen_weights_begin_unfrozen(tmp_path):
     student = student_of(weights=str(tmp_path / "student.keras"))
     assert len(student.trainable_variables) > len(saved.trainable_variables)
     assert student.backbone.blocks[0].trainable
+
+
+def test_a_student_can_be_smaller_than_its_variant():
+    student = student_of(num_layers=1, num_heads=2)
+    backbone = student.backbone
+    assert (backbone.num_layers, backbone.num_heads, backbone.hidden_dim) == (1, 2, 128)  # 64 channels for each head
+    assert backbone.intermediate_dim == 512
+
+
+def test_a_shorter_student_starts_from_the_first_blocks(tmp_path):
+    pytest.importorskip("safetensors", reason="the weights go through its format")
+    saved = kd.DeiT.from_variant("deit_short", num_layers=3, num_classes=3, image_size=16, patch_size=4)
+    saved.save(tmp_path / "student.keras")
+    with pytest.warns(UserWarning, match="The first 2 of 3 blocks are used"):
+        student = student_of(weights=str(tmp_path / "student.keras"), num_layers=2)
+    for ours, theirs in zip(student.backbone.blocks, saved.backbone.blocks[:2], strict=True):
+        for value, expected in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_array_equal(value, expected)
+    with pytest.raises(ValueError, match="Missing in the checkpoint: blocks.3.norm1.weight"):
+        student_of(weights=str(tmp_path / "student.keras"), num_layers=4)
+    with pytest.raises(ValueError, match="The weights need num_heads=3 .* Received: num_heads=2"):
+        student_of(weights=str(tmp_path / "student.keras"), num_layers=2, num_heads=2)
+
+
+def test_a_student_with_lora_is_restored_from_a_checkpoint(tmp_path):
+    pytest.importorskip("safetensors", reason="the weights go through its format")
+    kd.DeiT.from_variant("deit_short", num_classes=3, image_size=16, patch_size=4).save(tmp_path / "student.keras")
+    given = {"weights": str(tmp_path / "student.keras"), "lora_rank": 2}
+    students = [student_of(**given), student_of(**given)]
+    trained = {variable.path.split("/")[-1] for variable in students[0].backbone.trainable_variables}
+    assert trained == {"lora_kernel_a", "lora_kernel_b"}
+    models = [kd.DeiTClassifier(student) for student in students]
+    images, labels = np.random.RandomState(0).normal(size=(4, 16, 16, 3)), np.eye(3)[[0, 1, 2, 0]]
+    for model in models:
+        model.compile(keras.optimizers.Adam(0.01), keras.losses.CategoricalCrossentropy(from_logits=True))
+    models[0].fit(images, labels, verbose=0)
+    restore_state(models[1], state_of(models[0]))
+    for model in models:
+        model.fit(images, labels, verbose=0)
+    for ours, theirs in zip(models[1].get_weights(), models[0].get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    with pytest.raises(ValueError, match="LoRA fine-tunes trained weights. Received: lora_rank=2 without weights"):
+        student_of(lora_rank=2)
 
 
 def test_weights_determine_the_patch_size(tmp_path):

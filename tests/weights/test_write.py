@@ -259,6 +259,12 @@ def test_a_fusion_that_transformers_has_is_written_in_silence(fusion, tmp_path, 
     np.testing.assert_allclose(again.predict(goldens()["images"], verbose=0), expected, atol=1e-4)
 
 
+def test_token_merging_that_is_not_written_is_said(tmp_path):
+    with pytest.warns(UserWarning, match="not token_merging=1: timm merges no tokens"):
+        path = kd.weights.to_timm(kd.DeiTClassifier(kd.DeiT(**SHAPE), token_merging=1), tmp_path / "model.safetensors")
+    assert kd.DeiTClassifier.from_preset(path, token_merging=1, num_heads=SHAPE["num_heads"]).token_merging == 1
+
+
 @pytest.mark.parametrize("fusion", ["class", "distillation", "mean_probabilities"])
 def test_a_fusion_that_is_not_written_is_said(fusion, tmp_path):
     model = classifier_with_two_opinions(fusion)
