@@ -74,11 +74,14 @@ def _match(keys, num_merged, num_prefix_tokens):
     sources, targets = keys[:, ::2], keys[:, 1::2]
     cosines = ops.matmul(sources, ops.swapaxes(targets, 1, 2)) + _protection(keys.shape[1], num_prefix_tokens)
     cosines = ops.stop_gradient(cosines)
-    order = ops.argsort(-ops.max(cosines, axis=-1), axis=-1)  # of the sources, the most similar first
+    largest = ops.max(cosines, axis=-1)
+    order = ops.argsort(-largest, axis=-1)  # of the sources, the most similar first
     num_sources, num_targets = sources.shape[1], targets.shape[1]
+    is_largest = ops.equal(cosines, ops.expand_dims(largest, -1))
+    first = ops.min(ops.where(is_largest, ops.arange(num_targets), num_targets), axis=-1)  # LiteRT lacks Keras's argmax
     kept = ops.one_hot(ops.sort(order[:, num_merged:], axis=-1), num_sources, dtype=keys.dtype)
     merged = ops.one_hot(order[:, :num_merged], num_sources, dtype=keys.dtype)
-    nearest = ops.one_hot(ops.argmax(cosines, axis=-1), num_targets, dtype=keys.dtype)
+    nearest = ops.one_hot(first, num_targets, dtype=keys.dtype)
     return kept, merged, ops.matmul(merged, nearest)
 
 
