@@ -55,7 +55,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
             `keras_deit.fusion.fuse`. `"concat"` and `"sum"` are for fine-tuning: they concatenate or add the class and
             distillation tokens before a new head, which is randomly initialised.
         token_merging: Number of similar tokens that each block merges, an integer of at least 0; at most half of the patch
-            tokens that are left are merged. The model becomes faster and less accurate, without training.
+            tokens that are left are merged. The later blocks compute less, and the predictions change.
         dtype: Dtype policy of the fusion and its head; None means the policy of `deit`.
         name, trainable: As for every `keras.Model`.
 
