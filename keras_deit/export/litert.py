@@ -12,7 +12,7 @@ from keras_deit.export.destination import destination
 from keras_deit.export.litert_graph import deit_function
 from keras_deit.export.litert_quantization import QUANTIZATIONS, quantize, quantizer_package
 from keras_deit.export.metadata import KEY, export_metadata, sidecar, to_json
-from keras_deit.export.serving import image_shape, serving_model
+from keras_deit.export.serving import check_file_size, image_shape, serving_model
 from keras_deit.export.signatures import INPUT, OUTPUT, SERVING_DEFAULT
 from keras_deit.layers.composite import layers_inside
 from keras_deit.models import DeiTClassifier
@@ -109,7 +109,7 @@ def check_model(model):
         model: A Keras model with one image input.
 
     Raises:
-        ValueError: If the model takes images of any size, or Keras has quantized the model.
+        ValueError: If the model takes images of any size, or Keras has quantized the model, or its weights exceed 2 GiB.
     """
     if None in image_shape(model):
         raise ValueError(
@@ -121,6 +121,7 @@ def check_model(model):
             "LiteRT cannot convert a model that Keras has quantized. Received: a quantized model. Export the model as it "
             "was before `quantize`, or export to SavedModel."
         )
+    check_file_size(model, "A LiteRT")
 
 
 def write_litert(model, path, batch_size, inputs):

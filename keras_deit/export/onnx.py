@@ -3,15 +3,14 @@
 from keras_deit.export.destination import destination
 from keras_deit.export.metadata import export_metadata, to_properties
 from keras_deit.export.onnx_graph import deit_graph
-from keras_deit.export.serving import serving_model
+from keras_deit.export.serving import check_file_size, serving_model
 from keras_deit.layers.composite import layers_inside
 from keras_deit.models import DeiT, DeiTClassifier
-from keras_deit.runtime.files import format_bytes, user_path
+from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.version import __version__
 
 OPSET, IR_VERSION = 20, 9  # the first operator set with Gelu, and the first version of the format that has this set
-LARGEST = 2**31 - 2**24  # bytes of weights: the format, protobuf, ends at 2 GiB, and the nodes need less than 16 MiB
 
 
 def to_onnx(model, path, overwrite=False):
@@ -93,12 +92,7 @@ def check_model(model):
             "`to_onnx` writes kernels in float32. Received: a quantized model. Export the model as it was before "
             "`quantize`, or export to SavedModel."
         )
-    num_bytes = 4 * model.count_params()
-    if num_bytes > LARGEST:
-        raise ValueError(
-            f"An ONNX file holds weights of at most {format_bytes(LARGEST)}. Received: a model with "
-            f"{format_bytes(num_bytes)} of weights. Export to SavedModel."
-        )
+    check_file_size(model, "An ONNX")
 
 
 def _model_proto(classifier):

@@ -4,8 +4,10 @@ import keras
 
 from keras_deit.layers.lora import LORA, lora_layers, merged_weights, without_keys
 from keras_deit.models import DeiT, DeiTClassifier
+from keras_deit.runtime.files import format_bytes
 
 FLOATS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
+MAX_WEIGHTS = 2**31 - 2**24  # bytes: protobuf and FlatBuffers end at 2 GiB, and the operations need less than 16 MiB
 
 
 def serving_model(model):
@@ -78,6 +80,28 @@ def used_tokens(classifier):
     if classifier.fusion in ("class", "distillation"):
         return [classifier.fusion]
     return ["class", "distillation"] if classifier.backbone.distilled else ["class"]
+
+
+def check_file_size(model, file):
+    """Checks that a single file of an export can hold the weights of a model in float32.
+
+    Args:
+        model: A Keras model.
+        file: The file for the error message, with an article, such as `"An ONNX"`.
+
+    Raises:
+        ValueError: If the weights exceed 2 GiB.
+
+    Example:
+
+    >>> check_file_size(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()]), "An ONNX")
+    """
+    num_bytes = 4 * model.count_params()
+    if num_bytes > MAX_WEIGHTS:
+        raise ValueError(
+            f"{file} file holds weights of at most {format_bytes(MAX_WEIGHTS)}. Received: a model with "
+            f"{format_bytes(num_bytes)} of weights. Export to SavedModel."
+        )
 
 
 def _check(model):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_deit as kd
-from keras_deit.export import compare, onnx, to_onnx
+from keras_deit.export import compare, onnx, serving, to_litert, to_onnx
 from tests.export.students import images, needs_onnx, photographs, student
 
 LARGE_PATCHES = dict(image_size=(28, 42), patch_size=14, num_heads=2)
@@ -215,17 +215,20 @@ def test_token_merging_is_refused(tmp_path):
 
 
 def test_a_model_that_the_format_cannot_hold_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx, "LARGEST", 1024**2)
+    monkeypatch.setattr(serving, "MAX_WEIGHTS", 1024**2)
     model = student(num_layers=1)
     received = f"{4 * model.count_params() / 2**20:.1f} MiB"
-    with pytest.raises(ValueError, match=rf"at most 1\.0 MiB. Received: a model with {received} of weights"):
-        to_onnx(model, tmp_path / "student.onnx")
+    for write, file in ((to_onnx, "An ONNX"), (to_litert, "A LiteRT")):
+        with pytest.raises(
+            ValueError, match=rf"{file} .* at most 1\.0 MiB. Received: a model with {received} of weights"
+        ):
+            write(model, tmp_path / "student")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.backend_independent
 def test_the_format_holds_every_variant_but_the_largest():
-    too_large = [row["name"] for row in kd.list_variants() if 4 * row["parameters"] > onnx.LARGEST]
+    too_large = [row["name"] for row in kd.list_variants() if 4 * row["parameters"] > serving.MAX_WEIGHTS]
     assert [name for name in too_large if name.startswith("deit")] == ["deit3_h"]
 
 
