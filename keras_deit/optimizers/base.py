@@ -99,6 +99,7 @@ class DecayInUpdate(RecipeOptimizer):
         return bool(self.decay) and self.uses_weight_decay(self.keras_variable(variable))
 
     def get_config(self):
+        """Returns the arguments of the constructor, see `keras.optimizers.Optimizer.get_config`."""
         return {**super().get_config(), "weight_decay": self.decay}
 
 
