@@ -137,6 +137,7 @@ COMPILED_STEPS = (
 
 def compiled_in(names, cases):
     """Parameters of a test: the cases by name, of which some are compiled."""
+    assert set(names) <= set(cases)
     return [
         pytest.param(case, id=name, marks=pytest.mark.compiled if name in names else ()) for name, case in cases.items()
     ]
@@ -289,6 +290,7 @@ class OwnLossOfIntegers(keras.losses.Loss):
         return -ops.sum(targets * ops.log_softmax(y_pred, axis=-1), axis=-1)
 
 
+@pytest.mark.compiled
 def test_an_own_loss_of_integers_is_right_in_a_batch_of_as_many_images_as_classes():
     images = script(*random_logits())[:CLASSES]
     labels, nats = INTEGERS[:CLASSES], -np.log(softmax(random_logits()[0]))
@@ -307,11 +309,17 @@ def as_generator(*batch):
     yield batch
 
 
-@pytest.mark.parametrize("labels", UNLABELLED)
-@pytest.mark.parametrize(
-    "method", ["fit", "fit a generator", pytest.param("train_on_batch", marks=pytest.mark.compiled)]
-)
-def test_an_unlabelled_example_has_the_class_weight_one(labels, method):
+CLASS_WEIGHT_CASES = {
+    f"{method}, {labels}": (method, labels)
+    for method in ("fit", "fit a generator", "train_on_batch")
+    for labels in UNLABELLED
+}
+COMPILED_CLASS_WEIGHT_CASES = ("fit, integers", *(f"train_on_batch, {labels}" for labels in UNLABELLED))
+
+
+@pytest.mark.parametrize("case", compiled_in(COMPILED_CLASS_WEIGHT_CASES, CLASS_WEIGHT_CASES))
+def test_an_unlabelled_example_has_the_class_weight_one(case):
+    method, labels = case
     images, class_weight = script(*random_logits()), {0: 10.0, 1: 0.5, 3: 2.0}
     y, sample_weight = UNLABELLED[labels], np.array([1, 2, 0.5, 1, 3, 1], "float32")
     weights = sample_weight * np.where(SOME_UNLABELLED, [class_weight.get(label, 1) for label in INTEGERS], 1)
@@ -328,6 +336,7 @@ def test_an_unlabelled_example_has_the_class_weight_one(labels, method):
     assert_same_weights(weights_of(distiller.student), weights_of(expected.student))
 
 
+@pytest.mark.compiled
 def test_class_weights_hold_for_their_own_fit_and_not_for_validation():
     images, frozen = script(*random_logits()), {"optimizer": keras.optimizers.SGD(0.0)}
     distiller = compiled(options=frozen)
