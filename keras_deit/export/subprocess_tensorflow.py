@@ -7,10 +7,13 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import threading
 import weakref
 
 from keras_deit.runtime.child_process import child_environment
 from keras_deit.runtime.optional import require
+
+END_SECONDS = 10  # for a process to end by itself
 
 
 def check_tensorflow():
@@ -46,27 +49,21 @@ def write(writer, model, path, *arguments):
 class SavedModelProcess:
     """A SavedModel that a child process runs in TensorFlow: `keras_deit.export.runtimes.SavedModelRuntime` at a distance.
 
-    The process ends with this object, and at the latest with the program.
+    The process ends with this object, and at the latest with the program. A call that is interrupted ends the process, and
+    the next call starts another one. Several threads may call the object: their calls run one after the other.
 
     Args:
         path: Directory of the SavedModel.
 
     Raises:
         ImportError: If TensorFlow is not installed.
-        RuntimeError: If the process fails; the message contains its error output.
+        RuntimeError: If the process fails, also in a later call; the message contains its error output. If a call raises an
+            error in TensorFlow; the message contains that error, and the process goes on.
     """
 
     def __init__(self, path):
         check_tensorflow()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - a full pipe would block
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "keras_deit.export", "run", str(path)],
-            env=_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-        )
-        weakref.finalize(self, _end, self._process)
+        self._path, self._lock, self._process = path, threading.Lock(), None
         vars(self).update(self._ask("describe"))
 
     def run(self, images):
@@ -86,14 +83,36 @@ class SavedModelProcess:
         return self._ask("weight_bytes")
 
     def _ask(self, method, *arguments):
-        try:
-            pickle.dump((method, arguments), self._process.stdin)
-            self._process.stdin.flush()
-            return pickle.load(self._process.stdout)
-        except (EOFError, BrokenPipeError):
-            status = self._process.wait()
-            self._errors.seek(0)
-            raise _failure(status, self._errors.read().decode(errors="replace")) from None
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            try:
+                pickle.dump((method, arguments), self._process.stdin)
+                self._process.stdin.flush()
+                is_result, reply = pickle.load(self._process.stdout)
+            except (EOFError, BrokenPipeError, pickle.UnpicklingError):  # the latter for a truncated reply
+                status = _end(self._process)
+                self._errors.seek(0)
+                raise _failure(status, self._errors.read().decode(errors="replace")) from None
+            except BaseException:  # such as Ctrl-C: the next call would take the unread reply for its own
+                interrupted, self._process = self._process, None
+                interrupted.kill()
+                _end(interrupted)
+                raise
+        if not is_result:
+            raise RuntimeError(f"TensorFlow cannot run the SavedModel {self._path} on this input. {reply}")
+        return reply
+
+    def _start(self):
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - a full pipe would block
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "keras_deit.export", "run", str(self._path)],
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+        weakref.finalize(self, _end, self._process)
 
 
 def serve(runtime, replies):
@@ -101,22 +120,32 @@ def serve(runtime, replies):
 
     Args:
         runtime: `keras_deit.export.runtimes.SavedModelRuntime`.
-        replies: Binary file that the results are written to. The calls come from the standard input.
+        replies: Binary file that the replies are written to: pairs of True and the result, or of False and the text of an
+            error. The calls come from the standard input.
     """
     while True:
         try:
             method, arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump(getattr(runtime, method)(*arguments), replies)
+        try:
+            reply = True, getattr(runtime, method)(*arguments)
+        except Exception as error:  # of one call: the process goes on
+            reply = False, f"{type(error).__name__}: {error}"
+        pickle.dump(reply, replies)
         replies.flush()
 
 
 def _end(process):
+    """Ends the process and returns its exit status."""
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
     process.stdout.close()
-    process.wait()
+    try:
+        return process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:  # a forked process may still hold the other end of the input open
+        process.kill()
+        return process.wait()
 
 
 def _run(*arguments):

@@ -15,7 +15,8 @@ def child_environment(backend, **variables):
 
     Returns:
         Dictionary of strings: this process's variables and the given ones. `PYTHONPATH` begins with the folder that contains
-        this package, so the child process finds the package even if it is not installed.
+        this package, so the child process finds the package even if it is not installed. Other files of the working
+        directory, such as a `json.py`, are not imported (`PYTHONSAFEPATH`).
 
     Example:
 
@@ -23,4 +24,5 @@ def child_environment(backend, **variables):
     'jax'
     """
     paths = [str(PACKAGE_PARENT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(paths), **variables}
+    fixed = {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+    return {**os.environ, **fixed, **variables}

@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 
 import keras_deit
 from keras_deit.runtime.child_process import child_environment
@@ -17,3 +19,12 @@ def test_further_variables_are_added_and_the_others_kept(monkeypatch):
     monkeypatch.setenv("SOMETHING", "kept")
     environment = child_environment("torch", EXTRA="1")
     assert (environment["KERAS_BACKEND"], environment["EXTRA"], environment["SOMETHING"]) == ("torch", "1", "kept")
+
+
+def test_files_of_the_working_directory_are_not_imported_in_place_of_modules(tmp_path):
+    (tmp_path / "json.py").write_text("raise SystemExit('the file of the working directory')")
+    command = [sys.executable, "-m", "json.tool", "--help"]
+    options = dict(cwd=tmp_path, env=child_environment("torch"), capture_output=True, text=True)
+    assert subprocess.run(command, **options).returncode == 0
+    options["env"].pop("PYTHONSAFEPATH")
+    assert "the file of the working directory" in subprocess.run(command, **options).stderr
