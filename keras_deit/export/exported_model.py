@@ -1,14 +1,18 @@
 """An exported model as an object that predicts, in its own runtime."""
 
+import threading
+
 import keras
 import numpy as np
 
 from keras_deit.export import subprocess_tensorflow
+from keras_deit.export.metadata import activation_of
 from keras_deit.export.runtimes import LiteRTRuntime, OnnxRuntime, OpenVinoRuntime, SavedModelRuntime
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.models.image_model import DEFAULT_IMAGE_SIZE
 from keras_deit.runtime.files import user_path
+from keras_deit.runtime.foreign_files import reading
 
 CHUNK = 32  # images per call, so that any number of images fits into memory
 SAVED_MODEL = "saved_model"
@@ -37,7 +41,8 @@ class ExportedModel:
     """An exported model in its own runtime: ONNX Runtime, LiteRT's interpreter, OpenVINO or TensorFlow.
 
     The object predicts as a Keras classifier does. A SavedModel runs in TensorFlow, on JAX and PyTorch in a child process;
-    the other formats do not need TensorFlow. All runtimes run on the CPU, on all cores that the process may use.
+    the other formats do not need TensorFlow. All runtimes run on the CPU, on all cores that the process may use. Several
+    threads may share the object: their calls run one after the other.
 
     Args:
         path: A `.tflite`, `.onnx` or `.xml` (OpenVINO) file, or the directory of a SavedModel.
@@ -49,13 +54,14 @@ class ExportedModel:
         class_names: Tuple of the names of the classes, or None.
         preprocessing: `keras_deit.Preprocessing`, or None.
         multi_label: Whether an image may have several labels.
+        activation: `"softmax"` or `"sigmoid"`, the function that turns logits into probabilities.
         num_classes: Number of classes.
         input_shape, output_shape: Tuples `(batch, height, width, 3)` and `(batch, classes)`. None stands for any size.
 
     Raises:
         FileNotFoundError: If `path` does not exist.
         ImportError: If the runtime is not installed; the message names the extra.
-        ValueError: If the file is damaged, or no classifier of normalised images.
+        ValueError: If the file is damaged, or no classifier of normalised images, or the metadata do not fit the model.
 
     Example:
 
@@ -74,9 +80,13 @@ class ExportedModel:
         self.metadata = self.runtime.metadata
         known = self.metadata or {}
         self.class_names = tuple(known["class_names"]) if known.get("class_names") else None
-        self.preprocessing = Preprocessing.of(known.get("preprocessing"))
+        with reading(self.path):
+            self.preprocessing = Preprocessing.of(known.get("preprocessing"))
         self.multi_label = bool(known.get("multi_label"))
         self.num_classes = self.runtime.num_classes
+        self.activation = known.get("activation") or activation_of(self.multi_label, self.num_classes)
+        self._check_number_of_classes(known)
+        self._lock = threading.Lock()  # LiteRT's interpreter keeps one input and one output
         self.input_shape, self.output_shape = self.runtime.input_shape, (None, self.num_classes)
 
     @property
@@ -118,10 +128,13 @@ class ExportedModel:
             Float32 array `(images, classes)` of logits.
         """
         images = self._as_taken(images)
+        if not len(images):
+            return np.zeros((0, self.num_classes), "float32")
         size = self.input_shape[0] or CHUNK
         padding = -len(images) % size if self.input_shape[0] else 0
         padded = np.concatenate([images, np.repeat(images[-1:], padding, axis=0)])
-        logits = [self.runtime.run(padded[start : start + size]) for start in range(0, len(padded), size)]
+        with self._lock:
+            logits = [self.runtime.run(padded[start : start + size]) for start in range(0, len(padded), size)]
         return np.concatenate(logits)[: len(images)]
 
     def seconds(self, images, runs):
@@ -134,7 +147,18 @@ class ExportedModel:
         Returns:
             List of the seconds of each call.
         """
-        return self.runtime.seconds(self._as_taken(images), runs)
+        images = self._as_taken(images)
+        with self._lock:
+            return self.runtime.seconds(images, runs)
+
+    def _check_number_of_classes(self, metadata):
+        counts = {"class names": len(self.class_names or ()), "num_classes": metadata.get("num_classes")}
+        for name, count in counts.items():
+            if count and count != self.num_classes:
+                raise ValueError(
+                    f"The metadata of {self.path} must fit its {self.num_classes} outputs. Received: {name} for {count} "
+                    "classes. The metadata are of another model: export the model again."
+                )
 
     def _as_taken(self, images):
         """Undoes the normalisation for an export of pixels."""

@@ -5,6 +5,7 @@ import pathlib
 
 from keras_deit.export.serving import image_shape
 from keras_deit.runtime.files import user_path
+from keras_deit.runtime.foreign_files import reading
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.version import __version__
 
@@ -121,7 +122,7 @@ def read_metadata(path):
 
     Args:
         path: Directory of a SavedModel, or a LiteRT or ONNX file. For a LiteRT file without metadata, the JSON file of the
-            same name is read if there is one.
+            same name is read if this package wrote one.
 
     Returns:
         What `export_metadata` returned for the exported model, or None if the export has no metadata of this package.
@@ -141,8 +142,9 @@ def read_metadata(path):
         return _read_json(path / SAVED_MODEL_FILE)
     if path.suffix == ".onnx":
         onnxruntime = require("onnxruntime", extra="onnx", purpose="Reading an ONNX file")
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        return from_properties(session.get_modelmeta().custom_metadata_map)
+        with reading(path):
+            session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            return from_properties(session.get_modelmeta().custom_metadata_map)
     return _of_litert(path) or _read_json(sidecar(path))
 
 
@@ -188,15 +190,25 @@ def _read_json(path):
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return _of_this_package(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ValueError(f"{path} must be a JSON file in UTF-8. {error}") from error
 
 
 def _of_litert(path):
     schema = require("ai_edge_litert.schema_py_generated", extra="export", purpose="Reading a LiteRT file")
-    model = schema.Model.GetRootAs(path.read_bytes(), 0)
-    for entry in map(model.Metadata, range(model.MetadataLength())):
-        if entry.Name().decode() == KEY:
-            return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+    content = path.read_bytes()
+    if not schema.Model.ModelBufferHasIdentifier(content, 0):
+        raise ValueError(f"{path} is no LiteRT file.")
+    with reading(path):
+        model = schema.Model.GetRootAs(content, 0)
+        for entry in map(model.Metadata, range(model.MetadataLength())):
+            if entry.Name().decode() == KEY:
+                return _of_this_package(json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()))
     return None
+
+
+def _of_this_package(entries):
+    """Returns the entries of a JSON file or text, or None if another program wrote them."""
+    is_own = isinstance(entries, dict) and str(entries.get("producer")).startswith(f"{KEY} ")
+    return entries if is_own else None

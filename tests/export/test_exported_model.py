@@ -3,12 +3,15 @@
 import dataclasses
 import subprocess
 import sys
+import threading
+import time
 
 import keras
 import numpy as np
 import pytest
 
 import keras_deit as kd
+from keras_deit.export import exported_model
 from keras_deit.export.exported_model import ExportedModel, is_exported
 from keras_deit.export.formats import FORMATS
 from keras_deit.runtime.child_process import child_environment
@@ -118,3 +121,76 @@ def test_files_run_without_tensorflow(exported):
     environment = child_environment(keras.backend.backend())
     result = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, env=environment)
     assert result.stdout.splitlines() == ["(2, 10)"] * len(files), result.stderr
+
+
+class OneSlotRuntime:
+    """A runtime that keeps one input, as LiteRT's interpreter does, and answers with the mean of each image."""
+
+    input_shape, num_classes, takes_pixels = (1, 2, 2, 3), 2, False
+
+    def __init__(self, **metadata):
+        self.metadata = {"producer": "keras_deit 1.0", **metadata}
+
+    def run(self, images):
+        self.images = images
+        time.sleep(0.01)
+        return np.repeat(self.images.mean(axis=(1, 2, 3))[:, None], 2, axis=1)
+
+
+@pytest.fixture
+def open_runtime(monkeypatch, tmp_path):
+    """A function that opens a file with a `OneSlotRuntime` of some metadata."""
+    (tmp_path / "student.tflite").touch()
+
+    def open_with(**metadata):
+        monkeypatch.setattr(exported_model, "_open", lambda *_: OneSlotRuntime(**metadata))
+        return ExportedModel(tmp_path / "student.tflite")
+
+    return open_with
+
+
+@pytest.mark.backend_independent
+def test_each_thread_gets_the_logits_of_its_own_images(open_runtime):
+    export, found = open_runtime(), {}
+
+    def predict(value):
+        found[value] = export.predict_on_batch(np.full((3, 2, 2, 3), value)).tolist()
+
+    threads = [threading.Thread(target=predict, args=(value,)) for value in (1.0, 2.0, 3.0)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {value: [[value, value]] * 3 for value in (1.0, 2.0, 3.0)}
+
+
+@pytest.mark.backend_independent
+def test_no_images_have_no_logits(open_runtime):
+    logits = open_runtime().predict_on_batch(np.zeros((0, 2, 2, 3)))
+    assert (logits.shape, logits.dtype) == ((0, 2), np.float32)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (
+            {"class_names": ["a", "b", "c"]},
+            r"student\.tflite must fit its 2 outputs\. Received: class names for 3 classes",
+        ),
+        ({"num_classes": 10}, r"student\.tflite must fit its 2 outputs\. Received: num_classes for 10 classes"),
+        ({"preprocessing": {"blur": 3}}, r"student\.tflite.*blur"),
+    ],
+)
+def test_metadata_that_do_not_fit_are_refused_by_name(metadata, message, open_runtime):
+    with pytest.raises(ValueError, match=message):
+        open_runtime(**metadata)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(
+    ("metadata", "activation"),
+    [({}, "softmax"), ({"multi_label": True}, "sigmoid"), ({"activation": "sigmoid"}, "sigmoid")],
+)
+def test_the_activation_is_known(metadata, activation, open_runtime):
+    assert open_runtime(**metadata).activation == activation

@@ -21,6 +21,7 @@ METADATA = {
     "num_classes": 3,
     "image_size": [32, 16],
     "inputs": "normalized",
+    "producer": f"keras_deit {kd.__version__}",
 }
 
 
@@ -33,7 +34,6 @@ def described_student():
 
 def test_the_metadata_describe_the_model():
     metadata = export_metadata(described_student())
-    assert metadata.pop("producer") == f"keras_deit {kd.__version__}"
     assert metadata == METADATA
     assert json.loads(to_json(metadata)) == metadata
 
@@ -94,9 +94,36 @@ def test_the_metadata_of_a_litert_file_are_in_the_file_or_beside_it(tmp_path):
     assert read_metadata(foreign) is None
     sidecar(foreign).write_text(to_json(METADATA), encoding="utf-8")
     assert read_metadata(foreign) == METADATA
+    for entries in ({"class_names": ["a"]}, {"class_names": ["a"], "producer": "another program"}, [1]):
+        sidecar(foreign).write_text(to_json(entries), encoding="utf-8")
+        assert read_metadata(foreign) is None
     sidecar(foreign).write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match=r"b\.json must be a JSON file"):
         read_metadata(foreign)
+
+
+@pytest.mark.skipif(not HAS_LITERT, reason="reading LiteRT needs the extra `export`")
+def test_a_damaged_litert_file_is_named(tmp_path):
+    path = litert_file(tmp_path / "a.tflite", **{KEY: to_json(METADATA)})
+    whole = path.read_bytes()
+    for content in (
+        b"no model" * 9,
+        b"",
+        whole[:40],
+        whole[:8] + b"\xff" * 60,
+        whole.replace(b'{"class_names"', b'{"class_names\xff'),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.tflite"):
+            read_metadata(path)
+
+
+@needs_onnx
+def test_a_damaged_onnx_file_is_named(tmp_path):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"no model" * 9)
+    with pytest.raises(ValueError, match=r"a\.onnx' is damaged"):
+        read_metadata(path)
 
 
 @pytest.mark.parametrize(("name", "package"), [("a.onnx", "onnxruntime"), ("a.tflite", "ai_edge_litert")])
