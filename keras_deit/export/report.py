@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_deit.export.exported_model import CHUNK, ExportedModel
+from keras_deit.export.metadata import SIGMOID
 from keras_deit.export.serving import image_shape, serving_model
 
 PERCENTILES = (0, 10, 25, 50, 75, 90, 95, 99, 99.9, 100)
@@ -18,7 +19,7 @@ class Limits:
 
     Attributes:
         difference: Largest accepted absolute difference between two logits; None means any.
-        agreement: Smallest accepted fraction of images for which both predict the same class; None means any.
+        agreement: Smallest accepted agreement, see `Report`; None means any.
     """
 
     difference: float | None = TOLERANCE
@@ -28,7 +29,7 @@ class Limits:
         parts = (
             [] if self.difference is None else [f"the largest difference of logits must be at most {self.difference:g}"]
         )
-        parts += [] if self.agreement is None else [f"the top-1 agreement must be at least {self.agreement:.1%}"]
+        parts += [] if self.agreement is None else [f"the agreement must be at least {self.agreement:.1%}"]
         return " and ".join(parts)
 
 
@@ -46,7 +47,8 @@ class Report:
         mean_difference: Mean absolute difference of the logits.
         difference_percentiles: Dictionary from percentiles to absolute differences. For the key `"99"`, 99 % of the logits
             differ by at most the value.
-        agreement: Fraction of the images for which the export and the model predict the same class.
+        agreement: Fraction of the images for which the export and the model predict the same class. For logits that decide
+            each on its own (several labels, or one logit): fraction of all logits that have the same sign in both.
         accuracy: Fraction of the labelled images for which the export predicts the right class; None without labels.
         model_accuracy: Accuracy of the model on the same images.
         limits: The accepted differences, `Limits`.
@@ -72,7 +74,7 @@ class Report:
         )
         line = (
             f"{self.path} ({self.format}, {self.size / 1e6:.1f} MB): logits of {self.images} images differ by at most "
-            f"{self.largest_difference:.1e}, top-1 agreement {self.agreement:.2%}{accuracies}"
+            f"{self.largest_difference:.1e}, agreement {self.agreement:.2%}{accuracies}"
         )
         return line if self.agrees else f"{line}: TOO LARGE A DIFFERENCE, {self.limits}: do not use this export"
 
@@ -99,7 +101,8 @@ def compare(model, path, images, labels=None, name=None, limits=None):
         FileNotFoundError: If `path` does not exist.
         ImportError: If the runtime of the export is not installed; the message names the extra.
         RuntimeError: If the child process fails.
-        ValueError: If the images do not fit the model, or the export is no classifier of images.
+        ValueError: If the images do not fit the model, or the export is no classifier of images, or has another number of
+            classes than the model.
 
     Example:
 
@@ -123,10 +126,21 @@ def comparison(expected, exported, images, labels=None, name=None, limits=None):
 
     Returns:
         A `Report`.
+
+    Raises:
+        ValueError: If the numbers of classes differ.
     """
     logits, limits = exported.predict_on_batch(images), limits or Limits()
-    differences = np.abs(expected - logits)
+    if logits.shape != expected.shape:
+        raise ValueError(
+            f"{exported.path} must be an export of the model, whose logits have the shape {expected.shape}. Received: "
+            f"logits of shape {logits.shape}"
+        )
+    with np.errstate(invalid="ignore"):  # of infinite logits, which `_keeps` refuses
+        differences = np.abs(expected - logits)
+        percentiles = np.percentile(differences, PERCENTILES)
     predicted, of_model = logits.argmax(axis=-1), expected.argmax(axis=-1)
+    decisions = ((logits > 0) == (expected > 0)) if exported.activation == SIGMOID else predicted == of_model
     report = Report(
         format=name or exported.format,
         path=str(exported.path),
@@ -134,8 +148,8 @@ def comparison(expected, exported, images, labels=None, name=None, limits=None):
         images=len(images),
         largest_difference=float(differences.max()),
         mean_difference=float(differences.mean()),
-        difference_percentiles={f"{at:g}": float(np.percentile(differences, at)) for at in PERCENTILES},
-        agreement=float(np.mean(predicted == of_model)),
+        difference_percentiles={f"{at:g}": float(value) for at, value in zip(PERCENTILES, percentiles, strict=True)},
+        agreement=float(np.mean(decisions)),
         accuracy=_accuracy(predicted, labels),
         model_accuracy=_accuracy(of_model, labels),
         limits=limits,
@@ -166,10 +180,10 @@ def _accuracy(predicted, labels):
 
 
 def _keeps(report, limits):
-    """False if a logit is NaN."""
+    """False if a logit is NaN or infinite."""
     within = limits.difference is None or report.largest_difference <= limits.difference
     agrees = limits.agreement is None or report.agreement >= limits.agreement
-    return within and agrees and not np.isnan(report.largest_difference)
+    return within and agrees and bool(np.isfinite(report.largest_difference))
 
 
 def images_of(served, images):

@@ -100,7 +100,8 @@ def _page(examined, model_latencies, facts):
         "<h2>Summary</h2>",
         _summary(examined, model_latencies),
         '<p class="note">Differences are those of logits. Agreement: images that the export and the model put into the same '
-        "class. Latency: median time of a call in milliseconds, and in parentheses the 10th and 90th percentile.</p>",
+        "class, and for several labels or one logit: logits of the same sign. Latency: median time of a call in "
+        "milliseconds, and in parentheses the 10th and 90th percentile.</p>",
         "<h2>Plots</h2>",
         f'<div class="plots">{"".join(_plots(examined, model_latencies))}</div>',
         "<h2>Operators and stored weights</h2>",
