@@ -3,7 +3,7 @@
 import keras
 
 from keras_deit.optimizers import torch_lists
-from keras_deit.optimizers.base import RecipeOptimizer, values
+from keras_deit.optimizers.base import RecipeOptimizer
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -25,8 +25,5 @@ class AdamW(RecipeOptimizer, keras.optimizers.AdamW):
         Loshchilov and Hutter, 2017 (arXiv 1711.05101), algorithm 2.
     """
 
-    def can_update_lists(self):
-        return super().can_update_lists() and not self.amsgrad
-
-    def update_lists(self, gradients, variables, rate):
-        torch_lists.adam(values(variables), *self.adam_directions(gradients, variables), rate, self.epsilon)
+    def update_lists(self, tensors, gradients, variables, rate):
+        torch_lists.adam(tensors, *self.update_moments(gradients, variables), rate, self.epsilon)

@@ -13,7 +13,9 @@ from keras_deit.runtime.keras_private import OptimizerInternals
 class RecipeOptimizer(OptimizerInternals):
     """Mixin of the optimisers: clips by `global_clipnorm` over the whole batch, and updates lists of variables on PyTorch.
 
-    On several replicas of TensorFlow, the gradients are summed over the replicas before they are clipped.
+    On several replicas of TensorFlow, the gradients are summed over the replicas before they are clipped. A class with
+    `update_lists(tensors, gradients, variables, rate)` updates all variables at once on PyTorch: a list of tensors, the
+    gradients of the same dtypes, the list of Keras variables, and the learning rate, a scalar tensor.
     """
 
     def build(self, variables):
@@ -32,7 +34,7 @@ class RecipeOptimizer(OptimizerInternals):
             )
 
     def clip_gradients(self, gradients):
-        if self.global_clipnorm and keras.backend.backend() == "torch":
+        if self.global_clipnorm and self.global_clipnorm > 0 and keras.backend.backend() == "torch":
             return torch_lists.clip_by_global_norm(gradients, self.global_clipnorm)
         if self.global_clipnorm and keras.backend.backend() == "tensorflow":
             pairs = super().reduce_gradients([(gradient, None) for gradient in gradients])
@@ -46,30 +48,24 @@ class RecipeOptimizer(OptimizerInternals):
 
     def average_variables(self, variables, averages):
         with torch_lists.no_gradient():
-            torch_lists.average(values(averages), values(variables), self.ema_momentum, self.iterations.value)
-
-    def update_lists(self, gradients, variables, rate):
-        """Updates all variables at once, on PyTorch.
-
-        Args:
-            gradients: List of tensors.
-            variables: List of Keras variables.
-            rate: Scalar tensor, the learning rate.
-        """
-        raise NotImplementedError
+            torch_lists.average(
+                values(averages), values(variables), self.ema_momentum, ops.convert_to_tensor(self.iterations)
+            )
 
     def update_variables(self, gradients, variables, learning_rate):
         if not self.can_update_lists():
             return super().update_variables(gradients, variables, learning_rate)
+        tensors = values(variables)
         with torch_lists.no_gradient():
-            return self.update_lists(gradients, variables, ops.convert_to_tensor(learning_rate))
+            gradients = torch_lists.cast(gradients, tensors)
+            return self.update_lists(tensors, gradients, variables, ops.convert_to_tensor(learning_rate))
 
     def can_update_lists(self):
         """Whether `update_lists` computes what `update_step` does. A subclass may override `update_step` alone."""
         overriders = [cls for cls in type(self).__mro__ if "update_step" in vars(cls) or "update_lists" in vars(cls)]
-        return "update_lists" in vars(overriders[0])
+        return "update_lists" in vars(overriders[0]) and not getattr(self, "amsgrad", False)
 
-    def adam_directions(self, gradients, variables):
+    def update_moments(self, gradients, variables):
         """Updates the moments of an optimiser of Adam's kind, see `torch_lists.adam_directions`."""
         means, squares = (values(moments) for moments in self.moments(variables))
         step = ops.cast(self.iterations + 1, "float32")

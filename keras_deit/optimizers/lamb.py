@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_deit.optimizers import torch_lists
-from keras_deit.optimizers.base import DecayInUpdate, values
+from keras_deit.optimizers.base import DecayInUpdate
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -64,14 +64,13 @@ class LAMB(DecayInUpdate, keras.optimizers.Optimizer):
             update = update * _trust_ratio(variable, update)
         self.assign_sub(variable, ops.cast(learning_rate, dtype) * update)
 
-    def update_lists(self, gradients, variables, rate):
+    def update_lists(self, tensors, gradients, variables, rate):
         decayed = [index for index, variable in enumerate(variables) if self.decays(variable)]
-        directions = self.adam_directions(gradients, variables)
-        torch_lists.lamb(values(variables), *directions, rate, self.epsilon, decayed, self.decay)
+        directions = self.update_moments(gradients, variables)
+        torch_lists.lamb(tensors, *directions, rate, self.epsilon, decayed, self.decay)
 
-    def moments(self, variables):
-        indices = [self.variable_index(variable) for variable in variables]
-        return tuple([moments[index] for index in indices] for moments in (self.momentums, self.velocities))
+    def moment_lists(self):
+        return self.momentums, self.velocities
 
     def get_config(self):
         moments = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}

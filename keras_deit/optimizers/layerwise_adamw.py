@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_deit.optimizers import torch_lists
-from keras_deit.optimizers.base import DecayInUpdate, values
+from keras_deit.optimizers.base import DecayInUpdate
 
 FIRST_LAYERS = ("patch_embedding", "prefix_tokens")
 BLOCK = "block_"  # followed by the block's number, from 1
@@ -61,15 +61,12 @@ class LayerwiseAdamW(DecayInUpdate, keras.optimizers.Adam):
             self.assign_sub(variable, rate * self.decay * variable)
         super().update_step(gradient, variable, rate)
 
-    def can_update_lists(self):
-        return super().can_update_lists() and not self.amsgrad
-
-    def update_lists(self, gradients, variables, rate):
-        tensors, scales = values(variables), [self.scale(variable.path) for variable in variables]
+    def update_lists(self, tensors, gradients, variables, rate):
+        scales = [self.scale(variable.path) for variable in variables]
         if self.decay:
             fractions = [self.decay * self.decays(one) * scale for one, scale in zip(variables, scales, strict=True)]
             torch_lists.decay(tensors, fractions, rate)
-        torch_lists.adam(tensors, *self.adam_directions(gradients, variables), rate, self.epsilon, scales)
+        torch_lists.adam(tensors, *self.update_moments(gradients, variables), rate, self.epsilon, scales)
 
     def scale(self, path):
         """Fraction of the learning rate for a variable.

@@ -35,8 +35,8 @@ class SGD(DecayInUpdate, keras.optimizers.SGD):
     def can_update_lists(self):
         return super().can_update_lists() and self.momentum != 0
 
-    def update_lists(self, gradients, variables, rate):
-        tensors, decays = values(variables), [self.decay * self.decays(variable) for variable in variables]
+    def update_lists(self, tensors, gradients, variables, rate):
+        decays = [self.decay * self.decays(variable) for variable in variables]
         gradients = torch_lists.add_scaled(gradients, tensors, decays) if self.decay else gradients
         velocities = values(self.momentums[self.variable_index(variable)] for variable in variables)
         torch_lists.sgd(tensors, gradients, velocities, rate, self.momentum, self.nesterov)

@@ -16,6 +16,11 @@ def no_gradient():
     return torch.no_grad()
 
 
+def cast(gradients, variables):
+    """Returns the gradients in the dtypes of their variables; loss scaling, for example, makes them float32."""
+    return [gradient.to(variable.dtype) for gradient, variable in zip(gradients, variables, strict=True)]
+
+
 def clip_by_global_norm(gradients, clip_norm):
     """Scales gradients so that the norm of all of them is at most `clip_norm`. A norm that is not finite gives NaN.
 

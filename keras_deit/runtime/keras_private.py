@@ -13,7 +13,7 @@ counterpart is here, and a check raises `UnsupportedKerasError` at the first use
   to clip after the sum over the replicas: they exist, take `grads` and `grads_and_vars`, and are called by `apply`.
 - On PyTorch, `Optimizer._backend_update_step` and `Optimizer._update_model_variables_moving_average`, overridden by
   `OptimizerInternals` to update lists of variables: they exist, take `grads`, `trainable_variables` and `learning_rate`, and
-  the first one is called by `apply`. `_model_variables_moving_average`, `Adam._momentums` and `Adam._velocities` are lists.
+  the first one is called by `apply`. `Adam._momentums` and `Adam._velocities`, for `moment_lists`: they are lists.
 - `Optimizer._get_variable_index`, for the state of a variable: it exists, takes `variable`, and counts the variables of
   `build`.
 - `Optimizer._use_weight_decay`, for `exclude_from_weight_decay`: it exists, takes `variable`, and returns a bool.
@@ -314,12 +314,23 @@ class OptimizerInternals:
             variables: List of Keras variables.
             averages: List of Keras variables, their averages.
         """
-        raise NotImplementedError
+        super()._update_model_variables_moving_average(variables)
 
     def moments(self, variables):
-        """Lists of the two moments of variables, `(means, squares)`, of a Keras optimiser of Adam's kind."""
+        """Lists of the two moments of variables, `(means, squares)`, of an optimiser of Adam's kind."""
         indices = [self.variable_index(variable) for variable in variables]
-        return tuple([moments[index] for index in indices] for moments in (self._momentums, self._velocities))
+        return tuple([moments[index] for index in indices] for moments in self.moment_lists())
+
+    def moment_lists(self):
+        """Lists of the moments of all variables of `build`, `(means, squares)`, of Keras's own optimisers of Adam's kind.
+
+        Raises:
+            UnsupportedKerasError: If Keras keeps them in another way.
+        """
+        lists = getattr(self, "_momentums", None), getattr(self, "_velocities", None)
+        if not all(isinstance(moments, list) for moments in lists):
+            raise UnsupportedKerasError("`Adam._momentums` and `Adam._velocities` are no lists")
+        return lists
 
     def variable_index(self, variable):
         """Index of a variable in the list given to `build`; on TensorFlow also of the `tf.Variable` inside of it."""
@@ -342,7 +353,9 @@ class OptimizerInternals:
         if keras.backend.backend() == "torch":
             parameters = ["grads", "trainable_variables", "learning_rate"]
             require_method(keras.optimizers.Optimizer, "_backend_update_step", parameters)
-            require_method(keras.optimizers.Optimizer, "_update_model_variables_moving_average", parameters[1:2])
+            require_method(
+                keras.optimizers.Optimizer, "_update_model_variables_moving_average", ["trainable_variables"]
+            )
         super().build(variables)
         if [self.variable_index(variable) for variable in variables] != list(range(len(variables))):
             raise UnsupportedKerasError("`Optimizer._get_variable_index` does not count the variables of `build`")
@@ -382,5 +395,5 @@ class OptimizerInternals:
             super()._update_model_variables_moving_average(trainable_variables)
         elif self.use_ema:
             pairs = zip(trainable_variables, self._model_variables_moving_average, strict=True)
-            variables, averages = zip(*(pair for pair in pairs if pair[1] is not None), strict=True)
-            self.average_variables(list(variables), list(averages))
+            pairs = [(variable, average) for variable, average in pairs if average is not None]
+            self.average_variables([variable for variable, _ in pairs], [average for _, average in pairs])

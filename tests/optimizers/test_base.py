@@ -112,7 +112,15 @@ def test_an_epsilon_that_vanishes_in_float16_is_refused(optimizer):
     optimizer(0.1, epsilon=1e-8).build([keras.Variable([1.0], dtype="float32")])
 
 
-LIST_OPTIMIZERS = [LAMB, lambda rate, **options: SGD(rate, momentum=0.9, **options), AdamW]
+def sgd(rate, **options):
+    return SGD(rate, momentum=0.9, **options)
+
+
+def layerwise(rate, **options):
+    return LayerwiseAdamW(rate, layer_decay=0.5, num_layers=3, **options)
+
+
+LIST_OPTIMIZERS = [LAMB, sgd, AdamW, layerwise]
 
 
 @pytest.mark.parametrize("make", LIST_OPTIMIZERS)
@@ -141,12 +149,15 @@ def test_a_gradient_that_is_not_finite_makes_all_weights_nan_when_the_norm_is_cl
     assert all(np.isnan(keras.ops.convert_to_numpy(value)).all() for value in values)
 
 
-@pytest.mark.parametrize("make", [lambda rate, **options: AdamW(rate, beta_2=0.99, **options), *LIST_OPTIMIZERS[1:2]])
-def test_weights_in_bfloat16_keep_their_dtype(make):
-    value = keras.Variable(np.ones(3), dtype="bfloat16")
-    optimizer = make(0.125, global_clipnorm=10.0, use_ema=True)
+@pytest.mark.parametrize("make", LIST_OPTIMIZERS)
+@pytest.mark.parametrize("of_gradient", ["bfloat16", "float32"])  # float32 after a loss scale
+def test_weights_in_bfloat16_keep_their_dtype(make, of_gradient):
+    with keras.name_scope("class_head"):
+        value = keras.Variable(np.ones(3), dtype="bfloat16")
+    beta = {} if make is sgd else {"beta_2": 0.99}
+    optimizer = make(0.125, global_clipnorm=10.0, use_ema=True, **beta)
     optimizer.build([value])
-    optimizer.apply([keras.ops.ones(3, "bfloat16")])
+    optimizer.apply([keras.ops.ones(3, of_gradient)])
     assert keras.backend.standardize_dtype(value.dtype) == "bfloat16"
     assert 0.5 < float(keras.ops.convert_to_numpy(keras.ops.cast(value, "float32"))[0]) < 1
 
@@ -171,3 +182,33 @@ def test_a_subclass_takes_its_own_steps(base):
     optimizer.build([value])
     optimizer.apply([keras.ops.convert_to_tensor([3.0, 5.0])])
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(value), [4.0, 7.0])
+
+
+@pytest.mark.parametrize("make", LIST_OPTIMIZERS)
+def test_accumulated_gradients_are_averaged_before_a_step(make):
+    values, expected = list(variables().values()), list(variables().values())
+    accumulating, plain = make(RATE, gradient_accumulation_steps=2, use_ema=True), make(RATE)
+    accumulating.build(values)
+    plain.build(expected)
+    first, second = (list(gradients.values()) for gradients in GRADIENTS[:2])
+    for gradients in (first, second):
+        accumulating.apply([keras.ops.convert_to_tensor(gradient.astype("float32")) for gradient in gradients])
+    means = [(one + other) / 2 for one, other in zip(first, second, strict=True)]
+    plain.apply([keras.ops.convert_to_tensor(mean.astype("float32")) for mean in means])
+    for value, other in zip(values, expected, strict=True):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(value), keras.ops.convert_to_numpy(other), atol=2e-6)
+
+
+@pytest.mark.parametrize("make", LIST_OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("option", "clipped"),
+    [
+        ({"clipvalue": 0.25}, lambda gradient: np.clip(gradient, -0.25, 0.25)),
+        ({"clipnorm": 0.5}, lambda gradient: gradient * min(1, 0.5 / np.linalg.norm(gradient))),
+        ({"global_clipnorm": -1.0}, lambda gradient: gradient),  # Keras clips by positive norms only
+    ],
+)
+def test_each_clipping_is_that_of_keras(make, option, clipped):
+    received, expected = trained(make(RATE, **option)), trained(make(RATE), scaled=clipped)
+    for name, value in expected.items():
+        np.testing.assert_allclose(received[name], value, atol=2e-6)

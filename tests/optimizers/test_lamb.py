@@ -13,4 +13,4 @@ def test_lamb_decays_inside_the_trust_ratio_and_skips_it_without_decay():
         ratio = norms[0] / norms[1] if decay and min(norms) > 0 else 1.0
         return value - RATE * ratio * update
 
-    assert_trained_as(LAMB(RATE, epsilon=1e-6, weight_decay=DECAY), step)
+    assert_trained_as(lambda: LAMB(RATE, epsilon=1e-6, weight_decay=DECAY), step)

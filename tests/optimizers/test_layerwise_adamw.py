@@ -59,8 +59,9 @@ def test_a_layerwise_step_is_adamws_at_the_layers_rate():
     rng = np.random.default_rng(3)  # of no tiny gradients, on which Keras lets epsilon act more
     gradients = [rng.uniform(0.5, 1.5, one.shape).astype("float32") for one in model.trainable_variables]
     optimizer.build(model.trainable_variables)
-    optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
-    for one, gradient in zip(model.trainable_variables, gradients, strict=True):
+    pairs = list(zip(gradients, model.trainable_variables, strict=True))[::-1]  # not in the order of `build`
+    optimizer.apply([keras.ops.convert_to_tensor(gradient) for gradient, _ in pairs], [one for _, one in pairs])
+    for gradient, one in pairs:
         rate = RATE * optimizer.scale(one.path)
         expected = before[one.path] * (1 - rate * DECAY) - rate * adam_direction(gradient, {}, 1, 1e-8)
         np.testing.assert_allclose(keras.ops.convert_to_numpy(one), expected, atol=2e-6, err_msg=one.path)

@@ -14,4 +14,4 @@ def test_sgd_adds_the_decay_to_the_gradient(momentum, nesterov):
         state["m"] = momentum * state.get("m", np.zeros(())) + gradient
         return value - RATE * (gradient + momentum * state["m"] if nesterov else state["m"])
 
-    assert_trained_as(SGD(RATE, momentum=momentum, nesterov=nesterov, weight_decay=DECAY), step)
+    assert_trained_as(lambda: SGD(RATE, momentum=momentum, nesterov=nesterov, weight_decay=DECAY), step)

@@ -148,6 +148,7 @@ def test_variables_have_an_index_and_a_decay():
 
 PRIVATE_METHODS = ["_clip_gradients", "_get_variable_index", "_use_weight_decay"]
 PRIVATE_METHODS += ["_all_reduce_sum_gradients"] * (BACKEND == "tensorflow")
+PRIVATE_METHODS += ["_backend_update_step", "_update_model_variables_moving_average"] * (BACKEND == "torch")
 
 
 @pytest.mark.parametrize("name", PRIVATE_METHODS)
