@@ -16,7 +16,8 @@ HAS_QUANTIZER = HAS_LITERT and importlib.util.find_spec("ai_edge_quantizer") is 
 HAS_ONNX = all(importlib.util.find_spec(package) is not None for package in ("onnx", "onnxruntime"))
 HAS_OPENVINO = all(importlib.util.find_spec(package) is not None for package in ("onnx", "openvino"))
 RUNNABLE_FORMATS = [
-    *(["saved_model", "litert"] if HAS_LITERT else []),
+    *(["saved_model"] if HAS_TENSORFLOW else []),
+    *(["litert"] if HAS_LITERT else []),
     *(["onnx"] if HAS_ONNX else []),
     *(["openvino"] if HAS_OPENVINO else []),
 ]
