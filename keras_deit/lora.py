@@ -24,6 +24,9 @@ def enable(model, rank=8, alpha=None, layers=("attention", "mlp")):
     as before. Afterwards only these matrices and the layers outside of the encoder are trained, such as the heads. Layers
     that are frozen already stay frozen, and get no LoRA. The call takes effect at the next `compile`.
 
+    On TensorFlow, a model around `model` keeps the graph of its first `fit`, `evaluate` or `predict`, without LoRA. Enable
+    LoRA before the first of these calls, or compile the model around `model` afterwards.
+
     `model.save` and `model.save_weights` keep the matrices. `keras_deit.weights.to_timm`, `to_official` and
     `to_huggingface` and the exports add them to the kernels that they write.
 
@@ -58,7 +61,9 @@ def enable(model, rank=8, alpha=None, layers=("attention", "mlp")):
     for layer in chosen:
         layer.enable_lora(rank, lora_alpha=alpha)
         layer.bias.trainable = False
-    model.train_function = model.test_function = model.predict_function = None  # traced without LoRA
+    for one in (model, getattr(model, "deit", None), *layers_inside(model)):
+        if isinstance(one, keras.Model):
+            one.train_function = one.test_function = one.predict_function = None  # traced without LoRA
 
 
 def _check_arguments(rank, alpha, layers):

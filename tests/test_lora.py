@@ -208,3 +208,43 @@ def test_models_that_cannot_have_lora_are_refused():
     plain.quantize("int8")
     with pytest.raises(ValueError, match="Enable LoRA before `model.quantize`"):
         kd.lora.enable(plain)
+
+
+def test_models_inside_of_the_model_forget_their_graphs_too():
+    late = kd.DeiTClassifier(fill(kd.DeiT(**SHAPE)), fusion="sum")
+    inside = (late.deit, late.backbone)
+    before = [model.predict(IMAGES, verbose=0) for model in inside]
+    kd.lora.enable(late)
+    late.backbone.blocks[0].attention.qkv.lora_kernel_b.assign(np.ones((8, 48)))
+    for model, old in zip(inside, before, strict=True):
+        new = model.predict(IMAGES, verbose=0)
+        called = model(IMAGES)  # without a graph
+        for name in old:
+            np.testing.assert_allclose(new[name], ops.convert_to_numpy(called[name]), atol=1e-5)
+        assert max(np.abs(new[name] - old[name]).max() for name in old) > 1e-3
+
+
+def test_a_model_around_is_right_after_compile():
+    deit = fill(kd.DeiT(**SHAPE))
+    around = kd.DeiTClassifier(deit)
+    before = around.predict(IMAGES, verbose=0)
+    kd.lora.enable(deit)
+    deit.backbone.blocks[0].attention.qkv.lora_kernel_b.assign(np.ones((8, 48)))
+    around.compile()
+    after = around.predict(IMAGES, verbose=0)
+    np.testing.assert_allclose(after, ops.convert_to_numpy(around(IMAGES)), atol=1e-5)
+    assert np.abs(after - before).max() > 1e-3
+
+
+def test_every_layer_of_a_merged_model_is_trained():
+    backbone = kd.DeiT(**SHAPE).backbone
+    images = keras.Input((16, 16, 3))
+    (features,) = backbone.features(images, blocks=[1])
+    norm = keras.layers.BatchNormalization(name="batch_norm")
+    norm.trainable = False
+    model = keras.Model(images, norm(features))
+    kd.lora.enable(model)
+    plain = kd.lora.merge(model)
+    moving = ["batch_norm/moving_mean", "batch_norm/moving_variance"]
+    assert paths(plain.non_trainable_variables) == moving
+    assert len(plain.trainable_variables) == len(plain.weights) - len(moving)

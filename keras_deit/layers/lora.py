@@ -91,7 +91,7 @@ def merge(model):
 
     Returns:
         A model of the same class with other variables, not compiled: each kernel is `kernel + alpha / rank * a @ b`. No
-        layer inside of it has LoRA, and all of them are trained.
+        layer inside of it has LoRA, and all of them are trained, also those that are frozen in `model`.
 
     Raises:
         ValueError: If a layer is quantized.
@@ -117,6 +117,8 @@ def merge(model):
     config = without_keys(keras.saving.serialize_keras_object(model), (*LORA, CHANGES, "compile_config"))
     merged = keras.saving.deserialize_keras_object(config)
     merged.set_weights([value for _, value in merged_weights(model)])
+    for layer in (merged, *layers_inside(merged)):
+        layer.trainable = True
     return merged
 
 

@@ -168,7 +168,8 @@ class DeiTBackbone(ImageModel):
             raise ValueError(f"`up_to` must lie in 0..{self.num_layers}, the number of blocks. Received: up_to={up_to}")
         if lora_layers(self):
             raise ValueError(
-                "The model has LoRA, and `freeze` would train its kernels: freeze before `keras_deit.lora.enable`."
+                "The model has LoRA, and `freeze` would train its kernels: freeze before `keras_deit.lora.enable`, or begin "
+                "again with the model that `keras_deit.lora.merge` returns."
             )
         for name in ("patch_embedding", "prefix_tokens"):
             self.get_layer(name).trainable = up_to is None

@@ -288,7 +288,7 @@ class BackboneMixin:
                 unfreezes everything.
 
         Raises:
-            ValueError: If there is no such block.
+            ValueError: If there is no such block, or a layer has LoRA.
         """
         self.backbone.freeze(up_to)
 
