@@ -22,8 +22,8 @@ class MultiHeadSelfAttention(CompositeLayer):
     Call arguments:
         tokens: Tensor of shape `(batch, tokens, hidden_dim)`.
         return_attention: Whether to return the attention map as well.
-        token_sizes: Tensor of shape `(batch, tokens, 1)`: the number of patches in each token, whose logarithm is added to
-            the logits (proportional attention). None means tokens of one size.
+        token_sizes: Integers of shape `(batch, tokens, 1)`: the number of patches in each token, whose logarithm is added
+            to the logits (proportional attention). None means tokens of one size.
 
     Output shape:
         `(batch, tokens, hidden_dim)`. With `return_attention=True` a pair: these outputs, and the float32 map of shape

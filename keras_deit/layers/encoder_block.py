@@ -26,7 +26,7 @@ class EncoderBlock(CompositeLayer):
         tokens: Tensor of shape `(batch, tokens, hidden_dim)`.
         training: Whether branches may be dropped.
         return_attention: Whether to return the attention map as well.
-        token_sizes: Tensor of shape `(batch, tokens, 1)`, the number of patches in each token: similar tokens are merged
+        token_sizes: Integers of shape `(batch, tokens, 1)`, the number of patches in each token: similar tokens are merged
             between the two branches. None means that no tokens are merged.
         num_merged: Number of tokens that are merged, with `token_sizes`; at most half of the patch tokens are.
         num_prefix_tokens: Number of the first tokens, 1 or 2, which are not merged.
@@ -150,15 +150,9 @@ class EncoderBlock(CompositeLayer):
         """Returns the shape of the outputs without the attention map, which is that of the input."""
         return input_shape
 
-    def compute_output_spec(
-        self, tokens, training=None, return_attention=False, token_sizes=None, num_merged=0, num_prefix_tokens=1
-    ):
-        """Returns the symbolic outputs and, if requested, the symbolic attention map or sizes of the tokens."""
-        if token_sizes is None:
-            return self.attention.compute_output_spec(tokens, return_attention=return_attention)
-        batch_size, length, width = tokens.shape
-        length -= num_merged_tokens(length, num_merged, num_prefix_tokens)
-        return tuple(keras.KerasTensor((batch_size, length, last), dtype=self.compute_dtype) for last in (width, 1))
+    def compute_output_spec(self, tokens, training=None, return_attention=False):
+        """Returns the symbolic outputs and, if requested, the symbolic attention map."""
+        return self.attention.compute_output_spec(tokens, return_attention=return_attention)
 
     def get_config(self):
         return {

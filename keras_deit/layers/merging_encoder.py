@@ -46,7 +46,7 @@ class MergingEncoder(keras.layers.Layer):
 
     def call(self, tokens, training=None):
         """Applies the blocks."""
-        sizes = ops.ones_like(tokens[..., :1])
+        sizes = ops.ones_like(tokens[..., :1], dtype="int32")  # Keras would cast floats to the compute dtype of a block
         for block in self.blocks:
             tokens, sizes = block(
                 tokens,

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 PROTECTED = -4.0  # added to a cosine, which makes it smaller than every cosine
+_MIN_NORM = 1e-12  # of a key: the cosines of a key of zeros are 0
 
 
 def num_merged_tokens(num_tokens, num_merged, num_prefix_tokens):
@@ -33,18 +34,19 @@ def merge_tokens(tokens, sizes, keys, num_merged, num_prefix_tokens):
     cosines are merged into their targets; of equal ones, the first. A merged token is the mean of its tokens, weighted by
     their sizes. The class token is no source, and the distillation token is no target.
 
-    Only products with matrices of zeros and ones move tokens, so every shape is known when a graph is traced.
+    Only products with matrices of zeros and ones move tokens, so every shape is known when a graph is traced. The means are
+    computed in float32 at least, because float16 cannot hold the sums, and bfloat16 rounds sizes above 256.
 
     Args:
         tokens: Tensor of shape `(batch, tokens, hidden_dim)`.
-        sizes: Tensor of shape `(batch, tokens, 1)`: the number of patches in each token.
+        sizes: Tensor of shape `(batch, tokens, 1)`: the number of patches in each token, integers or floats.
         keys: Tensor of shape `(batch, tokens, head_dim)`: the mean of each token's keys over the heads.
         num_merged: Number of tokens to merge, at least 1 and at most `num_merged_tokens`.
         num_prefix_tokens: 1 if the first token is the class token, 2 if the second one is the distillation token.
 
     Returns:
         Tokens of shape `(batch, tokens - num_merged, hidden_dim)`, the sources that were not merged before the targets, but
-        the prefix tokens first; and their sizes `(batch, tokens - num_merged, 1)`.
+        the prefix tokens first; and their sizes `(batch, tokens - num_merged, 1)`, in the dtype of `sizes`.
 
     Example:
 
@@ -57,10 +59,11 @@ def merge_tokens(tokens, sizes, keys, num_merged, num_prefix_tokens):
         Bolya et al., 2022, "Token Merging: Your ViT But Faster" (arXiv 2210.09461), section 3 and appendix D.
     """
     kept, merged, targets = _match(keys, num_merged, num_prefix_tokens)
-    sizes = ops.cast(sizes, tokens.dtype)
-    sums = _move(tokens * sizes, kept, merged, targets, num_prefix_tokens)
-    sizes = _move(sizes, kept, merged, targets, num_prefix_tokens)
-    return sums / sizes, sizes
+    precision = keras.backend.result_type(tokens.dtype, "float32")
+    floats = ops.cast(sizes, precision)
+    sums = _move(ops.cast(tokens, precision) * floats, kept, merged, targets, num_prefix_tokens)
+    floats = _move(floats, kept, merged, targets, num_prefix_tokens)
+    return ops.cast(sums / floats, tokens.dtype), ops.cast(floats, sizes.dtype)
 
 
 def _match(keys, num_merged, num_prefix_tokens):
@@ -70,10 +73,10 @@ def _match(keys, num_merged, num_prefix_tokens):
     `(batch, num_merged, sources)`, and the targets of these `(batch, num_merged, targets)`.
     """
     keys = ops.cast(keys, keras.backend.result_type(keys.dtype, "float32"))
-    keys = keys / ops.sqrt(ops.sum(ops.square(keys), axis=-1, keepdims=True))
+    keys = keys / ops.maximum(ops.sqrt(ops.sum(ops.square(keys), axis=-1, keepdims=True)), _MIN_NORM)
     sources, targets = keys[:, ::2], keys[:, 1::2]
-    cosines = ops.matmul(sources, ops.swapaxes(targets, 1, 2)) + _protection(keys.shape[1], num_prefix_tokens)
-    cosines = ops.stop_gradient(cosines)
+    cosines = ops.matmul(sources, ops.swapaxes(targets, 1, 2))
+    cosines = ops.stop_gradient(cosines + _protection(keys.shape[1], num_prefix_tokens, keys.dtype))
     largest = ops.max(cosines, axis=-1)
     order = ops.argsort(-largest, axis=-1)  # of the sources, the most similar first
     num_sources, num_targets = sources.shape[1], targets.shape[1]
@@ -85,12 +88,12 @@ def _match(keys, num_merged, num_prefix_tokens):
     return kept, merged, ops.matmul(merged, nearest)
 
 
-def _protection(num_tokens, num_prefix_tokens):
+def _protection(num_tokens, num_prefix_tokens, dtype):
     """Returns what is added to the cosines `(sources, targets)`."""
     num_targets = num_tokens // 2
     source = ops.arange(num_tokens - num_targets)[:, None] == 0
     target = ops.logical_and(ops.arange(num_targets)[None] == 0, num_prefix_tokens == 2)
-    return PROTECTED * ops.cast(ops.logical_or(source, target), "float32")
+    return PROTECTED * ops.cast(ops.logical_or(source, target), dtype)
 
 
 def _move(values, kept, merged, targets, num_prefix_tokens):

@@ -92,3 +92,21 @@ def test_num_heads_must_divide_hidden_dim():
 def test_num_heads_must_be_positive(num_heads):
     with pytest.raises(ValueError, match=f"`num_heads` must be positive. Received: num_heads={num_heads}"):
         MultiHeadSelfAttention(num_heads)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_a_larger_token_counts_as_often_as_it_has_patches(policy):
+    layer = MultiHeadSelfAttention(3, dtype=policy)
+    layer.build((None, 5, 12))
+    tokens, sizes = noise("tokens", (2, 3, 12)), np.array([[[2], [1], [3]], [[1], [300], [2]]], "int32")
+    outputs, keys = fill(layer)(tokens, token_sizes=ops.convert_to_tensor(sizes))
+    weights, tolerance = weights_of(layer), 1e-5 if policy == "float32" else 0.05
+    for index in range(2):
+        repeated = np.repeat(tokens[index].astype("float64"), sizes[index, :, 0], axis=0)
+        expected, _ = numpy_reference.attention(repeated[None], weights, 3)
+        first = np.cumsum([0, *sizes[index, :-1, 0]])  # of each token's copies
+        output = ops.convert_to_numpy(ops.cast(outputs[index], "float32"))
+        np.testing.assert_allclose(output, expected[0, first], atol=tolerance)
+        projected = numpy_reference.dense(repeated[first], numpy_reference.subweights(weights, "qkv"))[:, 12:24]
+        key = ops.convert_to_numpy(ops.cast(keys[index], "float32"))
+        np.testing.assert_allclose(key, projected.reshape(3, 3, 4).mean(axis=1), atol=tolerance)

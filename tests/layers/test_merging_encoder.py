@@ -35,3 +35,18 @@ def test_branches_are_dropped_in_training_alone():
     outputs = [ops.convert_to_numpy(encoder(tokens, training=training)) for training in (False, False, True)]
     np.testing.assert_array_equal(outputs[0], outputs[1])
     assert np.abs(outputs[2] - outputs[0]).max() > 1e-3
+
+
+def test_sizes_stay_exact_in_half_precision():
+    class Sizes(EncoderBlock):
+        def call(self, tokens, token_sizes=None, **options):
+            received.append(token_sizes)
+            return super().call(tokens, token_sizes=token_sizes, **options)
+
+    received = []
+    blocks = [Sizes(2, 16, dtype="mixed_bfloat16") for _ in range(8)]
+    MergingEncoder(blocks, num_merged=1000, num_prefix_tokens=1, dtype="mixed_bfloat16")(
+        np.ones((1, 602, 8), "float32")
+    )
+    sums = [int(ops.sum(sizes)) for sizes in received]  # equal tokens: one of them becomes larger than 256
+    assert sums == [602] * len(blocks)

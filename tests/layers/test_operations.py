@@ -56,13 +56,16 @@ def test_layer_norm(check):
     check(lambda *tensors: operations.layer_norm(*tensors, 1e-6), formula, *arrays)
 
 
-def test_attention_of_each_head(check):
+@pytest.mark.parametrize("bias", [None, np.linspace(-2, 3, 10, dtype="float32").reshape(2, 1, 1, 5)])
+def test_attention_of_each_head(check, bias):
     def formula(qkv):
         query, key, value = (part.reshape(2, 5, HEADS, 4).transpose(0, 2, 1, 3) for part in np.split(qkv, 3, axis=-1))
-        weights = numpy_reference.softmax(query @ key.transpose(0, 1, 3, 2) / np.sqrt(4))
+        logits = query @ key.transpose(0, 1, 3, 2) / np.sqrt(4)
+        weights = numpy_reference.softmax(logits if bias is None else logits + bias)
         return (weights @ value).transpose(0, 2, 1, 3).reshape(2, 5, 8)
 
-    check(lambda qkv: operations.attention(qkv, HEADS), formula, noise("qkv", (2, 5, 24)))
+    tensor = None if bias is None else ops.convert_to_tensor(bias)
+    check(lambda qkv: operations.attention(qkv, HEADS, tensor), formula, noise("qkv", (2, 5, 24)))
 
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="the other backends differentiate Keras's operations")

@@ -1,5 +1,6 @@
 """Merging of tokens against the paper's algorithm in NumPy."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -50,3 +51,31 @@ def test_prefix_tokens_are_never_merged(num_prefix_tokens):
     outputs, new_sizes = merged(tokens, sizes, keys, num_merged, num_prefix_tokens)
     np.testing.assert_allclose(outputs[:, :num_prefix_tokens], tokens[:, :num_prefix_tokens], atol=1e-6)
     np.testing.assert_array_equal(new_sizes[:, :num_prefix_tokens], 1)
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [("float16", 2**-11), ("bfloat16", 2**-8)])  # half a unit in the last place
+def test_half_precision_rounds_the_means_alone(dtype, unit):
+    tokens, _, keys = inputs_of(10)
+    tokens = ops.cast(
+        ops.convert_to_tensor(400 * tokens.astype("float32")), dtype
+    )  # the sums are too large for float16
+    keys = ops.convert_to_tensor(keys.astype("float32"))
+    sizes = np.random.RandomState(0).randint(257, 600, (3, 10, 1)).astype("int32")
+    outputs, new_sizes = merge_tokens(tokens, ops.convert_to_tensor(sizes), keys, 3, 2)
+    assert keras.backend.standardize_dtype(outputs.dtype) == dtype
+    exact = [ops.convert_to_numpy(ops.cast(values, "float32")).astype("float64") for values in (tokens, keys)]
+    expected = [expected_merge(one, size, key, 3, 2) for one, size, key in zip(exact[0], sizes, exact[1], strict=True)]
+    outputs, means = ops.convert_to_numpy(ops.cast(outputs, "float32")), np.stack([one for one, _ in expected])
+    np.testing.assert_allclose(outputs, means, rtol=1.01 * unit, atol=1e-2)
+    np.testing.assert_array_equal(ops.convert_to_numpy(new_sizes), np.stack([size for _, size in expected]))
+
+
+def test_a_key_of_zeros_is_orthogonal_to_all_others():
+    tokens, sizes, keys = inputs_of(10)
+    keys[:, 2], keys[:, 5] = 0, 0  # a source and a target
+    outputs, new_sizes = merged(tokens, sizes, keys, 4, 1)
+    one_more = np.concatenate([keys, np.zeros((3, 10, 2))], axis=-1)
+    one_more[:, 2, 4], one_more[:, 5, 5] = 1, 1  # a dimension that no other key has
+    expected = [expected_merge(*one, 4, 1) for one in zip(tokens, sizes, one_more, strict=True)]
+    np.testing.assert_allclose(outputs, np.stack([one for one, _ in expected]), atol=1e-5)
+    np.testing.assert_array_equal(new_sizes.sum(axis=1), sizes.sum(axis=1))
