@@ -6,6 +6,7 @@ from keras_deit.export.onnx_graph import deit_graph
 from keras_deit.export.serving import check_file_size, serving_model
 from keras_deit.layers.composite import layers_inside
 from keras_deit.models import DeiT, DeiTClassifier
+from keras_deit.models.classifier import way_without_merging
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.version import __version__
@@ -85,7 +86,7 @@ def check_model(model):
     if getattr(model, "token_merging", 0):
         raise ValueError(
             f"`to_onnx` writes models that merge no tokens. Received: token_merging={model.token_merging}. Export "
-            "`keras_deit.DeiTClassifier(classifier.deit)`, or export to SavedModel or LiteRT."
+            f"{way_without_merging(model)}, or export to SavedModel or LiteRT."
         )
     if any(layer.quantization_mode for layer in layers_inside(model)):
         raise ValueError(

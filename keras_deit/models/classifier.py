@@ -8,7 +8,7 @@ from keras_deit.fusion import EARLY_FUSIONS, fuse
 from keras_deit.models.deit import DeiT
 from keras_deit.models.image_model import BackboneMixin, ImageModel, classification_head
 from keras_deit.models.variants import get_variant
-from keras_deit.runtime.keras_file import check_weights_file
+from keras_deit.runtime.keras_file import check_weights_file, refuse_weights_file
 from keras_deit.runtime.numpy_numbers import check_at_least, python_number
 
 LATE_FUSIONS = ("concat", "sum")
@@ -54,10 +54,10 @@ class DeiTClassifier(BackboneMixin, ImageModel):
             description; returns log-probabilities), `"class"` and `"distillation"` use the heads of `deit`, see
             `keras_deit.fusion.fuse`. `"concat"` and `"sum"` are for fine-tuning: they concatenate or add the class and
             distillation tokens before a new head, which is randomly initialised.
-        token_merging: Number of similar tokens that each block merges, an integer of at least 0; at most half of the patch
-            tokens that are left are merged. The later blocks compute less, and the predictions change.
         dtype: Dtype policy of the fusion and its head; None means the policy of `deit`.
         name, trainable: As for every `keras.Model`.
+        token_merging: Number of similar tokens that each block merges, an integer of at least 0; at most half of the patch
+            tokens that are left are merged. The later blocks compute less, and the predictions change.
 
     Input shape:
         `(batch, height, width, 3)`: channels-last RGB images, normalised by mean and standard deviation of pixels in 0..1.
@@ -81,7 +81,9 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         tokens: Bolya et al., 2022 (arXiv 2210.09461).
     """
 
-    def __init__(self, deit, fusion="mean_logits", token_merging=0, dtype=None, name="deit_classifier", trainable=True):
+    def __init__(
+        self, deit, fusion="mean_logits", dtype=None, name="deit_classifier", trainable=True, *, token_merging=0
+    ):
         if not isinstance(deit, DeiT):
             raise ValueError(f"`deit` must be a keras_deit.DeiT. Received: {type(deit).__name__}")
         if fusion not in (*EARLY_FUSIONS, *LATE_FUSIONS):
@@ -117,12 +119,12 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         )  # Keras must not track the heads that a late fusion does not use
 
     @classmethod
-    def from_variant(cls, variant, fusion="mean_logits", token_merging=0, name="deit_classifier", **overrides):
+    def from_variant(cls, variant, fusion="mean_logits", name="deit_classifier", *, token_merging=0, **overrides):
         """Builds a published architecture with random weights and fuses its heads.
 
         Args:
             variant: Name of a variant, see `keras_deit.list_variants()`.
-            fusion, token_merging, name: As for the constructor.
+            fusion, name, token_merging: As for the constructor.
             **overrides: Constructor arguments of `keras_deit.DeiT` that replace the variant's, for example
                 `num_classes=10`.
 
@@ -149,15 +151,16 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         num_classes=None,
         image_size=None,
         fusion="mean_logits",
-        token_merging=0,
         name="deit_classifier",
+        *,
+        token_merging=0,
         **overrides,
     ):
         """Builds a `DeiT` for an open checkpoint, loads its weights and fuses its heads.
 
         Args:
             checkpoint, variant, num_classes, image_size: As for `DeiT.from_checkpoint`.
-            fusion, token_merging, name: As for the constructor. If the checkpoint has no distillation head, an early fusion
+            fusion, name, token_merging: As for the constructor. If the checkpoint has no distillation head, an early fusion
                 becomes `"class"`.
             **overrides: As for `DeiT.from_checkpoint`.
 
@@ -216,15 +219,31 @@ class DeiTClassifier(BackboneMixin, ImageModel):
             filepath, skip_mismatch, **kwargs: As for `keras.Model.load_weights`.
 
         Raises:
-            ValueError: If the file is of a `DeiT`, or does not fit.
+            ValueError: If the file is of a `DeiT`, of a classifier that merges tokens and this one does not, or the reverse,
+                or does not fit.
         """
-        if self.token_merging:
-            advice = "`keras_deit.DeiTClassifier(classifier.deit).load_weights(path)` loads it into the same variables."
-            check_weights_file(filepath, is_around_deit=False, advice=advice)
-        elif self.fusion not in LATE_FUSIONS:
+        is_late = self.fusion in LATE_FUSIONS
+        if not is_late:
             advice = "load it with `classifier.deit.load_weights(path)`."
             check_weights_file(filepath, is_around_deit=True, advice=advice)
+        if self.token_merging:
+            plain = "a Distiller or a DeiTClassifier without token_merging"
+            layer = "dei_t_backbone" if is_late else "dei_t"
+            refuse_weights_file(filepath, layer, plain, self._way_to_load(""))
+        else:
+            merging = "a DeiTClassifier with token_merging"
+            refuse_weights_file(filepath, "merging_encoder", merging, self._way_to_load(", token_merging=1"))
         super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def _way_to_load(self, token_merging):
+        if self.fusion in LATE_FUSIONS:  # the head is not shared
+            arguments = f"classifier.deit, fusion={self.fusion!r}{token_merging}"
+            return (
+                f"build `other = keras_deit.DeiTClassifier({arguments})`, and call `other.load_weights(path)` and "
+                "`classifier.set_weights(other.get_weights())`."
+            )
+        other = f"keras_deit.DeiTClassifier(classifier.deit{token_merging})"
+        return f"`{other}.load_weights(path)` loads it into the same variables."
 
     def call_with_attention(self, images, training=False):
         """Calls the model and returns the attention map of every block as well.
@@ -242,7 +261,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         if self.token_merging:
             raise ValueError(
                 "The attention maps of a model that merges tokens do not cover the patches. Received: a model with "
-                f"token_merging={self.token_merging}. Use `keras_deit.DeiTClassifier(classifier.deit)`, without merging."
+                f"token_merging={self.token_merging}. Use {way_without_merging(self)}."
             )
         if self.fusion in LATE_FUSIONS:
             features, maps = self.backbone.call_with_attention(images, training=training)
@@ -266,6 +285,19 @@ class DeiTClassifier(BackboneMixin, ImageModel):
     @classmethod
     def from_config(cls, config):
         return super().from_config({**config, "deit": keras.saving.deserialize_keras_object(config["deit"])})
+
+
+def way_without_merging(classifier):
+    """Says how to build a classifier that merges tokens without the merging.
+
+    Args:
+        classifier: A `DeiTClassifier`.
+
+    Returns:
+        A part of a message.
+    """
+    way = f"`plain = keras_deit.DeiTClassifier(classifier.deit, fusion={classifier.fusion!r})`"
+    return f"{way} after `plain.set_weights(classifier.get_weights())`" if classifier.fusion in LATE_FUSIONS else way
 
 
 def _call(model, images, token_merging):

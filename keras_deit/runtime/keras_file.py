@@ -57,12 +57,29 @@ def check_weights_file(path, is_around_deit, advice):
     Raises:
         ValueError: If the file is of the other kind.
     """
+    if is_around_deit:
+        refuse_weights_file(path, "dei_t_backbone", "a DeiT itself", advice)
+    else:
+        refuse_weights_file(path, "dei_t", "a Distiller or a DeiTClassifier", advice)
+
+
+def refuse_weights_file(path, layer, holder, advice):
+    """Checks that a file of `save_weights` has no weights of a layer by which another kind of model is known.
+
+    Args:
+        path: Path of the file. Other files than `.weights.h5` are not checked.
+        layer: Name of the layer's class in snake case, as in Keras's files.
+        holder: What the model that has such a layer is.
+        advice: What to do.
+
+    Raises:
+        ValueError: If the file has weights of such a layer.
+    """
     layers = set()
     if str(path).endswith(".weights.h5"):
         with contextlib.suppress(OSError, KeyError), h5py.File(path) as file:  # Keras names what is wrong with the file
             layers = set(file["layers"])
-    if ("dei_t_backbone" if is_around_deit else "dei_t") in layers:  # the names of the classes in Keras's files
-        holder = "a DeiT itself" if is_around_deit else "a Distiller or a DeiTClassifier"
+    if layer in layers:
         raise ValueError(f"The file {str(path)!r} holds the weights of {holder}: {advice}")
 
 
