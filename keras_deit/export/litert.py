@@ -12,7 +12,7 @@ from keras_deit.export.destination import destination
 from keras_deit.export.litert_graph import deit_function
 from keras_deit.export.litert_quantization import QUANTIZATIONS, quantize, quantizer_package
 from keras_deit.export.metadata import KEY, export_metadata, sidecar, to_json
-from keras_deit.export.serving import check_file_size, image_shape, serving_model
+from keras_deit.export.serving import check_file_size, image_shape, other_class, serving_model
 from keras_deit.export.signatures import INPUT, OUTPUT, SERVING_DEFAULT
 from keras_deit.layers.composite import layers_inside
 from keras_deit.models import DeiTClassifier
@@ -222,7 +222,7 @@ def _logits_function(model, inputs):
 
 def _is_foldable(model):
     """Returns whether `deit_function` computes what the model computes; a subclass may compute something else."""
-    return type(model) is DeiTClassifier and not getattr(model, "token_merging", 0)
+    return isinstance(model, DeiTClassifier) and other_class(model) is None and not model.token_merging
 
 
 def _of_fixed_shape(images, shape, axes):

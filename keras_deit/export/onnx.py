@@ -3,9 +3,8 @@
 from keras_deit.export.destination import destination
 from keras_deit.export.metadata import export_metadata, to_properties
 from keras_deit.export.onnx_graph import deit_graph
-from keras_deit.export.serving import check_file_size, serving_model
+from keras_deit.export.serving import check_file_size, other_class, serving_model
 from keras_deit.layers.composite import layers_inside
-from keras_deit.models import DeiT, DeiTClassifier
 from keras_deit.models.classifier import way_without_merging
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
@@ -77,9 +76,11 @@ def check_model(model):
     Raises:
         ValueError: If the model is of another class, merges tokens or is quantized by Keras, or its weights exceed 2 GiB.
     """
-    if type(model) not in (DeiT, DeiTClassifier):  # a subclass may compute something else
+    other = other_class(model)
+    if other is not None:
+        inside = "" if other == type(model).__name__ else f"{type(model).__name__} with a layer of the class "
         raise ValueError(
-            f"`to_onnx` writes a keras_deit.DeiT or keras_deit.DeiTClassifier. Received: {type(model).__name__}. From a "
+            f"`to_onnx` writes a keras_deit.DeiT or keras_deit.DeiTClassifier. Received: {inside}{other}. From a "
             "Distiller, export its `student`; `to_saved_model` exports other Keras models with one image input and one "
             "output."
         )

@@ -2,10 +2,12 @@
 
 import keras
 
+from keras_deit.layers.composite import layers_inside
 from keras_deit.layers.lora import LORA, lora_layers, merged_weights, without_keys
 from keras_deit.models import DeiT, DeiTClassifier
 from keras_deit.runtime.files import format_bytes
 
+OWN_PACKAGES = ("keras", "keras_deit")
 FLOATS = ("float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
 MAX_WEIGHTS = 2**31 - 2**24  # bytes: protobuf and FlatBuffers end at 2 GiB, and the operations need less than 16 MiB
 
@@ -102,6 +104,32 @@ def check_file_size(model, file):
             f"{file} file holds weights of at most {format_bytes(MAX_WEIGHTS)}. Received: a model with "
             f"{format_bytes(num_bytes)} of weights. Export to SavedModel."
         )
+
+def other_class(model):
+    """Names a class because of which a model may compute something else than `DeiT` and `DeiTClassifier` do.
+
+    The exports that rebuild a DeiT from its weights leave out what a subclass computes.
+
+    Args:
+        model: A Keras model.
+
+    Returns:
+        The name of the model's class, if it is another one; or of the first subclass that the user wrote inside of the
+        model: of its `DeiT`, its backbone, a block or another layer. None if there is no such class.
+
+    Example:
+
+    >>> import keras_deit as kd
+    >>> other_class(kd.DeiTClassifier.from_variant("deit_ti", num_layers=1)) is None
+    True
+    >>> other_class(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()]))
+    'Sequential'
+    """
+    if type(model) not in (DeiT, DeiTClassifier):
+        return type(model).__name__
+    classes = map(type, [getattr(model, "deit", model), model.backbone, *layers_inside(model)])
+    return next((found.__name__ for found in classes if found.__module__.split(".")[0] not in OWN_PACKAGES), None)
+
 
 
 def _check(model):

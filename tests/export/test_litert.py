@@ -163,6 +163,20 @@ def test_a_model_that_is_no_deit(tmp_path):
 
 @tensorflow_only
 @needs_litert
+def test_what_a_subclass_computes_is_in_the_file(tmp_path):
+    class Louder(kd.DeiT):
+        def call(self, *args, **kwargs):
+            return {name: 3 * logits for name, logits in super().call(*args, **kwargs).items()}
+
+    plain, batch = student(num_layers=1), images(2)
+    model = Louder(num_classes=10, **plain.backbone_config())
+    model.set_weights(plain.get_weights())
+    expected = 3 * keras.ops.convert_to_numpy(kd.DeiTClassifier(plain)(batch))
+    np.testing.assert_allclose(run(to_litert(model, tmp_path / "student.tflite"), batch), expected, rtol=0, atol=1e-4)
+
+
+@tensorflow_only
+@needs_litert
 def test_a_model_that_pools_refuses_images_of_another_shape(tmp_path):
     layers = [keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(data_format="channels_last")]
     path = to_litert(keras.Sequential(layers), tmp_path / "model.tflite")

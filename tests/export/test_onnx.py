@@ -183,15 +183,26 @@ def own_class():
     return Student(num_layers=1, image_size=32, patch_size=8, hidden_dim=24, num_heads=3)
 
 
+def own_layer():
+    class Shifted(type(student(num_layers=1).backbone.blocks[0].mlp)):
+        pass
+
+    model = student(num_layers=1)
+    model.backbone.blocks[0].mlp.__class__ = Shifted
+    return model
+
+
 @pytest.mark.parametrize(
     ("make", "name"),
     [
         (lambda: kd.DeiTBackbone(num_layers=1, image_size=32, hidden_dim=24, num_heads=3), "DeiTBackbone"),
         (lambda: keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()]), "Sequential"),
         (own_class, "Student"),
+        (lambda: kd.DeiTClassifier(own_class()), "DeiTClassifier with a layer of the class Student"),
+        (own_layer, "DeiT with a layer of the class Shifted"),
         (lambda: None, "NoneType"),
     ],
-    ids=["backbone", "sequential", "subclass", "none"],
+    ids=["backbone", "sequential", "subclass", "subclass_inside", "layer", "none"],
 )
 def test_other_models_are_refused(make, name, tmp_path):
     with pytest.raises(ValueError, match=rf"Received: {name}\. From a Distiller, .* `to_saved_model` exports other"):
