@@ -36,6 +36,7 @@ struct Taps {
 };
 
 Image read_image(const char* path) {
+    if (stbi_is_16_bit(path)) throw std::runtime_error(std::string(path) + " has 16 bits. Store the image with 8 bits.");
     int width, height;
     std::unique_ptr<stbi_uc, void (*)(void*)> data(stbi_load(path, &width, &height, nullptr, 3), stbi_image_free);
     if (!data) throw std::runtime_error(std::string(path) + " cannot be read: " + stbi_failure_reason());
@@ -115,6 +116,8 @@ json metadata(const Ort::Session& session, const char* key) {
 
 std::vector<double> probabilities(const float* logits, std::size_t count, const std::string& activation) {
     std::vector<double> values(logits, logits + count);
+    for (double value : values)
+        if (!std::isfinite(value)) throw std::runtime_error("The model returned logits that are not finite.");
     if (activation == "sigmoid") {
         for (double& value : values) value = 1 / (1 + std::exp(-value));
         return values;
