@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from keras_deit.runtime.files import replacing, user_path
+from keras_deit.runtime.files import flush, flush_entry, temporary_beside, user_path
 
 
 @contextlib.contextmanager
@@ -33,12 +33,54 @@ def destination(path, overwrite=False, marker=None):
     >>> pathlib.Path(directory.name, "export.txt").read_text()
     'weights'
     """
-    path = user_path(path)
-    _check_free(path, overwrite, marker)
-    with replacing(path) as temporary:
+    with destinations([path], overwrite, marker) as (temporary,):
         yield temporary
-        if path.is_dir():  # a directory that is not empty cannot be replaced in one step
-            os.replace(path, temporary.with_name(f"{path.name}.old"))
+
+
+@contextlib.contextmanager
+def destinations(paths, overwrite=False, marker=None):
+    """Provides temporary paths for files that belong together, and moves the files to `paths` when the block ends.
+
+    All files are complete on the disk before the first one is moved. New files never stand beside old ones: the old files
+    are moved away first, and moved back after an error.
+
+    Args:
+        paths: List of the files to write, or of one directory. The target of a symbolic link is replaced, and not the link.
+        overwrite, marker: As for `destination`.
+
+    Yields:
+        List of `pathlib.Path`, one for each path.
+
+    Raises:
+        FileExistsError: As for `destination`.
+    """
+    paths = [user_path(path) for path in paths]
+    for path in paths:
+        _check_free(path, overwrite, marker)
+    with contextlib.ExitStack() as stack:
+        temporaries, targets = zip(*(stack.enter_context(temporary_beside(path)) for path in paths), strict=True)
+        yield list(temporaries)
+        _move(temporaries, targets)
+
+
+def _move(temporaries, targets):
+    for temporary in temporaries:
+        flush(temporary)
+    pairs = list(zip(temporaries, targets, strict=True))
+    # One file is replaced in one step. A directory that is not empty cannot be replaced so, nor can several files.
+    old = [pair for pair in pairs if pair[1].exists() and (len(pairs) > 1 or pair[1].is_dir())]
+    away = [(target, temporary.with_name(f"{target.name}.old")) for temporary, target in old]
+    done = []
+    try:
+        for source, target in away + pairs:
+            os.replace(source, target)
+            done.append((source, target))
+    except BaseException:
+        for source, target in reversed(done):
+            os.replace(target, source)
+        raise
+    for target in targets:
+        flush_entry(target.parent)
 
 
 def _check_free(path, overwrite, marker):

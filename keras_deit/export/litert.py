@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_deit.export import subprocess_tensorflow
-from keras_deit.export.destination import destination
+from keras_deit.export.destination import destinations
 from keras_deit.export.litert_graph import deit_function
 from keras_deit.export.litert_quantization import QUANTIZATIONS, quantize, quantizer_package
 from keras_deit.export.metadata import KEY, export_metadata, sidecar, to_json
@@ -88,7 +88,7 @@ def to_litert(
     batches = _calibration_batches(calibration, quantization, inputs, (batch_size, *image_shape(served)))
     if quantization is not None:
         quantizer_package()
-    with destination(path, overwrite) as temporary, destination(sidecar(path), overwrite) as temporary_sidecar:
+    with destinations([path, sidecar(path)], overwrite) as (temporary, temporary_sidecar):
         if keras.backend.backend() == "tensorflow":
             write_litert(served, temporary, batch_size, inputs)
         else:

@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 
-from keras_deit.export.destination import destination
+from keras_deit.export.destination import destinations
 from keras_deit.export.metadata import KEY, export_metadata, to_json
 from keras_deit.export.onnx import check_model, to_onnx
 from keras_deit.export.serving import serving_model
@@ -56,8 +56,7 @@ def to_openvino(model, path, overwrite=False):
     check_model(model)
     openvino = openvino_package()
     with (
-        destination(path, overwrite) as graph,
-        destination(path.with_suffix(".bin"), overwrite) as weights,
+        destinations([path, path.with_suffix(".bin")], overwrite) as (graph, weights),
         tempfile.TemporaryDirectory(dir=graph.parent) as directory,
     ):
         written = os.path.join(directory, path.name)

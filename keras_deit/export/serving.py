@@ -105,6 +105,7 @@ def check_file_size(model, file):
             f"{format_bytes(num_bytes)} of weights. Export to SavedModel."
         )
 
+
 def other_class(model):
     """Names a class because of which a model may compute something else than `DeiT` and `DeiTClassifier` do.
 
@@ -129,7 +130,6 @@ def other_class(model):
         return type(model).__name__
     classes = map(type, [getattr(model, "deit", model), model.backbone, *layers_inside(model)])
     return next((found.__name__ for found in classes if found.__module__.split(".")[0] not in OWN_PACKAGES), None)
-
 
 
 def _check(model):

@@ -101,6 +101,27 @@ def replacing(path, num_bytes=None):
     ...     pathlib.Path(f"{folder}/new/report.txt").read_text()
     'all of it'
     """
+    with temporary_beside(path, num_bytes) as (temporary, path):
+        yield temporary
+        flush(temporary)
+        os.replace(temporary, path)
+        flush_entry(path.parent)
+
+
+@contextlib.contextmanager
+def temporary_beside(path, num_bytes=None):
+    """Provides a temporary path in the directory of a file or directory. What is there when the block ends is deleted.
+
+    Args:
+        path, num_bytes: As for `replacing`.
+
+    Yields:
+        `pathlib.Path` of the temporary file or directory, which does not exist yet, and that of the target: `path`, or if
+        `path` is a symbolic link, what it leads to.
+
+    Raises:
+        DiskFullError: If there is not enough space.
+    """
     path = user_path(path)
     name = path.name
     path = path.resolve() if path.is_symlink() else path
@@ -115,10 +136,7 @@ def replacing(path, num_bytes=None):
         temporary = pathlib.Path(folder) / name
         if num_bytes:
             _try_space(temporary, num_bytes)
-        yield temporary
-        flush(temporary)
-        os.replace(temporary, path)
-        _flush_one(path.parent)
+        yield temporary, path
 
 
 def _try_space(path, num_bytes):
@@ -272,10 +290,15 @@ def flush(path):
     """
     path = pathlib.Path(path)
     for entry in (*path.rglob("*"), path):
-        _flush_one(entry)
+        flush_entry(entry)
 
 
-def _flush_one(path):
+def flush_entry(path):
+    """Waits until a file, or the list of names in a directory, has been written to the disk (fsync).
+
+    Args:
+        path: The file or directory.
+    """
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open a directory, and writes its entries without being asked
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)

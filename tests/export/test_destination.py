@@ -1,8 +1,10 @@
 """An export replaces its destination at once or not at all."""
 
+import os
+
 import pytest
 
-from keras_deit.export.destination import destination
+from keras_deit.export.destination import destination, destinations
 
 
 def write(path, text="new", error=None, **arguments):
@@ -77,3 +79,61 @@ def test_overwrite_never_replaces_a_file_with_a_directory(tmp_path):
     with pytest.raises(FileExistsError, match="something else"):
         write_directory(tmp_path / "model", overwrite=True, marker="marker")
     assert (tmp_path / "model").read_text() == "precious"
+
+
+def fail_at_move_to(path, monkeypatch):
+    """Makes the move of the new file or directory to a path fail."""
+    replace = os.replace
+
+    def failing(source, target):
+        if target == path and not str(source).endswith(".old"):
+            raise PermissionError("no")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+
+
+def test_a_link_to_a_directory_is_kept_and_its_target_is_replaced(tmp_path):
+    write_directory(tmp_path / "v1", "old")
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "current"
+    link.symlink_to(tmp_path / "v1", target_is_directory=True)
+    write_directory(link, "new", overwrite=True, marker="marker")
+    assert link.is_symlink()
+    assert (tmp_path / "v1" / "marker").read_text() == (link / "marker").read_text() == "new"
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["current", "links", "marker", "v1"]
+
+
+def test_a_directory_that_cannot_be_replaced_is_kept(tmp_path, monkeypatch):
+    write_directory(tmp_path / "model", "old")
+    fail_at_move_to(tmp_path / "model", monkeypatch)
+    with pytest.raises(PermissionError):
+        write_directory(tmp_path / "model", overwrite=True, marker="marker")
+    assert (tmp_path / "model" / "marker").read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["model"]
+
+
+def write_two(directory, text):
+    with destinations([directory / "graph", directory / "weights"], overwrite=True) as (graph, weights):
+        graph.write_text(text)
+        weights.write_text(text)
+
+
+def contents(directory):
+    return {path.name: path.read_text() for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize("failing", ["graph", "weights"])
+@pytest.mark.parametrize(
+    "old", [{"graph": "old", "weights": "old"}, {"weights": "old"}, {}], ids=["two", "one", "none"]
+)
+def test_two_files_are_replaced_or_none(tmp_path, failing, old, monkeypatch):
+    for name, text in old.items():
+        (tmp_path / name).write_text(text)
+    with monkeypatch.context() as patch:
+        fail_at_move_to(tmp_path / failing, patch)
+        with pytest.raises(PermissionError):
+            write_two(tmp_path, "new")
+    assert contents(tmp_path) == old
+    write_two(tmp_path, "new")
+    assert contents(tmp_path) == {"graph": "new", "weights": "new"}
