@@ -69,11 +69,17 @@ def _print_predictions(model, images, names, top):
     paths, pixels = zip(*images, strict=True)
     logits = model.predict_on_batch(keras.ops.stack(pixels))
     logits = keras.ops.convert_to_tensor(logits)
-    activation = getattr(keras.ops, activation_of(model.multi_label, logits.shape[-1]))
-    probabilities = keras.ops.convert_to_numpy(activation(logits))
+    activation = _activation(model, logits.shape[-1])
+    probabilities = keras.ops.convert_to_numpy(getattr(keras.ops, activation)(logits) if activation else logits)
     check_finite(probabilities)
     for path, row in zip(paths, probabilities, strict=True):
         print("\n".join([str(path), *_lines(row, names, top)]))
+
+
+def _activation(model, num_classes):
+    """Returns the function that turns the outputs into probabilities; None if an exported model gives probabilities."""
+    metadata = getattr(model, "metadata", None) or {}
+    return metadata.get("activation", activation_of(model.multi_label, num_classes))
 
 
 def _class_names(file, model):

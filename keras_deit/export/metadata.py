@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from keras_deit.export.serving import image_shape
+from keras_deit.export.serving import gives_probabilities, image_shape
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.foreign_files import reading
 from keras_deit.runtime.optional import require
@@ -37,7 +37,8 @@ def export_metadata(model, inputs="normalized"):
         - `class_names`: list of strings in the order of the logits, or None if the model does not know them;
         - `preprocessing`: the attributes of `keras_deit.Preprocessing`, or None if the model does not know them;
         - `multi_label`: whether an image may have several labels;
-        - `activation`: `"softmax"` or `"sigmoid"`, the function that turns logits into probabilities;
+        - `activation`: `"softmax"` or `"sigmoid"`, the function that turns logits into probabilities; None if the outputs
+          are probabilities already, because the model ends in one of the two;
         - `num_classes`: the number of logits;
         - `image_size`: `[height, width]` in pixels; None for a model that takes images of any size;
         - `inputs`: the argument `inputs`;
@@ -57,7 +58,7 @@ def export_metadata(model, inputs="normalized"):
         "class_names": record.get("class_names"),
         "preprocessing": record.get("preprocessing"),
         "multi_label": multi_label,
-        "activation": activation_of(multi_label, num_classes),
+        "activation": None if gives_probabilities(model) else activation_of(multi_label, num_classes),
         "num_classes": num_classes,
         "image_size": None if None in (height, width) else [height, width],
         "inputs": inputs,

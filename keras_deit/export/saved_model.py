@@ -26,7 +26,8 @@ def to_saved_model(model, path, inputs=NORMALIZED, preprocessing=None, top=5, ve
     - `serve_bytes` takes `image_bytes`, strings of shape `(batch,)` with the content of JPEG or PNG files. It prepares the
       images as `model.image_processor()` does and returns the `top` most probable classes of each image, the most probable
       one first: `probabilities`, float32, `indices`, int32, and `classes`, strings, each of shape `(batch, top)`.
-      The probabilities are a sigmoid of the logits for a multi-label model or one class, otherwise a softmax.
+      The probabilities are a sigmoid of the logits for a multi-label model or one class, otherwise a softmax. If the model
+      ends in a softmax or sigmoid, the probabilities are its outputs.
     - `serve_images` takes normalised `images` and returns `logits`. With `inputs="normalized"`, it is left out: it would be
       the same as `serving_default`.
     - `features` takes what `serving_default` takes and returns the embeddings of the last layer, float32 of shape

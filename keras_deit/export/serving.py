@@ -64,6 +64,27 @@ def image_shape(model):
     return tuple(model.inputs[0].shape[1:])
 
 
+def gives_probabilities(model):
+    """Tells whether the last layer or operation of a model is a softmax or a sigmoid, so that its outputs are no logits.
+
+    Args:
+        model: A functional or sequential Keras model.
+
+    Returns:
+        A boolean.
+
+    Example:
+
+    >>> gives_probabilities(keras.Sequential([keras.Input((8,)), keras.layers.Dense(2, activation="softmax")]))
+    True
+    """
+    last = (model.layers if isinstance(model, keras.Sequential) else model.operations)[-1]
+    if isinstance(last, keras.Model):
+        return gives_probabilities(last)
+    is_activation = type(last).__name__ in ("Softmax", "Sigmoid")  # the layer, or the operation of `keras.ops`
+    return is_activation or getattr(last, "activation", None) in (keras.activations.softmax, keras.activations.sigmoid)
+
+
 def used_tokens(classifier):
     """Lists the tokens whose heads, or whose joined embeddings, give the logits of a classifier.
 

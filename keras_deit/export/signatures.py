@@ -3,7 +3,7 @@
 import keras
 
 from keras_deit.export.image_bytes import decode_image
-from keras_deit.export.metadata import SIGMOID, activation_of
+from keras_deit.export.metadata import export_metadata
 from keras_deit.export.serving import image_shape
 from keras_deit.models import DeiTClassifier
 
@@ -107,8 +107,8 @@ def _classifier(model, prepare, top):
 
     num_classes = model.outputs[0].shape[-1]
     names = getattr(model, "class_names", None) or [f"class {index}" for index in range(num_classes)]
-    is_sigmoid = activation_of(getattr(model, "multi_label", False), num_classes) == SIGMOID
-    activation = tf.nn.sigmoid if is_sigmoid else tf.nn.softmax
+    name = export_metadata(model)["activation"]
+    activation = tf.identity if name is None else getattr(tf.nn, name)
 
     def classify(image_bytes):
         logits = keras.tree.flatten(model(prepare(image_bytes, BYTES), training=False))[0]

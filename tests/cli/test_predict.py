@@ -6,7 +6,9 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.cli import main
+from keras_deit.export import to_litert
 from keras_deit.imaging.imagenet import class_names
+from tests.export.students import needs_litert, tensorflow_only
 from tests.loopback import pretend_hub, serving
 from tests.runs import ON_ONE_DEVICE, SHORT_VARIANT, add_short_variant, need_run_packages, summary_of, train
 
@@ -285,3 +287,16 @@ def test_one_logit_is_the_probability_of_the_class(photographs, tmp_path, capsys
     model.save(tmp_path / "model.keras")
     assert predict(photographs[0], "--weights", tmp_path / "model.keras") == 0
     assert capsys.readouterr().out.splitlines()[1] == f"  {1 / (1 + np.exp(1)):6.1%}  cat"
+
+
+@tensorflow_only
+@needs_litert
+def test_the_outputs_of_an_export_that_ends_in_a_softmax_are_printed(photographs, tmp_path, capsys):
+    head = keras.layers.Dense(2, activation="softmax", kernel_initializer="zeros")
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), head])
+    head.bias.assign([1.0, 0.0])
+    path = to_litert(model, tmp_path / "a.tflite")
+    assert predict(photographs[0], "--weights", path) == 0
+    probability = np.e / (np.e + 1)
+    expected = [f"  {probability:6.1%}  class 0", f"  {1 - probability:6.1%}  class 1"]
+    assert capsys.readouterr().out.splitlines()[1:] == expected

@@ -49,6 +49,24 @@ def test_another_keras_model_has_no_record():
     assert (metadata["activation"], metadata["num_classes"], metadata["inputs"]) == ("softmax", 3, "pixels")
 
 
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (keras.layers.Dense(3), "softmax"),
+        (keras.layers.Dense(3, activation="relu"), "softmax"),
+        (keras.layers.Dense(3, activation="softmax"), None),
+        (keras.layers.Dense(3, activation="sigmoid"), None),
+        (keras.layers.Activation("softmax"), None),
+        (keras.layers.Softmax(), None),
+        (keras.Sequential([keras.layers.Dense(3), keras.layers.Softmax()]), None),
+        (keras.ops.sigmoid, None),
+    ],
+)
+def test_probabilities_need_no_activation(last, expected):
+    pixels = keras.Input((4, 4, 3))
+    assert export_metadata(keras.Model(pixels, last(keras.layers.Flatten()(pixels))))["activation"] == expected
+
+
 @needs_onnx
 def test_the_metadata_of_an_onnx_file_are_read_back(tmp_path):
     model = described_student()

@@ -146,6 +146,16 @@ def test_a_model_of_files_answers_with_classes_by_default(tmp_path):
     assert (metadata["inputs"], metadata["preprocessing"]["crop_ratio"]) == ("bytes", 1.0)
 
 
+@tensorflow_only
+def test_the_outputs_of_a_model_that_ends_in_a_softmax_are_its_probabilities():
+    pooling = keras.layers.GlobalAveragePooling2D(data_format="channels_last")
+    model = keras.Sequential([keras.Input((8, 8, 3)), pooling, keras.layers.Softmax()])
+    classify, _ = signatures(model, preprocessing=kd.Preprocessing(mean=0, std=1, image_size=8))["serve_bytes"]
+    red = encoded(photograph().point([255] * 256 + [0] * 512), "PNG")
+    expected = np.exp([1, 0, 0]) / np.exp([1, 0, 0]).sum()
+    np.testing.assert_allclose(classify(np.array([red]))["probabilities"], [expected], atol=1e-6)
+
+
 def test_only_models_of_rgb_images_with_one_logit_for_each_class_read_files():
     pixels = keras.Input((8, 8, 3))
     assert is_rgb_classifier(keras.Model(pixels, keras.layers.Flatten()(pixels)))
