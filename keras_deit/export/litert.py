@@ -20,6 +20,7 @@ from keras_deit.runtime.files import user_path
 from keras_deit.runtime.numpy_numbers import python_number
 from keras_deit.runtime.optional import require
 
+EXTENSION = ".tflite"
 INPUT_DTYPES = {"normalized": "float32", "pixels": "uint8"}
 
 
@@ -48,7 +49,7 @@ def to_litert(
     Args:
         model: A `keras_deit.DeiTClassifier`; or a `keras_deit.DeiT`, whose heads are fused by the mean of their logits; or
             any functional Keras model with one output and one image input of a known size.
-        path: The file to write. An export that fails leaves no incomplete file.
+        path: The `.tflite` file to write. An export that fails leaves no incomplete file.
         quantization: None: float32. `"float16"`: the kernels are stored in float16, half the size. `"dynamic_int8"`: the
             kernels are stored in int8, a quarter of the size, and their products are computed in int8. The inputs of each
             product are quantized by the range that they have in each image. `"int8"`: the same, but with ranges that are
@@ -70,8 +71,8 @@ def to_litert(
         FileExistsError: If `path` or the JSON file exists and `overwrite` is false, or if it is a directory.
         ImportError: If TensorFlow or the quantizer is not installed; the message names the extra.
         RuntimeError: If the conversion fails, for example because LiteRT lacks an operation of the model.
-        ValueError: If the model does not have one image input of a known size and one output, or Keras has quantized the
-            model, or an argument is invalid.
+        ValueError: If `path` does not end in `.tflite`, or the model does not have one image input of a known size and one
+            output, or Keras has quantized the model, or an argument is invalid.
 
     Example:
 
@@ -81,7 +82,9 @@ def to_litert(
     logits = runner(images=images)["logits"]
     ```
     """
-    batch_size, int8_io = python_number(batch_size), python_number(int8_io)
+    path, batch_size, int8_io = user_path(path), python_number(batch_size), python_number(int8_io)
+    if path.suffix != EXTENSION:  # the names of other files could share one JSON file
+        raise ValueError(f"The name of a LiteRT file must end in {EXTENSION}. Received: {str(path)!r}")
     served = serving_model(model)
     check_model(served)
     _check_arguments(model, quantization, inputs, batch_size, int8_io)
@@ -99,7 +102,7 @@ def to_litert(
         metadata = to_json(export_metadata(served, inputs))
         temporary.write_bytes(_with_metadata(content, metadata))
         temporary_sidecar.write_text(metadata, encoding="utf-8")
-    return user_path(path)
+    return path
 
 
 def check_model(model):

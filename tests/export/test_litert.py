@@ -233,6 +233,14 @@ def test_an_existing_json_file_is_refused_and_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["student.json"]
 
 
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("name", ["v1.0", "student", "student.json"])
+def test_another_extension_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=rf"must end in \.tflite\. Received: .*{name}"):
+        to_litert(student(num_layers=1), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -229,11 +229,11 @@ def test_a_model_that_the_format_cannot_hold_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(serving, "MAX_WEIGHTS", 1024**2)
     model = student(num_layers=1)
     received = f"{4 * model.count_params() / 2**20:.1f} MiB"
-    for write, file in ((to_onnx, "An ONNX"), (to_litert, "A LiteRT")):
+    for write, name, file in ((to_onnx, "a.onnx", "An ONNX"), (to_litert, "a.tflite", "A LiteRT")):
         with pytest.raises(
             ValueError, match=rf"{file} .* at most 1\.0 MiB. Received: a model with {received} of weights"
         ):
-            write(model, tmp_path / "student")
+            write(model, tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
