@@ -341,13 +341,18 @@ def _litert_operators(schema, model):
 
 
 def _litert_arithmetic(schema, model, graph, operator):
-    """The arithmetic follows from the type of the result, and of the constants."""
+    """The arithmetic follows from the quantization of the result, and of the constants. Pixels in uint8 have none."""
     outputs = [graph.Tensors(operator.Outputs(0))]
     inputs = [graph.Tensors(index) for index in operator.InputsAsNumpy() if index >= 0]
     constants = [tensor for tensor in inputs if model.Buffers(tensor.Buffer()).DataLength()]
-    if any(_type_name(schema, tensor) in INTEGERS for tensor in outputs):
+    if any(_is_quantized(schema, tensor) for tensor in outputs):
         return QUANTIZED
-    return DYNAMIC if any(_type_name(schema, tensor) in INTEGERS for tensor in constants) else FLOAT
+    return DYNAMIC if any(_is_quantized(schema, tensor) for tensor in constants) else FLOAT
+
+
+def _is_quantized(schema, tensor):
+    parameters = tensor.Quantization()
+    return _type_name(schema, tensor) in INTEGERS and parameters is not None and parameters.ScaleLength() > 0
 
 
 def _type_name(schema, tensor):

@@ -2,9 +2,10 @@
 
 import pytest
 
+from keras_deit.export import to_litert
 from keras_deit.export.exported_model import ExportedModel
 from keras_deit.export.runtimes import DYNAMIC, FLOAT, QUANTIZED
-from tests.export.students import QUANTIZED_FORMATS, RUNNABLE_FORMATS, images
+from tests.export.students import QUANTIZED_FORMATS, RUNNABLE_FORMATS, images, needs_litert, student, tensorflow_only
 
 MATRIX_PRODUCTS = {"saved_model": "MatMul", "litert": "FULLY_CONNECTED", "onnx": "MatMul", "openvino": "MatMul"}
 
@@ -44,6 +45,13 @@ def test_every_call_is_timed(opened):
     seconds = runtime.seconds(images(1), 4)
     assert len(seconds) == 4
     assert all(0 < value < 10 for value in seconds)
+
+
+@tensorflow_only
+@needs_litert
+def test_operators_on_pixels_are_not_quantized(tmp_path):
+    path = to_litert(student(num_layers=1), tmp_path / "pixels.tflite", inputs="pixels")
+    assert {operator["arithmetic"] for operator in ExportedModel(path).runtime.operators()} == {FLOAT}
 
 
 @pytest.mark.backend_independent
