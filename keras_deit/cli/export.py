@@ -1,15 +1,23 @@
 """`keras-deit export`: writes a model as files for other runtimes, and compares each of them with the model."""
 
+import contextlib
 import dataclasses
 
 import keras
+import numpy as np
 
 from keras_deit.cli.common import reporting
 from keras_deit.cli.model_options import data_settings, load_model
-from keras_deit.evaluation.prepared_images import prepared_images
-from keras_deit.export.exported_model import ExportedModel
+from keras_deit.evaluation.prepared_images import (
+    UNKNOWN_PREPARATION,
+    classes_of,
+    knows_preparation,
+    prepared_images,
+)
+from keras_deit.export.exported_model import CHUNK, SAVED_MODEL, ExportedModel
 from keras_deit.export.formats import (
     CALIBRATION_IMAGES,
+    FORMATS,
     check_formats,
     check_inputs,
     check_model,
@@ -17,9 +25,13 @@ from keras_deit.export.formats import (
     needs_calibration,
     write,
 )
+from keras_deit.export.metadata import sidecar
 from keras_deit.export.profile import model_latencies, profile
-from keras_deit.export.report_page import Examined, write_report
+from keras_deit.export.report import images_of, model_logits
+from keras_deit.export.report_page import REPORT_FILES, Examined, write_report
 from keras_deit.export.serving import serving_model
+from keras_deit.export.signatures import BYTES, NORMALIZED
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models.pretrained import STUDENT_FILE
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.files import user_path
@@ -44,19 +56,23 @@ def main(options):
     _check(options)
     model = load_model(options, any_keras_model=True)
     check_model(model, options.format)
+    _check_preparation(options, model)
     images, labels = _images(options, model) if options.dataset else (None, None)
     calibration = _calibration(options, model) if needs_calibration(options.format) else None
-    directory = user_path(options.output or _default_directory(options.weights))
+    directory = _directory(options)
     arguments = {"overwrite": options.overwrite, "inputs": options.inputs, "calibration": calibration}
     paths = {name: _write(model, name, directory, arguments) for name in options.format}
     if images is None:
         print("The exports were not compared with the model: --data names images for that.")
         return 0
-    exports = {name: ExportedModel(path) for name, path in paths.items()}
-    reports = compare_exports(model, exports, images, labels, options.tolerance)
+    with _explaining("The comparison of the exports with the model failed."):
+        exports = {name: ExportedModel(path) for name, path in paths.items()}
+        reports = compare_exports(model, exports, images, labels, options.tolerance)
+        reports = [_with_preparation(options, model, exports[report.format], images, report) for report in reports]
     print("\n".join(map(str, reports)), flush=True)
     if options.report:
-        print(f"Report: {_write_report(options, model, exports, reports, images, directory)}")
+        with _explaining("The measurement for the report failed."):
+            print(f"Report: {_write_report(options, model, exports, reports, images, directory)}")
     return 0 if all(report.agrees for report in reports) else 1
 
 
@@ -69,6 +85,7 @@ def _check(options):
     options.weights = options.weights or options.source
     if not options.format:
         raise ValueError("--format must name at least one format.")
+    options.format = list(dict.fromkeys(options.format))
     check_formats(options.format)
     check_inputs(options.inputs, options.format)
     if needs_calibration(options.format) and not options.dataset:
@@ -80,6 +97,53 @@ def _check(options):
             raise ValueError(f"--{name} needs --data, images to compare the exports with the model on.")
     if options.report:
         require("matplotlib.figure", extra="run", purpose="Drawing the report")
+    _check_destinations(options)
+
+
+def _check_destinations(options):
+    directory = _directory(options)
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"--output must be a directory. Received: the file {str(directory)!r}")
+    taken = [str(path) for path in _written_files(options, directory) if path.exists()]
+    if taken and not options.overwrite:
+        raise FileExistsError(
+            f"Expected an output directory without earlier files of this command. Already there: {', '.join(taken)}. "
+            "Choose another --output, or pass --overwrite to replace them."
+        )
+
+
+def _written_files(options, directory):
+    for name in options.format:
+        path = directory / FORMATS[name].file_name
+        yield path
+        if path.suffix == ".tflite":
+            yield sidecar(path)
+        if path.suffix == ".xml":
+            yield path.with_suffix(".bin")
+    if options.report:
+        yield from (directory / name for name in REPORT_FILES)
+
+
+def _check_preparation(options, model):
+    """Refuses what needs the preparation of images, for a model that does not store it."""
+    if knows_preparation(model):
+        return
+    received = f"Received: {options.weights!r}, which is no model of this package and stores no preparation."
+    if options.inputs != NORMALIZED:
+        raise ValueError(
+            f"--inputs {options.inputs} needs a model that stores how its images are prepared. {received} Export it with "
+            "--inputs normalized. In Python, `keras_deit.export.to_saved_model` takes the preparation as an argument."
+        )
+    if needs_calibration(options.format):
+        raise ValueError(
+            "litert:int8 is calibrated on prepared images, so it needs a model that stores how its images are prepared. "
+            f"{received} Export it to litert:dynamic_int8. In Python, `keras_deit.export.to_litert` takes the prepared "
+            "images as an argument."
+        )
+
+
+def _directory(options):
+    return user_path(options.output or _default_directory(options.weights))
 
 
 def _default_directory(weights):
@@ -90,28 +154,71 @@ def _default_directory(weights):
 def _images(options, model):
     """Prepares the images of the comparison; returns them with their labels."""
     settings = data_settings(options, model)
-    return _prepared(model, settings, load_images(settings, "test").data)
+    data = load_images(settings, "test").data
+    classes = classes_of(model, data)
+    images, labels = _prepared(model, settings, data, classes)
+    for line in (classes and classes.note, None if knows_preparation(model) else UNKNOWN_PREPARATION):
+        if line:
+            print(line, flush=True)
+    return images, labels
 
 
 def _calibration(options, model):
     """Prepares some images of the training split, without a check of the others."""
     settings = dataclasses.replace(data_settings(options, model), check_images=False)
-    images, _ = _prepared(model, settings, load_images(settings, "train").data.evenly_spaced(CALIBRATION_IMAGES))
+    data = load_images(settings, "train").data.evenly_spaced(CALIBRATION_IMAGES)
+    images, _ = _prepared(model, settings, data)
     return images
 
 
-def _prepared(model, settings, data):
+def _prepared(model, settings, data, classes=None):
     with explain_unreadable_images(lambda: [(data, None)]):
-        return prepared_images(model, data, MAX_BYTES, settings.pipeline, settings.num_workers)
+        return prepared_images(model, data, MAX_BYTES, settings.pipeline, settings.num_workers, classes)
 
 
 def _write(model, name, directory, arguments):
-    try:
+    with _explaining(f"The export to {name} failed."):
         path = write(model, name, directory, **arguments)
-    except RuntimeError as error:  # of the conversion, which the user can correct
-        raise ValueError(f"The export to {name} failed. {error}") from error
     print(f"Written: {path}", flush=True)
     return path
+
+
+@contextlib.contextmanager
+def _explaining(what):
+    """Turns an error of a conversion or of a runtime, which the user can correct, into one that the command prints."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(f"{what} {error}") from error
+
+
+def _with_preparation(options, model, exported, images, report):
+    """Compares the preparation in a SavedModel of pixels as well, and adds the result to the report."""
+    if exported.format != SAVED_MODEL or options.inputs == NORMALIZED:
+        return report
+    if options.inputs == BYTES:
+        print(
+            f"{exported.path}: the logits of `serve_images` are compared with the model. The preparation of image files in "
+            "`serving_default` is not compared.",
+            flush=True,
+        )
+        return report
+    difference = _difference_from_pixels(model, exported, images)
+    print(f"{exported.path}: logits of `serving_default`, from pixels, differ by at most {difference:.1e}", flush=True)
+    return dataclasses.replace(
+        report,
+        largest_difference=float(np.maximum(report.largest_difference, difference)),  # NaN if one is NaN
+        agrees=report.agrees and difference <= report.limits.difference,
+    )
+
+
+def _difference_from_pixels(model, exported, images):
+    """The largest difference of logits if the model's processor and the SavedModel each prepare the same pixels."""
+    served = serving_model(model)
+    pixels = (model.preprocessing or Preprocessing()).undo_normalisation(images)
+    expected = model_logits(served, images_of(served, model.image_processor()(pixels)))
+    chunks = (pixels[start : start + CHUNK] for start in range(0, len(pixels), CHUNK))
+    return float(np.abs(expected - np.concatenate(list(map(exported.runtime.run_pixels, chunks)))).max())
 
 
 def _write_report(options, model, exports, reports, images, directory):

@@ -10,13 +10,19 @@ from keras_deit.evaluation.classes import map_classes
 from keras_deit.evaluation.evaluation import Evaluation, Mistake
 from keras_deit.evaluation.figures import as_probabilities, confusion_matrix, ranks, top_accuracy
 from keras_deit.evaluation.heads import FUSED, Heads
-from keras_deit.evaluation.prepared_images import BATCH_SIZE, evaluation_batches, knows_preparation, preparation_of
+from keras_deit.evaluation.prepared_images import (
+    BATCH_SIZE,
+    UNKNOWN_PREPARATION,
+    evaluation_batches,
+    knows_preparation,
+    preparation_of,
+)
 from keras_deit.runtime.optional import require
 
 TOP = 5
 PREFETCHED = 4  # batches that a pipeline may have read beyond the one that is predicted
 NO_RECORD = (
-    "The model does not store how its images are prepared: they were normalised by ImageNet's mean and standard deviation. "
+    f"{UNKNOWN_PREPARATION} "
     "If the model needs other values, pass `mean` and `std` (--mean, --std); for pixels in 0..255, pass 0 and 1/255."
 )
 

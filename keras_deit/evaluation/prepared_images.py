@@ -9,10 +9,14 @@ from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models.image_model import DEFAULT_IMAGE_SIZE
 
 BATCH_SIZE = 128  # as in the evaluation of a run
+UNKNOWN_PREPARATION = (
+    "The model does not store how its images are prepared: "
+    "they were normalised by ImageNet's mean and standard deviation."
+)
 PREPARATION = ("image_size", "crop_ratio", "interpolation", "squash", "mean", "std")
 
 
-def prepared_images(model, data, max_bytes, pipeline="auto", num_workers=None):
+def prepared_images(model, data, max_bytes, pipeline="auto", num_workers=None, classes=None):
     """Prepares images of a dataset as the model's record says.
 
     Args:
@@ -20,18 +24,20 @@ def prepared_images(model, data, max_bytes, pipeline="auto", num_workers=None):
         data: `keras_deit.data.LabelledImages`.
         max_bytes: Memory for the images. If the dataset needs more, images at equal distances in its order are taken.
         pipeline, num_workers: See `keras_deit.data.InputPipeline`.
+        classes: What `classes_of` returns; None for images without labels.
 
     Returns:
         Float32 array `(images, height, width, 3)`, and integers `(images,)` with the model's class of each image, -1 for an
-        unlabelled image. For a model that gives an image several classes, the latter is None.
+        unlabelled image. Without `classes`, the latter is None.
 
     Raises:
-        ValueError: If the dataset has classes that the model lacks, or an image cannot be read.
+        ValueError: If an image cannot be read.
 
     Example:
 
     ```python
-    images, labels = prepared_images(model, kd.data.load("images/", "test"), max_bytes=2**28)
+    data = kd.data.load("images/", "test")
+    images, labels = prepared_images(model, data, max_bytes=2**28, classes=classes_of(model, data))
     ```
     """
     preparation = preparation_of(model)
@@ -39,10 +45,26 @@ def prepared_images(model, data, max_bytes, pipeline="auto", num_workers=None):
     chosen = data.evenly_spaced(max(1, max_bytes // (4 * height * width * 3)))
     inputs = InputPipeline(chosen, pipeline=pipeline, num_workers=num_workers, **preparation)
     images, rows = (np.concatenate(arrays) for arrays in zip(*evaluation_batches(inputs), strict=True))
-    if getattr(model, "multi_label", False):
+    if classes is None:
         return images, None
-    classes = map_classes(getattr(model, "class_names", None), model.output_shape[-1], data.class_names)
     return images, np.where(rows.any(axis=-1), classes.theirs[rows.argmax(axis=-1)], -1)
+
+
+def classes_of(model, data):
+    """Finds the classes of a dataset among those of a model.
+
+    Args:
+        model, data: See `prepared_images`.
+
+    Returns:
+        `keras_deit.evaluation.classes.ClassMap`; None for a model that gives an image several classes.
+
+    Raises:
+        ValueError: If the dataset has classes that the model lacks.
+    """
+    if getattr(model, "multi_label", False):
+        return None
+    return map_classes(getattr(model, "class_names", None), model.output_shape[-1], data.class_names)
 
 
 def evaluation_batches(inputs):

@@ -12,6 +12,7 @@ from keras_deit.runtime.files import user_path, write_json, write_whole
 from keras_deit.runtime.optional import require
 
 SHOWN_PERCENTILES = ("50", "90", "99", "100")
+REPORT_FILES = ("report.json", "report.html")
 SMALLEST = 1e-9  # difference that the logarithmic axis begins with
 STYLE = """
 :root { color-scheme: light; }
@@ -71,9 +72,10 @@ def write_report(directory, examined, model_latencies, facts):
         "model_latencies": [dataclasses.asdict(latency) for latency in model_latencies],
         "exports": [_entry(one) for one in examined],
     }
-    write_json(directory / "report.json", entries)
-    write_whole(directory / "report.html", _page(examined, model_latencies, facts))
-    return directory / "report.html"
+    data, page = (directory / name for name in REPORT_FILES)
+    write_json(data, entries)
+    write_whole(page, _page(examined, model_latencies, facts))
+    return page
 
 
 def _entry(examined):

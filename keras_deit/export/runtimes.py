@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_deit.export.metadata import KEY, from_properties, read_metadata
 from keras_deit.export.openvino import openvino_package
-from keras_deit.export.signatures import INPUT, OUTPUT
+from keras_deit.export.signatures import INPUT, INPUTS, OUTPUT, PIXELS, SERVING_DEFAULT
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.optional import require
 
@@ -261,6 +261,20 @@ class SavedModelRuntime(Runtime):
         import tensorflow as tf
 
         return self._signature(**{INPUT: tf.constant(images)})[OUTPUT].numpy()
+
+    def run_pixels(self, pixels):
+        """Runs `serving_default` of a SavedModel of pixels, with the preparation in it.
+
+        Args:
+            pixels: uint8 array `(batch, height, width, 3)`.
+
+        Returns:
+            Float32 array `(batch, classes)` of logits.
+        """
+        import tensorflow as tf
+
+        signature = self._loaded.signatures[SERVING_DEFAULT]
+        return signature(**{INPUTS[PIXELS]: tf.constant(pixels)})[OUTPUT].numpy()
 
     def operators(self):
         """See `Runtime.operators`. A function that is called several times counts once."""

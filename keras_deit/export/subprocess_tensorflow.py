@@ -70,6 +70,10 @@ class SavedModelProcess:
         """See `keras_deit.export.runtimes.Runtime.run`."""
         return self._ask("run", images)
 
+    def run_pixels(self, pixels):
+        """See `keras_deit.export.runtimes.SavedModelRuntime.run_pixels`."""
+        return self._ask("run_pixels", pixels)
+
     def seconds(self, images, runs):
         """See `keras_deit.export.runtimes.Runtime.seconds`. The process measures the time itself."""
         return self._ask("seconds", images, runs)

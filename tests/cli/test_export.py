@@ -1,14 +1,17 @@
 """`keras-deit export`, and the other commands on what it writes."""
 
+import argparse
 import json
 
+import keras
 import numpy as np
 import pytest
 
 import keras_deit as kd
+from keras_deit.cli import export as cli_export
 from keras_deit.cli import main
 from keras_deit.export import formats
-from keras_deit.export.report import Limits
+from keras_deit.export.report import Limits, Report
 from tests.export.students import needs_onnx
 from tests.runs import need_run_packages
 
@@ -88,7 +91,7 @@ def test_without_images_the_export_is_only_written(weights, tmp_path, capsys):
     assert "The exports were not compared with the model" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["student.onnx"]
     assert command("export", weights, *options) == 2
-    assert "pass `--overwrite` to replace it" in capsys.readouterr().err
+    assert f"Already there: {tmp_path / 'student.onnx'}. Choose" in capsys.readouterr().err
     assert command("export", weights, *options, "--overwrite") == 0
 
 
@@ -107,6 +110,126 @@ def test_a_run_is_exported_into_its_directory(weights, tmp_path, capsys):
     (tmp_path / "student.keras").write_bytes(weights.read_bytes())
     assert command("export", tmp_path, "--format", "onnx") == 0
     assert (tmp_path / "student.onnx").exists()
+
+
+@needs_onnx
+def test_a_format_that_is_named_twice_is_exported_once(weights, tmp_path, capsys):
+    assert command("export", weights, "--format", "onnx,onnx", "--output", tmp_path) == 0
+    assert capsys.readouterr().out.count("Written") == 1
+
+
+@needs_onnx
+def test_every_file_in_the_way_is_found_before_anything_is_loaded(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli_export, "check_formats", lambda formats: None)
+    for name in ("student.bin", "student.json", "report.html"):
+        (tmp_path / name).write_text("mine")
+    options = ["none.keras", "--data", "none", "--output", tmp_path]
+    for names, taken in (("onnx", "report.html"), ("onnx,litert", "student.json"), ("onnx,openvino", "student.bin")):
+        assert command("export", *options, "--format", names, "--report") == 2
+        error = capsys.readouterr().err
+        assert str(tmp_path / taken) in error.partition("Already there:")[2]
+        assert "pass --overwrite to replace them" in error
+    assert command("export", *options[:3], "--format", "onnx", "--output", tmp_path / "report.html") == 2
+    assert "--output must be a directory" in capsys.readouterr().err
+
+
+def test_calibration_images_are_those_of_the_training_split(weights, tmp_path, capsys, monkeypatch):
+    received = []
+
+    def write(model, name, directory, calibration, **arguments):
+        received.append(calibration)
+        raise RuntimeError("no conversion here")
+
+    monkeypatch.setattr(cli_export, "check_formats", lambda formats: None)
+    monkeypatch.setattr(cli_export, "write", write)
+    options = ["--format", "litert:int8", "--data", "digits", "--output", tmp_path]
+    assert command("export", weights, *options) == 2
+    assert "The export to litert:int8 failed. no conversion here" in capsys.readouterr().err
+    data = kd.data.load("digits", "train")
+    chosen = np.round(np.arange(128) * (len(data) - 1) / 127).astype(int)
+    expected = kd.ImageProcessor(16, **RECORD)(np.stack([data.images[index] for index in chosen]))
+    np.testing.assert_allclose(received[0], keras.ops.convert_to_numpy(expected), atol=1e-5)
+
+
+@needs_onnx
+def test_a_runtime_that_fails_ends_in_one_error(weights, tmp_path, capsys, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("The child process has ended.")
+
+    monkeypatch.setattr(cli_export, "profile", fail)
+    options = ["--format", "onnx", "--data", "digits", "--output", tmp_path, "--overwrite"]
+    assert command("export", weights, *options, "--report") == 2
+    assert "The measurement for the report failed. The child process has ended." in capsys.readouterr().err
+    monkeypatch.setattr(cli_export, "compare_exports", fail)
+    assert command("export", weights, *options) == 2
+    assert "The comparison of the exports with the model failed. The child" in capsys.readouterr().err
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A model of digits that is not of this package."""
+    path = tmp_path / "foreign.keras"
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["saved_model", "--inputs", "bytes"], "--inputs bytes needs a model that stores how its images are prepared"),
+        (["litert", "--inputs", "pixels"], "Export it with --inputs normalized"),
+        (["litert:int8"], "litert:int8 is calibrated on prepared images"),
+    ],
+)
+def test_what_needs_the_preparation_of_images_is_refused_without_one(options, message, foreign, capsys, monkeypatch):
+    monkeypatch.setattr(cli_export, "check_formats", lambda formats: None)
+    options = ["--data", "digits", "--output", foreign.parent / "exports", "--format", *options]
+    assert command("export", foreign, *options) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_is_assumed_of_images_and_classes_is_printed(foreign, capsys, monkeypatch):
+    def write(*arguments, **more):
+        raise RuntimeError("no conversion here")
+
+    monkeypatch.setattr(cli_export, "check_formats", lambda formats: None)
+    monkeypatch.setattr(cli_export, "write", write)
+    assert command("export", foreign, "--data", "digits", "--format", "saved_model", "--output", foreign.parent) == 2
+    printed = capsys.readouterr().out
+    assert "The weights have no class names: the classes are assumed to be those of the dataset" in printed
+    assert "The model does not store how its images are prepared: they were normalised by ImageNet's mean" in printed
+
+
+class PixelsInKeras:
+    """An export of pixels that prepares them as a record says."""
+
+    format, path = "saved_model", "saved_model"
+
+    def __init__(self, model, record):
+        self.model, self.processor = model, kd.Preprocessing(**record).processor(16)
+        self.runtime = self
+
+    def run_pixels(self, pixels):
+        assert pixels.dtype == "uint8"
+        return keras.ops.convert_to_numpy(self.model(self.processor(pixels)))
+
+
+def test_the_preparation_in_a_saved_model_of_pixels_is_compared(weights, capsys):
+    model = kd.pretrained(weights, fused=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype("uint8")
+    images = (pixels / 255 - RECORD["mean"]) / kd.IMAGENET_STD
+    found = Report("saved_model", "", 0, 40, 1e-6, 1e-7, {}, 1.0, None, None, Limits(), True)
+    options = argparse.Namespace(inputs="pixels")
+    kept = cli_export._with_preparation(options, model, PixelsInKeras(model, RECORD), images, found)
+    assert (kept.agrees, kept.largest_difference) == (True, 1e-6)
+    broken = PixelsInKeras(model, {**RECORD, "mean": 0.4})
+    lost = cli_export._with_preparation(options, model, broken, images, found)
+    assert not lost.agrees
+    assert lost.largest_difference > 0.01
+    capsys.readouterr()
+    options.inputs = "bytes"
+    assert cli_export._with_preparation(options, model, broken, images, found) == found
+    assert "The preparation of image files in `serving_default` is not compared" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.data import ImageData
-from keras_deit.evaluation.prepared_images import knows_preparation, prepared_images
+from keras_deit.evaluation.prepared_images import classes_of, knows_preparation, prepared_images
 from tests.data.images import noise
 
 pytest.importorskip("PIL.Image", reason="Pillow resizes the images")
@@ -28,16 +28,18 @@ def data():
 
 
 def test_images_are_prepared_as_the_record_says_and_labels_are_those_of_the_model(data):
-    images, labels = prepared_images(make_model(), data, max_bytes=2**20)
+    classes = classes_of(make_model(), data)
+    images, labels = prepared_images(make_model(), data, max_bytes=2**20, classes=classes)
     expected = keras.ops.convert_to_numpy(kd.ImageProcessor(16, **RECORD)(list(data.images)))
     np.testing.assert_allclose(images, expected, rtol=0, atol=1e-5)
     assert labels.tolist() == [2, -1, 0, 1, 2, 0, 1]
+    assert "in another order" in classes.note
 
 
 @pytest.mark.backend_independent
 def test_images_that_do_not_fit_into_the_memory_are_left_out_at_equal_distances(data):
     every, _ = prepared_images(make_model(), data, max_bytes=2**20)
-    images, labels = prepared_images(make_model(), data, max_bytes=3 * BYTES + 1)
+    images, labels = prepared_images(make_model(), data, 3 * BYTES + 1, classes=classes_of(make_model(), data))
     np.testing.assert_array_equal(images, every[[0, 3, 6]])
     assert labels.tolist() == [2, 1, 1]
     assert len(prepared_images(make_model(), data, max_bytes=1)[0]) == 1
@@ -45,8 +47,16 @@ def test_images_that_do_not_fit_into_the_memory_are_left_out_at_equal_distances(
 
 @pytest.mark.backend_independent
 def test_a_model_of_several_labels_has_no_right_class(data):
-    images, labels = prepared_images(make_model(multi_label=True), data, max_bytes=2**20)
+    assert classes_of(make_model(multi_label=True), data) is None
+
+
+@pytest.mark.backend_independent
+def test_images_without_labels_may_have_other_classes(data):
+    model = make_model(class_names=("ant", "bee", "dog"))
+    images, labels = prepared_images(model, data, max_bytes=2**20)
     assert (len(images), labels) == (7, None)
+    with pytest.raises(ValueError, match="The classes of the dataset must be among those of the weights"):
+        classes_of(model, data)
 
 
 @pytest.mark.backend_independent

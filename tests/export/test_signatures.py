@@ -8,6 +8,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.export import to_saved_model
+from keras_deit.export.exported_model import ExportedModel
 from keras_deit.export.signatures import is_rgb_classifier, signatures
 from tests.export.image_files import encoded, photograph, readable
 from tests.export.students import CLASS_NAMES, images, needs_tensorflow, student, tensorflow_only
@@ -32,7 +33,7 @@ def of_pixels(tmp_path_factory):
     directory = tmp_path_factory.mktemp("model")
     path = to_saved_model(model, directory, inputs="pixels", top=None, versioned=True)
     assert path == directory / "1"
-    return model, load(path)
+    return model, load(path), path
 
 
 @needs_tensorflow
@@ -83,15 +84,23 @@ def test_the_features_are_those_of_the_backbone(exported):
 @tensorflow_only
 @pytest.mark.parametrize("shape", [(2, 60, 91), (1, 32, 32), (1, 5, 3), (1, 1, 1), (1, 300, 20)])
 def test_pixels_of_any_size_are_prepared_as_the_record_says(of_pixels, shape):
-    model, loaded = of_pixels
+    model, loaded, _ = of_pixels
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("uint8")
     logits = loaded.signatures["serving_default"](pixels=pixels)["logits"]
     np.testing.assert_allclose(logits, model(model.image_processor()(pixels))["class"], atol=1e-5)
 
 
 @tensorflow_only
+def test_the_runtime_runs_the_preparation_in_a_saved_model_of_pixels(of_pixels):
+    model, _, path = of_pixels
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3)).astype("uint8")
+    logits = ExportedModel(path).runtime.run_pixels(pixels)
+    np.testing.assert_allclose(logits, model(model.image_processor()(pixels))["class"], atol=1e-5)
+
+
+@tensorflow_only
 def test_classes_of_a_multi_label_model_have_probabilities_of_their_own(of_pixels):
-    model, loaded = of_pixels
+    model, loaded, _ = of_pixels
     files = [encoded(photograph(), "PNG")]
     answer = loaded.signatures["serve_bytes"](image_bytes=files)
     logits = model(model.image_processor()(files))["class"]
@@ -101,7 +110,7 @@ def test_classes_of_a_multi_label_model_have_probabilities_of_their_own(of_pixel
 
 @tensorflow_only
 def test_a_model_with_one_token_has_its_embedding_as_the_mean(of_pixels):
-    _, loaded = of_pixels
+    _, loaded, _ = of_pixels
     features = loaded.signatures["features"](pixels=np.zeros((1, 8, 8, 3), "uint8"))
     assert sorted(features) == ["class_token", "mean"]
     np.testing.assert_array_equal(features["class_token"], features["mean"])
