@@ -18,6 +18,8 @@ from keras_deit.benchmark.table import model_table
 from keras_deit.benchmark.timing import seconds_in_turns
 from keras_deit.runtime.child_process import child_environment
 
+FAILURES_OF_PEERS = (AttributeError, ImportError, RuntimeError, TypeError, ValueError)
+
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
@@ -106,11 +108,12 @@ def run_in_child_process(backend, settings, rounds, peers):
         return json.loads(results.read_text(encoding="utf-8"))
 
 
-def build_steps(builders):
+def build_steps(builders, failures=FAILURES_OF_PEERS):
     """Builds steps and runs each of them twice.
 
     Args:
         builders: Dictionary from names to functions without arguments that return a step.
+        failures: The errors for which a step is left out: an exception class or a tuple of them. Other errors are raised.
 
     Returns:
         Dictionary from names to steps, and a dictionary from the names of those that could not run to the reason.
@@ -119,7 +122,7 @@ def build_steps(builders):
     for name, build in builders.items():
         try:
             steps[name] = _warmed_up(build())
-        except (AttributeError, ImportError, RuntimeError, TypeError, ValueError) as error:  # the peer's own failures
+        except failures as error:
             hint = " (pip install 'keras-deit[benchmark]')" if isinstance(error, ModuleNotFoundError) else ""
             left_out[name] = f"{type(error).__name__}: {' '.join(str(error).split())}{hint}"
     return steps, left_out

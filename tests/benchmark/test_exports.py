@@ -1,5 +1,7 @@
 """Exported models are timed in turns."""
 
+import pytest
+
 from keras_deit.benchmark import exports
 from tests.export.students import HAS_ONNX, needs_quantizer, tensorflow_only
 
@@ -23,3 +25,21 @@ def test_every_export_is_timed(make_setting, monkeypatch):
     assert all(len(times) == 2 and min(times) > 0 for times in seconds.values())
     assert left_out["timm compiled"] == "RuntimeError: no compiler"
     assert compiled == [False, True]
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("name", ["to_litert", "to_onnx"])
+def test_an_export_that_fails_is_an_error_and_one_without_its_package_is_left_out(name, make_setting, monkeypatch):
+    def fail(error):
+        def export(*arguments, **options):
+            raise error
+
+        return export
+
+    for other in ("to_litert", "to_onnx", "_timm_step"):
+        monkeypatch.setattr(exports, other, fail(ImportError("no package")))
+    seconds, left_out = exports.run(make_setting(batch_size=1), rounds=1, num_threads=1)
+    assert (seconds, len(left_out), set(left_out.values())) == ({}, 8, {"ImportError: no package"})
+    monkeypatch.setattr(exports, name, fail(ValueError("a wrong graph")))
+    with pytest.raises(ValueError, match="a wrong graph"):
+        exports.run(make_setting(batch_size=1), rounds=1, num_threads=1)
