@@ -11,7 +11,7 @@ from keras_deit.data import load
 from keras_deit.data.sources.image_issues import validate
 from keras_deit.training import run
 from keras_deit.training.teachers import convnet
-from tests.export.students import FILE_FORMATS
+from tests.export.students import IN_PROCESS_FORMATS
 from tests.image_folders import write_issues
 from tests.runs import SHORT, SHORTEST, add_short_variant, train_printed
 
@@ -68,8 +68,8 @@ def whole_run(home):
 
 @pytest.fixture(scope="session")
 def exporting_run(home):
-    """A run of one step whose student is exported to files: a SavedModel would take two more processes with TensorFlow."""
-    return _run_once(home, "exporting", *SHORTEST, "--distillation", "none", "--export", ",".join(FILE_FORMATS))
+    """A run of one step whose student is exported; a SavedModel would take two more processes beside another backend."""
+    return _run_once(home, "exporting", *SHORTEST, "--distillation", "none", "--export", ",".join(IN_PROCESS_FORMATS))
 
 
 def _run_once(home, name, *options):

@@ -12,12 +12,11 @@ from keras_deit.cli import export as cli_export
 from keras_deit.cli import main
 from keras_deit.export import formats
 from keras_deit.export.report import Limits, Report
-from tests.export.students import needs_onnx
+from tests.export.students import needs_onnx, tensorflow_only
 from tests.runs import need_run_packages
 
 need_run_packages()
 pillow = pytest.importorskip("PIL.Image", reason="Pillow writes the images")
-pytestmark = pytest.mark.backend_independent
 SHAPE = dict(image_size=16, patch_size=8, hidden_dim=16, num_layers=1, num_heads=2, num_classes=10)
 NAMES = tuple(map(str, range(10)))
 RECORD = {"crop_ratio": 1.0, "squash": True, "mean": (0.5, 0.4, 0.3)}
@@ -49,6 +48,7 @@ def exported(weights, tmp_path_factory):
     return directory
 
 
+@pytest.mark.backend_independent
 def test_the_report_compares_the_export_on_the_test_split(exported):
     found = json.loads((exported / "report.json").read_text(encoding="utf-8"))
     assert (found["dataset"], found["images"]) == ("digits", 364)
@@ -60,6 +60,7 @@ def test_the_report_compares_the_export_on_the_test_split(exported):
     assert "Exported models" in (exported / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.backend_independent
 def test_evaluate_finds_the_same_figures_for_the_export(exported, weights, capsys):
     options = ["--dataset", "digits", "--mistakes", 3]
     assert command("evaluate", "--weights", weights, *options) == 0
@@ -73,6 +74,7 @@ def test_evaluate_finds_the_same_figures_for_the_export(exported, weights, capsy
     assert of_export.partition("recall")[2] == of_model.partition("recall")[2]  # every class, and the mistakes
 
 
+@pytest.mark.backend_independent
 def test_predict_prints_the_same_for_the_export(exported, weights, tmp_path, capsys):
     for index, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (2, 40, 30, 3))):
         pillow.fromarray(pixels.astype("uint8")).save(tmp_path / f"{index}.png")
@@ -84,6 +86,7 @@ def test_predict_prints_the_same_for_the_export(exported, weights, tmp_path, cap
     assert printed[0] == printed[1]
 
 
+@pytest.mark.backend_independent
 @needs_onnx
 def test_without_images_the_export_is_only_written(weights, tmp_path, capsys):
     options = ["--format", "onnx", "--output", tmp_path]
@@ -95,6 +98,7 @@ def test_without_images_the_export_is_only_written(weights, tmp_path, capsys):
     assert command("export", weights, *options, "--overwrite") == 0
 
 
+@pytest.mark.backend_independent
 @needs_onnx
 def test_an_export_that_differs_too_much_fails(weights, tmp_path, capsys, monkeypatch):
     options = ["--data", "digits", "--format", "onnx", "--overwrite", "--output", tmp_path]
@@ -105,6 +109,22 @@ def test_an_export_that_differs_too_much_fails(weights, tmp_path, capsys, monkey
     assert command("export", weights, *options, "--tolerance", 1e-3) == 0
 
 
+@tensorflow_only
+def test_a_saved_model_is_compared_and_has_the_logits_of_the_model(weights, tmp_path, capsys):
+    import tensorflow as tf
+
+    options = ["--format", "saved_model", "--inputs", "pixels", "--data", "digits", "--output", tmp_path]
+    assert command("export", weights, *options) == 0
+    assert "MB): logits of 364 images differ by at most" in capsys.readouterr().out
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3)).astype("uint8")
+    logits = loaded.signatures["serving_default"](pixels=pixels)["logits"]
+    normalised = (pixels / 255 - np.array(RECORD["mean"])) / kd.IMAGENET_STD
+    heads = kd.pretrained(weights).predict(normalised.astype("float32"), verbose=0)
+    np.testing.assert_allclose(logits, (heads["class"] + heads["distillation"]) / 2, atol=1e-4)
+
+
+@pytest.mark.backend_independent
 @needs_onnx
 def test_a_run_is_exported_into_its_directory(weights, tmp_path, capsys):
     (tmp_path / "student.keras").write_bytes(weights.read_bytes())
@@ -112,12 +132,14 @@ def test_a_run_is_exported_into_its_directory(weights, tmp_path, capsys):
     assert (tmp_path / "student.onnx").exists()
 
 
+@pytest.mark.backend_independent
 @needs_onnx
 def test_a_format_that_is_named_twice_is_exported_once(weights, tmp_path, capsys):
     assert command("export", weights, "--format", "onnx,onnx", "--output", tmp_path) == 0
     assert capsys.readouterr().out.count("Written") == 1
 
 
+@pytest.mark.backend_independent
 @needs_onnx
 def test_every_file_in_the_way_is_found_before_anything_is_loaded(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(cli_export, "check_formats", lambda formats: None)
@@ -133,6 +155,7 @@ def test_every_file_in_the_way_is_found_before_anything_is_loaded(tmp_path, caps
     assert "--output must be a directory" in capsys.readouterr().err
 
 
+@pytest.mark.backend_independent
 def test_calibration_images_are_those_of_the_training_split(weights, tmp_path, capsys, monkeypatch):
     received = []
 
@@ -151,6 +174,7 @@ def test_calibration_images_are_those_of_the_training_split(weights, tmp_path, c
     np.testing.assert_allclose(received[0], keras.ops.convert_to_numpy(expected), atol=1e-5)
 
 
+@pytest.mark.backend_independent
 @needs_onnx
 def test_a_runtime_that_fails_ends_in_one_error(weights, tmp_path, capsys, monkeypatch):
     def fail(*arguments):
@@ -173,6 +197,7 @@ def foreign(tmp_path):
     return path
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -188,6 +213,7 @@ def test_what_needs_the_preparation_of_images_is_refused_without_one(options, me
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.backend_independent
 def test_what_is_assumed_of_images_and_classes_is_printed(foreign, capsys, monkeypatch):
     def write(*arguments, **more):
         raise RuntimeError("no conversion here")
@@ -214,6 +240,7 @@ class PixelsInKeras:
         return keras.ops.convert_to_numpy(self.model(self.processor(pixels)))
 
 
+@pytest.mark.backend_independent
 def test_the_preparation_in_a_saved_model_of_pixels_is_compared(weights, capsys):
     model = kd.pretrained(weights, fused=True)
     pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype("uint8")
@@ -232,6 +259,7 @@ def test_the_preparation_in_a_saved_model_of_pixels_is_compared(weights, capsys)
     assert "The preparation of image files in `serving_default` is not compared" in capsys.readouterr().out
 
 
+@pytest.mark.backend_independent
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -251,6 +279,7 @@ def test_wrong_options_are_refused_before_anything_is_loaded(options, message, c
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.backend_independent
 @needs_onnx
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -264,6 +293,7 @@ def test_options_that_need_a_keras_model_are_refused_for_an_export(options, mess
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.backend_independent
 @needs_onnx
 def test_an_export_without_metadata_is_refused(exported, tmp_path, capsys):
     import onnx

@@ -13,7 +13,7 @@ import keras_deit as kd
 from keras_deit.export import report
 from keras_deit.models.variants import VARIANTS
 from keras_deit.training import loop
-from tests.export.students import FILE_FORMATS, needs_litert
+from tests.export.students import IN_PROCESS_FORMATS, needs_litert
 from tests.runs import SHORT, SHORTEST, need_run_packages, student_of, summary_of, train
 
 need_run_packages()
@@ -68,12 +68,12 @@ def test_a_whole_run_has_teacher_student_and_summary(whole_run):
     np.testing.assert_allclose((fused.argmax(-1) == test.labels).mean(), summary["student"]["accuracy"], atol=1e-6)
 
 
-@pytest.mark.skipif(not FILE_FORMATS, reason="exporting needs the extra `export` or `onnx`")
+@pytest.mark.skipif(not IN_PROCESS_FORMATS, reason="exporting needs the extra `export` or `onnx`")
 def test_exports_are_written_and_compared(exporting_run):
     exports = summary_of(exporting_run.directory)["exports"]
-    assert [report["format"] for report in exports] == FILE_FORMATS
+    assert [report["format"] for report in exports] == IN_PROCESS_FORMATS
     assert all(report["agrees"] and 0 <= report["largest_difference"] < 1e-4 for report in exports)
-    assert exporting_run.printed.count("differ by at most") == len(FILE_FORMATS)
+    assert exporting_run.printed.count("differ by at most") == len(IN_PROCESS_FORMATS)
 
 
 @pytest.mark.backend_independent

@@ -21,7 +21,7 @@ RUNNABLE_FORMATS = [
     *(["onnx"] if HAS_ONNX else []),
     *(["openvino"] if HAS_OPENVINO else []),
 ]
-FILE_FORMATS = [name for name in RUNNABLE_FORMATS if name != "saved_model"]
+IN_PROCESS_FORMATS = [name for name in RUNNABLE_FORMATS if ON_TENSORFLOW or name != "saved_model"]
 
 # The quantization is that of a file, the same on every backend, but the other backends convert the file in a child process.
 QUANTIZED_FORMATS = ["litert:float16", "litert:dynamic_int8", "litert:int8"] if HAS_QUANTIZER and ON_TENSORFLOW else []
