@@ -26,4 +26,5 @@ class AdamW(RecipeOptimizer, keras.optimizers.AdamW):
     """
 
     def update_lists(self, tensors, gradients, variables, rate):
+        """Updates all variables at once on PyTorch, see `keras_deit.optimizers.base.RecipeOptimizer`."""
         torch_lists.adam(tensors, *self.update_moments(gradients, variables), rate, self.epsilon)

@@ -65,6 +65,7 @@ class LAMB(DecayInUpdate, keras.optimizers.Optimizer):
         self.assign_sub(variable, ops.cast(learning_rate, dtype) * update)
 
     def update_lists(self, tensors, gradients, variables, rate):
+        """Updates all variables at once on PyTorch, see `keras_deit.optimizers.base.RecipeOptimizer`."""
         decayed = [index for index, variable in enumerate(variables) if self.decays(variable)]
         directions = self.update_moments(gradients, variables)
         torch_lists.lamb(tensors, *directions, rate, self.epsilon, decayed, self.decay)

@@ -62,6 +62,7 @@ class LayerwiseAdamW(DecayInUpdate, keras.optimizers.Adam):
         super().update_step(gradient, variable, rate)
 
     def update_lists(self, tensors, gradients, variables, rate):
+        """Updates all variables at once on PyTorch, see `keras_deit.optimizers.base.RecipeOptimizer`."""
         scales = [self.scale(variable.path) for variable in variables]
         if self.decay:
             fractions = [self.decay * self.decays(one) * scale for one, scale in zip(variables, scales, strict=True)]

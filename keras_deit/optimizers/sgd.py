@@ -36,6 +36,7 @@ class SGD(DecayInUpdate, keras.optimizers.SGD):
         return super().can_update_lists() and self.momentum != 0
 
     def update_lists(self, tensors, gradients, variables, rate):
+        """Updates all variables at once on PyTorch, see `keras_deit.optimizers.base.RecipeOptimizer`."""
         decays = [self.decay * self.decays(variable) for variable in variables]
         gradients = torch_lists.add_scaled(gradients, tensors, decays) if self.decay else gradients
         velocities = values(self.momentums[self.variable_index(variable)] for variable in variables)
