@@ -15,6 +15,9 @@ SHORT_VARIANT = "deit_short"
 ON_ONE_DEVICE = ["--strategy", "none"]  # compiling for the two devices of the tests takes longer
 SHORT = ["--variant", SHORT_VARIANT, "--epochs", "2", "--steps-per-epoch", "2", "--batch-size", "8", *ON_ONE_DEVICE]
 SHORTEST = ["--variant", SHORT_VARIANT, "--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "8", *ON_ONE_DEVICE]
+LEARNING = [  # long enough for predictions that differ from image to image
+    *("--variant", SHORT_VARIANT, "--epochs", 1, "--steps-per-epoch", 30, "--learning-rate", 0.003, *ON_ONE_DEVICE)
+]
 
 
 def need_run_packages():

@@ -11,7 +11,7 @@ import pytest
 import keras_deit as kd
 from keras_deit.cli import main
 from tests.data.images import encode, noise, write_folder
-from tests.runs import ON_ONE_DEVICE, SHORT_VARIANT, add_short_variant, need_run_packages, summary_of, train
+from tests.runs import LEARNING, add_short_variant, need_run_packages, summary_of, train
 
 need_run_packages()
 
@@ -51,21 +51,10 @@ def test_the_accuracies_of_a_run_are_those_of_its_summary_to_the_digit(monkeypat
     """Of a run whose images were resized once, squashed and with another filter than the default one."""
     monkeypatch.setenv("KERAS_HOME", str(home))
     add_short_variant(monkeypatch)
-    short = [
-        "--variant",
-        SHORT_VARIANT,
-        "--epochs",
-        1,
-        "--steps-per-epoch",
-        30,
-        "--learning-rate",
-        0.003,
-        *ON_ONE_DEVICE,
-    ]
     teacher = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
     teacher.save(tmp_path / "teacher.keras")
     run = tmp_path / "run"
-    assert train(*short, "--teacher", tmp_path / "teacher.keras", "--image-size", 12, "--output-dir", run) == 0
+    assert train(*LEARNING, "--teacher", tmp_path / "teacher.keras", "--image-size", 12, "--output-dir", run) == 0
     summary = summary_of(run)["student"]
     capsys.readouterr()
     assert evaluate("--weights", run, "--dataset", "digits", "--output", run / "figures") == 0
