@@ -36,6 +36,7 @@ from keras_deit.models.pretrained import STUDENT_FILE
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
+from keras_deit.runtime.progress_bar import progress_bar
 from keras_deit.training.run_directory import versions
 from keras_deit.training.usable_images import explain_unreadable_images, load_images
 
@@ -67,7 +68,8 @@ def main(options):
         return 0
     with _explaining("The comparison of the exports with the model failed."):
         exports = {name: ExportedModel(path) for name, path in paths.items()}
-        reports = compare_exports(model, exports, images, labels, options.tolerance)
+        with progress_bar((1 + len(exports)) * len(images), "comparing the exports", "images") as bar:
+            reports = compare_exports(model, exports, images, labels, options.tolerance, bar.update)
         reports = [_with_preparation(options, model, exports[report.format], images, report) for report in reports]
     print("\n".join(map(str, reports)), flush=True)
     if options.report:
@@ -92,8 +94,11 @@ def _check(options):
         raise ValueError("litert:int8 needs --data, whose training split has the images for the calibration.")
     if options.tolerance is not None and not options.tolerance >= 0:
         raise ValueError(f"--tolerance must be at least 0. Received: --tolerance {options.tolerance}")
-    for name in ("report", "tolerance"):
-        if getattr(options, name) and not options.dataset:
+    if options.max_images is not None and options.max_images < 1:
+        raise ValueError(f"--max-images must be at least 1. Received: --max-images {options.max_images}")
+    given = {"report": options.report or None, "tolerance": options.tolerance, "max-images": options.max_images}
+    for name, value in given.items():
+        if value is not None and not options.dataset:
             raise ValueError(f"--{name} needs --data, images to compare the exports with the model on.")
     if options.report:
         require("matplotlib.figure", extra="run", purpose="Drawing the report")
@@ -156,7 +161,8 @@ def _images(options, model):
     settings = data_settings(options, model)
     data = load_images(settings, "test").data
     classes = classes_of(model, data)
-    images, labels = _prepared(model, settings, data, classes)
+    chosen = data if options.max_images is None else data.evenly_spaced(options.max_images)
+    images, labels = _prepared(model, settings, chosen, classes)
     for line in (classes and classes.note, None if knows_preparation(model) else UNKNOWN_PREPARATION):
         if line:
             print(line, flush=True)

@@ -197,6 +197,12 @@ def export_parser():
         metavar="DIFFERENCE",
         help="largest accepted absolute difference of a logit, in every format, in place of what is listed above",
     )
+    group.add_argument(
+        "--max-images",
+        type=int,
+        metavar="N",
+        help="compare on N images at equal distances in the dataset's order; default: all that fit into 256 MiB",
+    )
     return parser
 
 

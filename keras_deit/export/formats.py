@@ -182,13 +182,14 @@ def export(model, formats, directory, images, labels=None, calibration=None, ove
     return compare_exports(model, {name: ExportedModel(path) for name, path in paths.items()}, images, labels)
 
 
-def compare_exports(model, exports, images, labels=None, tolerance=None):
+def compare_exports(model, exports, images, labels=None, tolerance=None, progress=None):
     """Compares several exports with their model.
 
     Args:
         model, images, labels: See `export`.
         exports: Dictionary from the names of the formats to the `ExportedModel` of each.
         tolerance: Largest accepted difference of logits in every format; None means the limits of each format.
+        progress: See `keras_deit.export.report.model_logits`. The model and each export run on all images.
 
     Returns:
         A list of `keras_deit.export.report.Report`, one per format.
@@ -198,9 +199,9 @@ def compare_exports(model, exports, images, labels=None, tolerance=None):
     """
     served = serving_model(model)
     images = images_of(served, images)
-    expected = model_logits(served, images)
+    expected = model_logits(served, images, progress)
     limits = {name: FORMATS[name].limits if tolerance is None else Limits(tolerance) for name in exports}
-    return [comparison(expected, one, images, labels, name, limits[name]) for name, one in exports.items()]
+    return [comparison(expected, one, images, labels, name, limits[name], progress) for name, one in exports.items()]
 
 
 def write(model, name, directory, overwrite=False, inputs=NORMALIZED, calibration=None):

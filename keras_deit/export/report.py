@@ -116,13 +116,14 @@ def compare(model, path, images, labels=None, name=None, limits=None):
     return comparison(model_logits(served, images), exported, images, labels, name, limits)
 
 
-def comparison(expected, exported, images, labels=None, name=None, limits=None):
+def comparison(expected, exported, images, labels=None, name=None, limits=None, progress=None):
     """Compares an export with the logits of its model, see `compare`.
 
     Args:
         expected: Array `(images, classes)`, see `model_logits`.
         exported: `ExportedModel`.
         images, labels, name, limits: See `compare`.
+        progress: See `model_logits`.
 
     Returns:
         A `Report`.
@@ -130,7 +131,7 @@ def comparison(expected, exported, images, labels=None, name=None, limits=None):
     Raises:
         ValueError: If the numbers of classes differ.
     """
-    logits, limits = exported.predict_on_batch(images), limits or Limits()
+    logits, limits = _by_chunks(exported.predict_on_batch, images, progress), limits or Limits()
     if logits.shape != expected.shape:
         raise ValueError(
             f"{exported.path} must be an export of the model, whose logits have the shape {expected.shape}. Received: "
@@ -158,18 +159,28 @@ def comparison(expected, exported, images, labels=None, name=None, limits=None):
     return dataclasses.replace(report, agrees=_keeps(report, limits))
 
 
-def model_logits(served, images):
+def model_logits(served, images, progress=None):
     """Runs a model in Keras.
 
     Args:
         served: What `keras_deit.export.serving.serving_model` returns.
         images: Float32 array `(images, height, width, channels)`.
+        progress: Function that is called with the number of images each time that some are done; None means no function.
 
     Returns:
         Float32 array `(images, classes)`.
     """
-    chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
-    return np.concatenate([keras.ops.convert_to_numpy(served(chunk, training=False)) for chunk in chunks])
+    return _by_chunks(lambda chunk: keras.ops.convert_to_numpy(served(chunk, training=False)), images, progress)
+
+
+def _by_chunks(predict, images, progress):
+    outputs = []
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK]
+        outputs.append(predict(chunk))
+        if progress is not None:
+            progress(len(chunk))
+    return np.concatenate(outputs)
 
 
 def _accuracy(predicted, labels):

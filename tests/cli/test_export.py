@@ -106,7 +106,8 @@ def test_an_export_that_differs_too_much_fails(weights, tmp_path, capsys, monkey
     assert "TOO LARGE A DIFFERENCE" in capsys.readouterr().out
     monkeypatch.setitem(formats.FORMATS, "onnx", formats.Format(kd.export.to_onnx, "a.onnx", Limits(None, 1.1)))
     assert command("export", weights, *options) == 1
-    assert command("export", weights, *options, "--tolerance", 1e-3) == 0
+    assert command("export", weights, *options, "--tolerance", 1e-3, "--max-images", 7) == 0
+    assert "logits of 7 images" in capsys.readouterr().out
 
 
 @tensorflow_only
@@ -270,7 +271,10 @@ def test_the_preparation_in_a_saved_model_of_pixels_is_compared(weights, capsys)
         (["a.keras", "--format", "onnx", "--inputs", "pixels"], "--inputs must be what every format can take (onnx:"),
         (["a.keras", "--format", "onnx", "--report"], "--report needs --data"),
         (["a.keras", "--format", "onnx", "--tolerance", "1e-3"], "--tolerance needs --data"),
+        (["a.keras", "--format", "onnx", "--tolerance", "0"], "--tolerance needs --data"),
         (["a.keras", "--format", "onnx", "--tolerance", "-1", "--data", "x"], "--tolerance must be at least 0"),
+        (["a.keras", "--format", "onnx", "--max-images", "3"], "--max-images needs --data"),
+        (["a.keras", "--format", "onnx", "--max-images", "0", "--data", "x"], "--max-images must be at least 1"),
     ],
 )
 @needs_onnx
