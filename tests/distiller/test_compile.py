@@ -61,19 +61,6 @@ def test_how_steps_are_run_does_not_matter(options):
         np.testing.assert_allclose(others[name], values, rtol=1e-5)
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="the other backends build the optimiser before the step")
-def test_a_training_step_is_traced_once(monkeypatch):
-    traces, add_teacher_outputs = [], kd.Distiller.add_teacher_outputs
-
-    def spy(self, data, training):
-        traces.append(training)
-        return add_teacher_outputs(self, data, training)
-
-    monkeypatch.setattr(kd.Distiller, "add_teacher_outputs", spy)
-    trained({"optimizer": keras.optimizers.Adam(), "metrics": [keras.metrics.TopKCategoricalAccuracy(2)]})
-    assert traces == [True]
-
-
 @pytest.mark.skipif(BACKEND == "torch", reason="torch.compile needs a C++ compiler and half a minute")
 def test_a_teacher_of_another_image_size_can_be_compiled_by_xla():
     smaller = kd.Teacher(lambda images: ops.tile(ops.reshape(images, (-1, 3)), (1, 2))[:, :CLASSES], image_size=1)
