@@ -85,6 +85,32 @@ def read_image(source, bit_depth=None):
         ValueError: If the file does not exist or cannot be read, or its pixels use more than `bit_depth` bits.
         ImportError: If Pillow is not installed; the message names the extra.
     """
+    return _read(source, _decoded, bit_depth)
+
+
+def read_pillow_image(content, bit_depth=None):
+    """Reads an image file as `read_image` does, without copying the pixels into an array.
+
+    Args:
+        content: Content of the file as bytes.
+        bit_depth: See `read_image`.
+
+    Returns:
+        Pillow image of mode `"RGB"`, upright.
+
+    Raises:
+        ValueError: If the file cannot be read, or its pixels use more than `bit_depth` bits.
+        ImportError: If Pillow is not installed; the message names the extra.
+
+    Example:
+
+    >>> read_pillow_image(png_file(np.full((1, 2, 3), 7, "uint8"))).size
+    (2, 1)
+    """
+    return _read(content, _decoded_by_pillow, bit_depth)
+
+
+def _read(source, decode, bit_depth):
     require("PIL.Image", extra="weights", purpose=_PURPOSE)
     name = "in memory" if isinstance(source, bytes) else repr(str(source))
     if not isinstance(source, bytes) and not user_path(source).exists():
@@ -92,7 +118,7 @@ def read_image(source, bit_depth=None):
     try:
         content = source if isinstance(source, bytes) else user_path(source).read_bytes()
         with open_image(content) as image:
-            return _decoded(content, image, bit_depth)
+            return decode(content, image, bit_depth)
     except Exception as error:  # for damaged files Pillow's plugins raise errors of many kinds
         raise ValueError(f"The image {name} cannot be read: {error}") from error
 
@@ -325,6 +351,13 @@ def _decoded(content, image, bit_depth):
     if stated and is_scaled_up(samples, stated):
         bits = 16
     return with_three_channels(scale_to_8_bits(samples, bits))
+
+
+def _decoded_by_pillow(content, image, bit_depth):
+    if image.mode == "RGB" and not holds_16_bits(image):
+        return _upright(image)
+    pillow = require("PIL.Image", extra="weights", purpose=_PURPOSE)
+    return pillow.fromarray(_decoded(content, image, bit_depth))
 
 
 def _question_unused_bits(samples):

@@ -14,6 +14,7 @@ from keras_deit.imaging.image_files import (
     is_image_file,
     is_upright,
     read_image,
+    read_pillow_image,
     to_uint8,
 )
 from tests.data.images import encode, noise
@@ -44,6 +45,29 @@ def test_files_are_read_from_their_path_or_content(kind, tmp_path):
         "row of a path": {"bytes": None, "path": str(path)},
     }[kind]
     np.testing.assert_array_equal(as_rgb(source), RGB)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_pillow_images_of_files_have_the_pixels_of_pillow_after_the_file_is_closed(file_format, mode):
+    content = encode(pillow.fromarray(RGB).convert(mode), file_format)
+    image = read_pillow_image(content)
+    expected = pillow.open(io.BytesIO(content)).convert("RGB")
+    assert image.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(image.crop((1, 2, 5, 4))), np.asarray(expected)[2:4, 1:5])
+
+
+def test_pillow_images_of_files_are_rotated_and_scaled_to_eight_bits():
+    tags = pillow.Exif()
+    tags[0x0112] = 6
+    content = encode(pillow.fromarray(RGB), exif=tags)
+    np.testing.assert_array_equal(np.asarray(read_pillow_image(content)), np.rot90(RGB, -1))
+    samples = GREY.astype("uint16") * 16
+    twelve_bits = encode(pillow.fromarray(samples))
+    scaled = np.round(samples / 4095 * 255).astype("uint8")
+    np.testing.assert_array_equal(np.asarray(read_pillow_image(twelve_bits, bit_depth=12))[..., 0], scaled)
+    with pytest.raises(ValueError, match="The image in memory cannot be read: cannot identify image file"):
+        read_pillow_image(b"no image")
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])

@@ -102,8 +102,10 @@ NONE = Augmentation()
 
 def _uniform(seed, epoch, indices, copies, count):
     """Uniform draws in 0..1, `(samples, count)`, of a generator keyed by seed, epoch, index and copy."""
-    rows = (
-        np.random.Philox(key=[seed, epoch], counter=[0, 0, int(copy), int(index)]).random_raw(count)
-        for index, copy in zip(indices, copies, strict=True)
-    )
-    return (np.stack(list(rows)) >> np.uint64(11)) * 2.0**-53
+    generator, rows = np.random.Philox(key=[seed, epoch]), []
+    start = generator.state  # to set the state is several times faster than to make another generator
+    for index, copy in zip(indices, copies, strict=True):
+        start["state"]["counter"][2:] = copy, index
+        generator.state = start
+        rows.append(generator.random_raw(count))
+    return (np.stack(rows) >> np.uint64(11)) * 2.0**-53

@@ -2,6 +2,9 @@
 
 import signal
 
+import numpy as np
+
+from keras_deit.runtime.freed_memory import keep_freed_memory
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.stop_signals import KINDS
 
@@ -23,17 +26,24 @@ def training_stream(batches, epoch=0, batch=0, num_workers=2):
         ImportError: If Grain is missing.
     """
     grain = require("grain", extra="grain", purpose="The pipeline of worker processes")
-    source = _BatchSource(batches, first=epoch * batches.plan.num_batches + batch)
+    # Workers make the images in shared memory, from which this process reads them.
+    empty = grain.multiprocessing.SharedMemoryArray if num_workers else np.empty
+    source = _BatchSource(batches, epoch * batches.plan.num_batches + batch, empty)
     dataset = grain.MapDataset.source(source).to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=1))
     if not num_workers:
         return dataset
     flags = require("absl.flags", extra="grain", purpose="The pipeline of worker processes")
     if not flags.FLAGS.is_parsed():  # Grain needs parsed flags, which only programs started by absl have
         flags.FLAGS.mark_as_parsed()
-    return dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers), _leave_signals_to_the_run)
+    return dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers), _start_worker)
 
 
-def _leave_signals_to_the_run(*_):
+def _start_worker(*_):
+    keep_freed_memory()
+    _leave_signals_to_the_run()
+
+
+def _leave_signals_to_the_run():
     """Lets a worker live on after the signals that ask a run to stop: terminals and schedulers send them to all.
 
     The run still needs the batch of the step that it finishes, and ends its workers itself. Python ends workers that are
@@ -48,12 +58,14 @@ def _leave_signals_to_the_run(*_):
 class _BatchSource:
     """The batches of all epochs from a position on, by index."""
 
-    def __init__(self, batches, first):
+    def __init__(self, batches, first, empty):
         self.batches = batches
         self.first = first
+        self.empty = empty
 
     def __len__(self):
         return 2**40  # more batches than any run has
 
     def __getitem__(self, index):
-        return self.batches.batch(*divmod(self.first + index, self.batches.plan.num_batches))
+        position = divmod(self.first + index, self.batches.plan.num_batches)
+        return self.batches.batch(*position, empty=self.empty)

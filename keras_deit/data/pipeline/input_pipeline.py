@@ -23,6 +23,7 @@ from keras_deit.imaging.pixel_range import warn_of_dark_pixels
 from keras_deit.imaging.sizes import check_crop_ratio, height_and_width
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.endless import mark_endless
+from keras_deit.runtime.freed_memory import keep_freed_memory
 from keras_deit.runtime.numpy_numbers import check_at_least
 
 PIXELS = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # the normalisation that leaves pixels in 0..255
@@ -153,6 +154,7 @@ class InputPipeline:
         """
         plan = self.plan if self.augmentation_layers is None else self.plan.with_crops_alone()
         plan.check()
+        keep_freed_memory()
         if self.augmentation_layers is None:
             batches = self._batches(plan, epoch, batch, mean=self.mean, std=self.std)
         else:

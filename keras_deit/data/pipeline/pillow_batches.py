@@ -26,12 +26,13 @@ class TrainingBatches:
         self.plan = plan
         self.transform = ImageTransform(plan.image_size, mean, std, crop_ratio, data.bit_depth, interpolation, squash)
 
-    def batch(self, epoch, index):
+    def batch(self, epoch, index, empty=np.empty):
         """Makes a batch.
 
         Args:
             epoch: Integer from 0.
             index: Index of the batch in the epoch.
+            empty: Function of a shape and a dtype that allocates the array of the images.
 
         Returns:
             `(images, labels)`: float32 arrays `(batch, height, width, 3)`, normalised, and `(batch, classes)`, one-hot or
@@ -43,17 +44,18 @@ class TrainingBatches:
         if self.transform.leaves_unchanged(self.data, self.plan.augmentation):
             return _unchanged(self.data, self.plan.samples(epoch, index)[0], self.transform)
         draws = self.plan.draws(epoch, index)
-        images, labels = [], []
+        batch, labels = empty((len(draws["index"]), *self.plan.image_size, 3), "float32"), []
+        images = np.asarray(batch)
         for row, example in enumerate(draws["index"]):
             image, label = self.data[example]
             of_sample = {name: values[row] for name, values in draws.items()}
             with _naming_image(self.data, example):
-                images.append(self.transform.training_sample(image, of_sample, self.plan.augmentation))
+                self.transform.training_sample(image, of_sample, self.plan.augmentation, out=images[row])
             labels.append(label)
-        images, labels = np.stack(images), _rows(labels, self.data)
-        return (
-            mix(images, labels, *self.plan.mixing(epoch, index)) if self.plan.augmentation.mixes else (images, labels)
-        )
+        labels = _rows(labels, self.data)
+        if self.plan.augmentation.mixes:
+            _, labels = mix(images, labels, *self.plan.mixing(epoch, index))
+        return batch, labels
 
 
 class EvaluationBatches(keras.utils.PyDataset):

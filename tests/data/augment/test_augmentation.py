@@ -7,6 +7,7 @@ import pytest
 
 from keras_deit import recipes
 from keras_deit.data import Augmentation
+from keras_deit.data.augment.crops import NUM_UNIFORMS, crop_attempts
 from keras_deit.data.augment.erasing import NOISE_SIZE
 
 pytestmark = pytest.mark.backend_independent
@@ -20,6 +21,15 @@ def test_the_draws_of_a_sample_depend_on_seed_epoch_index_and_copy_alone():
         alone = DEIT.draw(SIZE, 1, 2, [index], [copy])
         for name, values in together.items():
             np.testing.assert_array_equal(alone[name][0], values[row])
+
+
+def test_each_sample_has_a_random_generator_of_its_own():
+    indices, copies = [3, 70_000, 5, 2**31], [0, 2, 1, 0]
+    crops = DEIT.draw(SIZE, 1, 2, indices, copies)["crop"]
+    for row, index, copy in zip(crops, indices, copies, strict=True):
+        values = np.random.Philox(key=[1, 2], counter=[0, 0, copy, index]).random_raw(NUM_UNIFORMS)
+        uniform = (values >> np.uint64(11)) / 2**53
+        np.testing.assert_array_equal(row, crop_attempts(uniform[None], DEIT.crop_scale)[0])
 
 
 @pytest.mark.parametrize("other", [(2, 2, 3, 0), (1, 3, 3, 0), (1, 2, 4, 0), (1, 2, 3, 1)])

@@ -37,7 +37,9 @@ def test_cut_boxes_have_the_published_area_and_determine_the_share():
 def test_images_and_labels_are_mixed_with_the_reversed_batch():
     images = np.arange(4 * 2 * 2 * 3, dtype="float32").reshape(4, 2, 2, 3)
     labels = np.eye(4, dtype="float32")
-    blended, shares = mix(images.copy(), labels, 0.25, None)
+    overwritten = images.copy()
+    blended, shares = mix(overwritten, labels, 0.25, None)
+    assert blended is overwritten
     np.testing.assert_allclose(blended, 0.25 * images + 0.75 * images[::-1])
     np.testing.assert_allclose(shares[0], [0.25, 0, 0, 0.75])
     cut, shares = mix(images.copy(), labels, 0.75, (0, 1, 1, 2))

@@ -38,6 +38,16 @@ def test_flip_operations_and_erasing_come_in_this_order():
     np.testing.assert_allclose(sample, expected, atol=1e-5)
 
 
+def test_a_sample_is_written_to_the_given_array():
+    transform = ImageTransform(SIZE, MEAN, STD, crop_ratio=1.0)
+    pixels, batch = noise(*SIZE, 3), np.zeros((2, *SIZE, 3), "float32")
+    for image in (pixels, encode(pixels)):
+        batch[:] = 0
+        transform.training_sample(image, draws(), Augmentation(crop_scale=(1, 1)), out=batch[1])
+        np.testing.assert_allclose(batch[1], normalized(pixels), atol=1e-5)
+        assert not batch[0].any()
+
+
 def test_a_crop_is_cut_out_before_it_is_resized():
     pixels = noise(*SIZE, 3)
     sample = ImageTransform((3, 4), MEAN, STD, 1.0).training_sample(

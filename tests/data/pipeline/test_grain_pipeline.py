@@ -32,7 +32,7 @@ def test_without_workers_the_batches_are_made_in_this_process():
     class Positions:
         plan = SamplingPlan(10, 4, (8, 8))
 
-        def batch(self, epoch, index):
+        def batch(self, epoch, index, empty):
             return os.getpid(), epoch, index
 
     received = take(training_stream(Positions(), epoch=1, batch=1, num_workers=0), 3)

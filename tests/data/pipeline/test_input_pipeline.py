@@ -144,6 +144,16 @@ def test_teacher_outputs_come_beside_the_images_and_end_the_batches(pipeline):
     assert timer.seconds > 0
 
 
+@pytest.mark.backend_independent
+def test_freed_memory_is_kept_as_soon_as_training_batches_are_made(monkeypatch):
+    calls = []
+    monkeypatch.setattr("keras_deit.data.pipeline.input_pipeline.keep_freed_memory", lambda: calls.append("kept"))
+    pipeline = InputPipeline(noise(), SIZE, 4, pipeline="python")
+    assert not calls
+    next(iter(pipeline.training_batches()))
+    assert calls == ["kept"]
+
+
 def test_the_plan_has_the_settings_of_the_pipeline():
     plan = InputPipeline(noise(), 48, 2, Augmentation(flip=0.5), seed=5, steps_per_epoch=7, shard=1, num_shards=2).plan
     assert (plan.num_examples, plan.batch_size, plan.image_size, plan.seed) == (8, 2, (48, 48), 5)
