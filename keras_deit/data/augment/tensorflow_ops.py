@@ -29,21 +29,26 @@ def apply(image, operations, arguments):
     Returns:
         uint8 tensor `(height, width, 3)`.
     """
-    for step in range(operations.shape[0]):
-        image = _compiled()(image, operations[step], arguments[step])
-    return image
+    return _compiled()(image, operations, arguments)
 
 
 @functools.cache
 def _compiled():
-    """Returns the function that applies one operation, which XLA compiles once for all calls."""
+    """Returns the function that applies operations, which XLA compiles once for all calls."""
     tf = tensorflow()
 
     def apply_one(image, operation, argument):
         branches = [lambda name=name: _FUNCTIONS[name](tf, image, argument) for name in NAMES]
         return tf.switch_case(operation, [*branches, lambda: image])
 
-    return tf.function(apply_one, jit_compile=True, autograph=False)
+    def apply_all(image, operations, arguments):
+        def apply_next(step, image):
+            return step + 1, apply_one(image, operations[step], arguments[step])
+
+        # A loop, so that the operations are compiled once and not once for each step.
+        return tf.while_loop(lambda step, _: step < operations.shape[0], apply_next, [0, image])[1]
+
+    return tf.function(apply_all, jit_compile=True, autograph=False)
 
 
 def tensorflow():

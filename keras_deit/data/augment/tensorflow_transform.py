@@ -1,6 +1,7 @@
 """One sample of an image within `tf.data`: decoded, cropped, augmented, normalised.
 
-Steps on images of no fixed size (decoding with the crop, resizing) use TensorFlow's own operations; XLA compiles the others.
+Steps on images of no fixed size (decoding with the crop, resizing) use TensorFlow's own operations. XLA compiles all the
+others to one function, since each call of a compiled function takes about 0.06 ms.
 """
 
 import numpy as np
@@ -73,9 +74,7 @@ class ImageTransform:
         width = image_size[1]
         self._mean, self._std = (np.tile(np.asarray(values, "float32") * 255, width) for values in (mean, std))
         self._noise = None
-        self._pixels = tf.function(self._rounded_and_flipped, jit_compile=True, autograph=False)
-        self._normalize = tf.function(self._normalized, jit_compile=True, autograph=False)
-        self._erase = tf.function(self._erased, jit_compile=True, autograph=False)
+        self._finish = tf.function(self._finished, jit_compile=True, autograph=False)
 
     def training_sample(self, image, draws, augmentation):
         """Makes a training sample.
@@ -90,13 +89,11 @@ class ImageTransform:
         """
         crops = augmentation.crop_scale is not None
         transposed = self._resized_crop(image, draws["crop"]) if crops else self._central_crop(image)
-        pixels = self._pixels(transposed, draws["flip"])
-        if "operations" in draws:
-            pixels = tensorflow_ops.apply(pixels, draws["operations"], draws["arguments"])
+        steps = {name: draws[name] for name in ("flip", "operations", "arguments") if name in draws}
         if augmentation.erasing:
             box = draws["erased"]
-            return self._erase(pixels, box, self._noise_from(draws["noise"], is_needed=box[2] > 0))
-        return self._normalize(pixels)
+            steps |= {"box": box, "noise": self._noise_from(draws["noise"], is_needed=box[2] > 0)}
+        return self._finish(transposed, **steps)
 
     def evaluation_sample(self, image):
         """Makes a sample as `keras_deit.ImageProcessor` does.
@@ -107,7 +104,7 @@ class ImageTransform:
         Returns:
             float32 tensor `(*image_size, 3)`, normalised.
         """
-        return self._normalize(self._pixels(self._central_crop(image), False))
+        return self._finish(self._central_crop(image))
 
     def _resized_crop(self, image, attempts):
         """A random crop, resized and transposed. Of a JPEG only the crop is decoded."""
@@ -228,6 +225,13 @@ class ImageTransform:
         read = unless_exiting(lambda content: read_image(content, self.bit_depth))
         pixels = self._tf.numpy_function(read, [content], self._tf.uint8)
         return self._tf.ensure_shape(pixels, (None, None, 3))
+
+    def _finished(self, transposed, flip=False, operations=None, arguments=None, box=None, noise=None):
+        """All steps after resizing."""
+        pixels = self._rounded_and_flipped(transposed, flip)
+        if operations is not None:
+            pixels = tensorflow_ops.apply(pixels, operations, arguments)
+        return self._normalized(pixels) if box is None else self._erased(pixels, box, noise)
 
     def _rounded_and_flipped(self, transposed, flip):
         tf = self._tf

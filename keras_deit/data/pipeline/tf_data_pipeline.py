@@ -15,6 +15,7 @@ from keras_deit.runtime.first_batch import FirstBatchCheck
 from keras_deit.runtime.shutdown import unless_exiting, until_exit
 
 PREFETCH = 2  # batches
+CALLS_PER_THREAD = 4  # samples that are begun: while one of them takes long, the threads go on with the next ones
 
 
 def training_dataset(
@@ -47,7 +48,7 @@ def training_dataset(
         tf, lambda: (plan.draws(*position) for position in plan.iter_from(epoch, batch))
     ).unbatch()
     sample = tf.autograph.experimental.do_not_convert(sample)
-    dataset = dataset.map(sample, num_parallel_calls=threads, deterministic=True)
+    dataset = dataset.map(sample, num_parallel_calls=CALLS_PER_THREAD * threads, deterministic=True)
     dataset = dataset.batch(plan.batch_size, drop_remainder=True)
     if plan.augmentation.mixes:
         mixing = _from_generator(tf, lambda: _mixing_draws(plan, epoch, batch))
@@ -79,7 +80,7 @@ def evaluation_dataset(data, plan, mean, std, crop_ratio, num_workers=None, inte
 
     sample = tf.autograph.experimental.do_not_convert(sample)
     dataset = tf.data.Dataset.from_tensor_slices(plan.examples())
-    dataset = dataset.map(sample, num_parallel_calls=threads, deterministic=True)
+    dataset = dataset.map(sample, num_parallel_calls=CALLS_PER_THREAD * threads, deterministic=True)
     return _with_threads(tf, dataset.batch(plan.local_batch_size), threads).prefetch(PREFETCH)
 
 
