@@ -110,3 +110,11 @@ def together(session):
     install(session, ".[dev]")
     for backend in BACKENDS:
         run_pytest(session, backend, *TOGETHER, KERAS_DEIT_SKIP_PASSED=passed_file(backend))
+
+
+@nox.session
+def docs(session):
+    """The documentation site in `docs/_build`, where a warning is an error; on request only: `nox -s docs`."""
+    install_backend(session, "torch")
+    install(session, ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build", env={"KERAS_BACKEND": "torch"})

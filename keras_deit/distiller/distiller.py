@@ -248,7 +248,8 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
         """Loads a file of `save_weights`, see `keras.Model.load_weights`.
 
         Args:
-            filepath, skip_mismatch, **kwargs: As for `keras.Model.load_weights`.
+            filepath, skip_mismatch: As for `keras.Model.load_weights`.
+            **kwargs: As for `keras.Model.load_weights`.
 
         Raises:
             ValueError: If the file is of a student alone, or does not fit.

@@ -71,7 +71,7 @@ class Evaluation:
 
     @property
     def classes(self):
-        """List of a dictionary for each class: `class`, `images`, `precision` and `recall` (in 0..1, or None)."""
+        """List of a dictionary for each class, with `class`, `images`, `precision` and `recall` (in 0..1, or None)."""
         precision, recall = precision_and_recall(self.confusion)
         rows = zip(self.class_names, self.confusion.sum(axis=1).tolist(), precision, recall, strict=True)
         return [dict(zip(("class", "images", "precision", "recall"), row, strict=True)) for row in rows]

@@ -45,7 +45,7 @@ class PrefixTokens(KeptSettings, keras.layers.Layer):
 
     @property
     def num_prefix_tokens(self):
-        """Number of prefix tokens: 2 with a distillation token, 1 without."""
+        """Number of prefix tokens, 2 with a distillation token and 1 without."""
         return 2 if self.distilled else 1
 
     def build(self, input_shape):

@@ -25,7 +25,8 @@ class CheckedImages(RestoredVariables):
         """Trains the model, see `keras.Model.fit`.
 
         Args:
-            *args, **kwargs: As for `keras.Model.fit`.
+            *args: As for `keras.Model.fit`.
+            **kwargs: As for `keras.Model.fit`.
 
         Raises:
             ValueError: If the first images of the data are raw pixels or not finite, or the data have no end and the number

@@ -216,7 +216,8 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         """Loads a file of `save_weights`, see `keras.Model.load_weights`.
 
         Args:
-            filepath, skip_mismatch, **kwargs: As for `keras.Model.load_weights`.
+            filepath, skip_mismatch: As for `keras.Model.load_weights`.
+            **kwargs: As for `keras.Model.load_weights`.
 
         Raises:
             ValueError: If the file is of a `DeiT`, of a classifier that merges tokens and this one does not, or the reverse,

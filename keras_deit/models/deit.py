@@ -99,7 +99,8 @@ class DeiT(BackboneMixin, ImageModel):
         """Loads a file of `save_weights`, see `keras.Model.load_weights`.
 
         Args:
-            filepath, skip_mismatch, **kwargs: As for `keras.Model.load_weights`.
+            filepath, skip_mismatch: As for `keras.Model.load_weights`.
+            **kwargs: As for `keras.Model.load_weights`.
 
         Raises:
             ValueError: If the file is of a `Distiller` or a `DeiTClassifier`, or does not fit.

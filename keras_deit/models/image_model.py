@@ -136,7 +136,8 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
         Args:
             checkpoint: A `keras_deit.weights.checkpoint.Checkpoint`.
             variant: Name of its variant; None means that it is inferred from the tensors' shapes.
-            num_classes, image_size, **overrides: As for `from_preset`.
+            num_classes, image_size: As for `from_preset`.
+            **overrides: As for `from_preset`.
 
         Returns:
             The model, and a tuple of sentences that name its differences from the checkpoint.
@@ -192,7 +193,8 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
         Args:
             mode: `"int8"` (kernels and, at each call, the inputs of dense layers), `"int4"` (kernels) or `"float8"` (for
                 training); None means that of `config`.
-            config, filters, **kwargs: As for `keras.Model.quantize`.
+            config, filters: As for `keras.Model.quantize`.
+            **kwargs: As for `keras.Model.quantize`.
 
         Raises:
             ValueError: If the mode is another one, or a layer is quantized already.
@@ -277,7 +279,7 @@ class BackboneMixin:
 
     @property
     def num_prefix_tokens(self):
-        """Number of prefix tokens: 2 with a distillation token, 1 without."""
+        """Number of prefix tokens, 2 with a distillation token and 1 without."""
         return self.backbone.num_prefix_tokens
 
     def freeze(self, up_to):

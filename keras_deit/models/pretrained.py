@@ -38,6 +38,7 @@ def pretrained(
 
     Args:
         source: One of:
+
             - the name of a preset, see `keras_deit.list_presets()`;
             - `"hf://owner/repository"`, optionally with `"@revision"`;
             - the path of a `.safetensors` or `.pth` file, or of a directory with `model.safetensors` or

@@ -11,7 +11,8 @@ class AdamW(RecipeOptimizer, keras.optimizers.AdamW):
     """`keras.optimizers.AdamW`, clipping over the whole batch.
 
     Args:
-        *args, **kwargs: As for `keras.optimizers.AdamW`.
+        *args: As for `keras.optimizers.AdamW`.
+        **kwargs: As for `keras.optimizers.AdamW`.
 
     Example:
 

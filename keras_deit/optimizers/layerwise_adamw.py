@@ -24,7 +24,8 @@ class LayerwiseAdamW(DecayInUpdate, keras.optimizers.Adam):
     have `layer_decay` times the learning rate of the first block.
 
     Args:
-        *args, **kwargs: As for `keras.optimizers.Adam`.
+        *args: As for `keras.optimizers.Adam`.
+        **kwargs: As for `keras.optimizers.Adam`.
         layer_decay: Learning rate of a block divided by that of the next block, in 0..1.
         num_layers: Number of blocks of the model.
         weight_decay: Coefficient of the decay, not negative.

@@ -12,7 +12,8 @@ class SGD(DecayInUpdate, keras.optimizers.SGD):
     """SGD with L2 regularisation: the weight decay is added to the gradient, before the momentum, as in PyTorch.
 
     Args:
-        *args, **kwargs: As for `keras.optimizers.SGD`.
+        *args: As for `keras.optimizers.SGD`.
+        **kwargs: As for `keras.optimizers.SGD`.
         weight_decay: Coefficient of the decay, not negative.
 
     Example:

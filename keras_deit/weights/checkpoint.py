@@ -90,7 +90,7 @@ class Checkpoint:
 
     @property
     def num_prefix_tokens(self):
-        """Number of prefix tokens: 2 with a distillation token, 1 without."""
+        """Number of prefix tokens, 2 with a distillation token and 1 without."""
         return 2 if "dist_token" in self.tensors else 1
 
     @property

@@ -32,7 +32,8 @@ def load(
     """Loads a dataset.
 
     Args:
-        name: One of
+        name: One of:
+
             - `"digits"`: the 1,797 handwritten digits of 8×8 pixels that scikit-learn ships;
             - the path of a folder that holds a folder of image files for each class, or such folders under `train` and
               `val`, `Training` and `Testing`, `x_train` and `x_test` or the like (image files right under `train` are

@@ -1,0 +1,32 @@
+"""The pages of the documentation: links, navigation, syntax of Python code. `nox -s docs` runs the code."""
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+FILE_LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)[^)]*\)")
+CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python.*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+pytestmark = pytest.mark.backend_independent
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page):
+    links = FILE_LINK.findall(CODE.sub("", page.read_text(encoding="utf-8")))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_code_compiles(page):
+    for code in PYTHON.findall(page.read_text(encoding="utf-8")):
+        compile(code, page.name, "exec")
+
+
+def test_each_page_is_in_the_navigation():
+    navigation = re.findall(r"\w+", (ROOT / "docs" / "index.rst").read_text(encoding="utf-8"))
+    assert {page.stem for page in PAGES if page.parent.name == "docs"} <= set(navigation)
