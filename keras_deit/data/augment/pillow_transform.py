@@ -2,9 +2,10 @@
 
 import functools
 
+import keras
 import numpy as np
 
-from keras_deit.data.augment import pillow_ops
+from keras_deit.data.augment import pillow_ops, torch_resizing
 from keras_deit.data.augment.augmentation import NONE
 from keras_deit.data.augment.crops import crop
 from keras_deit.data.augment.erasing import noise_table
@@ -122,6 +123,8 @@ class ImageTransform:
         image = read_pillow_image(image, self.bit_depth) if is_file else _pillow_image(image)
         top, left, height, width = map(int, crop(attempts, float(image.height), float(image.width)))
         cut_out = image.crop((left, top, left + width, top + height))
+        if keras.backend.backend() == "torch":
+            return torch_resizing.resize(cut_out, self.image_size)
         return cut_out.resize(self.image_size[::-1], _pillow().Resampling.BICUBIC)
 
     def _central_crop(self, pixels):

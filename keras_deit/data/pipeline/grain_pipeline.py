@@ -2,8 +2,10 @@
 
 import signal
 
+import keras
 import numpy as np
 
+from keras_deit.data.augment import torch_resizing
 from keras_deit.runtime.freed_memory import keep_freed_memory
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.stop_signals import KINDS
@@ -40,6 +42,8 @@ def training_stream(batches, epoch=0, batch=0, num_workers=2):
 
 def _start_worker(*_):
     keep_freed_memory()
+    if keras.backend.backend() == "torch":
+        torch_resizing.use_one_thread()
     _leave_signals_to_the_run()
 
 
