@@ -57,7 +57,12 @@ def load_model_or_export(options, any_keras_model=False):
             for weights.
     """
     if not is_exported(options.weights):
-        return load_model(options, any_keras_model)
+        return _in_precision(load_model(options, any_keras_model), options)
+    if options.precision is not None:
+        raise ValueError(
+            f"--precision is for models of Keras. Received: the exported model {options.weights!r}, whose precision is "
+            "fixed. Leave the option out."
+        )
     given = [f"--{name.replace('_', '-')}" for name in OF_WEIGHTS if getattr(options, name) is not None]
     if given:
         raise ValueError(
@@ -72,6 +77,17 @@ def load_model_or_export(options, any_keras_model=False):
             "export`. For a LiteRT file, put the JSON file of the export beside it, under the same name."
         )
     return model
+
+
+def _in_precision(model, options):
+    if options.precision is None:
+        return model
+    if not hasattr(model, "to_dtype"):
+        raise ValueError(
+            f"--precision is for models of this package. Received: the {type(model).__name__} in {options.weights!r}. Leave "
+            "the option out."
+        )
+    return model.to_dtype(options.precision)
 
 
 def given_preparation(options):

@@ -9,6 +9,7 @@ from keras_deit.choices import (
     EXPORT_INPUTS,
     EXPORTED,
     IMAGE_ISSUES,
+    INFERENCE_PRECISIONS,
     INTERPOLATION,
     INTERPOLATIONS,
     PEERS,
@@ -354,6 +355,12 @@ def _add_model_options(parser):
     group.add_argument("--weights", required=True, metavar="NAME", help=f"{SOURCES}; or {EXPORTED}")
     _add_weights_options(group)
     _add_image_size(group)
+    group.add_argument(
+        "--precision",
+        choices=INFERENCE_PRECISIONS,
+        help="precision of the weights and of the computation; bfloat16 needs half of the memory, and less time on "
+        "processors and GPUs with instructions for it; default: the precision of the model",
+    )
 
 
 def _add_image_size(group):

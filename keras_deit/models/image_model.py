@@ -8,7 +8,7 @@ import keras
 from keras_deit.imaging.class_names import names_in_order
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.sizes import height_and_width
-from keras_deit.layers.composite import CHANGES, changes_of, restore_changes
+from keras_deit.layers.composite import CHANGES, changes_of, layers_inside, restore_changes
 from keras_deit.models.checked_images import CheckedImages
 from keras_deit.models.presets import open_preset
 from keras_deit.models.variants import get_variant, matching_variants
@@ -213,6 +213,45 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
             raise ValueError(f"Keras can quantize a {type(self).__name__} in {works}. Received: {received!r}.")
         super().quantize(mode=mode, config=config, filters=filters, **kwargs)
 
+    def to_dtype(self, dtype):
+        """Copies the model with another precision, for example to predict in bfloat16.
+
+        A Keras variable keeps its dtype, so the model itself does not change. The copy is saved, loaded and exported like
+        any other model; the exports compute in float32 whatever the precision of the model.
+
+        Args:
+            dtype: Dtype policy. `"bfloat16"` stores the weights and computes in bfloat16, except for the heads, which have
+                float32 weights and logits. With `"mixed_bfloat16"` the weights stay float32, as needed for training.
+                Others: `"float16"`, `"mixed_float16"`, `"float32"` and `"float64"`.
+
+        Returns:
+            A model of the same class with variables of its own, not compiled. Its weights are rounded to the nearest values
+            of the new dtype.
+
+        Raises:
+            ValueError: If `dtype` is no policy of floats, or the model is quantized.
+
+        Example:
+
+        >>> import keras_deit as kd
+        >>> classifier = kd.DeiTClassifier.from_variant("deit_ti", num_classes=10, num_layers=1)
+        >>> fast = classifier.to_dtype("bfloat16")
+        >>> fast.backbone.blocks[0].mlp.expansion.kernel.dtype, fast.deit.get_layer("class_head").kernel.dtype
+        ('bfloat16', 'float32')
+
+        Reference:
+            Kalamkar et al., 2019, A Study of BFLOAT16 for Deep Learning Training (arXiv 1905.12322).
+        """
+        if any(layer.quantization_mode for layer in layers_inside(self)):
+            raise ValueError(
+                "`to_dtype` needs a model whose kernels are floats. Received: a quantized model. Call `to_dtype` first, "
+                "then `quantize`."
+            )
+        config = _with_dtype(self.get_config(), keras.dtype_policies.serialize(keras.dtype_policies.get(dtype)))
+        copy = type(self).from_config(config)
+        copy.set_weights(self.get_weights())
+        return copy
+
     def image_processor(self, image_size=None, **overrides):
         """Builds the layer that prepares images for the model, as in the evaluation of the run or preset that it is from.
 
@@ -390,3 +429,13 @@ def classification_head(num_classes, policy, name):
     check_at_least(1, num_classes=num_classes)
     initializer = keras.initializers.RandomNormal(stddev=0.02)
     return keras.layers.Dense(num_classes, kernel_initializer=initializer, dtype=head_dtype(policy), name=name)
+
+
+def _with_dtype(config, policy):
+    """Returns the config of a model with another serialized dtype policy, also for the models inside of it."""
+    inside = {
+        name: {**value, "config": _with_dtype(value["config"], policy)}
+        for name, value in config.items()
+        if isinstance(value, dict) and "dtype" in value.get("config", {})
+    }
+    return {**config, **inside, "dtype": policy}

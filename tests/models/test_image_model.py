@@ -3,13 +3,15 @@
 import json
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_deit import DeiT, DeiTBackbone, DeiTClassifier, DeiTMaskedImageModel, RegNetY
+from keras_deit.lora import enable
 from keras_deit.models.image_model import ImageModel, classification_head, head_dtype
-from tests.goldens.weights import noise
+from tests.goldens.weights import fill, noise
 
 pytestmark = pytest.mark.eager
 
@@ -275,3 +277,66 @@ def test_numpy_numbers_are_arguments_like_pythons(tmp_path):
         loaded = keras.saving.load_model(tmp_path / "model.keras")
         for value, former in zip(loaded.get_weights(), model.get_weights(), strict=True):
             np.testing.assert_array_equal(value, former)
+
+
+HALF = {
+    "backbone": lambda: DeiTBackbone.from_variant("deit_ti", **SMALL),
+    "deit": lambda: DeiT.from_variant("deit3_s", **SMALL, num_classes=3),
+    "classifier": lambda: DeiTClassifier.from_variant("deit_ti", **SMALL, num_classes=3),
+    "late fusion": lambda: DeiTClassifier.from_variant("deit_ti", **SMALL, num_classes=3, fusion="sum"),
+    "convnet": lambda: RegNetY(widths=(16, 16), depths=(1, 1), group_width=8, num_classes=3),
+}
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_a_copy_in_bfloat16_has_rounded_weights_and_float32_heads(name):
+    model = fill(HALF[name]())
+    copy = model.to_dtype("bfloat16")
+    assert type(copy) is type(model)
+    for mine, theirs in zip(copy.weights, model.weights, strict=True):
+        dtype = "float32" if "head" in mine.path else "bfloat16"
+        assert (mine.dtype, theirs.dtype) == (dtype, "float32")
+        expected = ops.convert_to_numpy(theirs).astype(dtype if dtype == "float32" else ml_dtypes.bfloat16)
+        np.testing.assert_array_equal(ops.convert_to_numpy(mine).astype("float32"), expected.astype("float32"))
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_a_copy_in_bfloat16_computes_the_outputs_up_to_rounding(name):
+    model = fill(HALF[name]())
+    images = noise("images", (4, 32, 32, 3))
+    expected, received = (each(images, training=False) for each in (model, model.to_dtype("bfloat16")))
+    for mine, theirs in zip(keras.tree.flatten(received), keras.tree.flatten(expected), strict=True):
+        assert keras.backend.standardize_dtype(mine.dtype) == ("bfloat16" if name == "backbone" else "float32")
+        mine, theirs = (ops.convert_to_numpy(tensor).astype("float32") for tensor in (mine, theirs))
+        assert np.sqrt(np.mean((mine - theirs) ** 2)) < 4 * 2**-8 * np.std(theirs)  # a value has 8 significant bits
+
+
+def test_a_copy_in_another_precision_is_saved_and_loaded(tmp_path):
+    copy = HALF["classifier"]().to_dtype("bfloat16")
+    copy.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [variable.dtype for variable in again.weights] == [variable.dtype for variable in copy.weights]
+    images = noise("images", (2, 32, 32, 3))
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(each(images)) for each in (again, copy)))
+
+
+def test_the_copy_of_a_copy_in_mixed_precision_has_float32_weights():
+    copy = HALF["classifier"]().to_dtype("bfloat16").to_dtype("mixed_bfloat16")
+    assert {variable.dtype for variable in copy.weights} == {"float32"}
+    assert copy.backbone.blocks[0].compute_dtype == "bfloat16"
+
+
+def test_a_copy_keeps_lora_and_frozen_layers():
+    model = fill(HALF["deit"]())
+    enable(model, rank=2)
+    copy = model.to_dtype("float32")
+    assert [one.trainable for one in copy.weights] == [one.trainable for one in model.weights]
+    images = noise("images", (2, 32, 32, 3))
+    np.testing.assert_allclose(*(ops.convert_to_numpy(each(images)["class"]) for each in (copy, model)), rtol=1e-4)
+
+
+def test_a_quantized_model_has_no_copy_in_another_precision():
+    model = HALF["deit"]()
+    model.quantize("int8")
+    with pytest.raises(ValueError, match="Received: a quantized model. Call `to_dtype` first, then `quantize`"):
+        model.to_dtype("bfloat16")
