@@ -126,6 +126,7 @@ class Teacher:
         self.same_classes = same_classes
         self.uses_student_images = False
         self.class_positions = None
+        self._constants = {}  # of the preparation of images, on PyTorch
 
     @classmethod
     def from_bare_model(cls, model):
@@ -312,9 +313,10 @@ class Teacher:
     def _preprocess(self, images, image_mean, image_std):
         images = ops.cast(images, "float32")
         if not self._takes(images, image_mean, image_std):
-            images = images * _constant(image_std) + _constant(image_mean)  # pixels in 0..1
+            std, mean = (self._constant(images, _channels, *np.ravel(value)) for value in (image_std, image_mean))
+            images = images * std + mean  # pixels in 0..1
             if self.image_size not in (None, tuple(images.shape[1:3])):
-                images = _resize(images, self.image_size)
+                images = self._resize(images)
             images = self._normalise(images)
         return ops.transpose(images, (0, 3, 1, 2)) if self.data_format == "channels_first" else images
 
@@ -324,8 +326,32 @@ class Teacher:
         low, high = self.value_range
         images = images * (high - low) + low
         if self.mean is not None:
-            images = images - _constant(self.mean)
-        return images if self.std is None else images / _constant(self.std)
+            images = images - self._constant(images, _channels, *np.ravel(self.mean))
+        return images if self.std is None else images / self._constant(images, _channels, *np.ravel(self.std))
+
+    def _resize(self, images):
+        """Bilinear with antialiasing, as matrix products: XLA compiles those, but not TensorFlow's op for it."""
+        height, width = images.shape[1:3]
+        if height is None or width is None:
+            raise ValueError(
+                "A teacher with another image size than the student's needs images of a known size. Received: "
+                f"shape={tuple(images.shape)}. Fix it in the dataset, for example with `tf.ensure_shape`."
+            )
+        rows = self._constant(images, _resize_matrix, height, self.image_size[0])
+        columns = self._constant(images, _resize_matrix, width, self.image_size[1])
+        return ops.einsum("xw,bywc->byxc", columns, ops.einsum("yh,bhwc->bywc", rows, images))
+
+    def _constant(self, images, function, *arguments):
+        """The float32 tensor of `function(*arguments)`, a NumPy array.
+
+        On PyTorch the teacher keeps the tensor for later batches: the processor waits for each copy to a GPU.
+        """
+        if keras.backend.backend() != "torch":
+            return ops.convert_to_tensor(function(*arguments).astype("float32"))
+        key = str(getattr(images, "device", None)), function, arguments  # symbolic images have no device
+        if key not in self._constants:
+            self._constants[key] = ops.convert_to_tensor(function(*arguments).astype("float32"))
+        return self._constants[key]
 
     def _takes(self, images, image_mean, image_std):
         """Whether a bare model takes the student's images unchanged."""
@@ -465,16 +491,8 @@ def _single_output(outputs):
     )
 
 
-def _resize(images, image_size):
-    """Bilinear with antialiasing, as matrix products: XLA compiles those, but not TensorFlow's op for it."""
-    height, width = images.shape[1:3]
-    if height is None or width is None:
-        raise ValueError(
-            "A teacher with another image size than the student's needs images of a known size. Received: "
-            f"shape={tuple(images.shape)}. Fix it in the dataset, for example with `tf.ensure_shape`."
-        )
-    images = ops.einsum("yh,bhwc->bywc", _constant(_resize_matrix(height, image_size[0])), images)
-    return ops.einsum("xw,bywc->byxc", _constant(_resize_matrix(width, image_size[1])), images)
+def _channels(*values):
+    return np.array(values)
 
 
 def _resize_matrix(source, target):
@@ -484,7 +502,3 @@ def _resize_matrix(source, target):
     distances = np.abs(np.arange(source) - centres[:, None]) / max(scale, 1)
     weights = np.maximum(1 - distances, 0)
     return weights / weights.sum(axis=1, keepdims=True)
-
-
-def _constant(values):
-    return ops.convert_to_tensor(np.asarray(values, dtype="float32"))

@@ -20,6 +20,7 @@ from keras_deit.distiller.labels import (
     takes_integers_alone,
     weigh_classes,
 )
+from keras_deit.distiller.log_means import LogMeans
 from keras_deit.distiller.metrics import by_log_name, wrap_metrics
 from keras_deit.distiller.teacher_outputs import read_teacher_outputs
 from keras_deit.fusion import fuse
@@ -34,12 +35,7 @@ _DistillationSteps = importlib.import_module(f"keras_deit.distiller.{keras.backe
 # Settings that a compiled step holds as constants.
 _CONSTANTS_OF_STEPS = ("distillation", "alpha", "temperature", "attention_weight", "soft_reduction", "fusion")
 
-
-class _BatchMean(keras.losses.Loss):
-    """Averages one value for each example as Keras's losses do: with sample weights, and over all replicas."""
-
-    def call(self, y_true, y_pred):
-        return y_pred
+_INVALID = ("invalid_labels", "invalid_outputs")  # counted beside the logs, but not reported
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -160,10 +156,9 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
         fuse(class_logits, distillation_logits, fusion)  # on symbolic tensors: raises if `fusion` does not fit
         self.distilled = distillation_logits is not None
         self.num_classes = class_logits.shape[-1]
-        self._batch_mean = _BatchMean(name="batch_mean")
-        self._means = {name: keras.metrics.Mean(name=name) for name in self._log_names()}
-        self._num_invalid = {name: keras.metrics.Sum(name=f"invalid_{name}") for name in ("labels", "outputs")}
-        self._reported = ("loss", *self._means)
+        self._log_names = self._names_of_logs()
+        self._log_means = LogMeans([*self._log_names, *_INVALID])
+        self._reported = ("loss", *self._log_names)
         self._sparse = False
         self._metrics_by_head = False
         self._monitor_modes = {}
@@ -190,8 +185,8 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
     def __setattr__(self, name, value):
         if name == "teacher":  # Keras would track an assigned model, and so train and save it
             type(self).teacher.fset(self, value)
-        elif name in _CONSTANTS_OF_STEPS and getattr(self, "_means", None):  # not within the constructor
-            checks.check_attention_log(name, value, self._means)
+        elif name in _CONSTANTS_OF_STEPS and getattr(self, "_log_means", None):  # not within the constructor
+            checks.check_attention_log(name, value, self._log_names)
             with self._changing_steps():
                 super().__setattr__(name, value)
         else:
@@ -237,9 +232,9 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
             self.student.multi_label = self._is_multi_label
         activation = "sigmoid" if self._is_multi_label else "softmax"
         wrapped = wrap_metrics(metrics, kwargs.pop("weighted_metrics", None), self._head_names(), activation)
-        checks.check_metrics(by_log_name(wrapped), self._means)
+        checks.check_metrics(by_log_name(wrapped), self._log_means.names)
         self._metrics_by_head = isinstance(wrapped, dict)
-        self._monitor_modes = {name: "min" if name.endswith("loss") else "max" for name in self._means}
+        self._monitor_modes = {name: "min" if name.endswith("loss") else "max" for name in self._log_names}
         self._monitor_modes |= {name: monitor_mode(metric.metric) for name, metric in by_log_name(wrapped)}
         self._sparse = is_sparse(loss) or (not self._is_multi_label and takes_integers_alone(loss, self.num_classes))
         super().compile(optimizer=optimizer, loss=loss, weighted_metrics=wrapped or None, **kwargs)
@@ -337,25 +332,25 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
             checks.check_loss_inputs(x, y_pred, self.attention_weight > 0)
         class_logits, distillation_logits = _heads(y_pred)
         weights = None if sample_weight is None else ops.reshape(sample_weight, (-1,))
-        terms = {}
+        terms, invalid = {}, {}
         if y is not None:
             labels = read_labels(y, self.num_classes, self._sparse, self._is_multi_label)
             label_weights = labels.labelled if weights is None else labels.labelled * ops.cast(weights, "float32")
             terms["class_loss"] = compiled_loss(self, labels.targets, class_logits, label_weights)
-            self._num_invalid["labels"].update_state(labels.invalid)
+            invalid["invalid_labels"] = ops.sum(labels.invalid)
         teacher = read_teacher_outputs(x, self.num_classes, self.distillation, self._is_multi_label)
         if teacher is not None:
             student_logits = class_logits if distillation_logits is None else distillation_logits
             values = self._distillation_values(teacher.logits, student_logits) * teacher.available
             terms["distillation_loss"] = self._reduce(values, weights)
-            self._num_invalid["outputs"].update_state(teacher.invalid)
+            invalid["invalid_outputs"] = ops.sum(teacher.invalid)
         if isinstance(y_pred, dict) and "attention" in y_pred:
             maps = _patch_attention(y_pred["attention"], self.student.num_prefix_tokens)
             divergence = losses.attention_distillation(x["teacher_attention"], maps)
             terms["attention_loss"] = self._reduce(divergence, weights)
-        batch_size = ops.shape(class_logits)[0]
-        for name, value in terms.items():
-            self._means[name].update_state(value * self.num_replicas(), sample_weight=batch_size)
+        batch_size = ops.sum(ops.ones_like(class_logits[:, 0], dtype="float32"))
+        totals = {name: value * self.num_replicas() * batch_size for name, value in terms.items()} | invalid
+        self._log_means.update_state(totals, dict.fromkeys(totals, batch_size))
         return self._weighted_sum(terms) + self._additional_losses()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -367,20 +362,21 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
         if sample_weight is not None:
             weights = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         counted = ops.cast(weights > 0, "float32")
+        decided = {"accuracy": self._decisions(fused), "class_accuracy": self._decisions(class_logits)}
+        if distillation_logits is not None:
+            decided["distillation_accuracy"] = self._decisions(distillation_logits)
+        compared = {}  # by log: two tensors of decisions, and the weights of the examples
         if teacher is not None:
-            predicted = self._decisions(teacher.logits)
-            self._update_accuracy("teacher_agreement", fused, predicted, counted * teacher.available)
+            decided["teacher_accuracy"] = self._decisions(teacher.logits)
+            pair = decided["accuracy"], decided["teacher_accuracy"]
+            compared["teacher_agreement"] = (*pair, counted * teacher.available)
         if y is not None:
             y = single_labels(y)
             labels = read_labels(y, self.num_classes, sparse=False, multi_label=self._is_multi_label)
             counted = counted * labels.labelled
-            predictions = {"accuracy": fused, "class_accuracy": class_logits}
-            if distillation_logits is not None:
-                predictions["distillation_accuracy"] = distillation_logits
-            if teacher is not None:
-                predictions["teacher_accuracy"] = teacher.logits
-            for name, logits in predictions.items():
-                self._update_accuracy(name, logits, labels.decisions, counted)
+            compared |= {name: (each, labels.decisions, counted) for name, each in decided.items()}
+        self._count_equal(compared)
+        if y is not None:
             has_rows = self._is_multi_label or are_rows(y.shape, self.num_classes)
             known = labels.targets if has_rows else labels.decisions
             logits = fused
@@ -474,7 +470,12 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
         return sum(values)
 
     def _reduce(self, values, weights):
-        return self._batch_mean(values, values, sample_weight=weights)
+        """The mean of one value for each example; on each replica its share, because the gradients are summed."""
+        values = ops.cast(values, keras.config.floatx())
+        if weights is not None:
+            values = values * ops.cast(weights, values.dtype)
+        mean = ops.mean(values)
+        return mean if self.num_replicas() == 1 else mean * ops.cast(1 / self.num_replicas(), mean.dtype)
 
     def label_shape(self):
         """Shape of the label of one example in the form that says "unlabelled" by -1."""
@@ -483,13 +484,18 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
     def _decisions(self, logits):
         return logits > 0 if self._is_multi_label else ops.argmax(logits, axis=-1)
 
-    def _update_accuracy(self, name, logits, decisions, counted):
-        hits = ops.equal(ops.cast(self._decisions(logits), "int32"), ops.cast(decisions, "int32"))
-        hits = ops.reshape(ops.cast(hits, "float32"), (-1, self.num_classes if self._is_multi_label else 1))
-        self._means[name].update_state(ops.mean(hits, axis=-1), sample_weight=counted)
+    def _count_equal(self, compared):
+        """Counts how many decisions of two tensors are equal, for each log."""
+        if not compared:
+            return
+        first, second, weights = (ops.stack(tensors) for tensors in zip(*compared.values(), strict=True))
+        hits = ops.cast(ops.equal(first, second), "float32")  # (logs, batch), or (logs, batch, classes)
+        hits = ops.mean(hits, axis=-1) if self._is_multi_label else hits
+        sums = (ops.unstack(ops.sum(values, axis=-1), len(compared)) for values in (hits * weights, weights))
+        self._log_means.update_state(*(dict(zip(compared, values, strict=True)) for values in sums))
 
     def _check_invalid(self):
-        num_labels, num_outputs = (int(self._num_invalid[name].result()) for name in ("labels", "outputs"))
+        num_labels, num_outputs = (int(self._log_means.total(name)) for name in _INVALID)
         if num_labels:
             raise ValueError(
                 f"{num_labels} labels of this epoch were out of range. They were left out of the loss. "
@@ -513,16 +519,16 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
     def _head_names(self):
         return ["class", "distillation"] if self.distilled else ["class"]
 
-    def _log_names(self):
+    def _names_of_logs(self):
         names = ["class_loss", "distillation_loss", "accuracy", "class_accuracy"]
         names += ["distillation_accuracy"] * self.distilled + ["teacher_accuracy", "teacher_agreement"]
-        return names + ["attention_loss"] * (self.attention_weight > 0)
+        return (*names, *["attention_loss"] * (self.attention_weight > 0))
 
     def _always_reported(self):
-        return {"loss", *self._means}
+        return {"loss", *self._log_names}
 
     def _unavailable_logs(self, labelled, taught, attention):
-        names = {metric.name for metric in self._num_invalid.values()}
+        names = set(_INVALID)
         if not attention:
             names.add("attention_loss")
         if not labelled:

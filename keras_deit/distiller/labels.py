@@ -56,7 +56,7 @@ def read_labels(y, num_classes, sparse, multi_label=False):
             )
         return _read_rows(y, multi_label)
     classes, labelled, invalid = read_classes(y, num_classes)
-    return Labels(classes if sparse else ops.one_hot(classes, num_classes), classes, labelled, invalid)
+    return Labels(classes if sparse else one_hot(classes, num_classes), classes, labelled, invalid)
 
 
 def single_labels(y):
@@ -84,7 +84,7 @@ def _read_rows(y, multi_label):
     highest, limit = (ops.max(rows, axis=-1), 1) if multi_label else (ops.sum(rows, axis=-1), 1 + ROW_TOLERANCE)
     valid = ops.logical_and(ops.all(rows >= 0, axis=-1), highest <= limit)
     invalid = ops.logical_not(ops.logical_or(valid, ops.all(rows == -1, axis=-1)))
-    rows = ops.where(ops.expand_dims(valid, -1), rows, 0.0)
+    rows = ops.where(ops.expand_dims(valid, -1), rows, ops.zeros_like(rows))
     labelled = valid if multi_label else ops.any(rows > 0, axis=-1)
     decisions = rows > 0.5 if multi_label else ops.argmax(rows, axis=-1)
     return Labels(rows, decisions, ops.cast(labelled, "float32"), ops.cast(invalid, "float32"))
@@ -107,7 +107,12 @@ def read_classes(y, num_classes):
     valid = ops.logical_and(is_whole, ops.logical_and(classes >= 0, classes < num_classes))
     missing = ops.logical_and(is_whole, classes == -1)
     invalid = ops.logical_not(ops.logical_or(valid, missing))
-    return ops.where(valid, classes, 0), ops.cast(valid, "float32"), ops.cast(invalid, "float32")
+    return ops.where(valid, classes, ops.zeros_like(classes)), ops.cast(valid, "float32"), ops.cast(invalid, "float32")
+
+
+def one_hot(classes, num_classes):
+    """Returns float32 rows `(batch, classes)`; on PyTorch without the copy to the GPU that `keras.ops.one_hot` makes."""
+    return ops.cast(ops.expand_dims(classes, -1) == ops.arange(num_classes, dtype="int32"), "float32")
 
 
 def weigh_classes(y, class_weight, num_classes):

@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_deit.distiller.labels import read_classes
+from keras_deit.distiller.labels import one_hot, read_classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,4 +54,4 @@ def read_teacher_outputs(x, num_classes, distillation, multi_label):
             f"stored outputs. Received: decisions of shape {tuple(outputs.shape)}"
         )
     decisions, available, invalid = read_classes(outputs, num_classes)
-    return TeacherOutputs(ops.one_hot(decisions, num_classes), available, invalid)
+    return TeacherOutputs(one_hot(decisions, num_classes), available, invalid)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_deit.layers import operations
 from keras_deit.runtime.keras_private import is_computed_again
 
 
@@ -33,18 +34,23 @@ class DropPath(keras.layers.Dropout):
         Huang et al., 2016 (arXiv 1603.09382), section 3.
     """
 
-    direct_call = True  # see CompositeLayer.run
+    direct_call = True  # see run_layer
 
     def __init__(self, rate, seed=None, **kwargs):
         if not 0 <= rate < 1:
             raise ValueError(f"`rate` must lie in [0, 1). Received: rate={rate}")
-        super().__init__(rate, noise_shape=(None, 1, 1), seed=seed, **kwargs)
+        with operations.seed_device():
+            super().__init__(rate, noise_shape=(None, 1, 1), seed=seed, **kwargs)
         if rate > 0 and is_computed_again(self):
             raise ValueError(
                 "`keras.RematScope` computes layers again for the gradient, and stochastic depth would then drop other "
                 "branches: the gradient would be wrong. Build the model outside of the scope, then set `block.remat = True` "
                 f"for each block in `model.backbone.blocks`; or pass drop_path_rate=0. Received: rate={rate}"
             )
+
+    def call(self, inputs, training=False):
+        """Drops branches in training."""
+        return operations.drop_path(inputs, self.rate, self.seed_generator) if training and self.rate > 0 else inputs
 
     def get_config(self):
         config = super().get_config()

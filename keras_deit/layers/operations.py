@@ -4,6 +4,8 @@ On PyTorch they call PyTorch's own functions. Keras prepares the arguments of ev
 operations take on a GPU, and has no operation for a matrix product with a bias.
 """
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -76,6 +78,25 @@ def split_heads(qkv, num_heads):
     return [ops.reshape(projected, shape) for projected in ops.split(qkv, 3, axis=-1)]
 
 
+def drop_path(tokens, rate, seed_generator):
+    """Sets the tokens of some examples to zero, and divides those of the others by `1 - rate`.
+
+    Args:
+        tokens: Tensor of shape `(batch, tokens, features)`.
+        rate: Probability of zeros, a float in (0, 1).
+        seed_generator: `keras.random.SeedGenerator`, made in a context of `seed_device`.
+
+    Returns:
+        Tensor of the shape and dtype of `tokens`.
+    """
+    return keras.random.dropout(tokens, rate, noise_shape=(None, 1, 1), seed=seed_generator)
+
+
+def seed_device():
+    """Returns the context in which `drop_path` needs its `seed_generator` made."""
+    return contextlib.nullcontext()
+
+
 def num_tokens(tokens):
     """Returns the number of tokens of an image, without an operation in a traced graph where the number is known.
 
@@ -95,4 +116,11 @@ def num_tokens(tokens):
 
 
 if keras.backend.backend() == "torch":
-    from keras_deit.layers.torch_operations import attention, dense, gelu, layer_norm  # noqa: F401
+    from keras_deit.layers.torch_operations import (  # noqa: F401
+        attention,
+        dense,
+        drop_path,
+        gelu,
+        layer_norm,
+        seed_device,
+    )

@@ -1,5 +1,7 @@
 """The operations on tokens with PyTorch's own functions; `keras_deit.layers.operations` says what each computes."""
 
+import keras
+
 
 def dense(tokens, kernel, bias=None):
     """One call computes the product and adds the bias, while the sums are in the cache."""
@@ -10,12 +12,44 @@ def dense(tokens, kernel, bias=None):
     return outputs.view(*tokens.shape[:-1], outputs.shape[-1])
 
 
+def drop_path(tokens, rate, seed_generator):
+    """The draws are those of `keras.random.dropout`, which makes the processor wait for the GPU to read the seed from it."""
+    import torch
+
+    probabilities = torch.full((len(tokens), 1, 1), 1 - rate, device=tokens.device)
+    is_kept = torch.bernoulli(probabilities, generator=_generator(seed_generator, tokens.device))
+    return tokens * is_kept.to(tokens.dtype) / (1 - rate)
+
+
+def seed_device():
+    """The processor, where the seed is read."""
+    return keras.device("cpu")
+
+
+def _generator(seed_generator, device):
+    import torch
+
+    if device.type == "meta":  # there are no values to draw
+        return None
+    with seed_device():
+        first, second = seed_generator.next().tolist()
+    generator = torch.Generator(device)
+    generator.manual_seed((first + second) & 0xFFFFFFFF)
+    return generator
+
+
 def layer_norm(tokens, gamma, beta, epsilon):
-    """Computed in the dtype of the variables, float32 under mixed precision; the statistics in float32 at least."""
+    """Computed in the dtype of the variables, float32 under mixed precision; the statistics in float32 at least.
+
+    On a processor, PyTorch's own kernel takes tokens in bfloat16 beside variables in float32, and makes no float32 copy.
+    """
+    import torch
     from torch.nn import functional
 
     gamma, beta = _tensor(gamma), _tensor(beta)
-    return functional.layer_norm(tokens.to(gamma.dtype), tokens.shape[-1:], gamma, beta, epsilon).to(tokens.dtype)
+    takes_both = tokens.device.type == "cpu" and tokens.dtype == torch.bfloat16
+    inputs = tokens if takes_both else tokens.to(gamma.dtype)
+    return functional.layer_norm(inputs, tokens.shape[-1:], gamma, beta, epsilon).to(tokens.dtype)
 
 
 def gelu(tokens):

@@ -23,6 +23,8 @@ class RecipeOptimizer(OptimizerInternals):
         self._check_constant(dtypes, "float16", "epsilon", lambda epsilon: not epsilon or np.float16(epsilon) > 0)
         self._check_constant(dtypes, "bfloat16", "beta_2", lambda beta: beta < 1 - 2**-9)  # bfloat16 rounds others to 1
         super().build(variables)
+        # In a namespace, because Keras would track a dictionary that is assigned directly.
+        self._kept = types.SimpleNamespace(tensors={})
 
     def _check_constant(self, dtypes, dtype, name, is_valid):
         value = getattr(self, name, None)
@@ -47,18 +49,37 @@ class RecipeOptimizer(OptimizerInternals):
         return super().reduce_gradients(gradients_and_variables)
 
     def average_variables(self, variables, averages):
+        averages, variables = self.tensors("averages", averages), self.tensors("averaged", variables)
         with torch_lists.no_gradient():
-            torch_lists.average(
-                values(averages), values(variables), self.ema_momentum, ops.convert_to_tensor(self.iterations)
-            )
+            torch_lists.average(averages, variables, self.ema_momentum, ops.convert_to_tensor(self.iterations))
 
     def update_variables(self, gradients, variables, learning_rate):
         if not self.can_update_lists():
             return super().update_variables(gradients, variables, learning_rate)
-        tensors = values(variables)
+        tensors = self.tensors("variables", variables)
         with torch_lists.no_gradient():
             gradients = torch_lists.cast(gradients, tensors)
             return self.update_lists(tensors, gradients, variables, ops.convert_to_tensor(learning_rate))
+
+    def tensors(self, kind, variables):
+        """Returns the tensors of a list of Keras variables.
+
+        The tensor of a variable stays the same on PyTorch, and looking it up takes Keras as long as starting a small kernel.
+        The list of the last step is therefore returned again for the same variables, unless a scope replaces their values.
+
+        Args:
+            kind: What the variables are, the key of the list.
+            variables: List of Keras variables.
+
+        Returns:
+            List of tensors.
+        """
+        keys = list(map(id, variables))
+        kept_keys, tensors = self._kept.tensors.get(kind, (None, None))
+        if kept_keys != keys or variables[0].value is not tensors[0]:
+            tensors = [variable.value for variable in variables]
+            self._kept.tensors[kind] = keys, tensors
+        return tensors
 
     def can_update_lists(self):
         """Whether `update_lists` computes what `update_step` does. A subclass may override `update_step` alone."""
@@ -67,8 +88,9 @@ class RecipeOptimizer(OptimizerInternals):
 
     def update_moments(self, gradients, variables):
         """Updates the moments of an optimiser of Adam's kind, see `torch_lists.adam_directions`."""
-        means, squares = (values(moments) for moments in self.moments(variables))
-        step = ops.cast(self.iterations + 1, "float32")
+        moments = zip(("means", "squares"), self.moments(variables), strict=True)
+        means, squares = (self.tensors(kind, each) for kind, each in moments)
+        step = ops.cast(ops.convert_to_tensor(self.iterations) + 1, "float32")  # the sum of a variable copies the 1
         return torch_lists.adam_directions(gradients, means, squares, step, self.beta_1, self.beta_2)
 
 
@@ -97,8 +119,3 @@ class DecayInUpdate(RecipeOptimizer):
     def get_config(self):
         """Returns the arguments of the constructor, see `keras.optimizers.Optimizer.get_config`."""
         return {**super().get_config(), "weight_decay": self.decay}
-
-
-def values(variables):
-    """Returns the tensors of a list of Keras variables."""
-    return [variable.value for variable in variables]

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_deit.optimizers import torch_lists
-from keras_deit.optimizers.base import DecayInUpdate, values
+from keras_deit.optimizers.base import DecayInUpdate
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -40,5 +40,5 @@ class SGD(DecayInUpdate, keras.optimizers.SGD):
         """Updates all variables at once on PyTorch, see `keras_deit.optimizers.base.RecipeOptimizer`."""
         decays = [self.decay * self.decays(variable) for variable in variables]
         gradients = torch_lists.add_scaled(gradients, tensors, decays) if self.decay else gradients
-        velocities = values(self.momentums[self.variable_index(variable)] for variable in variables)
-        torch_lists.sgd(tensors, gradients, velocities, rate, self.momentum, self.nesterov)
+        velocities = [self.momentums[self.variable_index(variable)] for variable in variables]
+        torch_lists.sgd(tensors, gradients, self.tensors("velocities", velocities), rate, self.momentum, self.nesterov)

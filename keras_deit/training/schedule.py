@@ -60,6 +60,57 @@ class CosineByEpochs(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+@keras.saving.register_keras_serializable(package="keras_deit")
+class CosineBySteps(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear warm-up, then a cosine from the peak to the end. The learning rate changes with every step.
+
+    The rates are those of `keras.optimizers.schedules.CosineDecay`. On PyTorch with a GPU, Keras's schedule copies seven
+    numbers to the GPU, and the processor waits until the GPU has decided whether the warm-up is over.
+
+    Args:
+        peak: Learning rate at the top of the cosine.
+        end: Learning rate after the last step.
+        steps: Number of steps, including the warm-up.
+        warmup_steps: Number of steps of warm-up.
+        warmup_from: Learning rate of the first step; not used if there is no warm-up.
+
+    Example:
+
+    >>> schedule = CosineBySteps(1.0, 0.0, steps=12, warmup_steps=2, warmup_from=0.5)
+    >>> [round(float(schedule(step)), 3) for step in (0, 1, 2, 7, 12)]
+    [0.5, 0.75, 1.0, 0.5, 0.0]
+
+    Reference:
+        Loshchilov and Hutter, 2016 (arXiv 1608.03983), equation 5, without restarts.
+    """
+
+    def __init__(self, peak, end, steps, warmup_steps, warmup_from):
+        super().__init__()
+        self.peak = peak
+        self.end = end
+        self.steps = steps
+        self.warmup_steps = warmup_steps
+        self.warmup_from = warmup_from
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        warming_up = self.warmup_from + step * (self.peak - self.warmup_from) / max(self.warmup_steps, 1)
+        fraction = (step - self.warmup_steps) / (self.steps - self.warmup_steps)
+        fraction = ops.where(fraction < 1, fraction, ops.ones_like(fraction))
+        cosine = self.end + (self.peak - self.end) / 2 * (1 + ops.cos(math.pi * fraction))
+        return ops.where(step < self.warmup_steps, warming_up, cosine)
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return {
+            "peak": self.peak,
+            "end": self.end,
+            "steps": self.steps,
+            "warmup_steps": self.warmup_steps,
+            "warmup_from": self.warmup_from,
+        }
+
+
 def learning_rate_schedule(settings, steps_per_epoch):
     """Makes the learning rate schedule of a run.
 
@@ -90,12 +141,12 @@ def learning_rate_schedule(settings, steps_per_epoch):
             settings.warmup_learning_rate,
             steps_per_epoch,
         )
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=settings.warmup_learning_rate if warmup_epochs else peak,
-        decay_steps=(settings.epochs - warmup_epochs) * steps_per_epoch,
-        alpha=settings.min_learning_rate / peak,
-        warmup_target=peak if warmup_epochs else None,
-        warmup_steps=warmup_epochs * steps_per_epoch,
+    return CosineBySteps(
+        peak,
+        settings.min_learning_rate,
+        settings.epochs * steps_per_epoch,
+        warmup_epochs * steps_per_epoch,
+        settings.warmup_learning_rate,
     )
 
 

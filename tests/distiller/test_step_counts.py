@@ -1,6 +1,11 @@
-"""What a distillation step does, counted in the graph of the step: no step of the teacher backwards, no copy to the host."""
+"""What a distillation step does, by counting: no step of the teacher backwards, no copy to the host.
+
+On TensorFlow and JAX the graph of the step is counted. On PyTorch the device `meta` stands for a GPU: it has shapes and no
+values, so that every copy from this device to the processor raises an error.
+"""
 
 import collections
+import contextlib
 
 import keras
 import numpy as np
@@ -8,6 +13,7 @@ import pytest
 from keras import ops
 
 import keras_deit as kd
+from keras_deit.training.schedule import CosineBySteps
 from tests.distiller.scripted import BACKEND, CLASSES, crossentropy, fit, small_deit, small_images
 from tests.toys import conv_teacher
 
@@ -23,6 +29,7 @@ USES_OF_THE_HOST = {
 }
 
 of_graphs = pytest.mark.skipif(BACKEND == "torch", reason="a step on PyTorch is not a graph")
+on_pytorch = pytest.mark.skipif(BACKEND != "torch", reason="the other backends compile a step")
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +81,32 @@ def test_training_changes_nothing_of_the_teacher(teacher):
         np.testing.assert_array_equal(ops.convert_to_numpy(variable), value)
 
 
+@on_pytorch
+@pytest.mark.parametrize(("distils", "num_copies"), [(True, 4), (False, 5)], ids=["distiller", "classifier"])
+def test_a_step_copies_few_numbers_to_a_gpu_and_none_back(distils, num_copies, monkeypatch):
+    """Keras's losses, its metrics and its counter of steps copy a number each; nothing of this package does."""
+    import torch
+
+    monkeypatch.setattr(kd.Teacher, "check", lambda *_, **__: None)  # looks at values
+    with keras.device(_DeviceName("meta")):
+        model = _compiled_as_in_a_run(distils)
+        batch = [torch.empty(shape, device="meta") for shape in ((BATCH, SIZE, SIZE, 3), (BATCH, CLASSES))]
+        model.train_step(batch)  # builds the optimizer
+        with _listing_copies(monkeypatch) as copies:
+            model.train_step(batch)
+    assert len(copies) == num_copies, copies
+
+
+@on_pytorch
+def test_pytorch_records_no_gradient_of_the_teacher(teacher):
+    outputs = []
+    hook = teacher.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    _fitted(teacher)
+    hook.remove()
+    assert {output.requires_grad for output in outputs} == {False}
+    assert all(variable.value.grad is None for variable in teacher.variables)
+
+
 def _fitted(teacher, epochs=1, stored=False):
     distiller = kd.Distiller(small_deit(), teacher, distillation="soft")
     distiller.compile(keras.optimizers.Adam(), loss=crossentropy(), metrics=[keras.metrics.TopKCategoricalAccuracy(2)])
@@ -120,3 +153,61 @@ def _primitives(value):
         for equation in value.eqns:
             yield equation.primitive.name
             yield from _primitives(list(equation.params.values()))
+
+
+def _compiled_as_in_a_run(distils):
+    """A Distiller with a live teacher, or a classifier; with stochastic depth, a schedule, clipping and label smoothing."""
+    deit = small_deit(drop_path_rate=0.2, drop_path_schedule="constant")
+    schedule = CosineBySteps(1e-3, 1e-5, steps=100, warmup_steps=10, warmup_from=1e-6)
+    optimizer = kd.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    if not distils:
+        classifier = kd.DeiTClassifier(deit)
+        classifier.compile(optimizer, loss, weighted_metrics=["accuracy"])
+        return classifier
+    teacher = conv_teacher(CLASSES, (8, 8, 3))
+    distiller = kd.Distiller(deit, kd.Teacher(teacher, image_size=8, mean=(0.5,) * 3, std=(0.5,) * 3))
+    distiller.compile(optimizer, loss)
+    return distiller
+
+
+class _DeviceName(str):
+    """A device's name that equals PyTorch's device of that name. If the two differ, Keras makes new tensors for `meta`."""
+
+    __hash__ = str.__hash__
+
+    def lower(self):
+        return self
+
+    def __eq__(self, other):
+        return str.__eq__(self, str(other))
+
+    def __ne__(self, other):
+        return not self == other
+
+
+@contextlib.contextmanager
+def _listing_copies(monkeypatch):
+    """Yields a list, to which every copy from the processor to the device `meta` is appended."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    copies, as_tensor = [], torch.as_tensor
+
+    class Dispatch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            outputs = function(*args, **(kwargs or {}))
+            devices = {tensor.device.type for tensor in keras.tree.flatten((args, outputs)) if torch.is_tensor(tensor)}
+            if function in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default) and len(devices) > 1:
+                copies.append(str(function))
+            return outputs
+
+    def spy(data, dtype=None, device=None):
+        if not torch.is_tensor(data) and str(device) == "meta":
+            copies.append(f"as_tensor({data!r})")
+        return as_tensor(data, dtype=dtype, device=device)
+
+    monkeypatch.setattr(torch, "as_tensor", spy)
+    with Dispatch():
+        yield copies

@@ -51,6 +51,15 @@ def test_every_call_draws_new_values():
     assert np.any(first != second)
 
 
+def test_the_draws_are_those_of_keras():
+    layer, generator = DropPath(0.4, seed=3), keras.random.SeedGenerator(3)
+    tokens = ops.convert_to_tensor(noise("tokens", (64, 2, 3)))
+    for _ in range(2):
+        expected = keras.random.dropout(tokens, 0.4, noise_shape=(64, 1, 1), seed=generator)
+        received = layer(tokens, training=True)
+        np.testing.assert_allclose(*map(ops.convert_to_numpy, (received, expected)), rtol=1e-6)
+
+
 def test_tokens_are_unchanged_at_inference_and_at_rate_0():
     tokens = noise("tokens", (2, 5, 12))
     np.testing.assert_array_equal(ops.convert_to_numpy(DropPath(0.9)(tokens, training=False)), tokens)

@@ -11,7 +11,7 @@ import pytest
 
 from keras_deit import recipes
 from keras_deit.training.resolve import resolve
-from keras_deit.training.schedule import CosineByEpochs, last_learning_rate, learning_rate_schedule
+from keras_deit.training.schedule import CosineByEpochs, CosineBySteps, last_learning_rate, learning_rate_schedule
 from tests import goldens
 
 TIMM = json.loads((pathlib.Path(goldens.__file__).parent / "timm_recipes.json").read_text())["rates"]
@@ -43,6 +43,21 @@ def test_by_steps_the_cosine_begins_where_the_warm_up_ends():
         np.testing.assert_allclose(keras.ops.convert_to_numpy(schedule(step)), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("warmup_steps", [0, 6])
+def test_by_steps_the_rates_are_those_of_keras(warmup_steps):
+    schedule = CosineBySteps(2e-3, 1e-5, steps=30, warmup_steps=warmup_steps, warmup_from=1e-4)
+    expected = keras.optimizers.schedules.CosineDecay(
+        1e-4 if warmup_steps else 2e-3,
+        decay_steps=30 - warmup_steps,
+        alpha=1e-5 / 2e-3,
+        warmup_target=2e-3 if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
+    for step in (0, 1, 5, 6, 7, 15, 29, 30, 31):
+        rates = [keras.ops.convert_to_numpy(each(step)) for each in (schedule, expected)]
+        np.testing.assert_allclose(*rates, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["small_data", "deit"])
 def test_a_run_shorter_than_its_warmup_still_trains(name):
     recipe = dataclasses.replace(recipes.get(name), epochs=1)
@@ -60,8 +75,14 @@ def test_a_rate_that_rises_to_its_least_value_is_said():
         learning_rate_schedule(settings, 10)
 
 
-def test_the_schedule_is_saved_with_its_optimizer():
-    schedule = CosineByEpochs(1e-3, 1e-5, epochs=10, warmup_epochs=2, warmup_from=1e-6, steps_per_epoch=3)
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        CosineByEpochs(1e-3, 1e-5, epochs=10, warmup_epochs=2, warmup_from=1e-6, steps_per_epoch=3),
+        CosineBySteps(1e-3, 1e-5, steps=30, warmup_steps=6, warmup_from=1e-6),
+    ],
+)
+def test_the_schedule_is_saved_with_its_optimizer(schedule):
     optimizer = keras.optimizers.AdamW(schedule)
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     for step in (0, 5, 29):
