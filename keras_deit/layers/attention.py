@@ -45,7 +45,7 @@ class MultiHeadSelfAttention(CompositeLayer):
         (arXiv 2210.09461), equation 1.
     """
 
-    direct_call = True  # see CompositeLayer.run
+    direct_call = True  # see run_layer
 
     def __init__(self, num_heads, **kwargs):
         super().__init__(**kwargs)

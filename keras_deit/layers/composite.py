@@ -18,31 +18,8 @@ class CompositeLayer(keras.layers.Layer):
     _changes = None  # of the config, until the sublayers exist
 
     def run(self, sublayer, tokens, **kwargs):
-        """Calls a sublayer from within `call`.
-
-        On PyTorch, Keras's preparation of a call takes longer than most sublayers take on a GPU. It changes nothing for the
-        layers of this package that have the attribute `direct_call`: the layer around them has prepared the tokens and set
-        the dtype of the variables. Then `sublayer.call` is called at once.
-
-        Args:
-            sublayer: A built layer.
-            tokens: Tensor of this layer's compute dtype.
-            **kwargs: Further arguments of `sublayer.call`.
-
-        Returns:
-            The outputs.
-        """
-        return sublayer.call(tokens, **kwargs) if self._can_call_directly(sublayer) else sublayer(tokens, **kwargs)
-
-    def _can_call_directly(self, sublayer):
-        return (
-            keras.backend.backend() == "torch"
-            and "direct_call" in vars(type(sublayer))  # not in subclasses, which may rely on what Keras prepares
-            and sublayer.quantization_mode is None
-            and sublayer.dtype_policy == self.dtype_policy
-            and not has_hooks(sublayer)
-            and not is_computed_again(sublayer)
-        )
+        """Calls a sublayer from within `call`, see `run_layer`."""
+        return run_layer(self, sublayer, tokens, **kwargs)
 
     def restore_sublayers(self):
         """Changes the sublayers as the config says, see `changes_of`. `build` calls it when all sublayers are built."""
@@ -58,6 +35,36 @@ class CompositeLayer(keras.layers.Layer):
         layer = cls(**{name: value for name, value in config.items() if name != CHANGES})
         layer._changes = config.get(CHANGES)
         return layer
+
+
+def run_layer(parent, layer, tokens, **kwargs):
+    """Calls a layer from within the `call` of the layer or model around it.
+
+    On PyTorch, Keras's preparation of a call takes longer than most layers take on a GPU. It changes nothing for the layers
+    of this package that have the attribute `direct_call`: the layer around them has prepared the tokens and set the dtype of
+    the variables. Then `layer.call` is called at once.
+
+    Args:
+        parent: The layer or model around.
+        layer: A built layer.
+        tokens: Tensor of the compute dtype of `parent`.
+        **kwargs: Further arguments of `layer.call`.
+
+    Returns:
+        The outputs.
+    """
+    return layer.call(tokens, **kwargs) if _can_call_directly(parent, layer) else layer(tokens, **kwargs)
+
+
+def _can_call_directly(parent, layer):
+    return (
+        keras.backend.backend() == "torch"
+        and "direct_call" in vars(type(layer))  # not in subclasses, which may rely on what Keras prepares
+        and layer.dtype_policy == parent.dtype_policy
+        and layer.quantization_mode is None
+        and not has_hooks(layer)
+        and not is_computed_again(layer)
+    )
 
 
 def changes_of(layer):

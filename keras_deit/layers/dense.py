@@ -55,7 +55,7 @@ class TokenDense(KeptSettings, DenseWithLora):
         biases are zero.
     """
 
-    direct_call = True  # see CompositeLayer.run
+    direct_call = True  # see run_layer
     absent_settings = types.MappingProxyType({"lora": (0, 0)})
 
     def __init__(self, units, **kwargs):

@@ -54,6 +54,7 @@ class EncoderBlock(CompositeLayer):
         (arXiv 2103.17239), equation 4; merging of tokens: Bolya et al., 2022 (arXiv 2210.09461), section 3.
     """
 
+    direct_call = True  # see run_layer
     remat = False
 
     def __init__(

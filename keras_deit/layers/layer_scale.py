@@ -25,7 +25,7 @@ class LayerScale(keras.layers.Layer):
         Touvron et al., 2021 (arXiv 2103.17239), equation 4.
     """
 
-    direct_call = True  # see CompositeLayer.run
+    direct_call = True  # see run_layer
 
     def __init__(self, initial_value=1e-4, **kwargs):
         super().__init__(**kwargs)

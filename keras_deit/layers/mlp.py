@@ -32,7 +32,7 @@ class MLP(CompositeLayer):
         Hendrycks and Gimpel, 2016 (arXiv 1606.08415); the official DeiT code uses the exact form.
     """
 
-    direct_call = True  # see CompositeLayer.run
+    direct_call = True  # see run_layer
 
     def __init__(self, intermediate_dim, **kwargs):
         super().__init__(**kwargs)

@@ -25,7 +25,7 @@ class TokenNorm(keras.layers.LayerNormalization):
     [-1.0, 1.0]
     """
 
-    direct_call = True  # see CompositeLayer.run
+    direct_call = True  # see run_layer
 
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(epsilon=epsilon, **kwargs)

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_deit.imaging.sizes import height_and_width
 from keras_deit.layers import EncoderBlock, PatchEmbedding, PrefixTokens, TokenNorm
+from keras_deit.layers.composite import run_layer
 from keras_deit.layers.lora import lora_layers
 from keras_deit.layers.merging_encoder import MergingEncoder
 from keras_deit.models.image_model import ImageModel
@@ -142,6 +143,16 @@ class DeiTBackbone(ImageModel):
     def blocks(self):
         """List of the encoder blocks, from the first to the last."""
         return [self.get_layer(f"block_{index}") for index in range(1, self.num_layers + 1)]
+
+    def call(self, inputs, training=None, mask=None):
+        """Computes the tokens; on PyTorch without Keras's preparation of the call of each block, see `run_layer`."""
+        if keras.backend.backend() != "torch":
+            return super().call(inputs, training=training, mask=mask)
+        (images,) = keras.tree.flatten(inputs)
+        tokens = self.get_layer("prefix_tokens")(self.get_layer("patch_embedding")(images))
+        for block in self.blocks:
+            tokens = run_layer(self, block, tokens, training=training)
+        return _split(run_layer(self, self.get_layer("norm"), tokens), self.distilled)
 
     def freeze(self, up_to):
         """Freezes the patch embedding, the tokens and the first blocks. The later blocks are trained.
