@@ -20,6 +20,7 @@ ROWS = [
     ["cli"],
     ["keras_deit"],
     ["public"],
+    ["reproduction"],
     ["training", "evaluation", "benchmark"],
     ["data"],
     ["export", "explain", "data/pipeline"],
@@ -81,6 +82,8 @@ COVERED_ELSEWHERE = {
     "training/recipe_optimizer.py": ("optimizers/test_base.py", "its optimisers are compared with timm's groups there"),
     "training/loop.py": ("cli/test_train.py", "the loop writes the files of whole runs"),
     "training/teachers/stored_outputs.py": ("cli/test_train_cache.py", "whole runs are compared with the live teacher"),
+    "reproduction/spec.py": ("reproduction/test_design.py", "the design makes the trainings"),
+    "reproduction/results.py": ("reproduction/test_report.py", "the report shows its estimates"),
     "runtime/version.py": ("cli/test_commands.py", "`keras-deit --version` prints it"),
 }
 

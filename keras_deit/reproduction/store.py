@@ -1,0 +1,99 @@
+"""The directory of a study: its settings, and one file for each finished training."""
+
+import dataclasses
+import json
+
+from keras_deit.reproduction.spec import Training
+from keras_deit.runtime.files import replacing, user_path, write_json
+from keras_deit.runtime.keras_file import load_keras_file
+
+
+class Store:
+    """The directory of a study.
+
+    Args:
+        directory: Path.
+    """
+
+    def __init__(self, directory):
+        self.directory = user_path(directory)
+
+    def claim(self, settings):
+        """Writes the settings of the study, or checks that a study that is continued has the same ones.
+
+        Args:
+            settings: Dictionary that JSON can hold.
+
+        Raises:
+            ValueError: If the directory has the trainings of other settings.
+        """
+        path = self.directory / "study.json"
+        settings = json.loads(json.dumps(settings))  # with lists in place of tuples, as in the file
+        if not path.exists():
+            write_json(path, settings)
+            return
+        earlier = _read(path)
+        changed = sorted(name for name in earlier.keys() | settings.keys() if earlier.get(name) != settings.get(name))
+        if changed:
+            name = changed[0]
+            raise ValueError(
+                f"The study in {str(self.directory)!r} was begun with other settings: {', '.join(changed)}. Received: "
+                f"{name}={settings.get(name)!r} instead of {earlier.get(name)!r}. Repeat the earlier command to continue "
+                "it, or pass another `output_dir`."
+            )
+
+    def has(self, name):
+        """Whether a training is finished."""
+        return self._figures_path(name).exists()
+
+    def count_unfinished(self, trainings):
+        """Counts those of a list of `Training` that are not finished."""
+        return sum(not self.has(training.name) for training in trainings)
+
+    def write(self, training, model, figures):
+        """Writes the result of a training, whole or not at all.
+
+        Args:
+            training: `Training`.
+            model: The trained Keras model, which is kept; None if no training needs it as a teacher.
+            figures: Dictionary of floats.
+        """
+        if model is not None:
+            with replacing(self._model_path(training.name)) as temporary:
+                model.save(temporary)
+        write_json(self._figures_path(training.name), {**dataclasses.asdict(training), "figures": figures})
+
+    def figures(self, name):
+        """The figures of a finished training, a dictionary of floats."""
+        return _read(self._figures_path(name))["figures"]
+
+    def finished(self):
+        """Lists the finished trainings.
+
+        Returns:
+            List of pairs: `Training`, and its dictionary of figures.
+        """
+        found = []
+        for path in sorted(self.directory.glob("trainings/*.json")):
+            training = _read(path)
+            figures = training.pop("figures")
+            found.append((Training.of(training), figures))
+        return found
+
+    def load_model(self, name):
+        """Loads the model of a training that was kept."""
+        return load_keras_file(self._model_path(name))
+
+    def _figures_path(self, name):
+        return self.directory / "trainings" / f"{_slug(name)}.json"
+
+    def _model_path(self, name):
+        return self.directory / "teachers" / f"{_slug(name)}.keras"
+
+
+def _read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _slug(name):
+    return name.replace(", ", "-").replace(" ", "_")

@@ -1,0 +1,63 @@
+"""The report: tables, statement and CSV of given figures."""
+
+import csv
+import dataclasses
+import io
+
+import pytest
+
+from keras_deit.reproduction.design import BASE, NO_TEACHER, QUICK, STRONG, comparison
+from keras_deit.reproduction.report import csv_text, markdown, statement
+from keras_deit.reproduction.results import Results
+from keras_deit.reproduction.spec import CONVNET, Setting
+
+pytestmark = pytest.mark.backend_independent
+
+BASE_SETTING = Setting(augmentation="strong")
+CONV = Setting(architecture=CONVNET, distillation="none")
+DESIGN = dataclasses.replace(QUICK, seeds=(0, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def results():
+    figures = []
+    for training in comparison(DESIGN, "digits", BASE_SETTING, CONV):
+        accuracy = 0.6 if training.condition == NO_TEACHER else 0.8
+        accuracy += 0.01 * training.seed
+        heads = {"class_accuracy": accuracy - 0.02, "distillation_accuracy": accuracy}
+        figures.append(
+            (training, {"accuracy": accuracy, "seconds": 1.0, **(heads if training.condition == BASE else {})})
+        )
+    return Results(DESIGN, BASE_SETTING, figures)
+
+
+def test_the_table_has_means_and_intervals(results):
+    text = markdown(results, "digits", {"Date": "today"}, [(BASE_SETTING, 0.75)])
+    # Seeds differ by one point: the standard deviation is 1, and t with 2 degrees of freedom is 4.303, over √3 2.5.
+    assert "| no teacher | 61.0 ± 2.5 |" in text
+    assert "| distillation token: class head | 79.0 ± 2.5 |" in text
+    assert "- Date: today" in text
+    assert "| deit | 64 × 4 | 0.001 | strong | 75.0% |" in text
+
+
+def test_a_condition_that_the_base_has_is_marked(results):
+    text = markdown(results, "digits", {}, [])
+    assert f"| {STRONG} | the base has it | 81.0 ± 2.5 | – |" in text
+    assert f"| {BASE} |  | 81.0 ± 2.5 | – |" in text
+    assert "| no teacher | usual hard distillation | 61.0 ± 2.5 | -20.0 (-20.0 to -20.0) |" in text
+
+
+def test_the_statement_follows_from_the_differences(results):
+    lines = statement(results).splitlines()
+    assert "- Hard distillation is better than no teacher. Table 3. **holds (30 per class)**" in lines
+    assert "- Both heads together are better than the distillation head. Table 3. **undecided (30 per class)**" in lines
+    assert any(line.startswith("- Strong augmentation helps.") for line in lines)
+    assert not any(line.startswith("- Attention distillation helps.") for line in lines)  # not in the quick study
+
+
+def test_the_csv_file_has_a_line_for_each_training(results):
+    rows = list(csv.DictReader(io.StringIO(csv_text(results))))
+    assert len(rows) == len(results.trainings)
+    (row,) = (row for row in rows if (row["condition"], row["seed"]) == (BASE, "1"))
+    assert (float(row["accuracy"]), float(row["class_accuracy"])) == pytest.approx((0.81, 0.79))
+    assert row["labels_per_class"] == "30"

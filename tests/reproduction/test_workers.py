@@ -1,0 +1,56 @@
+"""Worker processes: the order of the trainings, and continuing after a death."""
+
+import pathlib
+import sys
+
+import pytest
+
+from keras_deit.reproduction import workers as workers_module
+from keras_deit.reproduction.design import QUICK, comparison
+from keras_deit.reproduction.progress import Progress
+from keras_deit.reproduction.spec import CONVNET, Setting
+from keras_deit.reproduction.store import Store
+from keras_deit.reproduction.workers import WorkerError, Workers
+
+pytestmark = pytest.mark.backend_independent
+
+TRAININGS = comparison(QUICK, "digits", Setting(), Setting(architecture=CONVNET, distillation="none"))
+NAMES = [training.name for training in TRAININGS]
+
+
+def run(tmp_path, monkeypatch, number, *fatal):
+    """Runs the trainings with fake workers; returns the names that the workers were given."""
+    log = tmp_path / "log.txt"
+    log.write_text("")
+    command = [sys.executable, str(pathlib.Path(__file__).parent / "fake_worker.py"), str(log), *fatal]
+    monkeypatch.setattr(workers_module, "COMMAND", command)
+    store = Store(tmp_path / "digits")
+    with Workers(number) as workers:
+        try:
+            workers.run(TRAININGS, store, Progress(number, {"digits": store.count_unfinished(TRAININGS)}))
+        finally:
+            given = log.read_text().splitlines()
+    return given
+
+
+def test_one_worker_does_the_trainings_in_order(tmp_path, monkeypatch, capsys):
+    assert run(tmp_path, monkeypatch, 1) == NAMES
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"1/{len(NAMES)} {NAMES[0]}: 50.0% on the test split, 1 s; {len(NAMES) - 1} s left"
+    assert lines[-1].endswith("; 0 s left")
+
+
+def test_two_workers_do_each_training_once_and_a_teacher_before_its_students(tmp_path, monkeypatch):
+    given = run(tmp_path, monkeypatch, 2)
+    assert sorted(given) == sorted(NAMES)
+    for training in TRAININGS:
+        assert training.teacher is None or given.index(training.teacher) < given.index(training.name)
+
+
+def test_after_a_death_the_finished_trainings_are_not_repeated(tmp_path, monkeypatch):
+    with pytest.raises(WorkerError, match="continues the study") as raised:
+        run(tmp_path, monkeypatch, 1, NAMES[4])
+    assert repr(NAMES[4]) in str(raised.value)
+    assert not Store(tmp_path / "digits").has(NAMES[4])
+    assert run(tmp_path, monkeypatch, 1) == NAMES[4:]
+    assert run(tmp_path, monkeypatch, 1) == []
