@@ -2,7 +2,8 @@
 
 from keras import ops
 
-EARLY_FUSIONS = ("mean_logits", "mean_probabilities", "class", "distillation")
+MEANS = ("mean_logits", "mean_probabilities")  # the fusions that both heads take part in
+EARLY_FUSIONS = (*MEANS, "class", "distillation")
 
 
 def fuse(class_logits, distillation_logits=None, fusion="mean_logits"):

@@ -3,11 +3,10 @@
 import keras
 import numpy as np
 
-from keras_deit.fusion import fuse
+from keras_deit.fusion import MEANS, fuse
 from keras_deit.models import DeiT, DeiTClassifier
 
 FUSED, CLASS, DISTILLATION = "fused", "class", "distillation"
-MEANS = ("mean_logits", "mean_probabilities")  # the fusions that both heads take part in
 
 
 class Heads:

@@ -243,12 +243,25 @@ class DeiTBackbone(ImageModel):
         Returns:
             The outputs of the model, and a list with one float32 map `(batch, heads, P + N, P + N)` per block.
         """
+        _, maps, tokens = zip(*self.iter_blocks(images, training), strict=True)
+        return _split(self.get_layer("norm")(tokens[-1]), self.distilled), list(maps)
+
+    def iter_blocks(self, images, training=False):
+        """Computes one encoder block after the other, so that not all attention maps need to be kept.
+
+        Args:
+            images: Normalised images `(batch, height, width, 3)`.
+            training: Whether residual branches may be dropped.
+
+        Yields:
+            For each block the tokens `(batch, P + N, hidden_dim)` that it receives, its float32 attention map
+            `(batch, heads, P + N, P + N)`, and the tokens that it returns.
+        """
         tokens = self.get_layer("prefix_tokens")(self.get_layer("patch_embedding")(images))
-        maps = []
         for block in self.blocks:
-            tokens, attention = block(tokens, training=training, return_attention=True)
-            maps.append(attention)
-        return _split(self.get_layer("norm")(tokens), self.distilled), maps
+            inputs = tokens
+            tokens, attention = block(inputs, training=training, return_attention=True)
+            yield inputs, attention, tokens
 
     def build_with_token_merging(self, images, token_merging):
         """Builds the graph of the model with similar tokens merged in every block, on the same variables.

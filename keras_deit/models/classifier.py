@@ -259,11 +259,7 @@ class DeiTClassifier(BackboneMixin, ImageModel):
         Raises:
             ValueError: If the model merges tokens, whose maps have fewer rows in each block.
         """
-        if self.token_merging:
-            raise ValueError(
-                "The attention maps of a model that merges tokens do not cover the patches. Received: a model with "
-                f"token_merging={self.token_merging}. Use {way_without_merging(self)}."
-            )
+        check_whole_tokens(self)
         if self.fusion in LATE_FUSIONS:
             features, maps = self.backbone.call_with_attention(images, training=training)
             embeddings = [features["class_token"], features["distillation_token"]]
@@ -286,6 +282,22 @@ class DeiTClassifier(BackboneMixin, ImageModel):
     @classmethod
     def from_config(cls, config):
         return super().from_config({**config, "deit": keras.saving.deserialize_keras_object(config["deit"])})
+
+
+def check_whole_tokens(model):
+    """Checks that every token of a model stands for one patch.
+
+    Args:
+        model: Model.
+
+    Raises:
+        ValueError: If it is a `DeiTClassifier` that merges tokens.
+    """
+    if getattr(model, "token_merging", 0):
+        raise ValueError(
+            "The attention maps of a model that merges tokens do not cover the patches. Received: a model with "
+            f"token_merging={model.token_merging}. Use {way_without_merging(model)}."
+        )
 
 
 def way_without_merging(classifier):

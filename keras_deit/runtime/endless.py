@@ -18,6 +18,11 @@ def mark_endless(batches):
     return batches
 
 
+def is_endless(data):
+    """Returns whether data of any kind were marked by `mark_endless`."""
+    return any(data is batches for batches in _ENDLESS)
+
+
 def check_steps(argument, steps, data):
     """Refuses endless batches without a number of steps, with which an epoch or an evaluation would never finish.
 
@@ -38,7 +43,7 @@ def check_steps(argument, steps, data):
     Traceback (most recent call last):
     ValueError: The batches of `InputPipeline.training_batches` have no end. Pass `steps_per_epoch`, for an epoch ...
     """
-    if steps is None and any(data is batches for batches in _ENDLESS):
+    if steps is None and is_endless(data):
         raise ValueError(
             f"The batches of `InputPipeline.training_batches` have no end. Pass `{argument}`, for an epoch "
             f"`{argument}=pipeline.steps`."
