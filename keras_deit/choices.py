@@ -121,6 +121,14 @@ IMAGE_ISSUES = {
     "animated": "several frames; the first one is used",
 }
 EVALUATION_FILES = ("evaluation.json", "confusion.csv", "confusion.png", "mistakes.csv")
+ATTENTION_METHODS = ("rollout", "raw")
+EXPLANATION_FILES = (
+    "disagreement.png",
+    "disagreement.csv",
+    "token_similarity.png",
+    "attention_distance.png",
+    "explanation.json",
+)
 BIT_DEPTHS = range(9, 17)  # numbers of bits that image files of 16 bits may use
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # filters of Pillow
 CROP_RATIO, INTERPOLATION = 0.875, "bicubic"  # of the official evaluation

@@ -12,13 +12,13 @@ COMMANDS = {  # and their modules
     "train": "train",
     "predict": "predict",
     "evaluate": "evaluate",
+    "explain": "explain",
     "export": "export",
     "convert": "convert",
     "show-data": "show_data",
     "validate-data": "validate_data",
     "benchmark": "benchmark",
 }
-PLANNED = ("explain",)
 USAGE = """\
 usage: keras-deit COMMAND [options]
 
@@ -28,6 +28,7 @@ commands:
   train          train a DeiT with or without a teacher, or fine-tune a teacher
   predict        classify images
   evaluate       evaluate a model on labelled images: accuracies, figures of each class, mistakes
+  explain        draw which patches a model attends to
   export         write a model for TensorFlow Serving, LiteRT, ONNX Runtime or OpenVINO, and compare
   convert        convert weights between timm, the official DeiT code, transformers and Keras
   show-data      draw a grid of augmented training images
@@ -57,8 +58,7 @@ def main(arguments=None):
     if command in COMMANDS:
         with readable_output():
             return _run(command, options)
-    reason = "is planned for a later version" if command in PLANNED else "is not a command"
-    print(f"keras-deit: error: {command!r} {reason}. Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
+    print(f"keras-deit: error: {command!r} is not a command. Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
     return 2
 
 

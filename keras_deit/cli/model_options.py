@@ -5,7 +5,7 @@ import dataclasses
 from keras_deit.data.sources.load import is_in_memory
 from keras_deit.export.exported_model import ExportedModel, is_exported
 from keras_deit.models import pretrained
-from keras_deit.recipes.fields import DATA, settings_of
+from keras_deit.recipes.fields import DATA, TEACHER, settings_of
 from keras_deit.training.resolve import resolve
 from keras_deit.training.settings import Settings
 
@@ -103,12 +103,13 @@ def given_preparation(options):
     return {name: value for name, value in given.items() if value is not None}
 
 
-def data_settings(options, model):
+def data_settings(options, model, teacher=False):
     """Returns the settings of the dataset that the options name, as those of a run.
 
     Args:
         options: What the parser returned.
         model: The model. The bits that its record knows count unless an option gives them.
+        teacher: Whether the options also name a teacher.
 
     Returns:
         `keras_deit.training.settings.Settings`.
@@ -116,8 +117,9 @@ def data_settings(options, model):
     Raises:
         ValueError: If the options do not fit together.
     """
-    of_data = {name for name, declared in settings_of(Settings).items() if declared.group == DATA}
-    given = {name: value for name, value in vars(options).items() if name in of_data}
+    groups = (DATA, TEACHER) if teacher else (DATA,)
+    names = {name for name, declared in settings_of(Settings).items() if declared.group in groups}
+    given = {name: value for name, value in vars(options).items() if name in names}
     settings = resolve(given, defaults=UNUSED)
     record = getattr(model, "preprocessing", None)
     if options.bit_depth is None and record is not None and not is_in_memory(settings.dataset):

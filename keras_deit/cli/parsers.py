@@ -3,8 +3,10 @@
 import argparse
 
 from keras_deit.choices import (
+    ATTENTION_METHODS,
     CROP_RATIO,
     EVALUATION_FILES,
+    EXPLANATION_FILES,
     EXPORT_FORMATS,
     EXPORT_INPUTS,
     EXPORTED,
@@ -18,7 +20,7 @@ from keras_deit.choices import (
 )
 from keras_deit.cli.common import make_parser
 from keras_deit.cli.options import add_setting_options
-from keras_deit.recipes.fields import DATA, GROUPS, RUN, settings_of
+from keras_deit.recipes.fields import DATA, GROUPS, RUN, TEACHER, settings_of
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.training.settings import Settings
 
@@ -35,6 +37,15 @@ Evaluate a model on labelled images: the accuracy of each head and of their fusi
 the most confident mistakes. The images are prepared as in the run or preset that the model is from. The classes of the
 dataset are matched with those of the model by name. Without --bit-depth, the bit depth of the run that trained the model is
 used. The environment variable KERAS_BACKEND selects the backend."""
+
+EXPLAIN = """\
+Draw which patches of an image the class token and the distillation token attend to: for each image a PNG file with the
+image, its most probable classes, and a map for each token. With --dataset, also compute how often the teacher, the two
+heads and their fusion predict different classes, how similar the two tokens are after each block, and how far each
+attention head looks.
+
+A map of attention shows where information comes from, not why the model decides as it does. The environment variable
+KERAS_BACKEND selects the backend."""
 
 ALL = "all"  # splits of a dataset as one
 
@@ -145,6 +156,37 @@ def evaluate_parser():
     files = ", ".join(EVALUATION_FILES)
     group.add_argument("--output", metavar="DIR", help=f"directory for the files {files}; default: no files")
     group.add_argument("--mistakes", type=int, default=10, metavar="N", help="number of mistakes to print; default: 10")
+    return parser
+
+
+def explain_parser():
+    """Makes the parser of `keras-deit explain`."""
+    parser = make_parser("explain", EXPLAIN)
+    parser.add_argument(
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="an image file, or a directory whose images are found at any depth; hidden files are skipped",
+    )
+    _add_model_options(parser, takes_exports=False)
+    _add_preparation_options(parser.add_argument_group("images"))
+    _add_attention_options(parser.add_argument_group("attention"))
+    teacher = [name for name in _without(TEACHER) if name.startswith("teacher") and "cache" not in name]
+    groups = add_setting_options(parser, [DATA, TEACHER], [*_without(DATA, "dataset"), *teacher])
+    group = groups[DATA]
+    group.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help="images for the figures of a dataset, as for --dataset of keras-deit train; default: no such figures",
+    )
+    group.add_argument("--split", choices=SPLITS, default="test", help="split of the dataset; default: test")
+    group.add_argument(
+        "--max-images",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="number of images of the dataset, at equal distances in its order; default: 1000",
+    )
     return parser
 
 
@@ -339,6 +381,7 @@ def benchmark_export_parser():
 PARSERS = {
     "predict": predict_parser,
     "evaluate": evaluate_parser,
+    "explain": explain_parser,
     "export": export_parser,
     "convert": convert_parser,
     "show-data": show_data_parser,
@@ -349,10 +392,11 @@ PARSERS = {
 }
 
 
-def _add_model_options(parser):
+def _add_model_options(parser, takes_exports=True):
     """Adds the options that name a classifier."""
     group = parser.add_argument_group("model")
-    group.add_argument("--weights", required=True, metavar="NAME", help=f"{SOURCES}; or {EXPORTED}")
+    sources = f"{SOURCES}; or {EXPORTED}" if takes_exports else SOURCES
+    group.add_argument("--weights", required=True, metavar="NAME", help=sources)
     _add_weights_options(group)
     _add_image_size(group)
     group.add_argument(
@@ -399,6 +443,42 @@ def _add_preparation_options(group):
             metavar="R,G,B",
             help=f"{meaning} of each channel, for pixels in 0..1; {unknown} ImageNet's",
         )
+
+
+def _add_attention_options(group):
+    """Adds the options on the attention maps of `keras-deit explain` and on its files."""
+    group.add_argument(
+        "--method",
+        choices=ATTENTION_METHODS,
+        default=ATTENTION_METHODS[0],
+        help="rollout: the attention of all blocks together; raw: the attention in one block; default: rollout",
+    )
+    group.add_argument(
+        "--discard-ratio",
+        type=float,
+        metavar="FRACTION",
+        help="fraction of the smallest attention values of each block that the rollout leaves out, at least 0 and below 1; "
+        "default: 0",
+    )
+    group.add_argument(
+        "--block", type=int, metavar="N", help="block of the raw attention, counted from 1; default: the last one"
+    )
+    group.add_argument(
+        "--head",
+        type=int,
+        metavar="N",
+        help="attention head of the raw attention, counted from 1; default: the mean of all heads",
+    )
+    group.add_argument("--top", type=int, default=3, metavar="K", help="number of classes to name; default: 3")
+    group.add_argument(
+        "--output",
+        default="explanation",
+        metavar="DIR_OR_FILE",
+        help="directory for a file NAME-attention.png for each image, and with --dataset for "
+        f"{', '.join(EXPLANATION_FILES)}; for one image also the PNG file; default: explanation",
+    )
+    group.add_argument("--arrays", action="store_true", help="also write the maps of each image as an .npz file")
+    group.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def _add_weights_options(group):
