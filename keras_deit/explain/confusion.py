@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from keras_deit.runtime.files import replacing, user_path
+from keras_deit.runtime.html_page import MISSING_GLYPH, printable
 from keras_deit.runtime.optional import require
 
 MAX_NAMED = 60  # classes of the dataset whose names are drawn
@@ -37,6 +38,25 @@ def draw_confusion(confusion, class_names, predicted_names, path):
     >>> draw_confusion(np.array([[9, 1], [0, 5]]), names, names, f"{directory.name}/confusion.png").name
     'confusion.png'
     """
+    figure = confusion_figure(confusion, class_names, predicted_names)
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", MISSING_GLYPH)
+        figure.savefig(temporary, dpi=120)
+    return user_path(path)
+
+
+def confusion_figure(confusion, class_names, predicted_names):
+    """Draws a confusion matrix into a figure.
+
+    Args:
+        confusion, class_names, predicted_names: See `draw_confusion`.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
     figures = require("matplotlib.figure", extra="run", purpose="Drawing the confusion matrix")
     num_classes = len(class_names)
     side = MARGIN_INCHES + CELL_INCHES * min(max(num_classes, MIN_CELLS), MAX_NAMED)
@@ -51,19 +71,12 @@ def draw_confusion(confusion, class_names, predicted_names, path):
         _name(axes.set_yticks, class_names)
     if num_classes <= MAX_COUNTED:
         _draw_counts(axes, confusion, shares)
-    with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that matplotlib's font lacks is drawn as boxes
-        figure.savefig(temporary, dpi=120)
-    return user_path(path)
+    return figure
 
 
 def _name(set_ticks, names, **style):
-    short = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in map(_printable, names)]
+    short = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in map(printable, names)]
     set_ticks(range(len(names)), short, fontsize=7, parse_math=False, **style)
-
-
-def _printable(name):
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _draw_counts(axes, confusion, shares):

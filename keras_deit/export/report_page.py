@@ -1,32 +1,16 @@
 """The report on exported models as files: `report.json`, and `report.html` with plots, which needs no network."""
 
-import base64
 import dataclasses
-import html
-import io
 
 import numpy as np
 
 from keras_deit.export.runtimes import FLOAT
 from keras_deit.runtime.files import user_path, write_json, write_whole
-from keras_deit.runtime.optional import require
+from keras_deit.runtime.html_page import drawing, escape, page, table
 
 SHOWN_PERCENTILES = ("50", "90", "99", "100")
 REPORT_FILES = ("report.json", "report.html")
 SMALLEST = 1e-9  # difference that the logarithmic axis begins with
-STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 80rem; padding: 1rem; color: #1c1c1c; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .5rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-.plots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
-.plots img { width: 100%; height: auto; }
-.good { color: #1a7f37; } .bad { color: #b3261e; font-weight: bold; }
-.note { color: #555; } code { overflow-wrap: anywhere; } details { margin: .5rem 0; }
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,10 +56,10 @@ def write_report(directory, examined, model_latencies, facts):
         "model_latencies": [dataclasses.asdict(latency) for latency in model_latencies],
         "exports": [_entry(one) for one in examined],
     }
-    data, page = (directory / name for name in REPORT_FILES)
+    data, path = (directory / name for name in REPORT_FILES)
     write_json(data, entries)
-    write_whole(page, _page(examined, model_latencies, facts))
-    return page
+    write_whole(path, _page(examined, model_latencies, facts))
+    return path
 
 
 def _entry(examined):
@@ -92,12 +76,8 @@ def _page(examined, model_latencies, facts):
         f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if isinstance(value, (str, int, float))
     ]
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Exported models</title><style>{STYLE}</style></head><body>",
         "<h1>Exported models, compared with the model in Keras</h1>",
-        f'<p class="note">{html.escape(" · ".join(listed))}</p>',
+        f'<p class="note">{escape(" · ".join(listed))}</p>',
         f"<ul>{''.join(_verdict(one.report) for one in examined)}</ul>",
         "<h2>Summary</h2>",
         _summary(examined, model_latencies),
@@ -108,15 +88,14 @@ def _page(examined, model_latencies, facts):
         f'<div class="plots">{"".join(_plots(examined, model_latencies))}</div>',
         "<h2>Operators and stored weights</h2>",
         *(_details(one) for one in examined),
-        "</body></html>",
     ]
-    return "\n".join(parts) + "\n"
+    return page("Exported models", parts)
 
 
 def _verdict(report):
     kind, words = ("good", "kept") if report.agrees else ("bad", "NOT kept: do not use this export")
-    limits = html.escape(str(report.limits))
-    return f'<li><code>{html.escape(report.format)}</code>: {limits}: <span class="{kind}">{words}</span></li>'
+    limits = escape(report.limits)
+    return f'<li><code>{escape(report.format)}</code>: {limits}: <span class="{kind}">{words}</span></li>'
 
 
 def _summary(examined, model_latencies):
@@ -132,7 +111,7 @@ def _summary(examined, model_latencies):
         rows.append(
             [report.format, _format_size(report.size), *differences, *shares, *_times(one.profile.latencies, batches)]
         )
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _times(latencies, batches):
@@ -141,24 +120,15 @@ def _times(latencies, batches):
 
 
 def _details(examined):
-    profile, name = examined.profile, html.escape(examined.report.format)
+    profile, name = examined.profile, escape(examined.report.format)
     arithmetic = ", ".join(f"{count} {words}" for words, count in profile.arithmetic().items())
     weights = ", ".join(f"{kind} {_format_size(size)}" for kind, size in profile.weight_bytes.items())
     rows = [[row["operator"], row["arithmetic"], str(row["count"])] for row in profile.operators]
     return (
         f"<details{' open' if set(profile.arithmetic()) != {FLOAT} else ''}><summary><code>{name}</code>: operators "
-        f"{html.escape(arithmetic)}; weights {html.escape(weights)}</summary>"
-        f"{_table(['operator', 'arithmetic', 'count'], rows)}</details>"
+        f"{escape(arithmetic)}; weights {escape(weights)}</summary>"
+        f"{table(['operator', 'arithmetic', 'count'], rows)}</details>"
     )
-
-
-def _table(header, rows):
-    lines = [_row("th", header), *(_row("td", row) for row in rows)]
-    return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
-
-
-def _row(tag, cells):
-    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 def _share(value):
@@ -172,13 +142,13 @@ def _format_size(size):
 def _plots(examined, model_latencies):
     """Yields the images of the page."""
     names = [one.report.format for one in examined]
-    yield _image(lambda axes: _draw_differences(axes, examined), "Differences of logits")
+    yield drawing(lambda axes: _draw_differences(axes, examined), "Differences of logits")
     firsts = {one.report.format: one.profile.latencies[0] for one in examined}
     if model_latencies:
         firsts = {"model in Keras": model_latencies[0], **firsts}
-    yield _image(lambda axes: _draw_latencies(axes, firsts), "Latency")
+    yield drawing(lambda axes: _draw_latencies(axes, firsts), "Latency")
     sizes = [one.report.size / 1e6 for one in examined]
-    yield _image(lambda axes: _draw_sizes(axes, names, sizes), "Size")
+    yield drawing(lambda axes: _draw_sizes(axes, names, sizes), "Size")
 
 
 def _draw_differences(axes, examined):
@@ -213,13 +183,3 @@ def _finish_bars(axes, title, label):
     axes.invert_yaxis()  # the first one at the top
     axes.set(title=title, xlabel=label)
     axes.grid(axis="x", alpha=0.3)
-
-
-def _image(draw, description):
-    figures = require("matplotlib.figure", extra="run", purpose="Drawing the report")
-    figure = figures.Figure(figsize=(5.6, 3.6), layout="constrained")
-    draw(figure.subplots())
-    drawing = io.BytesIO()
-    figure.savefig(drawing, format="svg")
-    encoded = base64.b64encode(drawing.getvalue()).decode()
-    return f'<img alt="{description}" src="data:image/svg+xml;base64,{encoded}">'
