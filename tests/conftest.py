@@ -13,7 +13,7 @@ from keras_deit.training import run
 from keras_deit.training.teachers import convnet
 from tests.export.students import IN_PROCESS_FORMATS
 from tests.image_folders import write_issues
-from tests.runs import SHORT, SHORTEST, add_short_variant, train_printed
+from tests.runs import SHORT, SHORTEST, add_short_variant, leave_report_out, train_printed
 
 TEACHER_EPOCHS = 16  # about half of the epochs of a run outside of the tests
 
@@ -57,6 +57,7 @@ def short_runs(home):
         patch.setenv("KERAS_HOME", str(home))
         patch.setattr(convnet, "EPOCHS", TEACHER_EPOCHS)
         add_short_variant(patch)
+        leave_report_out(patch)
         yield
 
 
@@ -87,6 +88,7 @@ def _train(home, *options):
         patch.setenv("KERAS_HOME", str(home))
         patch.setattr(convnet, "EPOCHS", TEACHER_EPOCHS)
         add_short_variant(patch)
+        leave_report_out(patch)
         status, printed = train_printed(*options)
     assert status == 0
     return printed

@@ -10,6 +10,7 @@ import pytest
 
 from keras_deit.cli import main
 from keras_deit.models.variants import VARIANTS
+from keras_deit.training import loop
 
 SHORT_VARIANT = "deit_short"
 ON_ONE_DEVICE = ["--strategy", "none"]  # compiling for the two devices of the tests takes longer
@@ -34,6 +35,16 @@ def add_short_variant(patch):
     """
     tiny = VARIANTS["deit_ti"]
     patch.setitem(VARIANTS, SHORT_VARIANT, dataclasses.replace(tiny, arguments={**tiny.arguments, "num_layers": 1}))
+
+
+def leave_report_out(patch):
+    """Leaves out the report of runs and what is measured for it in each epoch: compiling both takes longer than a short run.
+
+    Args:
+        patch: `pytest.MonkeyPatch`.
+    """
+    patch.setattr(loop, "write_at_end", lambda run, summary, history: None)
+    patch.setattr(loop, "measures_of", lambda run: [])
 
 
 def train(*arguments):

@@ -103,13 +103,14 @@ def given_preparation(options):
     return {name: value for name, value in given.items() if value is not None}
 
 
-def data_settings(options, model, teacher=False):
+def data_settings(options, model, teacher=False, config=None):
     """Returns the settings of the dataset that the options name, as those of a run.
 
     Args:
         options: What the parser returned.
         model: The model. The bits that its record knows count unless an option gives them.
         teacher: Whether the options also name a teacher.
+        config: Path of the `config.toml` of a run, whose settings count where no option is given; None means no run.
 
     Returns:
         `keras_deit.training.settings.Settings`.
@@ -120,7 +121,7 @@ def data_settings(options, model, teacher=False):
     groups = (DATA, TEACHER) if teacher else (DATA,)
     names = {name for name, declared in settings_of(Settings).items() if declared.group in groups}
     given = {name: value for name, value in vars(options).items() if name in names}
-    settings = resolve(given, defaults=UNUSED)
+    settings = resolve(given, config, defaults=None if config else UNUSED)
     record = getattr(model, "preprocessing", None)
     if options.bit_depth is None and record is not None and not is_in_memory(settings.dataset):
         settings = dataclasses.replace(settings, bit_depth=record.bit_depth)

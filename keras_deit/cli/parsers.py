@@ -156,6 +156,12 @@ def evaluate_parser():
     files = ", ".join(EVALUATION_FILES)
     group.add_argument("--output", metavar="DIR", help=f"directory for the files {files}; default: no files")
     group.add_argument("--mistakes", type=int, default=10, metavar="N", help="number of mistakes to print; default: 10")
+    group.add_argument(
+        "--report",
+        action="store_true",
+        help="--weights is the directory of a run: write its report.html again; dataset and teacher are those of the run "
+        "where no option is given",
+    )
     return parser
 
 

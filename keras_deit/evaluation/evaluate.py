@@ -9,7 +9,7 @@ from keras_deit.data.sources.labelled_images import check_labelled_images
 from keras_deit.evaluation.classes import map_classes
 from keras_deit.evaluation.evaluation import Evaluation, Mistake
 from keras_deit.evaluation.figures import as_probabilities, confusion_matrix, ranks, top_accuracy
-from keras_deit.evaluation.heads import FUSED, Heads
+from keras_deit.evaluation.heads import FUSED, TEACHER, Heads, check_finite
 from keras_deit.evaluation.prepared_images import (
     BATCH_SIZE,
     UNKNOWN_PREPARATION,
@@ -25,6 +25,10 @@ NO_RECORD = (
     f"{UNKNOWN_PREPARATION} "
     "If the model needs other values, pass `mean` and `std` (--mean, --std); for pixels in 0..255, pass 0 and 1/255."
 )
+
+
+class UnlabelledError(ValueError):
+    """None of the images that are to be evaluated has a label."""
 
 
 def evaluate(model, data, image_size=None, pipeline="auto", num_workers=None, **overrides):
@@ -68,16 +72,29 @@ class Evaluator:
 
     Args:
         model, data, image_size, pipeline, num_workers, **overrides: See `evaluate`.
+        teacher: Function from a batch of images, normalised for the model, to the teacher's logits in the order of the
+            model's classes, both arrays; its predictions are evaluated beside those of the model. None means no teacher.
 
     Raises:
         ValueError: See `evaluate`.
     """
 
-    def __init__(self, model, data, image_size=None, pipeline="auto", num_workers=None, **overrides):
+    def __init__(
+        self,
+        model,
+        data,
+        image_size=None,
+        pipeline="auto",
+        num_workers=None,
+        *,
+        teacher=None,
+        **overrides,
+    ):
         check_labelled_images(data)
         model = getattr(model, "student", model)  # of a Distiller
         self.data = data
         self.heads = Heads(model)
+        self._teacher = teacher
         self.classes = map_classes(getattr(model, "class_names", None), self.heads.num_classes, data.class_names)
         self.preparation = preparation_of(model, image_size, overrides)
         has_record = knows_preparation(model) or {"mean", "std"} & overrides.keys()
@@ -102,22 +119,54 @@ class Evaluator:
             An `Evaluation`.
 
         Raises:
-            ValueError: If no image is labelled, an image cannot be read, or a prediction is not finite.
+            UnlabelledError: If no image is labelled.
+            ValueError: If an image cannot be read, or a prediction is not finite.
+        """
+        return self.evaluation_of(self.predict())
+
+    def predict(self):
+        """Predicts the labelled images.
+
+        Returns:
+            `Predictions`.
+
+        Raises:
+            UnlabelledError, ValueError: See `run`.
         """
         tqdm = require("tqdm", extra="run", purpose="The progress bar")
         found, total = [], len(self._inputs.data)
         with tqdm.tqdm(total=total, desc=f"evaluating {self.data.name}", unit="image", disable=None) as bar:
             for images, rows in evaluation_batches(self._inputs):
-                found.append(_of_batch(self.heads.predict(images), rows, self.classes, first=self._num_done))
+                indices = self._indices[self._num_done :][: len(rows)]
+                found.append(_of_batch(self._outputs(images), rows, self.classes, indices))
                 self._num_done += len(rows)
                 bar.update(len(rows))
         predictions = _joined(found)
         if not len(predictions.labels):
             raise self._unlabelled()
-        return _evaluation(self, predictions, self._indices[predictions.positions])
+        return predictions
+
+    def evaluation_of(self, predictions):
+        """Computes the figures of predictions.
+
+        Args:
+            predictions: What `predict` returned.
+
+        Returns:
+            An `Evaluation`.
+        """
+        return _evaluation(self, predictions)
+
+    def _outputs(self, images):
+        """The outputs of the heads, and of the teacher if there is one, for a batch of images."""
+        outputs = self.heads.predict(images)
+        if self._teacher is not None:
+            outputs[TEACHER] = self._teacher(images)
+            check_finite(outputs[TEACHER])
+        return outputs
 
     def _unlabelled(self):
-        return ValueError(
+        return UnlabelledError(
             f"The evaluation needs labelled images. {self.data.name!r} has {len(self.data):,} images without a label."
         )
 
@@ -126,50 +175,62 @@ class Evaluator:
 class Predictions:
     """What a model predicts for labelled images, one entry for each image in every array.
 
+    The dictionaries have a key for each of `keras_deit.evaluation.heads.Heads.predict`, and `"teacher"` if there is one.
+
     Attributes:
-        positions: Positions of the images among those that are read.
-        labels, predicted: Classes by their position in `ClassMap.names`.
-        probabilities: The probability of the predicted class.
-        ranks: Dictionary from the heads to what `figures.ranks` returns.
+        indices: Indices of the images in the dataset.
+        labels: Classes by their position in `ClassMap.names`.
+        predicted: Dictionary of the predicted classes, by the same positions.
+        probabilities: Dictionary of the probabilities of the predicted classes.
+        ranks: Dictionary of what `figures.ranks` returns.
     """
 
-    positions: np.ndarray
+    indices: np.ndarray
     labels: np.ndarray
-    predicted: np.ndarray
-    probabilities: np.ndarray
+    predicted: dict
+    probabilities: dict
     ranks: dict
+
+    def mistakes(self):
+        """Returns the positions of the images whose class was not predicted, the most confident prediction first."""
+        (wrong,) = np.nonzero(self.predicted[FUSED] != self.labels)
+        return wrong[np.argsort(-self.probabilities[FUSED][wrong], kind="stable")]
 
 
 def _joined(found):
-    ranks_of_heads = {head: np.concatenate([one.ranks[head] for one in found]) for head in found[0].ranks}
-    names = ("positions", "labels", "predicted", "probabilities")
-    return Predictions(*(np.concatenate([getattr(one, name) for one in found]) for name in names), ranks_of_heads)
+    def join(name):
+        values = [getattr(one, name) for one in found]
+        if isinstance(values[0], dict):
+            return {head: np.concatenate([one[head] for one in values]) for head in values[0]}
+        return np.concatenate(values)
+
+    return Predictions(*(join(field.name) for field in dataclasses.fields(Predictions)))
 
 
-def _of_batch(outputs, rows, classes, first):
-    """The predictions of a batch, without its unlabelled images. `first` is the index of its first image."""
+def _of_batch(outputs, rows, classes, indices):
+    """The predictions of a batch, without its unlabelled images. `indices` are those of its images."""
     (labelled,) = np.nonzero(rows.any(axis=-1))
     outputs = {head: values[labelled] for head, values in outputs.items()}
     labels = rows[labelled].argmax(axis=-1)
     right = classes.theirs[labels]
-    predicted = outputs[FUSED].argmax(axis=-1)
-    probabilities = as_probabilities(outputs[FUSED]).max(axis=-1)
+    predicted = {head: classes.ours[values.argmax(axis=-1)] for head, values in outputs.items()}
+    probabilities = {head: as_probabilities(values).max(axis=-1) for head, values in outputs.items()}
     of_heads = {head: ranks(values, right) for head, values in outputs.items()}
-    return Predictions(first + labelled, labels, classes.ours[predicted], probabilities, of_heads)
+    return Predictions(indices[labelled], labels, predicted, probabilities, of_heads)
 
 
-def _evaluation(evaluator, predictions, indices):
+def _evaluation(evaluator, predictions):
     data, classes = evaluator.data, evaluator.classes
-    columns = np.minimum(predictions.predicted, classes.num_ours)  # one for all other classes
+    columns = np.minimum(predictions.predicted[FUSED], classes.num_ours)  # one for all other classes
     shape = (classes.num_ours, classes.num_ours + classes.has_others)
     return Evaluation(
         dataset=data.name,
-        num_images=len(indices),
-        num_unlabelled=len(data) - len(indices),
+        num_images=len(predictions.labels),
+        num_unlabelled=len(data) - len(predictions.labels),
         accuracies=_accuracies(predictions.ranks, evaluator.heads.num_classes),
         class_names=classes.names[: classes.num_ours],
         confusion=confusion_matrix(predictions.labels, columns, shape),
-        mistakes=_mistakes(predictions, classes.names, lambda position: data.describe(int(indices[position]))),
+        mistakes=_mistakes(predictions, classes.names, data),
         preparation=evaluator.preparation,
         note=evaluator.note,
     )
@@ -185,12 +246,14 @@ def _accuracies(ranks_of_heads, num_classes):
     return accuracies
 
 
-def _mistakes(predictions, names, describe):
-    """The mistakes, the most confident one first. `describe` names an image by its position among the predictions."""
-    (wrong,) = np.nonzero(predictions.predicted != predictions.labels)
-    order = wrong[np.argsort(-predictions.probabilities[wrong], kind="stable")]
-    classes = np.array([predictions.labels, predictions.predicted])
+def _mistakes(predictions, names, data):
+    """Every `Mistake`, the most confident one first; `data` names the images."""
     return tuple(
-        Mistake(describe(index), *(names[one] for one in classes[:, index]), float(predictions.probabilities[index]))
-        for index in order
+        Mistake(
+            image=data.describe(int(predictions.indices[position])),
+            true=names[predictions.labels[position]],
+            predicted=names[predictions.predicted[FUSED][position]],
+            probability=float(predictions.probabilities[FUSED][position]),
+        )
+        for position in predictions.mistakes()
     )

@@ -14,7 +14,7 @@ MAX_LISTED = 20  # classes that are listed one by one
 LOWEST = 10  # of more classes, those of the lowest recall
 METRICS = {"accuracy": "accuracy", "top5_accuracy": "top-5"}  # of every head, and their headings
 OTHERS = "other classes"
-HEADS = {"": "fused", "class_": "class head", "distillation_": "distillation head"}
+HEADS = {"": "fused", "class_": "class head", "distillation_": "distillation head", "teacher_": "teacher"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Evaluation:
         num_unlabelled: Number of images without a label, which are left out.
         accuracies: Dictionary of numbers in 0..1: `accuracy`, with the heads fused, and for two heads also `class_accuracy`
             and `distillation_accuracy`. For more than 5 classes also the fractions of images whose class is among the five
-            most probable ones: `top5_accuracy`, `class_top5_accuracy` and `distillation_top5_accuracy`.
+            most probable ones: `top5_accuracy`, `class_top5_accuracy` and `distillation_top5_accuracy`. With the report of a
+            run, also the accuracies of its teacher, `teacher_accuracy` and `teacher_top5_accuracy`.
         class_names: Tuple of the names of the dataset's classes.
         confusion: Integer array `(classes, classes)`, the confusion matrix: rows are the true classes, columns the predicted
             ones. If the model has classes that the dataset lacks, the last column counts the predictions of these.
@@ -129,10 +130,10 @@ class Evaluation:
     def _accuracies(self):
         metrics = [name for name in METRICS if name in self.accuracies]
         prefixes = [prefix for prefix in HEADS if f"{prefix}accuracy" in self.accuracies]
+        labels = HEADS if "class_accuracy" in self.accuracies else {**HEADS, "": "model"}
         yield " " * 20 + "".join(f"{METRICS[name]:>12}" for name in metrics)
         for prefix in prefixes:
-            label = HEADS[prefix] if len(prefixes) > 1 else "model"
-            yield f"  {label:<18}" + "".join(f"{self.accuracies[prefix + name]:>12.2%}" for name in metrics)
+            yield f"  {labels[prefix]:<18}" + "".join(f"{self.accuracies[prefix + name]:>12.2%}" for name in metrics)
 
     def _classes(self):
         rows = self.classes

@@ -7,6 +7,7 @@ from keras_deit.fusion import MEANS, fuse
 from keras_deit.models import DeiT, DeiTClassifier
 
 FUSED, CLASS, DISTILLATION = "fused", "class", "distillation"
+TEACHER = "teacher"  # beside the heads
 
 
 class Heads:
@@ -52,7 +53,7 @@ class Heads:
             outputs = {FUSED: fuse(*logits, fusion=self.model.fusion), **heads}
         else:
             outputs = {FUSED: self.model.predict_on_batch(images)}
-        outputs = {name: keras.ops.convert_to_numpy(values) for name, values in outputs.items()}
+        outputs = {name: first_outputs(values, len(images)) for name, values in outputs.items()}
         check_finite(outputs[FUSED])
         return outputs
 
@@ -67,6 +68,17 @@ def _check_input(model):
             "The evaluation prepares RGB images for a model with one input (batch, height, width, 3). Received: a model "
             f"with input_shape={shape}. In Python, prepare the images yourself, and call the model's own `evaluate`."
         )
+
+
+def first_outputs(outputs, number):
+    """Returns the outputs of `predict_on_batch` as an array with one row for each image.
+
+    Args:
+        outputs: Tensor or array. On TensorFlow with several replicas, Keras computes the batch on each replica and returns
+            the outputs of all replicas one after the other.
+        number: Number of images in the batch.
+    """
+    return keras.ops.convert_to_numpy(outputs)[:number]
 
 
 def check_finite(predictions):

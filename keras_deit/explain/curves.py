@@ -3,7 +3,12 @@
 from keras_deit.runtime.files import replacing, user_path
 from keras_deit.runtime.optional import require
 
-LOSSES = {"loss": "total", "class_loss": "class head", "distillation_loss": "distillation head"}
+LOSSES = {
+    "loss": "total",
+    "class_loss": "class head",
+    "distillation_loss": "distillation head",
+    "attention_loss": "attention",
+}
 ACCURACIES = {
     "val_accuracy": "fused",
     "val_class_accuracy": "class head",

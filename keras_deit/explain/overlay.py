@@ -42,6 +42,24 @@ def draw_attention(images, maps, path, mean, std, captions=None):
     >>> draw_attention(np.zeros((1, 32, 32, 3)), maps, f"{directory.name}/attention.png", mean=0.5, std=0.25).name
     'attention.png'
     """
+    figure = attention_figure(images, maps, mean, std, captions)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+    return user_path(path)
+
+
+def attention_figure(images, maps, mean, std, captions=None):
+    """Draws attention maps into a figure.
+
+    Args:
+        images, maps, mean, std, captions: See `draw_attention`.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+
+    Raises:
+        ImportError, ValueError: See `draw_attention`.
+    """
     figures = require("matplotlib.figure", extra="run", purpose="Drawing attention maps")
     captions = [""] * len(images) if captions is None else captions
     _check_numbers(images, maps, captions)
@@ -51,9 +69,7 @@ def draw_attention(images, maps, path, mean, std, captions=None):
     for index, row in enumerate(cells):
         titles = (captions[index], *maps)
         _draw_row(figure, row, pixels[index], [np.asarray(of_all[index]) for of_all in maps.values()], titles)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-    return user_path(path)
+    return figure
 
 
 def _check_numbers(images, maps, captions):

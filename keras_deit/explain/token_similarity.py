@@ -35,11 +35,19 @@ def token_similarity(model, images):
         Touvron et al., 2020 (arXiv 2012.12877), section 4, "Distillation token".
     """
     token_index(model, "distillation")
-    return np.concatenate(list(map_images(_cosines, model, images))).mean(axis=0, dtype="float64")
+    return np.concatenate(list(map_images(token_cosines, model, images))).mean(axis=0, dtype="float64")
 
 
-def _cosines(backbone, images):
-    """The cosine of the two tokens, `(batch, blocks + 1)`."""
+def token_cosines(backbone, images):
+    """Computes the cosine of the two tokens for each image.
+
+    Args:
+        backbone: `DeiTBackbone` with two tokens.
+        images: Normalised images `(batch, height, width, 3)`.
+
+    Returns:
+        Tensor `(batch, blocks + 1)`, see `token_similarity`.
+    """
     cosines = []
     for inputs, _, outputs in backbone.iter_blocks(images):
         cosines += [_cosine(outputs)] if cosines else [_cosine(inputs), _cosine(outputs)]

@@ -4,16 +4,9 @@ import shlex
 
 import keras
 
+from keras_deit.report.results import accuracies
 from keras_deit.runtime.files import format_bytes
 from keras_deit.runtime.printing import format_count, format_duration
-
-_ROWS = {
-    "accuracy": "fused",
-    "class_accuracy": "class head",
-    "distillation_accuracy": "distillation head",
-    "teacher_accuracy": "teacher",
-    "teacher_agreement": "agreement with the teacher",
-}
 
 
 def describe(summary, directory, command=("keras-deit", "train")):
@@ -79,23 +72,11 @@ def _skipped(skipped):
             yield f"{counts['images']} images of the {split} split were left out ({issues})"
 
 
-def _with_teacher(results, accuracy):
-    """The results with the accuracy of the teacher, which an evaluation on stored teacher outputs lacks."""
-    return results if accuracy is None else {"teacher_accuracy": accuracy, **results}
-
-
 def _accuracies(summary):
-    if summary["student"] is None:  # an interrupted run ends without an evaluation
-        return
-    columns = {"student": _with_teacher(summary["student"], summary["teacher"]["accuracy"])}
-    if "student_average" in summary:
-        columns["average"] = summary["student_average"]
-    if "without_teacher" in summary:
-        columns["no teacher"] = summary["without_teacher"]
-    yield f"{'On the test split':<30}" + "".join(f"{name:>12}" for name in columns)
-    has_heads = any("class_accuracy" in results for results in columns.values())
-    for key, label in (_ROWS if has_heads else _ROWS | {"accuracy": "accuracy"}).items():
-        if any(key in results for results in columns.values()):
-            cells = (f"{results[key]:>12.2%}" if key in results else f"{'':>12}" for results in columns.values())
+    names, rows = accuracies(summary)
+    if names:
+        yield f"{'On the test split':<30}" + "".join(f"{name:>12}" for name in names)
+        for label, values in rows:
+            cells = (f"{'':>12}" if value is None else f"{value:>12.2%}" for value in values)
             yield f"  {label:<28}" + "".join(cells)
-    yield ""
+        yield ""

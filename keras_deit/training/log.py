@@ -132,6 +132,23 @@ class TrainingLog(keras.callbacks.Callback):
         write_whole(self.path, text.getvalue())
 
 
+def read_history(path):
+    """Reads `history.csv`.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        List of rows as in `TrainingLog.rows`, None where a row has no value; empty if there is no such file.
+    """
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows = [{name: float(value) if value else None for name, value in row.items()} for row in rows]
+    return [{**row, "epoch": int(row["epoch"])} for row in rows]
+
+
 def _mean_after_first(values):
     """Mean of the values without the first, or of one value; None if there are none."""
     values = values[1:] or values

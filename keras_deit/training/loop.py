@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_deit.explain.curves import draw_curves
 from keras_deit.export.formats import CALIBRATION_IMAGES, check_formats, export, needs_calibration
+from keras_deit.models import DeiT
 from keras_deit.runtime import processes
 from keras_deit.runtime.devices import peak_memory
 from keras_deit.runtime.keras_file import load_keras_file
@@ -28,7 +29,9 @@ from keras_deit.training.pace import Pace
 from keras_deit.training.position import Position
 from keras_deit.training.progress import Progress
 from keras_deit.training.run import without_teacher
+from keras_deit.training.run_report import write_at_end
 from keras_deit.training.schedule import learning_rate_schedule
+from keras_deit.training.token_similarity import TokenSimilarity
 from keras_deit.training.trackers import check_trackers, make_trackers
 from keras_deit.training.usable_images import explain_unreadable_images
 from keras_deit.training.weight_average import KeepWeights, averaged
@@ -51,6 +54,7 @@ def check_ready(settings):
     check_formats(settings.export)
     require("matplotlib.figure", extra="run", purpose="Drawing the curves")
     require("tomli_w", extra="run", purpose="Writing config.toml")
+    require("PIL.Image", extra="run", purpose="Drawing the report")
     require("tqdm", extra="run", purpose="The progress bar")
     check_trackers(settings.log)
 
@@ -132,10 +136,11 @@ def train_run(run, resume=False, stop=None, accepts_changes=False):
     histories = {name: result.log.rows for name, result in results.items() if result.log.rows}
     if histories:
         draw_curves(histories, run.directory / "curves.png")
-    if trained.diverged:
-        raise trained.diverged
     if trained.is_complete:
         _finish(run, summary)
+    write_at_end(run, summary, next(iter(results.values())).log.rows)
+    if trained.diverged:
+        raise trained.diverged
     return summary
 
 
@@ -284,7 +289,7 @@ def _fit_guarded(run, title, position, log, saving, stop):
     divergence = DivergenceStop(title, settings, position, run.describe_batch)
     name = run.directory.name if title == run.title else f"{run.directory.parent.name} {title}"
     trackers = make_trackers(settings, log, run.directory, name)
-    callbacks = [position, divergence, log, progress, *trackers, BestEpoch(run, log, saving), saving]
+    callbacks = [position, divergence, *measures_of(run), log, progress, *trackers, BestEpoch(run, log, saving), saving]
     if settings.ema_decay is not None:
         callbacks.append(KeepWeights())
     explain_damage = run.cache.explain_damage if run.cache else contextlib.nullcontext
@@ -299,6 +304,12 @@ def _fit_guarded(run, title, position, log, saving, stop):
         for tracker in trackers:
             closing.callback(tracker.close)
         _fit_from(run, position, callbacks)
+
+
+def measures_of(run):
+    """Returns the callbacks that add to the logs of an epoch, which come before those that read the logs."""
+    has_tokens = isinstance(run.student, DeiT) and run.student.distilled
+    return [TokenSimilarity(run.student, run.data)] if has_tokens and not processes.is_distributed() else []
 
 
 def _restore(run, checkpoint):

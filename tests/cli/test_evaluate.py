@@ -11,6 +11,7 @@ import pytest
 import keras_deit as kd
 from keras_deit.cli import main
 from tests.data.images import encode, noise, write_folder
+from tests.html_pages import Page
 from tests.runs import LEARNING, add_short_variant, need_run_packages, summary_of, train
 
 need_run_packages()
@@ -56,7 +57,10 @@ def test_the_accuracies_of_a_run_are_those_of_its_summary_to_the_digit(monkeypat
     run = tmp_path / "run"
     assert train(*LEARNING, "--teacher", tmp_path / "teacher.keras", "--image-size", 12, "--output-dir", run) == 0
     summary = summary_of(run)["student"]
-    capsys.readouterr()
+    assert f"Report: {run / 'report.html'}, written in " in capsys.readouterr().out
+    written_at_end = (run / "report.html").read_text(encoding="utf-8")
+    check_report(written_at_end, summary)
+    _check_token_similarity(run)
     assert evaluate("--weights", run, "--dataset", "digits", "--output", run / "figures") == 0
     printed = capsys.readouterr()
     found = figures(run / "figures")
@@ -68,6 +72,69 @@ def test_the_accuracies_of_a_run_are_those_of_its_summary_to_the_digit(monkeypat
     assert sum(row["images"] for row in found["classes"]) == 364
     with (run / "figures" / "mistakes.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == round(364 * (1 - found["accuracy"]))
+    assert evaluate("--weights", run, "--report") == 0
+    printed = capsys.readouterr()
+    assert (printed.err, f"Report: {run / 'report.html'}" in printed.out) == ("", True)
+    assert f"  teacher{summary['teacher_accuracy']:>23.2%}" in printed.out
+    check_report((run / "report.html").read_text(encoding="utf-8"), summary)
+
+
+def check_report(content, summary):
+    """Checks the report of a distilled run on the digits."""
+    page = Page(content)
+    wanted = {
+        "Results",
+        "Curves",
+        "Confusion matrix",
+        "Most confident mistakes",
+        "Disagreement",
+        "Attention",
+        "Settings",
+    }
+    assert wanted <= set(page.headings)
+    mistakes = round(364 * (1 - summary["accuracy"]))
+    assert f"Accuracy {summary['accuracy']:.2%} on 364 labelled test images." in page.text
+    assert f"24 of {mistakes:,} mistakes" in page.text
+    assert page.text.count("teacher: ") == 24
+    agreement = f"teacher{1 - summary['teacher_agreement']:.2%}"  # the disagreement of the fused heads and the teacher
+    assert agreement in page.text
+    curves = [image["alt"].partition(" over ")[0] for image in page.images[:7]]
+    assert curves == [
+        "Loss",
+        "Accuracy",
+        "Agreement with the teacher",
+        "Learning rate",
+        "Throughput",
+        "Waiting for data",
+        "Similarity of the two tokens",
+    ]
+    assert sum(image["alt"].startswith("attention over ") for image in page.images) == 6
+    assert len(content) < 2e6
+
+
+def _check_token_similarity(run):
+    """Compares the column of the last epoch with the trained student."""
+    with (run / "history.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    student, data = kd.pretrained(run), kd.data.load("digits", "test").evenly_spaced(32)
+    images = student.image_processor()(np.stack([pixels for pixels, _ in data]))
+    expected = kd.explain.token_similarity(student, images)[-1]
+    np.testing.assert_allclose(float(row["token_similarity"]), expected, atol=1e-4)
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--weights", "deit_tiny_patch16_224"], "must be the output directory of a run that has ended"),
+        (["--weights", "RUN", "--split", "all"], "--report is about the test split. Received: --split all"),
+    ],
+)
+def test_a_report_is_that_of_a_run_and_its_test_split(options, message, tmp_path, capsys):
+    (tmp_path / "summary.json").touch()
+    options = [tmp_path if option == "RUN" else option for option in options]
+    assert evaluate(*options, "--report") == 2
+    assert message in capsys.readouterr().err
 
 
 def splits_of(split):

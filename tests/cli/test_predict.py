@@ -10,7 +10,7 @@ from keras_deit.export import to_litert
 from keras_deit.imaging.imagenet import class_names
 from tests.export.students import needs_litert, tensorflow_only
 from tests.loopback import pretend_hub, serving
-from tests.runs import LEARNING, add_short_variant, need_run_packages, summary_of, train
+from tests.runs import LEARNING, add_short_variant, leave_report_out, need_run_packages, summary_of, train
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub downloads the weights")
 pillow = pytest.importorskip("PIL.Image", reason="Pillow reads the images")
@@ -101,6 +101,7 @@ def test_the_images_of_a_test_split_are_classified_as_the_run_did(options, monke
     """On the digits' test split as files, `predict` is right as often as `summary.json` says, to the digit."""
     need_run_packages()
     add_short_variant(monkeypatch)
+    leave_report_out(monkeypatch)
     run = tmp_path / "run"
     assert train(*LEARNING, "--distillation", "none", "--output-dir", run, *options) == 0
     test = kd.data.load("digits", split="test")

@@ -16,6 +16,7 @@ from keras_deit.runtime.child_process import child_environment
 from keras_deit.runtime.stop_signals import STOPPED
 from keras_deit.training.checkpoint import Checkpoints
 from tests import short_script
+from tests.html_pages import Page
 from tests.runs import SHORT, need_run_packages, summary_of, train
 from tests.training import parallel_fit
 
@@ -61,6 +62,9 @@ def test_two_processes_train_the_weights_of_one(tmp_path, monkeypatch):
     assert "Strategy: data_parallel, 2 replicas in 2 processes; global batch 8, local batch 4." in printed(tmp_path, 0)
     assert "Done." in printed(tmp_path, 0)
     assert "Strategy" not in printed(tmp_path, 1)
+    page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    assert {"Confusion matrix", "Attention"} <= set(page.headings)
+    assert "The run used stored outputs of its teacher" in page.text
     config = (tmp_path / "run" / "config.toml").read_text(encoding="utf-8")
     assert not any(word in config for word in ("coordinator", "num_processes", "process_id"))
     # The same run in one process reads the teacher that two processes trained, and the outputs that they stored.

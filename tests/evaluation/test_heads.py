@@ -31,6 +31,16 @@ def test_two_heads_are_predicted_beside_their_fusion(images):
     np.testing.assert_allclose(Heads(deit).predict(images)["class"], expected["class"], rtol=1e-5)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="replicas of TensorFlow")
+def test_each_image_has_one_prediction_on_several_replicas(images):
+    tensorflow = pytest.importorskip("tensorflow")
+    with tensorflow.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        deit = kd.DeiT(**SHAPE)
+        found = Heads(deit).predict(images)
+    for head, logits in deit(images).items():
+        np.testing.assert_allclose(found[head], keras.ops.convert_to_numpy(logits), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("fusion", ["class", "distillation", "concat"])
 def test_heads_that_the_fusion_leaves_out_are_not_reported(fusion, images):
     classifier = kd.DeiTClassifier(kd.DeiT(**SHAPE), fusion=fusion)

@@ -105,7 +105,11 @@ class LabelledImages(abc.ABC):
         Returns:
             `LabelledImages`.
         """
-        return self.select(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int))
+        return self.select(self.spaced_indices(count))
+
+    def spaced_indices(self, count):
+        """Returns the indices of the examples that `evenly_spaced` returns, an integer array."""
+        return np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)
 
     def resized(self, image_size):
         """Returns the dataset with images in memory resized to `image_size`; other images stay as they are."""

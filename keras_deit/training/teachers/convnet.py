@@ -95,6 +95,24 @@ def trained_convnet(train, test, num_replicas, seed):
     return teacher, accuracy
 
 
+def cached_convnet(data):
+    """Loads the cached teacher of a dataset.
+
+    Args:
+        data: `ImageData` of the original image size.
+
+    Returns:
+        The Keras model.
+
+    Raises:
+        ValueError: If no teacher is cached, or it cannot be read.
+    """
+    path = kept_path(data)
+    if not path.exists():
+        raise ValueError(f"The small convolutional network that was the teacher is not cached at {path}.")
+    return load_keras_file(path)
+
+
 def _keep(teacher, path):
     try:
         with processes.scratch_unless_main(path) as file, replacing(file) as temporary:
