@@ -261,6 +261,12 @@ def convert_parser():
     parser.add_argument("--weights", required=True, metavar="SOURCE", help=SOURCES)
     parser.add_argument("--output", required=True, metavar="DESTINATION", help="the file or directory to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing DESTINATION")
+    parser.add_argument(
+        "--model-card",
+        action="store_true",
+        help="also write a model card for the Hugging Face hub, README.md, into the directory or beside the file; with the "
+        "accuracies of the run if SOURCE is one",
+    )
     group = parser.add_argument_group("architecture", "Needed only if it cannot be inferred from the weights.")
     _add_weights_options(group)
     return parser

@@ -1,6 +1,7 @@
 """`keras-deit convert`: weights from one framework's format to another's."""
 
 import importlib.util
+import json
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.cli import main
+from tests.report.test_page import SUMMARY
 from tests.weights.checkpoints import SHAPE, assert_same_tensors, expected_logits, goldens, logits_of, path, read
 
 pytest.importorskip("safetensors", reason="the checkpoints are safetensors")
@@ -133,3 +135,19 @@ def test_a_pth_file_keeps_the_class_names(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     assert convert(tmp_path / "model.pth", tmp_path / "again.keras") == 0
     assert kd.pretrained(tmp_path / "again.keras").class_names == names
+
+
+@pytest.mark.backend_independent
+def test_a_model_card_has_the_figures_of_the_run(tmp_path, capsys):
+    hub = pytest.importorskip("huggingface_hub", reason="it writes the card")
+    run = tmp_path / "run"
+    run.mkdir()
+    kd.DeiT(**SHAPE).save(run / "student.keras")
+    (run / "summary.json").write_text(json.dumps(SUMMARY))
+    assert convert(run, tmp_path / "hub", "--model-card") == 0
+    assert f"Model card: {tmp_path / 'hub' / 'README.md'}" in capsys.readouterr().out
+    card = hub.ModelCard.load(tmp_path / "hub" / "README.md")
+    assert card.data.eval_results[0].metric_value == SUMMARY["student"]["accuracy"]
+    assert convert(run, tmp_path / "hub" / "student.keras", "--model-card") == 2  # beside the card
+    assert "README.md' exists already: choose another directory, or replace it" in capsys.readouterr().err
+    assert not (tmp_path / "hub" / "student.keras").exists()
