@@ -1,7 +1,8 @@
 """The operations on tokens, one function each.
 
 On PyTorch they call PyTorch's own functions. Keras prepares the arguments of every operation, which takes longer than many
-operations take on a GPU, and has no operation for a matrix product with a bias.
+operations take on a GPU, and has no operation for a matrix product with a bias. On JAX, `jax_operations.py` replaces those
+that XLA's CPU backend computes slowly.
 """
 
 import contextlib
@@ -124,3 +125,5 @@ if keras.backend.backend() == "torch":
         layer_norm,
         seed_device,
     )
+elif keras.backend.backend() == "jax":
+    from keras_deit.layers.jax_operations import gelu, layer_norm  # noqa: F401

@@ -68,7 +68,7 @@ def test_attention_of_each_head(check, bias):
     check(lambda qkv: operations.attention(qkv, HEADS, tensor), formula, noise("qkv", (2, 5, 24)))
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="the other backends differentiate Keras's operations")
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of PyTorch's functions")
 def test_gradients_are_those_of_finite_differences():
     import torch
 
@@ -82,3 +82,28 @@ def test_gradients_are_those_of_finite_differences():
         torch.tensor(array, dtype=torch.float64, requires_grad=True) for array in (tokens, kernel, bias, gamma, beta)
     ]
     assert torch.autograd.gradcheck(network, inputs)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="TensorFlow differentiates Keras's operations")
+def test_derivatives_in_both_directions_are_those_of_finite_differences_in_float64():
+    import jax
+
+    def formula(tokens, gamma, beta):
+        return numpy_reference.layer_norm(numpy_reference.gelu(tokens), {"gamma": gamma, "beta": beta}, 1e-6)
+
+    def operation(tokens, gamma, beta):
+        return operations.layer_norm(operations.gelu(tokens), gamma, beta, 1e-6)
+
+    arrays = noise("tokens", (2, 5, 8)), noise("gamma", (8,)), noise("beta", (8,))
+    steps = noise("step", (2, 5, 8)), noise("gamma step", (8,)), noise("beta step", (8,))
+    ahead, behind = (
+        formula(*(array.astype("float64") + sign * 1e-5 * step for array, step in zip(arrays, steps, strict=True)))
+        for sign in (1, -1)
+    )
+    expected = (ahead - behind) / 2e-5
+    _, forward = jax.jvp(operation, arrays, steps)
+    np.testing.assert_allclose(forward, expected, atol=1e-3)
+    weights = noise("weights", expected.shape)
+    gradients = jax.vjp(operation, *arrays)[1](weights)
+    product = sum(np.sum(np.asarray(gradient) * step) for gradient, step in zip(gradients, steps, strict=True))
+    np.testing.assert_allclose(product, np.sum(weights * expected), rtol=1e-4)
