@@ -121,7 +121,7 @@ IMAGE_ISSUES = {
     "animated": "several frames; the first one is used",
 }
 EVALUATION_FILES = ("evaluation.json", "confusion.csv", "confusion.png", "mistakes.csv")
-ATTENTION_METHODS = ("rollout", "raw")
+ATTENTION_METHODS = ("rollout", "raw", "gradient")
 EXPLANATION_FILES = (
     "disagreement.png",
     "disagreement.csv",

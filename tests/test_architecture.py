@@ -48,6 +48,7 @@ MAY_NAME_A_FRAMEWORK = (
     "training/device_strategy.py",
     "training/accumulation.py",
     "runtime/devices.py",
+    "runtime/gradients.py",
     "runtime/processes.py",
     "benchmark/device.py",
     "benchmark/steps.py",

@@ -21,6 +21,7 @@ from keras_deit.evaluation.heads import FUSED, Heads, check_finite
 from keras_deit.explain import draw_attention
 from keras_deit.explain.attention import TOKENS, raw_maps, rollout_maps
 from keras_deit.explain.forward import backbone_of
+from keras_deit.explain.gradient_rollout import gradient_maps
 from keras_deit.export.exported_model import is_exported
 from keras_deit.runtime.files import replacing, user_path
 from keras_deit.runtime.optional import require
@@ -135,6 +136,8 @@ def _stacked(examples):
 def _maps(options, model, images):
     """Yields for each batch a dictionary from the tokens of the model to their maps."""
     tokens = TOKENS[: model.num_prefix_tokens]
+    if options.method == "gradient":
+        return gradient_maps(model, images, tokens)
     if options.method == "raw":
         return raw_maps(model, images, tokens, options.block, options.head)
     return rollout_maps(model, images, tokens, options.discard_ratio or 0.0)

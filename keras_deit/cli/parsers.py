@@ -463,7 +463,8 @@ def _add_attention_options(group):
         "--method",
         choices=ATTENTION_METHODS,
         default=ATTENTION_METHODS[0],
-        help="rollout: the attention of all blocks together; raw: the attention in one block; default: rollout",
+        help="rollout: the attention of all blocks together; raw: the attention in one block; gradient: a rollout of the "
+        "attention that raises the logit of the class that the head of the token predicts; default: rollout",
     )
     group.add_argument(
         "--discard-ratio",

@@ -7,6 +7,7 @@ from keras_deit.explain.confusion import draw_confusion
 from keras_deit.explain.curves import draw_curves
 from keras_deit.explain.depth import draw_attention_distance, draw_token_similarity
 from keras_deit.explain.disagreement import disagreement
+from keras_deit.explain.gradient_rollout import gradient_rollout
 from keras_deit.explain.grid import draw_grid
 from keras_deit.explain.overlay import draw_attention
 from keras_deit.explain.rates import draw_disagreement
@@ -24,6 +25,7 @@ __all__ = [
     "draw_disagreement",
     "draw_grid",
     "draw_token_similarity",
+    "gradient_rollout",
     "raw_attention",
     "student_and_teacher",
     "token_similarity",

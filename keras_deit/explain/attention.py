@@ -47,7 +47,7 @@ def attention_rollout(model, images, token="class", discard_ratio=0.0):
         Abnar & Zuidema, 2020 (arXiv 2005.00928), section 3. The discarding follows github.com/jacobgil/vit-explain, where
         the class token's attention to itself is kept in any case; here no value is exempt.
     """
-    return _only(token, rollout_maps(model, images, [token], discard_ratio))
+    return only(token, rollout_maps(model, images, [token], discard_ratio))
 
 
 def raw_attention(model, images, token="class", block=None, head=None):
@@ -75,7 +75,7 @@ def raw_attention(model, images, token="class", block=None, head=None):
     Reference:
         Caron et al., 2021 (arXiv 2104.14294), figure 1, shows such maps of the last block.
     """
-    return _only(token, raw_maps(model, images, [token], block, head))
+    return only(token, raw_maps(model, images, [token], block, head))
 
 
 def rollout_maps(model, images, tokens, discard_ratio=0.0):
@@ -99,7 +99,10 @@ def rollout_maps(model, images, tokens, discard_ratio=0.0):
         means = [ops.mean(attention, axis=1) for _, attention, _ in backbone.iter_blocks(images)]
         return ops.stack(means, axis=1)  # (batch, blocks, tokens, tokens)
 
-    return _patch_maps(mean_maps, lambda maps, index: _rollout(maps, index, discard_ratio), model, images, tokens)
+    def row_of(maps, token):
+        return _rollout(maps, token_index(model, token), discard_ratio)
+
+    return patch_maps(mean_maps, row_of, model, images, tokens)
 
 
 def raw_maps(model, images, tokens, block=None, head=None):
@@ -124,7 +127,10 @@ def raw_maps(model, images, tokens, block=None, head=None):
         attention = attention[:, :, : backbone.num_prefix_tokens]  # (batch, heads, prefix tokens, tokens)
         return ops.mean(attention, axis=1) if head is None else attention[:, head - 1]
 
-    return _patch_maps(prefix_rows, lambda rows, index: rows[:, index], model, images, tokens)
+    def row_of(rows, token):
+        return rows[:, token_index(model, token)]
+
+    return patch_maps(prefix_rows, row_of, model, images, tokens)
 
 
 def token_index(model, token):
@@ -156,15 +162,31 @@ def _checked_number(name, number, largest):
     return number
 
 
-def _patch_maps(compute, row_of, model, images, tokens):
-    """Yields the maps of the tokens, from what `compute` returns for a batch and `row_of` reads for the index of a token."""
+def patch_maps(compute, row_of, model, images, tokens):
+    """Computes maps of tokens, batch by batch.
+
+    Args:
+        compute: See `keras_deit.explain.forward.map_images`.
+        row_of: Function of the arrays that `compute` returns for a batch and of a token. It returns the weights of all
+            tokens in this token, `(batch, tokens)`.
+        model, images: See `attention_rollout`.
+        tokens: List of `"class"` and `"distillation"`.
+
+    Yields:
+        For each batch, a dictionary from the tokens to maps `(batch, rows, columns)` of the patches that sum to 1.
+
+    Raises:
+        ValueError: If the model lacks a token, or no patch has a weight.
+    """
     backbone = backbone_of(model)
-    indices = {token: token_index(model, token) for token in tokens}
+    for token in tokens:
+        token_index(model, token)
     for outputs in map_images(compute, model, images):
-        yield {token: _patch_map(backbone, row_of(outputs, index), token) for token, index in indices.items()}
+        yield {token: _patch_map(backbone, row_of(outputs, token), token) for token in tokens}
 
 
-def _only(token, batches):
+def only(token, batches):
+    """Joins the maps of one token, `(images, rows, columns)`, from the dictionaries that `patch_maps` yields."""
     return np.concatenate([maps[token] for maps in batches])
 
 

@@ -24,6 +24,8 @@ class MultiHeadSelfAttention(CompositeLayer):
         return_attention: Whether to return the attention map as well.
         token_sizes: Integers of shape `(batch, tokens, 1)`: the number of patches in each token, whose logarithm is added
             to the logits (proportional attention). None means tokens of one size.
+        attention_offset: Tensor `(batch, heads, tokens, tokens)` that is added to the attention map, with
+            `return_attention=True`. The gradient with respect to zeros is that with respect to the map. None means none.
 
     Output shape:
         `(batch, tokens, hidden_dim)`. With `return_attention=True` a pair: these outputs, and the float32 map of shape
@@ -67,12 +69,12 @@ class MultiHeadSelfAttention(CompositeLayer):
         self.projection.build(input_shape)
         self.restore_sublayers()
 
-    def call(self, tokens, return_attention=False, token_sizes=None):
+    def call(self, tokens, return_attention=False, token_sizes=None, attention_offset=None):
         """Computes the outputs and, if requested, the attention map or the mean keys."""
         qkv = self.run(self.qkv, tokens)
         bias = None if token_sizes is None else _log_sizes(token_sizes)
         if return_attention or not _has_fused_kernel():
-            mixed, attention = self._attend(*operations.split_heads(qkv, self.num_heads), bias)
+            mixed, attention = self._attend(*operations.split_heads(qkv, self.num_heads), bias, attention_offset)
         else:
             mixed = operations.attention(qkv, self.num_heads, bias)
         outputs = self.run(self.projection, mixed)
@@ -95,12 +97,13 @@ class MultiHeadSelfAttention(CompositeLayer):
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads}
 
-    def _attend(self, query, key, value, bias=None):
+    def _attend(self, query, key, value, bias=None, offset=None):
         query, key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in (query, key, value))
         logits = ops.matmul(query * self.head_dim**-0.5, ops.swapaxes(key, -1, -2))  # (batch, heads, tokens, tokens)
         precision = keras.backend.result_type(logits.dtype, "float32")  # in half precision the rows would not sum to 1
         logits = ops.cast(logits, precision)
         attention = ops.softmax(logits if bias is None else logits + bias, axis=-1)
+        attention = attention if offset is None else attention + offset
         mixed = ops.matmul(ops.cast(attention, value.dtype), value)
         mixed = ops.transpose(mixed, (0, 2, 1, 3))
         return ops.reshape(mixed, (-1, operations.num_tokens(mixed), self.num_heads * self.head_dim)), attention

@@ -30,6 +30,7 @@ class EncoderBlock(CompositeLayer):
             between the two branches. None means that no tokens are merged.
         num_merged: Number of tokens that are merged, with `token_sizes`; at most half of the patch tokens are.
         num_prefix_tokens: Number of the first tokens, 1 or 2, which are not merged.
+        attention_offset: See `MultiHeadSelfAttention`; with `return_attention=True`, and not in training with `remat`.
 
     Output shape:
         The shape of the input. With `return_attention=True` a pair: the outputs, and the attention map of shape
@@ -96,6 +97,7 @@ class EncoderBlock(CompositeLayer):
         token_sizes=None,
         num_merged=0,
         num_prefix_tokens=1,
+        attention_offset=None,
     ):
         """Applies both branches and returns the tokens and, if requested, the attention map or the sizes of the tokens."""
         if token_sizes is not None:
@@ -109,7 +111,9 @@ class EncoderBlock(CompositeLayer):
         def drop_mlp(branch):
             return self.run(self.mlp_drop_path, branch, training=training)
 
-        return self._apply_branches(tokens, drop_attention, drop_mlp, return_attention, self.run)
+        options = {"return_attention": return_attention}
+        options |= {} if attention_offset is None else {"attention_offset": attention_offset}
+        return self._apply_branches(tokens, drop_attention, drop_mlp, options, self.run)
 
     def _call_with_merging(self, tokens, training, sizes, num_merged, num_prefix_tokens):
         branch, keys = self.run(self.attention, self.run(self.attention_norm, tokens), token_sizes=sizes)
@@ -131,18 +135,18 @@ class EncoderBlock(CompositeLayer):
 
         def branches(tokens, attention_kept, mlp_kept):
             drops = (lambda branch: branch * attention_kept), (lambda branch: branch * mlp_kept)
-            return self._apply_branches(tokens, *drops, return_attention, _keras_call)
+            return self._apply_branches(tokens, *drops, {"return_attention": return_attention}, _keras_call)
 
         return keras.remat(branches)(tokens, *kept)
 
-    def _apply_branches(self, tokens, drop_attention, drop_mlp, return_attention, run):
-        branch = run(self.attention, run(self.attention_norm, tokens), return_attention=return_attention)
-        branch, attention = branch if return_attention else (branch, None)
+    def _apply_branches(self, tokens, drop_attention, drop_mlp, options, run):
+        branch = run(self.attention, run(self.attention_norm, tokens), **options)
+        branch, attention = branch if options["return_attention"] else (branch, None)
         tokens = tokens + drop_attention(self._scaled("attention", branch, run))
 
         branch = run(self.mlp, run(self.mlp_norm, tokens))
         tokens = tokens + drop_mlp(self._scaled("mlp", branch, run))
-        return (tokens, attention) if return_attention else tokens
+        return (tokens, attention) if options["return_attention"] else tokens
 
     def _scaled(self, name, branch, run):
         return branch if self.layer_scale_init is None else run(getattr(self, f"{name}_scale"), branch)

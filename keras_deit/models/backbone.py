@@ -246,21 +246,24 @@ class DeiTBackbone(ImageModel):
         _, maps, tokens = zip(*self.iter_blocks(images, training), strict=True)
         return _split(self.get_layer("norm")(tokens[-1]), self.distilled), list(maps)
 
-    def iter_blocks(self, images, training=False):
+    def iter_blocks(self, images, training=False, attention_offsets=None):
         """Computes one encoder block after the other, so that not all attention maps need to be kept.
 
         Args:
             images: Normalised images `(batch, height, width, 3)`.
             training: Whether residual branches may be dropped.
+            attention_offsets: List with a tensor `(batch, heads, P + N, P + N)` for each block that is added to its map, see
+                `keras_deit.layers.MultiHeadSelfAttention`; None means none.
 
         Yields:
             For each block the tokens `(batch, P + N, hidden_dim)` that it receives, its float32 attention map
             `(batch, heads, P + N, P + N)`, and the tokens that it returns.
         """
         tokens = self.get_layer("prefix_tokens")(self.get_layer("patch_embedding")(images))
-        for block in self.blocks:
+        for index, block in enumerate(self.blocks):
+            options = {} if attention_offsets is None else {"attention_offset": attention_offsets[index]}
             inputs = tokens
-            tokens, attention = block(inputs, training=training, return_attention=True)
+            tokens, attention = block(inputs, training=training, return_attention=True, **options)
             yield inputs, attention, tokens
 
     def build_with_token_merging(self, images, token_merging):
