@@ -4,6 +4,20 @@ import keras
 from keras import ops
 
 
+def product(tokens, kernel):
+    """In bfloat16 on CPUs, the product is computed with a float32 result, which is rounded.
+
+    XLA's CPU backend multiplies matrices in bfloat16 as they are only if the result is float32. For a result in
+    bfloat16 it converts both matrices to float32.
+    """
+    if keras.backend.standardize_dtype(tokens.dtype) != "bfloat16" or not _runs_on_cpus():
+        return ops.matmul(tokens, kernel)
+    import jax.numpy as jnp
+
+    values = jnp.matmul(tokens, ops.cast(kernel, "bfloat16"), preferred_element_type="float32")
+    return ops.cast(values, "bfloat16")
+
+
 def layer_norm(tokens, gamma, beta, epsilon):
     """Normalises each token by a function with a derivative of its own, which takes fewer passes over the tokens.
 
@@ -43,3 +57,7 @@ def _standardize(values, epsilon):
 
 def _at_least_float32(tokens):
     return ops.cast(tokens, keras.backend.result_type(tokens.dtype, "float32"))
+
+
+def _runs_on_cpus():
+    return all(device.startswith("cpu") for device in keras.distribution.list_devices())

@@ -25,10 +25,15 @@ def dense(tokens, kernel, bias=None):
     Returns:
         Tensor of shape `(batch, tokens, units)`.
     """
-    outputs = ops.matmul(ops.reshape(tokens, (-1, tokens.shape[-1])), kernel)
+    outputs = product(ops.reshape(tokens, (-1, tokens.shape[-1])), kernel)
     if bias is not None:
         outputs = ops.add(outputs, bias)
     return ops.reshape(outputs, (-1, num_tokens(tokens), outputs.shape[-1]))
+
+
+def product(tokens, kernel):
+    """The matrix product of tokens `(tokens, features)` and a kernel `(features, units)`."""
+    return ops.matmul(tokens, kernel)
 
 
 def layer_norm(tokens, gamma, beta, epsilon):
@@ -126,4 +131,4 @@ if keras.backend.backend() == "torch":
         seed_device,
     )
 elif keras.backend.backend() == "jax":
-    from keras_deit.layers.jax_operations import gelu, layer_norm  # noqa: F401
+    from keras_deit.layers.jax_operations import gelu, layer_norm, product  # noqa: F401

@@ -44,6 +44,16 @@ def test_dense_takes_tokens_that_are_not_contiguous(check):
     )
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="the other backends have products with results in bfloat16"
+)
+def test_a_product_of_bfloat16_is_computed_in_float32_on_cpus():
+    import jax
+
+    matrices = ops.ones((3, 4), "bfloat16"), ops.ones((4, 5), "bfloat16")
+    assert "preferred_element_type=float32" in str(jax.make_jaxpr(operations.product)(*matrices))
+
+
 def test_gelu_is_exact(check):
     check(operations.gelu, numpy_reference.gelu, np.linspace(-4, 4, 30, dtype="float32").reshape(1, 5, 6))
 
