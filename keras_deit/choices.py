@@ -95,7 +95,7 @@ PIPELINES = ("auto", "tf.data", "grain", "python")
 ON_NAN = ("stop", "skip")
 TRACKERS = TENSORBOARD, WANDB = ("tensorboard", "wandb")  # where a run logs to, beside `history.csv`
 STRATEGIES = ("auto", "none", "mirrored", "data_parallel")
-PEERS = ("keras_hub", "transformers", "timm")  # of a benchmark
+PEERS = ("keras_hub", "zeromodels", "transformers", "timm")  # of a benchmark
 INFERENCE_PRECISIONS = ("float32", "bfloat16")  # of `evaluate` and `predict`
 EXPORT_FORMATS = (
     "saved_model",

@@ -1,13 +1,14 @@
-"""One measurement of a benchmark in a process of its own: `python -m keras_deit.benchmark models|pipeline REQUEST ...`.
+"""One measurement in a process of its own: `python -m keras_deit.benchmark TASK REQUEST ...`.
 
-`keras_deit.benchmark.models` and `keras_deit.benchmark.data` start it.
+The modules `models`, `memory`, `startup` and `data` of this package start it.
 """
 
+import dataclasses
 import json
 import pathlib
 import sys
 
-from keras_deit.benchmark import data, models
+from keras_deit.benchmark import data, memory, models, startup
 from keras_deit.benchmark.setting import PipelineSetting, Setting
 
 
@@ -15,15 +16,21 @@ def main(task, request, *paths):
     """Runs one measurement.
 
     Args:
-        task: `"models"` (prints the tables and writes the results) or `"pipeline"` (prints the images per second).
+        task: `"models"` (prints the tables and writes the results), `"memory"` (prints bytes), `"first_step"` (prints the
+            loss) or `"pipeline"` (prints the images per second).
         request: Dictionary of arguments as JSON.
         *paths: The file of results to write, for `"models"`.
     """
     request = json.loads(request)
     if task == "models":
         settings = [Setting(**setting) for setting in request["settings"]]
-        results = models.run(settings, request["rounds"], request["peers"])
-        pathlib.Path(*paths).write_text(json.dumps(results), encoding="utf-8")
+        results = models.run(settings, models.Comparison(**request["comparison"]))
+        values = [dataclasses.asdict(result) for result in results]
+        pathlib.Path(*paths).write_text(json.dumps(values), encoding="utf-8")
+    elif task == "memory":
+        print(memory.peak_of(request["name"], Setting(**request["setting"])))
+    elif task == "first_step":
+        print(startup.first_step(Setting(**request)))
     else:
         print(data.images_per_second(request["name"], PipelineSetting(**request["setting"]), request["folder"]))
 

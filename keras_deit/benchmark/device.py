@@ -4,10 +4,6 @@ import keras
 
 from keras_deit.runtime.cores import usable_cores
 
-PEAKS = {
-    ("H200", "bfloat16"): 989.5e12
-}  # FLOP/s of dense matrix products, by device and precision; NVIDIA's data sheet
-
 
 def device_name():
     """Names the device of the active backend.
@@ -22,27 +18,6 @@ def device_name():
 def has_gpu():
     """Returns whether the active backend computes on a GPU."""
     return not device_name().startswith("cpu")
-
-
-def peak_flops(device, precision):
-    """Looks up the peak performance of a device.
-
-    Args:
-        device: Name of the device, as returned by `device_name`.
-        precision: `"float32"` or `"bfloat16"`.
-
-    Returns:
-        Floating-point operations per second, or None if the table has no entry.
-
-    Example:
-
-    >>> peak_flops("NVIDIA H200", "bfloat16")
-    989500000000000.0
-    """
-    for (name, known_precision), peak in PEAKS.items():
-        if name in device and known_precision == precision:
-            return peak
-    return None
 
 
 def _tensorflow_gpu():

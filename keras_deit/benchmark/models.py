@@ -10,84 +10,97 @@ import sys
 import tempfile
 
 import keras
-import numpy as np
 
 from keras_deit.benchmark.device import device_name
-from keras_deit.benchmark.peers import OURS, builders, our_step
+from keras_deit.benchmark.measurement import Measurement, Timing
+from keras_deit.benchmark.memory import peak_in_child_process
+from keras_deit.benchmark.peers import OURS, implementations
+from keras_deit.benchmark.roofline import matrix_size
+from keras_deit.benchmark.steps import matrix_product_step
 from keras_deit.benchmark.table import model_table
 from keras_deit.benchmark.timing import seconds_in_turns
 from keras_deit.runtime.child_process import child_environment
 
 FAILURES_OF_PEERS = (AttributeError, ImportError, RuntimeError, TypeError, ValueError)
+MATRIX_PRODUCT = "matrix product"
 
 
 @dataclasses.dataclass(frozen=True)
-class Timing:
-    """The step times of one implementation.
+class Comparison:
+    """How settings are measured.
 
     Attributes:
-        name: Name of the implementation.
-        seconds: List of mean seconds per step, one value per round.
-        ratios: List of the same times divided by this package's time in the same round. Above 1, this package is faster.
-    """
-
-    name: str
-    seconds: list
-    ratios: list
-
-
-def measure(setting, rounds, peers=()):
-    """Times this package's model and its peers in turns on the active backend.
-
-    Args:
-        setting: A `Setting`.
-        rounds: Number of rounds.
+        rounds: Number of rounds. Each round times every implementation once.
         peers: Names out of `keras_deit.choices.PEERS`.
-
-    Returns:
-        A list of `Timing`, this package's first, and a dictionary from the names of the peers that could not run to the
-        reason.
+        compiled: As for `keras_deit.benchmark.peers.implementations`.
+        memory: Whether the peak memory of each implementation is measured as well.
     """
-    our_steps = {OURS: _warmed_up(our_step(setting))}  # the package's own failures are errors
-    steps, left_out = build_steps({name: functools.partial(build, setting) for name, build in builders(peers).items()})
-    seconds = seconds_in_turns(our_steps | steps, rounds)
-    ours = np.array(seconds[OURS])
-    return [Timing(name, times, (np.array(times) / ours).tolist()) for name, times in seconds.items()], left_out
+
+    rounds: int
+    peers: tuple = ()
+    compiled: bool = False
+    memory: bool = False
 
 
-def run(settings, rounds, peers):
+def run(settings, comparison):
     """Times several settings on the active backend, and prints a table of each as soon as it is measured.
 
     Args:
         settings: List of `Setting`.
-        rounds: Number of rounds.
-        peers: Names out of `keras_deit.choices.PEERS`.
+        comparison: A `Comparison`.
 
     Returns:
-        A list of dictionaries, one per setting, with everything that was measured; JSON can hold it.
+        A list of `Measurement`, one per setting.
     """
-    backend, device, results = keras.backend.backend(), device_name(), []
-    for setting in settings:
-        timings, left_out = measure(setting, rounds, peers)
-        print(model_table(setting, timings, left_out, backend, device), flush=True)
-        results.append(
-            {
-                **dataclasses.asdict(setting),
-                "backend": backend,
-                "device": device,
-                "timings": [dataclasses.asdict(timing) for timing in timings],
-                "left_out": left_out,
-            }
-        )
-    return results
+    # Before this process uses the device: TensorFlow and JAX reserve nearly all memory of a GPU.
+    memories = [_memories(setting, comparison) if comparison.memory else {} for setting in settings]
+    measurements = []
+    for setting, memory in zip(settings, memories, strict=True):
+        measurements.append(measure(setting, comparison, memory))
+        print(model_table(measurements[-1]), flush=True)
+    return measurements
 
 
-def run_in_child_process(backend, settings, rounds, peers):
+def measure(setting, comparison, memory=None):
+    """Times this package's model, its peers and a large matrix product in turns on the active backend.
+
+    Args:
+        setting: A `Setting`.
+        comparison: A `Comparison`.
+        memory: Dictionary from names of implementations to their peak memory in bytes; None means that it is unknown.
+
+    Returns:
+        A `Measurement`.
+    """
+    chosen, memory = implementations(setting, comparison.peers, comparison.compiled), memory or {}
+    ours = {name for name, implementation in chosen.items() if implementation.package == OURS}
+    builds = {name: functools.partial(implementation.build, setting) for name, implementation in chosen.items()}
+    size = matrix_size()
+    steps = {MATRIX_PRODUCT: _warmed_up(matrix_product_step(setting.precision, size))}
+    steps |= {name: _warmed_up(build()) for name, build in builds.items() if name in ours}  # own failures are errors
+    others, left_out = build_steps({name: build for name, build in builds.items() if name not in ours})
+    seconds = seconds_in_turns(steps | others, comparison.rounds)
+    matrix_product = Timing(MATRIX_PRODUCT, seconds.pop(MATRIX_PRODUCT), 2 * size**3)
+    timings = [
+        Timing(name, times, chosen[name].flops, is_peer=name not in ours, memory=memory.get(name))
+        for name, times in seconds.items()
+    ]
+    return Measurement(setting, keras.backend.backend(), device_name(), timings, matrix_product, left_out)
+
+
+def _memories(setting, comparison):
+    """The peak memory of each implementation in bytes, by name; of those that can run."""
+    names = implementations(setting, comparison.peers, comparison.compiled)
+    peaks = {name: peak_in_child_process(name, setting) for name in names}
+    return {name: peak for name, peak in peaks.items() if peak is not None}
+
+
+def run_in_child_process(backend, settings, comparison):
     """Does the same as `run` with another backend, in a process of its own.
 
     Args:
         backend: `"tensorflow"`, `"jax"` or `"torch"`.
-        settings, rounds, peers: As for `run`.
+        settings, comparison: As for `run`.
 
     Returns:
         What `run` returns.
@@ -98,14 +111,17 @@ def run_in_child_process(backend, settings, rounds, peers):
     """
     if importlib.util.find_spec(backend) is None:
         raise ImportError(f"{backend} is not installed. Install it with: pip install 'keras-deit[{backend}]'")
-    request = {"settings": list(map(dataclasses.asdict, settings)), "rounds": rounds, "peers": list(peers)}
+    request = {
+        "settings": [dataclasses.asdict(setting) for setting in settings],
+        "comparison": dataclasses.asdict(comparison),
+    }
     with tempfile.TemporaryDirectory() as folder:
         results = pathlib.Path(folder, "results.json")
         command = [sys.executable, "-m", "keras_deit.benchmark", "models", json.dumps(request), str(results)]
         status = subprocess.run(command, env=child_environment(backend)).returncode
         if status:
             raise RuntimeError(f"The benchmark's process with {backend} failed with exit status {status}.")
-        return json.loads(results.read_text(encoding="utf-8"))
+        return [Measurement.from_dict(result) for result in json.loads(results.read_text(encoding="utf-8"))]
 
 
 def build_steps(builders, failures=FAILURES_OF_PEERS):

@@ -1,36 +1,77 @@
-"""The implementations of DeiT that are timed: this package's, KerasHub's, transformers' and timm's."""
+"""The implementations that are timed: this package's, KerasHub's, zeromodels', transformers' and timm's."""
 
+import dataclasses
 import functools
+from collections.abc import Callable
 
 import keras
 
-from keras_deit.benchmark.device import has_gpu
+from keras_deit.benchmark import distillation
 from keras_deit.benchmark.setting import NUM_CLASSES
 from keras_deit.benchmark.steps import keras_step, torch_step
 from keras_deit.models import DeiT, DeiTClassifier
 
-OURS = "keras_deit"
+OURS, COMPILED = "keras_deit", "compiled"
 
 
-def builders(peers):
-    """Lists what can be timed beside this package's model on the active backend.
+@dataclasses.dataclass(frozen=True)
+class Implementation:
+    """What can be timed.
 
-    transformers and timm run on PyTorch only. On a GPU with PyTorch, this package's model and timm's are also timed under
-    `torch.compile`.
+    Attributes:
+        build: Function that takes a `Setting` and returns the step.
+        flops: Floating-point operations per step.
+        package: Name of the package; `keras_deit` for this one.
+    """
+
+    build: Callable
+    flops: float
+    package: str = OURS
+
+
+def implementations(setting, peers=(), compiled=False):
+    """Lists what can be timed on the active backend.
+
+    transformers and timm run on PyTorch only. timm's model is also timed under `torch.compile`. In distillation, the whole
+    step and its two parts are timed, and no other package.
 
     Args:
+        setting: A `Setting`.
         peers: Names out of `PEERS`.
+        compiled: Whether the Keras models are also timed with `jit_compile=True`: XLA on TensorFlow, `torch.compile` on
+            PyTorch. JAX compiles every step, so this makes no difference there.
 
     Returns:
-        Dictionary from names to functions that take a `Setting` and return the step to time.
+        Dictionary from names to `Implementation`, those of this package first.
     """
-    on_torch = keras.backend.backend() == "torch"
-    chosen = {name: PEERS[name] for name in peers if name == "keras_hub" or on_torch}
-    if on_torch and has_gpu():
-        chosen[f"{OURS} compiled"] = functools.partial(our_step, compiled=True)
-        if "timm" in peers:
-            chosen["timm compiled"] = functools.partial(timm_step, compiled=True)
-    return chosen
+    backend, result = keras.backend.backend(), {}
+    for name, implementation in _plain_implementations(setting, peers).items():
+        if implementation.package in ON_TORCH_ONLY and backend != "torch":
+            continue
+        result[name] = implementation
+        if _is_compiled_too(implementation.package, backend, compiled):
+            build = functools.partial(implementation.build, compiled=True)
+            result[f"{name} {COMPILED}"] = dataclasses.replace(implementation, build=build)
+    return result
+
+
+def _plain_implementations(setting, peers):
+    """What can be timed on any backend, without being compiled."""
+    flops, teacher_flops = setting.model_flops, setting.teacher_flops
+    if setting.mode == "distillation":
+        return {
+            distillation.STEP: Implementation(distillation.distillation_step, flops + teacher_flops),
+            distillation.STUDENT: Implementation(distillation.student_step, flops),
+            distillation.TEACHER: Implementation(distillation.teacher_step, teacher_flops),
+        }
+    builds = {OURS: our_step, **{name: PEERS[name] for name in peers}}
+    return {name: Implementation(build, flops, name) for name, build in builds.items()}
+
+
+def _is_compiled_too(package, backend, compiled):
+    if package in ON_TORCH_ONLY:
+        return package == "timm"
+    return compiled and backend != "jax"
 
 
 def our_step(setting, compiled=False):
@@ -39,14 +80,37 @@ def our_step(setting, compiled=False):
     return keras_step(DeiTClassifier(deit), setting, compiled)
 
 
-def keras_hub_step(setting):
+def keras_hub_step(setting, compiled=False):
     """Builds KerasHub's `DeiTImageClassifier` and returns its step."""
     from keras_hub.models import DeiTBackbone, DeiTImageClassifier
 
     size, arguments = setting.architecture["image_size"], two_token_arguments(setting)
     backbone = DeiTBackbone(image_shape=(size, size, 3), dtype=setting.policy, **arguments)
     model = DeiTImageClassifier(backbone=backbone, num_classes=NUM_CLASSES, preprocessor=None)
-    return keras_step(model, setting)
+    return keras_step(model, setting, compiled)
+
+
+def zeromodels_step(setting, compiled=False):
+    """Builds zeromodels' `DeiTImageClassify` with random weights and returns its step."""
+    from zeromodels.models.deit import DeiTImageClassify
+
+    architecture, policy = setting.architecture, keras.config.dtype_policy()
+    keras.config.set_dtype_policy(setting.policy)  # the model takes no policy of its own
+    try:
+        model = DeiTImageClassify(
+            image_size=architecture["image_size"],
+            patch_size=architecture["patch_size"],
+            embed_dim=architecture["hidden_dim"],
+            depth=architecture["num_layers"],
+            num_heads=architecture["num_heads"],
+            use_distillation=architecture["distilled"],
+            no_embed_class=not architecture["distilled"],
+            layer_scale_init=architecture.get("layer_scale_init"),
+            num_classes=NUM_CLASSES,
+        )
+    finally:
+        keras.config.set_dtype_policy(policy)
+    return keras_step(model, setting, compiled)
 
 
 def transformers_step(setting):
@@ -87,7 +151,13 @@ def timm_step(setting, compiled=False):
     return torch_step(module, setting, compiled)
 
 
-PEERS = {"keras_hub": keras_hub_step, "transformers": transformers_step, "timm": timm_step}
+PEERS = {
+    "keras_hub": keras_hub_step,
+    "zeromodels": zeromodels_step,
+    "transformers": transformers_step,
+    "timm": timm_step,
+}
+ON_TORCH_ONLY = ("transformers", "timm")
 
 
 def two_token_arguments(setting):

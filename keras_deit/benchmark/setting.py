@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-NUM_CLASSES = 1000
+from keras_deit.benchmark.costs import NUM_CLASSES, multiply_adds, parts_of_step, regnety_multiply_adds
+from keras_deit.models import get_variant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,11 +14,13 @@ class Setting:
 
     Attributes:
         variant: Name of the variant.
-        mode: `"inference"` or `"training"` (a whole training step with AdamW).
+        mode: `"inference"`, `"training"` (a whole training step with AdamW) or `"distillation"` (a whole step of hard
+            distillation with AdamW).
         batch_size: Images per step.
         precision: `"float32"` or `"bfloat16"`. Inference in bfloat16 also stores the weights in bfloat16; training in
             bfloat16 is mixed precision.
         architecture: Dictionary of constructor arguments of `keras_deit.DeiTBackbone`.
+        teacher: Name of the RegNetY variant that is the teacher in distillation.
     """
 
     variant: str
@@ -25,18 +28,31 @@ class Setting:
     batch_size: int
     precision: str
     architecture: dict
+    teacher: str = "regnety_002"
 
     @property
     def policy(self):
         """Name of the Keras dtype policy."""
-        mixed = self.precision != "float32" and self.mode == "training"
+        mixed = self.precision != "float32" and self.mode != "inference"
         return f"mixed_{self.precision}" if mixed else self.precision
 
     @property
-    def step_flops(self):
-        """Floating-point operations per step. The backward pass counts as two forward passes."""
-        passes = 3 if self.mode == "training" else 1
+    def model_flops(self):
+        """Floating-point operations of the model per step. The backward pass counts as two forward passes."""
+        passes = 1 if self.mode == "inference" else 3
         return passes * 2 * multiply_adds(**self.architecture) * self.batch_size
+
+    @property
+    def parts(self):
+        """List of `keras_deit.benchmark.costs.Part`: those of the model's step."""
+        number_bytes = {"float32": 4, "bfloat16": 2}[self.precision]
+        return parts_of_step(self.batch_size, self.mode != "inference", number_bytes, **self.architecture)
+
+    @property
+    def teacher_flops(self):
+        """Floating-point operations of the teacher's forward pass for one batch."""
+        arguments = get_variant(self.teacher, "regnety").arguments
+        return 2 * regnety_multiply_adds(self.architecture["image_size"], **arguments) * self.batch_size
 
     def random_batch(self):
         """Draws the batch of a step.
@@ -64,41 +80,3 @@ class PipelineSetting:
     batch_size: int
     num_batches: int
     num_workers: int
-
-
-def multiply_adds(
-    image_size, patch_size, hidden_dim, num_layers, distilled=True, intermediate_dim=None, num_classes=NUM_CLASSES, **_
-):
-    """Counts the multiplications in the matrix products of one image's forward pass.
-
-    As usual, layer norms, softmax and GELU are not counted. They are less than one percent.
-
-    Args:
-        image_size: Side of the image in pixels.
-        patch_size, hidden_dim, num_layers, distilled, intermediate_dim: As for `keras_deit.DeiTBackbone`. Its other
-            arguments are accepted and do not change the count.
-        num_classes: Number of classes.
-
-    Returns:
-        The number of multiplications. Each product is also added to a sum, so the number of floating-point operations is
-        twice as large.
-
-    Example:
-
-    >>> round(multiply_adds(224, 16, hidden_dim=768, num_layers=12, distilled=False) / 1e9, 1)
-    17.6
-
-    Reference:
-        timm and the DeiT III paper (Touvron et al., 2022, arXiv 2204.07118) give 1.3, 4.6 and 17.6 billion for the tiny,
-        small and base models with one token.
-    """
-    heads = 2 if distilled else 1
-    patches = (image_size // patch_size) ** 2
-    tokens = patches + heads
-    projections = 4 * hidden_dim**2 + 2 * hidden_dim * (intermediate_dim or 4 * hidden_dim)  # of attention and MLP
-    attention = 2 * tokens**2 * hidden_dim  # the attention logits and the weighted sum of the values
-    return (
-        patches * 3 * patch_size**2 * hidden_dim
-        + num_layers * (tokens * projections + attention)
-        + heads * hidden_dim * num_classes
-    )

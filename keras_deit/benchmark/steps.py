@@ -3,6 +3,7 @@
 import itertools
 
 import keras
+import numpy as np
 
 
 def keras_step(model, setting, compiled=False):
@@ -10,8 +11,8 @@ def keras_step(model, setting, compiled=False):
 
     Args:
         model: A Keras model from images to logits.
-        setting: A `Setting`.
-        compiled: Whether to run under `torch.compile`; for the PyTorch backend.
+        setting: A `Setting` of inference or training.
+        compiled: Whether to compile the step with XLA on TensorFlow and with `torch.compile` on PyTorch.
 
     Returns:
         A function that takes the number of steps, 1 by default, and returns what the last step computed: the logits at
@@ -19,20 +20,52 @@ def keras_step(model, setting, compiled=False):
     """
     images, labels = setting.random_batch()
     if setting.mode == "inference":
-        forward = _FORWARDS[keras.backend.backend()](model, images, compiled)
-        return repeated(lambda: keras.ops.convert_to_numpy(forward()))
-    model.compile(
-        optimizer=keras.optimizers.AdamW(1e-4, weight_decay=0.05),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=compiled or "auto",
-    )
-    batches = _repeated_batch(keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(labels))
+        return forward_step(model, images, compiled)
+    return fit_step(model, images, labels, cross_entropy(), compiled)
+
+
+def forward_step(model, images, compiled=False):
+    """Makes the step of a forward pass.
+
+    Args:
+        model: A Keras model with one output.
+        images: Float32 array `(batch, height, width, 3)`.
+        compiled: As for `keras_step`.
+
+    Returns:
+        A function that takes the number of steps, 1 by default, and returns the outputs of the last step as an array.
+    """
+    forward = _FORWARDS[keras.backend.backend()](model, images, compiled)
+    return repeated(lambda: keras.ops.convert_to_numpy(forward()))
+
+
+def fit_step(model, images, labels, loss, compiled=False):
+    """Makes the step of `fit`, with the optimizer AdamW.
+
+    Args:
+        model: A Keras model.
+        images: Float32 array `(batch, height, width, 3)`.
+        labels: Integer array `(batch,)`, or a dictionary of such arrays by output.
+        loss: The loss for `compile`, or a dictionary of losses by output.
+        compiled: As for `keras_step`.
+
+    Returns:
+        A function that takes the number of steps, 1 by default, and returns the loss of the last step.
+    """
+    optimizer = keras.optimizers.AdamW(1e-4, weight_decay=0.05)
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=compiled or "auto")
+    batches = _repeated_batch(*keras.tree.map_structure(keras.ops.convert_to_tensor, (images, labels)))
 
     def train(times=1):  # `train_on_batch` would prepare the model anew for each step, which no training does
         # A subclass may prepare images in its own `fit`.
-        return keras.Model.fit(model, batches(), steps_per_epoch=times, verbose=0).history["loss"][0]
+        return keras.Model.fit(model, batches(), steps_per_epoch=times, verbose=0, shuffle=False).history["loss"][0]
 
     return train
+
+
+def cross_entropy():
+    """Makes the loss of integer labels and logits."""
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def _repeated_batch(images, labels):
@@ -42,6 +75,46 @@ def _repeated_batch(images, labels):
 
         return tf.data.Dataset.from_tensors((images, labels)).repeat
     return lambda: ((images, labels) for _ in itertools.count())
+
+
+def matrix_product_step(precision, size):
+    """Makes the step of a large matrix product, whose speed counts as the peak of the device.
+
+    Args:
+        precision: `"float32"` or `"bfloat16"`.
+        size: Number of rows and columns of both matrices.
+
+    Returns:
+        A function that takes the number of products, 1 by default, and returns one element of the last product.
+    """
+    numbers = np.random.default_rng(0).standard_normal((2, size, size), dtype="float32")
+    left, right = (keras.ops.cast(matrix, precision) for matrix in numbers)
+
+    def multiply(times=1):
+        for _ in range(times):
+            product = keras.ops.matmul(left, right)
+        return float(keras.ops.cast(product[0, 0], "float32"))  # waits for the product
+
+    return multiply
+
+
+def array_sum_step(num_bytes):
+    """Makes the step that sums a large array, whose time is that of reading the array.
+
+    Args:
+        num_bytes: Size of the float32 array in bytes.
+
+    Returns:
+        A function that takes the number of sums, 1 by default, and returns the last one.
+    """
+    numbers = keras.ops.ones((num_bytes // 4,), dtype="float32")
+
+    def total(times=1):
+        for _ in range(times):
+            result = keras.ops.sum(numbers)
+        return float(result)
+
+    return total
 
 
 def repeated(step):
@@ -123,10 +196,11 @@ def _logits(outputs):
     return getattr(outputs, "logits", outputs)
 
 
-def _tensorflow_forward(model, images, _):
+def _tensorflow_forward(model, images, compiled):
     import tensorflow as tf
 
-    images, function = tf.constant(images), tf.function(lambda images: model(images, training=False))
+    images = tf.constant(images)
+    function = tf.function(lambda images: model(images, training=False), jit_compile=compiled or None)
     return lambda: function(images)
 
 

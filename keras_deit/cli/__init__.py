@@ -67,7 +67,7 @@ def _run(command, options):
         if command == "train":
             return importlib.import_module("keras_deit.cli.train").main(options)
         function = "main"
-        if command == "benchmark" and options[:1] in (["data"], ["export"]):
+        if command == "benchmark" and f"benchmark {' '.join(options[:1])}" in parsers.PARSERS:
             what, *options = options
             parser, function = parsers.PARSERS[f"benchmark {what}"](), f"time_{what}"
         else:

@@ -15,6 +15,7 @@ from keras_deit.choices import (
     INTERPOLATION,
     INTERPOLATIONS,
     PEERS,
+    REGNETY_VARIANTS,
     SOURCES,
     SPLITS,
 )
@@ -25,7 +26,8 @@ from keras_deit.runtime.cores import usable_cores
 from keras_deit.training.settings import Settings
 
 BACKENDS = ("tensorflow", "jax", "torch")
-MODES = ("inference", "training")
+PRECISIONS = ("float32", "bfloat16")
+MODES = ("inference", "training", "distillation")
 DATASET_SETTINGS = ("train_folder", "test_folder", "test_split", "bit_depth", "data_dir")  # of `validate-data`
 
 PREDICT = """\
@@ -89,12 +91,20 @@ VALIDATE_DATA = "Read every image of a dataset and list the images that have one
 )
 
 BENCHMARK = """\
-Compare the speed of a model of this package with that of KerasHub's DeiT on the same backend and, on PyTorch, with those
-of transformers and timm. Packages that are not installed are left out. A round times each model once, and the ratios are
-taken within a round. On a GPU with PyTorch, the models of this package and of timm are also timed with torch.compile.
+Compare the speed of a model of this package with those of KerasHub and zeromodels on the same backend and, on PyTorch, with
+those of transformers and of timm, as it is and with torch.compile. Packages that are not installed are left out. A round
+times each model and a large matrix product once, and the ratios are taken within a round. The column MFU gives the speed
+of a model as a fraction of the speed of the matrix product.
 
-`keras-deit benchmark data` compares the input pipelines, and `keras-deit benchmark export` the exports of a model; see their
---help."""
+The mode `distillation` times a step of hard distillation, and in the same rounds its two parts alone: the training step of
+the student, and the forward pass of the teacher.
+
+Other benchmarks have their own options, which `keras-deit benchmark NAME --help` lists:
+
+  data      the input pipelines
+  export    the exports of a model
+  startup   imports, and the first training step
+  roofline  operations and bytes of each part of a step, beside the speed of arithmetic and memory"""
 
 BENCHMARK_DATA = """\
 Compare the speed of input pipelines with the augmentation of the recipe `deit`, from JPEG files of ImageNet's typical size
@@ -109,6 +119,16 @@ Compare the speed of the exports of a model on the CPU: LiteRT in float32 and in
 float32 and quantized by its own dynamic quantization. timm's model on PyTorch is timed as it is and with torch.compile.
 Packages that are not installed are left out. A round times each one once in the same process, and the ratios are taken
 within a round. The weights are random, which does not change the time."""
+
+BENCHMARK_STARTUP = """\
+Time how long starting takes, each in a process of its own: the import of Keras with its backend, the import of this
+package, `keras-deit --help`, and a program that builds a model and trains it for one step. On JAX, the same program is also
+timed when the compilation cache holds the step. The environment variable KERAS_BACKEND selects the backend."""
+
+BENCHMARK_ROOFLINE = """\
+Measure the speed of a large matrix product and of reading memory, and print the operations and bytes of each part of a step
+with the shortest time that they allow. The counts are computed from the architecture, and the model is not run. The
+environment variable KERAS_BACKEND selects the backend."""
 
 
 def predict_parser():
@@ -313,15 +333,28 @@ def benchmark_parser():
     )
     group.add_argument(
         "--precision",
-        choices=("float32", "bfloat16"),
+        choices=PRECISIONS,
         default="float32",
         help="bfloat16 is mixed precision in training; default: float32",
     )
     group.add_argument(
         "--mode",
-        choices=(*MODES, "both"),
-        default="both",
-        help="what is timed: the forward pass, a training step or both; default: both",
+        nargs="+",
+        choices=MODES,
+        default=list(MODES),
+        help="what is timed: the forward pass, a training step, a distillation step; default: all three",
+    )
+    group.add_argument(
+        "--teacher",
+        choices=REGNETY_VARIANTS,
+        default="regnety_002",
+        help="teacher of the mode distillation; that of the DeiT paper is regnety_160; default: regnety_002",
+    )
+    group.add_argument(
+        "--compile",
+        action="store_true",
+        help="time the Keras models also with jit_compile=True: XLA on TensorFlow, torch.compile on PyTorch; JAX always "
+        "compiles",
     )
     group = parser.add_argument_group("measurement")
     group.add_argument(
@@ -335,7 +368,24 @@ def benchmark_parser():
         help="implementations to compare with; transformers and timm run on PyTorch only; default: all",
     )
     group.add_argument("--rounds", type=int, default=20, metavar="N", help="number of rounds; default: 20")
+    group.add_argument(
+        "--memory",
+        action="store_true",
+        help="also measure the peak memory of each model: run a few steps of each in a process of its own",
+    )
+    group.add_argument(
+        "--sweep",
+        nargs="+",
+        metavar=("DIMENSION", "VALUE"),
+        help="time this package alone over several values of image_size, variant or batch_size, for example --sweep "
+        "image_size 160 224 288, and compare the time with the number of operations",
+    )
     group.add_argument("--output", metavar="FILE.json", help="file for all measured values")
+    group.add_argument(
+        "--plot",
+        metavar="FILE.png",
+        help="image file for bars of images per second; with --sweep, for the times",
+    )
     return parser
 
 
@@ -390,6 +440,35 @@ def benchmark_export_parser():
     return parser
 
 
+def benchmark_startup_parser():
+    """Makes the parser of `keras-deit benchmark startup`."""
+    parser = make_parser("benchmark startup", BENCHMARK_STARTUP)
+    group = parser.add_argument_group("model")
+    group.add_argument("--variant", default="deit_ti", help="for example deit_ti (the default) or deit_s")
+    group.add_argument(
+        "--batch-size", type=int, default=8, metavar="N", help="number of images in the step; default: 8"
+    )
+    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the variant's")
+    group = parser.add_argument_group("measurement")
+    group.add_argument("--rounds", type=int, default=5, metavar="N", help="times that each is started; default: 5")
+    group.add_argument("--output", metavar="FILE.json", help="write all measured values to this file")
+    return parser
+
+
+def benchmark_roofline_parser():
+    """Makes the parser of `keras-deit benchmark roofline`."""
+    parser = make_parser("benchmark roofline", BENCHMARK_ROOFLINE)
+    group = parser.add_argument_group("model")
+    group.add_argument("--variant", default="deit_s", help="for example deit_ti, deit_s (the default) or deit3_b")
+    group.add_argument("--batch-size", type=int, default=8, metavar="N", help="number of images in a step; default: 8")
+    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images; default: the variant's")
+    group.add_argument("--precision", choices=PRECISIONS, default="float32", help="default: float32")
+    group.add_argument("--mode", choices=("inference", "training"), default="training", help="default: training")
+    group = parser.add_argument_group("measurement")
+    group.add_argument("--rounds", type=int, default=10, metavar="N", help="number of rounds; default: 10")
+    return parser
+
+
 PARSERS = {
     "predict": predict_parser,
     "evaluate": evaluate_parser,
@@ -401,6 +480,8 @@ PARSERS = {
     "benchmark": benchmark_parser,
     "benchmark data": benchmark_data_parser,
     "benchmark export": benchmark_export_parser,
+    "benchmark startup": benchmark_startup_parser,
+    "benchmark roofline": benchmark_roofline_parser,
 }
 
 

@@ -1,6 +1,8 @@
 """The memory that a process has used, and TensorFlow beside another backend."""
 
 import contextlib
+import pathlib
+import re
 import sys
 
 import keras
@@ -47,12 +49,15 @@ def gpu_peak_memory():
 
 
 def _process_peak():
+    with contextlib.suppress(OSError):  # of Linux, whose `getrusage` counts the memory of the parent process in
+        status = pathlib.Path("/proc/self/status").read_text()
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
     try:
         import resource
     except ModuleNotFoundError:  # Windows has no such module
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, other systems kilobytes
 
 
 def _tensorflow_gpu_peak():

@@ -32,7 +32,7 @@ def _one_call_per_round(monkeypatch):
 def make_setting():
     """Returns a function that makes a `Setting` of the tiny model."""
 
-    def make(mode="inference", precision="float32", batch_size=2, variant="tiny", **overrides):
-        return Setting(variant, mode, batch_size, precision, {**TINY, **overrides})
+    def make(mode="inference", precision="float32", batch_size=2, variant="tiny", teacher="regnety_002", **overrides):
+        return Setting(variant, mode, batch_size, precision, {**TINY, **overrides}, teacher)
 
     return make

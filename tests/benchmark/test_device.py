@@ -1,4 +1,4 @@
-"""The name of the device and its peak performance."""
+"""The name of the device."""
 
 import keras
 
@@ -16,8 +16,3 @@ def test_the_gpu_of_the_active_backend_is_named(monkeypatch):
     monkeypatch.setattr(device, f"_{keras.backend.backend()}_gpu", lambda: "NVIDIA H200")
     assert device.device_name() == "NVIDIA H200"
     assert device.has_gpu()
-
-
-def test_an_unknown_device_or_precision_has_no_peak():
-    assert device.peak_flops("NVIDIA H200", "float32") is None
-    assert device.peak_flops("cpu (2 cores)", "bfloat16") is None

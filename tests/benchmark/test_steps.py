@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_deit.benchmark.peers import our_step
-from keras_deit.benchmark.steps import torch_step
+from keras_deit.benchmark.steps import array_sum_step, matrix_product_step, torch_step
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -28,6 +28,29 @@ def test_a_step_is_repeated(mode, make_setting):
     once, thrice = np.asarray(step()), np.asarray(step(3))
     assert once.shape == thrice.shape
     assert mode == "inference" or thrice < once
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="`torch.compile` takes a minute; JAX always compiles"
+)
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_a_compiled_step_computes_the_same(mode, make_setting):
+    results = []
+    for compiled in (False, True):
+        keras.utils.set_random_seed(0)
+        results.append(our_step(make_setting(mode), compiled)())
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_matrix_product_is_computed(precision):
+    left, right = np.random.default_rng(0).standard_normal((2, 16, 16), dtype="float32")
+    expected = (left.astype("float64") @ right.astype("float64"))[0, 0]
+    assert matrix_product_step(precision, 16)(2) == pytest.approx(expected, abs=1e-5 if precision == "float32" else 0.1)
+
+
+def test_the_sum_of_an_array_is_computed():
+    assert array_sum_step(num_bytes=4000)(2) == 1000
 
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="a module of PyTorch's")

@@ -1,0 +1,47 @@
+"""The peak memory of a step is measured in a process of its own."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_deit.benchmark import __main__, memory, peers
+
+
+@pytest.mark.backend_independent
+def test_the_peak_is_that_which_building_and_stepping_add(make_setting, monkeypatch):
+    size, held = 2**26, []
+
+    def build(setting):
+        held.append(np.ones(size, "uint8"))  # written to, so that the memory is really used
+        return lambda times: held.append(np.ones(size, "uint8"))
+
+    monkeypatch.setattr(peers, "our_step", build)
+    assert 2 * size <= memory.peak_of("keras_deit", make_setting()) < 4 * size
+
+
+@pytest.mark.backend_independent
+def test_a_child_process_prints_the_peak(make_setting, monkeypatch, capsys):
+    environments = []
+
+    def run_here(command, env, **options):
+        assert command[:3] == [sys.executable, "-m", "keras_deit.benchmark"]
+        environments.append(env)
+        __main__.main(*command[3:])
+        return subprocess.CompletedProcess(command, 0, stdout="a notice\n" + capsys.readouterr().out)
+
+    setting = make_setting("training")
+    monkeypatch.setattr(memory.subprocess, "run", run_here)
+    monkeypatch.setattr(memory, "peak_of", lambda name, given: 123 if (name, given) == ("timm", setting) else None)
+    assert memory.peak_in_child_process("timm", setting) == 123
+    assert environments[0]["KERAS_BACKEND"] == keras.backend.backend()
+
+
+@pytest.mark.backend_independent
+def test_a_child_process_that_fails_has_no_peak(make_setting, monkeypatch):
+    monkeypatch.setattr(
+        memory.subprocess, "run", lambda command, **options: subprocess.CompletedProcess(command, 1, stdout="")
+    )
+    assert memory.peak_in_child_process("timm", make_setting()) is None
