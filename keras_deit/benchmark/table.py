@@ -68,7 +68,7 @@ def _distillation_ratios(measurement):
     """A line for each way in which the step was run: its time divided by the time of its two parts together."""
     for suffix in ("", f" {COMPILED}"):
         step, *parts = (measurement.named(name + suffix) for name in distillation.PARTS)
-        if step:
+        if step and all(parts):
             ratios = np.array(step.seconds) / sum(np.array(part.seconds) for part in parts)
             names = " + ".join(part.name for part in parts)
             yield f"{step.name} / ({names}): {_median_and_quartiles(ratios, 3)}"

@@ -67,6 +67,21 @@ def test_a_peer_that_cannot_run_is_named_with_the_reason(error, reason, instant_
     assert measurement.left_out == {"keras_hub": reason}
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX compiles every step")
+def test_a_failure_of_the_package_is_an_error_unless_a_compiler_fails(make_setting, monkeypatch):
+    def fail(setting, compiled=False):
+        if compiled:
+            raise RuntimeError("no compiler")
+        return lambda times=1: None
+
+    monkeypatch.setattr(peers, "our_step", fail)
+    measurement = models.measure(make_setting(), models.Comparison(rounds=1, compiled=True))
+    assert measurement.left_out == {"keras_deit compiled": "RuntimeError: no compiler"}
+    monkeypatch.setattr(peers, "our_step", lambda setting: fail(setting, compiled=True))
+    with pytest.raises(RuntimeError, match="no compiler"):
+        models.measure(make_setting(), models.Comparison(rounds=1))
+
+
 def test_a_run_prints_a_table_for_each_setting(instant_step, make_setting, capsys):
     settings = [make_setting("inference"), make_setting("training")]
     results = models.run(settings, models.Comparison(rounds=1))
