@@ -75,11 +75,14 @@ def draw_sweep(measurements, dimension, path):
         times.set_title(mode, fontsize=10)
         times.set_yscale("log")
         costs.set_xscale("log")
+        _set_plain_ticks(times.yaxis)
+        _set_plain_ticks(costs.xaxis)
+        times.margins(x=0.12)
         costs.set_xlabel("GFLOP per step")
         costs.set_ylim(bottom=0)
         costs.axhline(1, color="black", linewidth=0.8, linestyle="--")
     panels[0, 0].set_ylabel("ms per step")
-    panels[1, 0].set_ylabel("time per operation,\\nrelative to the fastest")
+    panels[1, 0].set_ylabel("time per operation,\nrelative to the fastest")
     panels[0, 0].legend(fontsize=8)
     figure.suptitle(f"{dimension}: {measurements[0].device}", fontsize=10)
     _save(figure, path)
@@ -93,6 +96,14 @@ def _draw_series(times, costs, series):
     for value, x, y in zip(series.values, operations, milliseconds, strict=True):
         times.annotate(f" {value}", (x, y), fontsize=8, va="top")
     costs.plot(operations, series.relative_costs(), marker="o", color=line.get_color())
+
+
+def _set_plain_ticks(axis):
+    """Writes plain numbers, such as 200, along a logarithmic axis."""
+    ticker = require("matplotlib.ticker", extra="run", purpose="Drawing a plot")
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _figure(size):

@@ -27,7 +27,7 @@ def model_table(measurement):
         f"{title(setting)}; {measurement.backend} on {measurement.device}, "
         f"{len(measurement.matrix_product.seconds)} rounds: medians (quartiles)",
         f"{'':26}{'ms':>30}{'images/s':>10}{'GFLOP/s':>10}{'MFU':>7}{'memory':>10}   "
-        f"{'best peer / row' if best else '':<24}{f'row / {OURS}' if best else ''}".rstrip(),
+        f"{'best peer / row' if best else '':<25}{f'row / {OURS}' if best else ''}".rstrip(),
         *(_model_row(measurement, timing, best, ours) for timing in measurement.timings),
         *(f"{name:26}left out: {reason}" for name, reason in measurement.left_out.items()),
         f"MFU: the GFLOP/s divided by those of a matrix product in the same rounds ({measurement.peak_flops / 1e9:.1f})",
@@ -54,7 +54,7 @@ def _model_row(measurement, timing, best, ours):
     memory = "" if timing.memory is None else format_bytes(timing.memory)
     row = f"{timing.name:26}{milliseconds:>30}{rates}{measurement.utilisation(timing):7.1%}{memory:>10}"
     if best:
-        row += f"   {_median_and_quartiles(timing.speed_relative_to(best), 3):<24}"
+        row += f"   {_median_and_quartiles(timing.speed_relative_to(best), 3):<25}"
         row += "" if timing is ours else _median_and_quartiles(ours.speed_relative_to(timing), 3)
     return row.rstrip()
 
