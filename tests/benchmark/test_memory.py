@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import keras
-import numpy as np
 import pytest
 
 from keras_deit.benchmark import __main__, memory, peers
@@ -12,14 +11,23 @@ from keras_deit.benchmark import __main__, memory, peers
 
 @pytest.mark.backend_independent
 def test_the_peak_is_that_which_building_and_stepping_add(make_setting, monkeypatch):
-    size, held = 2**26, []
+    peak, calls = 1_000, []
 
     def build(setting):
-        held.append(np.ones(size, "uint8"))  # written to, so that the memory is really used
-        return lambda times: held.append(np.ones(size, "uint8"))
+        nonlocal peak
+        peak += 200
+
+        def step(times):
+            nonlocal peak
+            peak += 30
+            calls.append(times)
+
+        return step
 
     monkeypatch.setattr(peers, "our_step", build)
-    assert 2 * size <= memory.peak_of("keras_deit", make_setting()) < 4 * size
+    monkeypatch.setattr(memory, "peak_memory", lambda: peak)
+    assert memory.peak_of("keras_deit", make_setting()) == 230
+    assert calls == [memory.STEPS]
 
 
 @pytest.mark.backend_independent
