@@ -67,6 +67,16 @@ def _pixels(tf, values, shape):
     return tf.reshape(tf.cast(tf.clip_by_value(values, 0.0, 255.0), tf.uint8), shape)
 
 
+def _stored(tf, argument, compute):
+    """Computes tensors and stores them, since XLA would compute them again for each value that depends on them.
+
+    XLA does not look into the branches of a condition. This condition always holds: arguments are finite.
+    """
+    return tf.cond(
+        tf.math.is_finite(argument), compute, lambda: [tf.zeros(values.shape, values.dtype) for values in compute()]
+    )
+
+
 def _auto_contrast(tf, image, argument):
     lowest, highest = (tf.cast(limit(image, axis=[0, 1]), tf.float32) for limit in (tf.reduce_min, tf.reduce_max))
     scale = tf.where(highest > lowest, 255.0 / tf.maximum(highest - lowest, 1.0), 1.0)
@@ -77,13 +87,19 @@ def _auto_contrast(tf, image, argument):
 
 def _equalize(tf, image, argument):
     bins = tf.reshape(tf.cast(image, tf.int32) + 256 * tf.range(3), [-1])  # one histogram for each channel
+    (table,) = _stored(tf, argument, lambda: [_equalizing_table(tf, bins)])
+    return tf.reshape(tf.gather(table, bins), image.shape)
+
+
+def _equalizing_table(tf, bins):
+    """The new values of the 256 values of each channel, uint8 `(768,)`."""
     counts = tf.tensor_scatter_nd_add(tf.zeros(768, tf.int32), bins[:, None], tf.ones_like(bins))
     counts = tf.reshape(counts, (3, 256))
     last = tf.reduce_max(tf.where(counts > 0, tf.range(256), 0), axis=1)
     step = (tf.reduce_sum(counts, axis=1) - tf.gather(counts, last, batch_dims=1)) // 255
     below = tf.cumsum(counts, axis=1, exclusive=True) + step[:, None] // 2
     table = tf.where(step[:, None] > 0, below // tf.maximum(step, 1)[:, None], tf.range(256))
-    return tf.reshape(tf.gather(tf.reshape(tf.cast(tf.minimum(table, 255), tf.uint8), [-1]), bins), image.shape)
+    return tf.reshape(tf.cast(tf.minimum(table, 255), tf.uint8), [-1])
 
 
 def _invert(tf, image, argument):
@@ -145,18 +161,33 @@ def _gaussian_blur(tf, image, radius):
     part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))
     reach = tf.abs(tf.range(-BLUR_REACH, BLUR_REACH + 1, dtype=tf.float32))
     weights = tf.clip_by_value(whole + part + 1 - reach, 0.0, 1.0) / (2 * (whole + part) + 1)
-    values = tf.cast(image, tf.float32)
-    for axis in (1, 0):
-        for _ in range(BLUR_PASSES):
-            values = _box_blur(tf, values, weights, axis)
-    return tf.cast(values, tf.uint8)
+    values = _floats(tf, image)
+    for axis, step in ((1, 3), (0, 1)):  # a pixel has three values in a row
+        values = _box_blurs(tf, values, weights, axis, step)
+    return tf.reshape(tf.cast(values, tf.uint8), image.shape)
 
 
-def _box_blur(tf, values, weights, axis):
-    indices = np.arange(values.shape[axis])
-    shifted = (indices + shift for shift in range(-BLUR_REACH, BLUR_REACH + 1))
-    neighbours = [tf.gather(values, shift.clip(0, indices[-1]), axis=axis) for shift in shifted]
-    return tf.floor(sum(values * weights[shift] for shift, values in enumerate(neighbours)) + 0.5)
+def _box_blurs(tf, values, weights, axis, step):
+    """Applies the box blur `BLUR_PASSES` times along an axis, whose neighbouring pixels are `step` values apart.
+
+    The loop makes XLA store the values of each pass. Without the loop, XLA computes them again for each neighbour.
+    """
+    length = values.shape[axis]
+
+    def part(padded, begin, size):
+        return padded[:, begin : begin + size] if axis else padded[begin : begin + size]
+
+    def pad(values):
+        first, last = part(values, 0, step), part(values, length - step, step)
+        return tf.concat([*[first] * BLUR_REACH, values, *[last] * BLUR_REACH], axis)
+
+    def blur(count, padded):
+        neighbours = [part(padded, step * shift, length) for shift in range(2 * BLUR_REACH + 1)]
+        blurred = tf.floor(sum(values * weights[shift] for shift, values in enumerate(neighbours)) + 0.5)
+        return count + 1, pad(blurred)
+
+    _, padded = tf.while_loop(lambda count, _: count < BLUR_PASSES, blur, [0, pad(values)])
+    return part(padded, step * BLUR_REACH, length)
 
 
 def _rotate(tf, image, degrees):
@@ -164,28 +195,54 @@ def _rotate(tf, image, degrees):
     angle = -degrees * (math.pi / 180)
     cosine, sine = tf.cos(angle), tf.sin(angle)
     x, y = width / 2, height / 2
-    return _affine(tf, image, (cosine, sine, x - cosine * x - sine * y, -sine, cosine, y + sine * x - cosine * y))
+    matrix = (cosine, sine, x - cosine * x - sine * y, -sine, cosine, y + sine * x - cosine * y)
+    return _affine(tf, image, degrees, matrix)
 
 
 def _shear_x(tf, image, slope):
-    return _affine(tf, image, (1.0, slope, 0.0, 0.0, 1.0, 0.0))
+    return _affine(tf, image, slope, (1.0, slope, 0.0, 0.0, 1.0, 0.0))
 
 
 def _shear_y(tf, image, slope):
-    return _affine(tf, image, (1.0, 0.0, 0.0, slope, 1.0, 0.0))
+    return _affine(tf, image, slope, (1.0, 0.0, 0.0, slope, 1.0, 0.0))
 
 
 def _translate_x(tf, image, share):
-    return _affine(tf, image, (1.0, 0.0, share * image.shape[1], 0.0, 1.0, 0.0))
+    return _affine(tf, image, share, (1.0, 0.0, share * image.shape[1], 0.0, 1.0, 0.0))
 
 
 def _translate_y(tf, image, share):
-    return _affine(tf, image, (1.0, 0.0, 0.0, 0.0, 1.0, share * image.shape[0]))
+    return _affine(tf, image, share, (1.0, 0.0, 0.0, 0.0, 1.0, share * image.shape[0]))
 
 
-def _affine(tf, image, matrix):
+def _affine(tf, image, argument, matrix):
     """Affine transform, bilinear: `matrix` maps pixel centres of the result to positions in the image, as in Pillow."""
-    height, width = image.shape[:2]
+
+    def sources():
+        red, green, blue = (tf.cast(image[..., channel], tf.int32) for channel in range(3))
+        return [tf.reshape(red + 256 * green + 65536 * blue, [-1]), *_neighbours(tf, *image.shape[:2], matrix)]
+
+    # Each step is stored, so that a corner is looked up once for the three channels of a pixel.
+    pixels, inside, x_share, y_share, *indices = _stored(tf, argument, sources)
+    corners = _stored(tf, argument, lambda: [tf.gather(pixels, index) for index in indices])
+    channels = []
+    for shift, fill in zip((0, 8, 16), FILL, strict=True):
+        values = [tf.bitwise.bitwise_and(tf.bitwise.right_shift(corner, shift), 255) for corner in corners]
+        top_left, top_right, bottom_left, bottom_right = (tf.cast(value, tf.float32) for value in values)
+        above = top_left + (top_right - top_left) * x_share
+        below = bottom_left + (bottom_right - bottom_left) * x_share
+        value = tf.cast(above + (below - above) * y_share, tf.uint8)
+        channels.append(tf.where(inside, value, tf.constant(fill, tf.uint8)))
+    return tf.stack(channels, axis=-1)
+
+
+def _neighbours(tf, height, width, matrix):
+    """The four pixels around each position of an affine transform.
+
+    Returns:
+        List of tensors `(height, width)`: whether the position lies in the image, the shares of the right and of the bottom
+        pixels, and the indices of the pixels top left, top right, bottom left and bottom right.
+    """
     a, b, c, d, e, f = matrix
     columns = tf.range(width, dtype=tf.float32) + 0.5
     rows = tf.range(height, dtype=tf.float32)[:, None] + 0.5
@@ -194,14 +251,8 @@ def _affine(tf, image, matrix):
     x, y = tf.clip_by_value(x - 0.5, 0.0, width - 1.0), tf.clip_by_value(y - 0.5, 0.0, height - 1.0)
     left, top = tf.cast(x, tf.int32), tf.cast(y, tf.int32)
     right, bottom = tf.minimum(left + 1, width - 1), tf.minimum(top + 1, height - 1)
-    x_share, y_share = (x - tf.cast(left, tf.float32))[..., None], (y - tf.cast(top, tf.float32))[..., None]
-    pixels = tf.reshape(image, (-1, 3))
-    corners = [tf.gather(pixels, row * width + column) for row in (top, bottom) for column in (left, right)]
-    corners = [tf.cast(corner, tf.float32) for corner in corners]
-    above = corners[0] + (corners[1] - corners[0]) * x_share
-    below = corners[2] + (corners[3] - corners[2]) * x_share
-    pixels = tf.cast(above + (below - above) * y_share, tf.uint8)
-    return tf.where(inside[..., None], pixels, tf.constant(FILL, tf.uint8))
+    shares = x - tf.cast(left, tf.float32), y - tf.cast(top, tf.float32)
+    return [inside, *shares, *(row * width + column for row in (top, bottom) for column in (left, right))]
 
 
 _FUNCTIONS = {
