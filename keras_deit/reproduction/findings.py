@@ -20,6 +20,8 @@ HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 FUSED, CLASS_HEAD, DISTILLATION_HEAD = "accuracy", "class_accuracy", "distillation_accuracy"
 TABLE_2, TABLE_3, TABLE_8 = "table 2", "table 3", "table 8"
 NOT_PUBLISHED = "not in the paper"
+MIN_SEEDS = 3  # of a verdict: accuracies move in steps of one test image, so two equal differences are no rarity
+NO_SPREAD = 1e-6  # half width of the interval of equal differences, with the rounding errors of accuracies in float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,8 @@ def verdict(found):
         found: `Estimate` of the difference between what should be better and what should be worse.
 
     Returns:
-        `HOLDS` if the whole 95 % interval lies above 0, `FAILS` if it lies below 0, otherwise `UNDECIDED`.
+        `HOLDS` if the whole 95 % interval lies above 0, `FAILS` if it lies below 0, otherwise `UNDECIDED`. Fewer than
+        `MIN_SEEDS` seeds, or equal differences of all seeds, leave a finding undecided.
 
     Example:
 
@@ -111,6 +114,8 @@ def verdict(found):
     >>> verdict(Estimate(0.02, half_width=0.01, count=5)), verdict(Estimate(0.02, half_width=0.03, count=5))
     ('holds', 'undecided')
     """
+    if found.count < MIN_SEEDS or found.half_width < NO_SPREAD:
+        return UNDECIDED
     if found.low > 0:
         return HOLDS
     return FAILS if found.high < 0 else UNDECIDED

@@ -13,6 +13,7 @@ INTRODUCTION = """\
 The accuracies are in percent of the test split. A value after ± is half the width of the 95 % interval of the mean over the
 seeds (Student's t). Differences are paired: a seed has the same labelled images, the same initial weights and the same
 teacher in both conditions. The intervals describe the variation of the training, not that of the choice of the test images.
+Each verdict stands for itself: where two conditions do not differ, about one verdict in twenty is wrong by chance.
 """
 
 

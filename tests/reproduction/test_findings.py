@@ -6,7 +6,7 @@ import pytest
 
 from keras_deit.reproduction.design import BASE, CONDITIONS, NO_TEACHER, USUAL_HARD
 from keras_deit.reproduction.findings import FAILS, FINDINGS, HOLDS, UNDECIDED, difference, verdict
-from keras_deit.reproduction.statistics import Estimate
+from keras_deit.reproduction.statistics import Estimate, estimate
 
 pytestmark = pytest.mark.backend_independent
 
@@ -24,6 +24,13 @@ pytestmark = pytest.mark.backend_independent
 )
 def test_the_interval_decides(mean, half_width, expected):
     assert verdict(Estimate(mean, half_width, 5)) == expected
+
+
+@pytest.mark.parametrize("differences", [[0.02, 0.02], [0.02, 0.021], [0.8 - 0.6, 0.81 - 0.61, 0.82 - 0.62]])
+def test_two_seeds_and_equal_differences_decide_nothing(differences):
+    found = estimate(differences)
+    assert found.low > 0
+    assert verdict(found) == UNDECIDED
 
 
 def test_every_finding_compares_conditions_of_the_study():

@@ -65,7 +65,7 @@ def test_the_report_has_the_table_the_findings_and_the_choice(faked, tmp_path):
     assert path.name == "digits_quick.md"
     assert "| no teacher |" in text
     assert "| distillation token: both heads |" in text
-    assert "- Hard distillation is better than no teacher. Table 3. **holds (30 per class)**" in text
+    assert "- Hard distillation is better than no teacher. Table 3. **undecided (30 per class)**" in text  # two seeds
     assert "validation accuracy" in text
     rows = path.with_suffix(".csv").read_text().splitlines()
     assert len(rows) == 1 + sum(one.evaluated_on == TEST for one in FakeWorkers.trained)
