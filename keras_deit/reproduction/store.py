@@ -42,13 +42,25 @@ class Store:
                 "it, or pass another `output_dir`."
             )
 
-    def has(self, name):
-        """Whether a training is finished."""
-        return self._figures_path(name).exists()
+    def has(self, training):
+        """Returns whether a `Training` is finished: its figures are written and, if others may need it, its model.
+
+        Raises:
+            ValueError: If the finished training of this name has other settings.
+        """
+        if not self._is_written(training):
+            return False
+        earlier = _training_of(_read(self._figures_path(training.name)))
+        if earlier != training:
+            raise ValueError(
+                f"The training {training.name!r} in {str(self.directory)!r} was finished with other settings. Received: "
+                f"{training} instead of {earlier}. Pass another `output_dir`."
+            )
+        return True
 
     def count_unfinished(self, trainings):
-        """Counts those of a list of `Training` that are not finished."""
-        return sum(not self.has(training.name) for training in trainings)
+        """Counts those of a list of `Training` that are not finished, by their names."""
+        return sum(not self._is_written(training) for training in trainings)
 
     def write(self, training, model, figures):
         """Writes the result of a training, whole or not at all.
@@ -75,14 +87,17 @@ class Store:
         """
         found = []
         for path in sorted(self.directory.glob("trainings/*.json")):
-            training = _read(path)
-            figures = training.pop("figures")
-            found.append((Training.of(training), figures))
+            record = _read(path)
+            found.append((_training_of(record), record["figures"]))
         return found
 
     def load_model(self, name):
         """Loads the model of a training that was kept."""
         return load_keras_file(self._model_path(name))
+
+    def _is_written(self, training):
+        model_exists = not training.is_teacher or self._model_path(training.name).exists()
+        return model_exists and self._figures_path(training.name).exists()
 
     def _figures_path(self, name):
         return self.directory / "trainings" / f"{_slug(name)}.json"
@@ -93,6 +108,10 @@ class Store:
 
 def _read(path):
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _training_of(record):
+    return Training.of({field.name: record[field.name] for field in dataclasses.fields(Training)})
 
 
 def _slug(name):

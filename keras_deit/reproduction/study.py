@@ -2,27 +2,27 @@
 
 import dataclasses
 import datetime
+import hashlib
 import pathlib
 
-import keras
 import numpy as np
 
 from keras_deit.data import load
+from keras_deit.recipes.small_data import SMALL_DATA
 from keras_deit.reproduction import design as designs
-from keras_deit.reproduction.images import training_pool
+from keras_deit.reproduction.images import load_split, training_pool
 from keras_deit.reproduction.plot import draw_results
 from keras_deit.reproduction.progress import Progress
 from keras_deit.reproduction.report import csv_text, markdown, statement
 from keras_deit.reproduction.results import Results
 from keras_deit.reproduction.search import choose_settings
-from keras_deit.reproduction.spec import Setting
+from keras_deit.reproduction.spec import AUGMENTATIONS, Setting
 from keras_deit.reproduction.store import Store
 from keras_deit.reproduction.training import BATCH_SIZE
 from keras_deit.reproduction.workers import Workers
 from keras_deit.runtime.cores import usable_cores
 from keras_deit.runtime.files import user_path, write_whole
 from keras_deit.runtime.printing import format_duration
-from keras_deit.runtime.version import __version__
 from keras_deit.training.run_directory import versions
 
 
@@ -68,9 +68,7 @@ class _Study:
         """Loads the dataset, and claims the directory of its results."""
         design = _suitable(design, training_pool(dataset))
         store = Store(output_dir / designs.dataset_name(dataset))
-        digests = {split: load(dataset, split).content_digest() for split in ("train", "test")}
-        settings = dataclasses.asdict(design)
-        store.claim({**settings, "images": digests, "backend": keras.backend.backend(), "version": __version__})
+        store.claim({**dataclasses.asdict(design), **_fixed_settings(), "images": _digests(dataset), **versions()})
         return cls(dataset, design, store)
 
     def run(self, workers, progress, report_dir, quick):
@@ -123,6 +121,23 @@ class _Study:
             f"augmentation {base.augmentation!r}, distillation token, hard distillation from the convnet",
             "Convnet": f"learning rate {convnet.learning_rate:g}, augmentation {convnet.augmentation!r}",
         }
+
+
+def _fixed_settings():
+    """The settings that all studies share in this version of the package."""
+    augmentations = {name: dataclasses.asdict(augmentation) for name, augmentation in AUGMENTATIONS.items()}
+    return {"augmentation_settings": augmentations, "recipe": dataclasses.asdict(SMALL_DATA)}
+
+
+def _digests(dataset):
+    """The hashes of the images and of the labels, by split."""
+    return {
+        split: {
+            "images": load(dataset, split).content_digest(),
+            "labels": hashlib.sha256(load_split(dataset, split).labels.tobytes()).hexdigest(),
+        }
+        for split in ("train", "test")
+    }
 
 
 def _check_names(datasets):

@@ -55,7 +55,9 @@ class Workers:
             progress: `Progress`.
 
         Raises:
+            ValueError: If a finished training has other settings.
             WorkerError: If a worker ends with an error.
+            Exception: What `progress` or the writing to a worker raises.
         """
         queue = _Queue(trainings, store)
         threads = [
@@ -66,6 +68,8 @@ class Workers:
             thread.start()
         for thread in threads:
             thread.join()
+        if queue.error:
+            raise queue.error
         if queue.failed:
             raise WorkerError(
                 f"A worker process ended during the training {queue.failed!r}; its error is printed above. The same command "
@@ -76,11 +80,15 @@ class Workers:
 def _serve(process, queue, store, progress):
     """Gives a worker one training after the other."""
     for training in queue:
-        if not _ask(process, training, store):
-            queue.fail(training)
+        try:
+            if not _ask(process, training, store):
+                queue.fail(training)
+                return
+            with queue.finishing(training):
+                progress.report(training, store.figures(training.name))
+        except BaseException as error:  # the thread of the caller raises it
+            queue.fail(training, error)
             return
-        with queue.finishing(training):
-            progress.report(training, store.figures(training.name))
 
 
 def _ask(process, training, store):
@@ -108,10 +116,10 @@ class _Queue:
     """The trainings that are not finished, for several threads. A training waits for its teacher."""
 
     def __init__(self, trainings, store):
-        self._pending = [training for training in trainings if not store.has(training.name)]
+        self._pending = [training for training in trainings if not store.has(training)]
         self._unfinished = {training.name for training in self._pending}
         self._changed = threading.Condition()
-        self.failed = None
+        self.failed = self.error = None
 
     def __iter__(self):
         while True:
@@ -133,10 +141,10 @@ class _Queue:
                 self._unfinished.remove(training.name)
                 self._changed.notify_all()
 
-    def fail(self, training):
-        """Stops the queue."""
+    def fail(self, training, error=None):
+        """Stops the queue; `error` is the exception that stopped it, None if the worker ended."""
         with self._changed:
-            self.failed = training.name
+            self.failed, self.error = training.name, error
             self._changed.notify_all()
 
     def _ready(self):

@@ -7,9 +7,17 @@ import pytest
 from keras_deit.reproduction import design as designs
 from keras_deit.reproduction import study
 from keras_deit.reproduction.design import BASE, NO_TEACHER, QUICK, USUAL_HARD
+from keras_deit.reproduction.images import load_split
 from keras_deit.reproduction.spec import CONVNET, TEST, VALIDATION
 
 pytestmark = pytest.mark.backend_independent
+
+
+class FakeModel:
+    """Saves an empty file."""
+
+    def save(self, path):
+        path.touch()
 
 
 class FakeWorkers:
@@ -28,9 +36,9 @@ class FakeWorkers:
 
     def run(self, trainings, store, progress):
         for training in trainings:
-            if not store.has(training.name):
+            if not store.has(training):
                 self.trained.append(training)
-                store.write(training, None, self.figures(training))
+                store.write(training, FakeModel() if training.is_teacher else None, self.figures(training))
                 progress.report(training, store.figures(training.name))
 
     @staticmethod
@@ -79,6 +87,32 @@ def test_a_second_call_trains_nothing_and_other_settings_are_refused(faked, monk
     assert not FakeWorkers.trained
     monkeypatch.setattr(designs, "QUICK", dataclasses.replace(QUICK, steps=40))
     with pytest.raises(ValueError, match="steps=40 instead of"):
+        faked()
+
+
+@pytest.mark.parametrize("name", ["AUGMENTATIONS", "SMALL_DATA", "versions"])
+def test_other_settings_of_the_package_are_refused(faked, monkeypatch, name):
+    faked()
+    changed = {
+        "AUGMENTATIONS": {**study.AUGMENTATIONS, "crops": study.AUGMENTATIONS["none"]},
+        "SMALL_DATA": dataclasses.replace(study.SMALL_DATA, weight_decay=0.5),
+        "versions": lambda: {"keras": "0.0"},
+    }
+    monkeypatch.setattr(study, name, changed[name])
+    with pytest.raises(ValueError, match="begun with other settings"):
+        faked()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_other_labels_of_the_same_images_are_refused(faked, monkeypatch, split):
+    faked()
+
+    def relabelled(dataset, name):
+        images = load_split(dataset, name)
+        return dataclasses.replace(images, labels=9 - images.labels) if name == split else images
+
+    monkeypatch.setattr(study, "load_split", relabelled)
+    with pytest.raises(ValueError, match="other settings: images"):
         faked()
 
 

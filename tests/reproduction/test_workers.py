@@ -18,7 +18,14 @@ TRAININGS = comparison(QUICK, "digits", Setting(), Setting(architecture=CONVNET,
 NAMES = [training.name for training in TRAININGS]
 
 
-def run(tmp_path, monkeypatch, number, *fatal):
+class FailingProgress(Progress):
+    """A progress whose output is closed."""
+
+    def report(self, training, figures):
+        raise BrokenPipeError("closed output")
+
+
+def run(tmp_path, monkeypatch, number, *fatal, progress=Progress):
     """Runs the trainings with fake workers; returns the names that the workers were given."""
     log = tmp_path / "log.txt"
     log.write_text("")
@@ -27,7 +34,7 @@ def run(tmp_path, monkeypatch, number, *fatal):
     store = Store(tmp_path / "digits")
     with Workers(number) as workers:
         try:
-            workers.run(TRAININGS, store, Progress(number, {"digits": store.count_unfinished(TRAININGS)}))
+            workers.run(TRAININGS, store, progress(number, {"digits": store.count_unfinished(TRAININGS)}))
         finally:
             given = log.read_text().splitlines()
     return given
@@ -51,6 +58,26 @@ def test_after_a_death_the_finished_trainings_are_not_repeated(tmp_path, monkeyp
     with pytest.raises(WorkerError, match="continues the study") as raised:
         run(tmp_path, monkeypatch, 1, NAMES[4])
     assert repr(NAMES[4]) in str(raised.value)
-    assert not Store(tmp_path / "digits").has(NAMES[4])
+    assert not Store(tmp_path / "digits").has(TRAININGS[4])
     assert run(tmp_path, monkeypatch, 1) == NAMES[4:]
     assert run(tmp_path, monkeypatch, 1) == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_error_of_the_progress_stops_the_study(tmp_path, monkeypatch, number):
+    with pytest.raises(BrokenPipeError, match="closed output"):
+        run(tmp_path, monkeypatch, number, progress=FailingProgress)
+    assert Store(tmp_path / "digits").count_unfinished(TRAININGS) > 0
+
+
+def test_an_error_of_a_request_stops_the_other_workers(tmp_path, monkeypatch):
+    ask = workers_module._ask
+
+    def fail_first(process, training, store):
+        if training == TRAININGS[0]:
+            raise UnicodeError("no answer")
+        return ask(process, training, store)
+
+    monkeypatch.setattr(workers_module, "_ask", fail_first)
+    with pytest.raises(UnicodeError, match="no answer"):
+        run(tmp_path, monkeypatch, 2)
