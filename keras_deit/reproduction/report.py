@@ -4,16 +4,17 @@ import csv
 import io
 
 from keras_deit.reproduction.design import BASE, CONDITIONS, describe_labels
-from keras_deit.reproduction.findings import FAILS, FUSED, HOLDS, UNDECIDED, verdict
+from keras_deit.reproduction.findings import BETTER_TEACHER, FAILS, FUSED, HOLDS, UNDECIDED, verdict
 from keras_deit.reproduction.results import MAIN_ROWS, TEACHER_ROWS
 from keras_deit.reproduction.training import FIGURES
 
 NOT_MEASURED = "–"
 INTRODUCTION = """\
 The accuracies are in percent of the test split. A value after ± is half the width of the 95 % interval of the mean over the
-seeds (Student's t). Differences are paired: a seed has the same labelled images, the same initial weights and the same
-teacher in both conditions. The intervals describe the variation of the training, not that of the choice of the test images.
-Each verdict stands for itself: where two conditions do not differ, about one verdict in twenty is wrong by chance.
+seeds (Student's t). Differences are paired: in both conditions, a seed has the same labelled images and, if their settings
+allow it, the same order of the images and the same teacher. The initial weights may differ. The intervals describe the
+variation of the training, not that of the choice of the test images. Each verdict stands for itself: where two conditions
+do not differ, about one verdict in twenty is wrong by chance.
 """
 
 
@@ -62,7 +63,8 @@ def statement(results):
             by_verdict.setdefault(verdict(found), []).append(describe_labels(labels))
         parts = [f"{word} ({', '.join(by_verdict[word])})" for word in (HOLDS, FAILS, UNDECIDED) if word in by_verdict]
         if parts:
-            lines.append(f"- {finding.claim} {finding.source.capitalize()}. **{'; '.join(parts)}**")
+            teachers = _teachers(results) if finding is BETTER_TEACHER else ""
+            lines.append(f"- {finding.claim} {finding.source.capitalize()}. **{'; '.join(parts)}**{teachers}")
     return "\n".join(lines)
 
 
@@ -122,6 +124,13 @@ def _candidate_table(candidates):
         for setting, accuracy in candidates
     ]
     return _table(["model", "width × blocks", "learning rate", "augmentation", "validation accuracy"], rows)
+
+
+def _teachers(results):
+    accuracies = [
+        f"{name} {_percent(results.accuracy(row, results.design.main_labels))}" for name, row in TEACHER_ROWS.items()
+    ]
+    return f". Accuracies: {'; '.join(accuracies)}"
 
 
 def _table(header, rows):

@@ -67,6 +67,7 @@ class _Study:
     def of(cls, dataset, design, output_dir):
         """Loads the dataset, and claims the directory of its results."""
         design = _suitable(design, training_pool(dataset))
+        _check_test_labels(load_split(dataset, "test"))
         store = Store(output_dir / designs.dataset_name(dataset))
         store.claim({**dataclasses.asdict(design), **_fixed_settings(), "images": _digests(dataset), **versions()})
         return cls(dataset, design, store)
@@ -144,6 +145,13 @@ def _check_names(datasets):
     names = [designs.dataset_name(dataset) for dataset in datasets]
     if len(set(names)) < len(names):
         raise ValueError(f"The results of two datasets would have the same name. Received: datasets={list(datasets)}")
+
+
+def _check_test_labels(test):
+    if not np.any(test.labels >= 0):
+        raise ValueError(
+            f"The study needs a test split with labels. Received: {test.name!r}, whose {len(test)} test images have none"
+        )
 
 
 def _suitable(design, pool):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from keras_deit.reproduction.design import BASE, CONDITIONS, NO_TEACHER, USUAL_HARD
+from keras_deit.reproduction.design import BASE, CONDITIONS, NO_TEACHER, USUAL_HARD, USUAL_SOFT
 from keras_deit.reproduction.findings import FAILS, FINDINGS, HOLDS, UNDECIDED, difference, verdict
 from keras_deit.reproduction.statistics import Estimate, estimate
 
@@ -40,8 +40,15 @@ def test_every_finding_compares_conditions_of_the_study():
 
 
 def test_published_differences_are_those_of_table_3():
-    published = {finding.claim.split(" ")[0]: finding.published for finding in FINDINGS[:2]}
-    assert published == {"Hard": pytest.approx(1.2), "Soft": 0.0}
+    published = [finding.published for finding in FINDINGS if finding.source == "table 3"]
+    assert published == pytest.approx([1.2, 1.2, 0.4, 0.1, 0.4, 0.3])
+    assert all(finding.published is None for finding in FINDINGS if finding.source != "table 3")
+
+
+def test_soft_distillation_and_no_teacher_are_no_finding():
+    pairs = [{finding.better[0], finding.worse[0]} for finding in FINDINGS]
+    assert {USUAL_SOFT, NO_TEACHER} not in pairs
+    assert {USUAL_HARD, USUAL_SOFT} in pairs
 
 
 def test_the_difference_is_that_of_the_seeds():
@@ -54,5 +61,5 @@ def test_the_difference_is_that_of_the_seeds():
     assert (hard.mean, hard.count) == (pytest.approx(0.2), 2)
     heads = next(finding for finding in FINDINGS if finding.claim.startswith("The distillation head"))
     assert difference(heads, measured).mean == pytest.approx(-0.25)
-    soft = next(finding for finding in FINDINGS if finding.claim.startswith("Soft"))
+    soft = next(finding for finding in FINDINGS if finding.claim.startswith("Hard distillation is better than soft"))
     assert difference(soft, measured) is None

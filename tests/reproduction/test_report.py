@@ -55,6 +55,19 @@ def test_the_statement_follows_from_the_differences(results):
     assert not any(line.startswith("- Attention distillation helps.") for line in lines)  # not in the quick study
 
 
+def test_the_accuracies_of_the_teachers_stand_beside_their_verdict(results):
+    (line,) = (
+        line for line in statement(results).splitlines() if line.startswith("- A convnet is the better teacher.")
+    )
+    assert line.endswith(". Accuracies: convnet, the teacher 81.0 ± 2.5; transformer, the other teacher 81.0 ± 2.5")
+
+
+def test_the_introduction_claims_only_what_the_seeds_share(results):
+    text = markdown(results, "digits", {}, []).replace("\n", " ")
+    assert "The initial weights may differ" in text
+    assert "about one verdict in twenty is wrong by chance" in text
+
+
 def test_the_csv_file_has_a_line_for_each_training(results):
     rows = list(csv.DictReader(io.StringIO(csv_text(results))))
     assert len(rows) == len(results.trainings)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from keras_deit.reproduction import design as designs
@@ -124,6 +125,16 @@ def test_two_datasets_of_one_name_are_refused(faked):
 def test_classes_with_too_few_images_are_refused(faked, monkeypatch):
     monkeypatch.setattr(designs, "QUICK", dataclasses.replace(QUICK, main_labels=500, labels=(500,)))
     with pytest.raises(ValueError, match="more than 500 training images of each class"):
+        faked()
+
+
+def test_a_test_split_without_labels_is_refused_before_the_first_training(faked, monkeypatch):
+    def unlabelled(dataset, split):
+        images = load_split(dataset, split)
+        return dataclasses.replace(images, labels=np.full(len(images), -1)) if split == "test" else images
+
+    monkeypatch.setattr(study, "load_split", unlabelled)
+    with pytest.raises(ValueError, match="needs a test split with labels"):
         faked()
 
 
