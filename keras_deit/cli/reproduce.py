@@ -44,7 +44,10 @@ def main(arguments=None):
     )
     parser.add_argument("--report-dir", metavar="DIR", help="directory of the tables and plots; default: --output-dir")
     parser.add_argument(
-        "--num-workers", type=int, metavar="N", help="number of processes, one core each; default: one for each core"
+        "--num-workers",
+        type=int,
+        metavar="N",
+        help="number of processes, one core each; default: one for each core, at most 4",
     )
     return _run(parser, parser.parse_args(arguments))
 

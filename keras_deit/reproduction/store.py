@@ -1,6 +1,7 @@
 """The directory of a study: its settings, and one file for each finished training."""
 
 import dataclasses
+import datetime
 import json
 
 from keras_deit.reproduction.spec import Training
@@ -73,7 +74,8 @@ class Store:
         if model is not None:
             with replacing(self._model_path(training.name)) as temporary:
                 model.save(temporary)
-        write_json(self._figures_path(training.name), {**dataclasses.asdict(training), "figures": figures})
+        record = {**dataclasses.asdict(training), "figures": figures, "date": datetime.date.today().isoformat()}
+        write_json(self._figures_path(training.name), record)
 
     def figures(self, name):
         """The figures of a finished training, a dictionary of floats."""
@@ -90,6 +92,11 @@ class Store:
             record = _read(path)
             found.append((_training_of(record), record["figures"]))
         return found
+
+    def dates(self):
+        """The first and the last day on which a training was finished, a pair of `datetime.date`."""
+        dates = [_read(path)["date"] for path in self.directory.glob("trainings/*.json")]
+        return datetime.date.fromisoformat(min(dates)), datetime.date.fromisoformat(max(dates))
 
     def load_model(self, name):
         """Loads the model of a training that was kept."""

@@ -1,10 +1,11 @@
 """The whole study: choice of the settings, comparison, report."""
 
 import dataclasses
-import datetime
 import hashlib
 import pathlib
+import shlex
 
+import keras
 import numpy as np
 
 from keras_deit.data import load
@@ -19,8 +20,7 @@ from keras_deit.reproduction.search import choose_settings
 from keras_deit.reproduction.spec import AUGMENTATIONS, Setting
 from keras_deit.reproduction.store import Store
 from keras_deit.reproduction.training import BATCH_SIZE
-from keras_deit.reproduction.workers import Workers
-from keras_deit.runtime.cores import usable_cores
+from keras_deit.reproduction.workers import Workers, default_number
 from keras_deit.runtime.files import user_path, write_whole
 from keras_deit.runtime.printing import format_duration
 from keras_deit.training.run_directory import versions
@@ -36,7 +36,7 @@ def reproduce(datasets=("digits",), quick=False, output_dir=None, report_dir=Non
         quick: Whether to use the small `design.QUICK` instead of the whole `design.FULL`.
         output_dir: Directory of the results; None means `runs/reproduce`, or `runs/reproduce_quick`.
         report_dir: Directory of the reports, for each dataset a `.md`, a `.csv` and a `.png` file; None means `output_dir`.
-        num_workers: Number of worker processes; None means one for each core.
+        num_workers: Number of worker processes; None means one for each core, at most 4.
 
     Returns:
         List of the paths of the Markdown reports.
@@ -47,12 +47,22 @@ def reproduce(datasets=("digits",), quick=False, output_dir=None, report_dir=Non
         WorkerError: If a training fails.
     """
     _check_names(datasets)
+    directories = {"--output-dir": output_dir, "--report-dir": report_dir}
     output_dir = user_path(output_dir or ("runs/reproduce_quick" if quick else "runs/reproduce"))
     studies = [_Study.of(dataset, designs.QUICK if quick else designs.FULL, output_dir) for dataset in datasets]
-    num_workers = num_workers or usable_cores()
+    num_workers = num_workers or default_number()
     progress = Progress(num_workers, {study.dataset: study.count_left() for study in studies})
     with Workers(num_workers) as workers:
-        return [study.run(workers, progress, user_path(report_dir or output_dir), quick) for study in studies]
+        return [
+            study.run(
+                workers,
+                progress,
+                user_path(report_dir or output_dir),
+                quick,
+                command=_command(study.dataset, quick, directories),
+            )
+            for study in studies
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +82,7 @@ class _Study:
         store.claim({**dataclasses.asdict(design), **_fixed_settings(), "images": _digests(dataset), **versions()})
         return cls(dataset, design, store)
 
-    def run(self, workers, progress, report_dir, quick):
+    def run(self, workers, progress, report_dir, quick, command):
         """Trains what is not finished, and writes the report; returns the path of its Markdown file."""
 
         def run(trainings):
@@ -84,7 +94,8 @@ class _Study:
         run(trainings)
         results = Results(self.design, base, self.store.finished())
         print(f"\n{designs.dataset_name(self.dataset)}:\n{statement(results)}\n", flush=True)
-        return self._write(results, candidates, convnet, report_dir, quick)
+        facts = {"Command": f"`{command}`", **self._facts(results, convnet)}
+        return self._write(results, candidates, facts, report_dir, quick)
 
     def count_left(self):
         """Counts the trainings that are not finished; before the base is chosen, roughly."""
@@ -95,33 +106,46 @@ class _Study:
         compared = designs.comparison(self.design, self.dataset, Setting(), Setting())
         return self.store.count_unfinished([*candidates, *compared])
 
-    def _write(self, results, candidates, convnet, report_dir, quick):
+    def _write(self, results, candidates, facts, report_dir, quick):
         name = f"{designs.dataset_name(self.dataset)}{'_quick' if quick else ''}"
         title = f"{designs.dataset_name(self.dataset)}{', quick version' if quick else ''}"
         path = report_dir / f"{name}.md"
         write_whole(report_dir / f"{name}.csv", csv_text(results))
         draw_results(results, title, report_dir / f"{name}.png")
-        write_whole(path, markdown(results, title, self._facts(results, convnet, quick), candidates))
+        write_whole(path, markdown(results, title, facts, candidates))
         return path
 
-    def _facts(self, results, convnet, quick):
+    def _facts(self, results, convnet):
         """What the report says about the measurement."""
         finished, base = self.store.finished(), results.base
         core_seconds = sum(figures["seconds"] for _, figures in finished)
-        software = ", ".join(f"{name} {version}" for name, version in versions().items())
-        dataset = pathlib.PurePath(self.dataset).name
-        command = f"python scripts/reproduce.py --dataset {dataset}{' --quick' if quick else ''}"
+        dates = dict.fromkeys(f"{date:%d %B %Y}" for date in self.store.dates())
+        software = ", ".join(
+            f"{name} {version}" for name, version in versions().items()
+        )  # of all trainings: see `claim`
         return {
-            "Command": f"`{command}`",
-            "Date": f"{datetime.date.today():%d %B %Y}",
+            "Date": " to ".join(dates),
             "Time": f"{len(finished)} trainings, {format_duration(core_seconds)} on one core",
             "Software": software,
-            "Seeds": str(len(self.design.seeds)),
-            "Each training": f"{self.design.steps} steps of {BATCH_SIZE} images",
+            "Seeds": str(len({training.seed for training, _ in results.trainings})),
+            "Each training": f"{self.design.steps} steps of {BATCH_SIZE} images, or of all images if there are fewer",
             "Base": f"{base.num_layers} blocks of width {base.hidden_dim}, learning rate {base.learning_rate:g}, "
             f"augmentation {base.augmentation!r}, distillation token, hard distillation from the convnet",
             "Convnet": f"learning rate {convnet.learning_rate:g}, augmentation {convnet.augmentation!r}",
         }
+
+
+def _command(dataset, quick, directories):
+    """The command of one dataset with the paths as they were given; only the name of an absolute path."""
+    given = {"--dataset": dataset, **{option: path for option, path in directories.items() if path is not None}}
+    options = [word for option, value in given.items() for word in (option, _without_folders_of_the_machine(value))]
+    words = ["python", "scripts/reproduce.py", *options, *(["--quick"] if quick else [])]
+    return f"KERAS_BACKEND={keras.backend.backend()} {shlex.join(words)}"
+
+
+def _without_folders_of_the_machine(path):
+    path = pathlib.Path(path)
+    return path.name if path.is_absolute() else path.as_posix()
 
 
 def _fixed_settings():

@@ -11,15 +11,24 @@ import threading
 import keras
 
 from keras_deit.runtime.child_process import child_environment
+from keras_deit.runtime.cores import usable_cores
 
 COMMAND = [sys.executable, "-m", "keras_deit.reproduction"]
-ONE_THREAD = {
+MAX_DEFAULT = 4  # processes, each of which needs the memory of a backend and of the dataset
+ONE_CORE = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "JAX_PLATFORMS": "cpu",
 }
+
+
+def default_number():
+    """Returns the number of worker processes that a study has by default: one for each core, at most `MAX_DEFAULT`."""
+    return min(usable_cores(), MAX_DEFAULT)
 
 
 class WorkerError(RuntimeError):
@@ -102,7 +111,7 @@ def _ask(process, training, store):
 
 
 def _start(index):
-    environment = child_environment(keras.backend.backend(), **ONE_THREAD)
+    environment = child_environment(keras.backend.backend(), **ONE_CORE)
     process = subprocess.Popen(
         COMMAND, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )

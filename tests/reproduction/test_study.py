@@ -1,7 +1,9 @@
 """The whole study with figures that are not trained: search, comparison, report; and one small study that is."""
 
 import dataclasses
+import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -79,6 +81,26 @@ def test_the_report_has_the_table_the_findings_and_the_choice(faked, tmp_path):
     rows = path.with_suffix(".csv").read_text().splitlines()
     assert len(rows) == 1 + sum(one.evaluated_on == TEST for one in FakeWorkers.trained)
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_states_the_command_the_days_and_the_size_of_the_measurement(faked, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    faked(report_dir="docs/my results")
+    for path, date in zip((tmp_path / "out/digits/trainings").iterdir(), ["2026-01-30", "2026-02-03"], strict=False):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "date": date}))
+    (path,) = faked(report_dir="docs/my results")
+    text = path.read_text(encoding="utf-8")
+    options = "--dataset digits --output-dir out --report-dir 'docs/my results' --quick"
+    assert f"- Command: `KERAS_BACKEND={keras.backend.backend()} python scripts/reproduce.py {options}`\n" in text
+    assert "- Date: 30 January 2026 to " in text
+    assert str(tmp_path) not in text
+    assert "- Seeds: 2\n" in text
+    assert "600 steps of 32 images, or of all images if there are fewer" in text
+
+
+def test_the_command_has_the_path_as_it_was_given():
+    command = study._command("data/fashion_mnist.npz", quick=False, directories={"--output-dir": None})
+    assert command.endswith(" python scripts/reproduce.py --dataset data/fashion_mnist.npz")
 
 
 def test_a_second_call_trains_nothing_and_other_settings_are_refused(faked, monkeypatch):

@@ -81,3 +81,16 @@ def test_an_error_of_a_request_stops_the_other_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(workers_module, "_ask", fail_first)
     with pytest.raises(UnicodeError, match="no answer"):
         run(tmp_path, monkeypatch, 2)
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 2), (4, 4), (64, 4)])
+def test_the_default_number_of_workers_is_that_of_the_cores_up_to_four(monkeypatch, cores, expected):
+    monkeypatch.setattr(workers_module, "usable_cores", lambda: cores)
+    assert workers_module.default_number() == expected
+
+
+def test_a_worker_sees_no_gpu(monkeypatch):
+    code = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], os.environ['JAX_PLATFORMS'])"
+    monkeypatch.setattr(workers_module, "COMMAND", [sys.executable, "-c", code])
+    process = workers_module._start(0)
+    assert process.communicate()[0] == "-1 cpu\n"
