@@ -6,6 +6,7 @@ From standard input, it reads lines of JSON that name one training and the direc
 """
 
 import json
+import os
 import sys
 
 import keras
@@ -17,7 +18,7 @@ from keras_deit.reproduction.training import train
 
 def main():
     """Trains what standard input names, until it ends."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
+    answers = _separate_answers()
     for line in sys.stdin:
         request = json.loads(line)
         training, store = Training.of(request["training"]), Store(request["directory"])
@@ -27,6 +28,14 @@ def main():
         del model, teacher
         keras.backend.clear_session()
         print("done", file=answers, flush=True)
+
+
+def _separate_answers():
+    """Returns a file of standard output; what libraries in Python or C print is no answer and goes to standard error."""
+    output = sys.stdout.fileno()
+    answers = os.fdopen(os.dup(output), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), output)
+    return answers
 
 
 if __name__ == "__main__":

@@ -120,13 +120,12 @@ class _Study:
         finished, base = self.store.finished(), results.base
         core_seconds = sum(figures["seconds"] for _, figures in finished)
         dates = dict.fromkeys(f"{date:%d %B %Y}" for date in self.store.dates())
-        software = ", ".join(
-            f"{name} {version}" for name, version in versions().items()
-        )  # of all trainings: see `claim`
+        software = versions()  # of every training: the directory is refused with others
         return {
             "Date": " to ".join(dates),
             "Time": f"{len(finished)} trainings, {format_duration(core_seconds)} on one core",
-            "Software": software,
+            "Diverged": f"{sum(figures['diverged'] for _, figures in finished):.0f} trainings",
+            "Software": ", ".join(f"{name} {version}" for name, version in software.items()),
             "Seeds": str(len({training.seed for training, _ in results.trainings})),
             "Each training": f"{self.design.steps} steps of {BATCH_SIZE} images, or of all images if there are fewer",
             "Base": f"{base.num_layers} blocks of width {base.hidden_dim}, learning rate {base.learning_rate:g}, "

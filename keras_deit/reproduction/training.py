@@ -14,6 +14,7 @@ from keras_deit.reproduction.images import evaluation_images, training_images
 from keras_deit.reproduction.models import build_model
 from keras_deit.reproduction.spec import AUGMENTATIONS
 from keras_deit.teacher import Teacher
+from keras_deit.training.divergence import has_finite_weights
 from keras_deit.training.label_loss import make_criterion
 from keras_deit.training.recipe_optimizer import make_optimizer
 from keras_deit.training.schedule import learning_rate_schedule
@@ -31,8 +32,9 @@ def train(training, teacher=None):
         teacher: Keras model of normalised images that returns logits, or None.
 
     Returns:
-        The trained Keras model (a `DeiT`, or a convnet), and a dictionary of floats: `seconds`, and as far as they exist
-        `FIGURES`, which are in 0..1. `accuracy` is that of the fused heads.
+        The trained Keras model (a `DeiT`, or a convnet), and a dictionary of floats: `seconds`, `diverged` (1 if a weight is
+        not finite, otherwise 0), and as far as they exist `FIGURES`, which are in 0..1. `accuracy` is that of the fused
+        heads.
     """
     began = time.perf_counter()
     images = training_images(training)
@@ -47,7 +49,8 @@ def train(training, teacher=None):
     evaluated = _pipeline(training, evaluation_images(training.dataset, training.evaluated_on))
     results = learner.evaluate(evaluated.evaluation_batches(EVALUATION_BATCH), verbose=0, return_dict=True)
     figures = {name: float(results[name]) for name in FIGURES if name in results}
-    return model, {**figures, "seconds": time.perf_counter() - began}
+    diverged = float(not has_finite_weights(model))
+    return model, {**figures, "diverged": diverged, "seconds": time.perf_counter() - began}
 
 
 def _compiled(training, model, teacher):

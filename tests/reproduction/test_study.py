@@ -49,7 +49,8 @@ class FakeWorkers:
         setting = training.setting
         accuracy = 0.5 + 0.1 * (setting.distillation == "hard") + 0.001 * training.seed % 7 / 100
         accuracy += 0.1 * (setting.augmentation == "crops") - setting.learning_rate
-        figures = {"accuracy": accuracy, "class_accuracy": accuracy - 0.01, "seconds": 1.0}
+        diverged = float(setting.learning_rate == 4e-3)
+        figures = {"accuracy": accuracy, "class_accuracy": accuracy - 0.01, "diverged": diverged, "seconds": 1.0}
         return figures | ({"distillation_accuracy": accuracy} if setting.distilled else {})
 
 
@@ -94,6 +95,7 @@ def test_the_report_states_the_command_the_days_and_the_size_of_the_measurement(
     assert f"- Command: `KERAS_BACKEND={keras.backend.backend()} python scripts/reproduce.py {options}`\n" in text
     assert "- Date: 30 January 2026 to " in text
     assert str(tmp_path) not in text
+    assert "- Diverged: 4 trainings\n" in text  # with and without a teacher, for two augmentations
     assert "- Seeds: 2\n" in text
     assert "600 steps of 32 images, or of all images if there are fewer" in text
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_deit.reproduction import training as training_module
 from keras_deit.reproduction.design import ATTENTION, BASE, NO_TEACHER, REPEATED, UNLABELLED, USUAL_SOFT, setting_of
 from keras_deit.reproduction.models import build_model
 from keras_deit.reproduction.spec import CONVNET, TRANSFORMER, VALIDATION, Setting, Training
@@ -55,6 +56,29 @@ def test_the_same_training_has_the_same_weights():
     assert figures | {"seconds": 0} == same | {"seconds": 0}
     for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_weights_that_are_not_finite_are_a_divergence(monkeypatch):
+    convnet = Setting(architecture=CONVNET, distillation="none")
+
+    class Untrained:
+        """A learner that only leaves a weight of its model infinite."""
+
+        def __init__(self, model):
+            self.model = model
+
+        def fit(self, *_, **__):
+            self.model.set_weights([np.full_like(weight, np.inf) for weight in self.model.get_weights()])
+
+        def evaluate(self, *_, **__):
+            return {"accuracy": 0.1}
+
+    monkeypatch.setattr(training_module, "_compiled", lambda training, model, teacher: Untrained(model))
+    _, figures = train(dataclasses.replace(BASE_TRAINING, setting=convnet))
+    assert figures["diverged"] == 1
+    monkeypatch.setattr(Untrained, "fit", lambda *_, **__: None)
+    _, figures = train(dataclasses.replace(BASE_TRAINING, setting=convnet))
+    assert figures["diverged"] == 0
 
 
 def test_more_steps_learn_the_digits():

@@ -1,5 +1,7 @@
 """Worker processes: the order of the trainings, and continuing after a death."""
 
+import dataclasses
+import json
 import pathlib
 import sys
 
@@ -87,6 +89,27 @@ def test_an_error_of_a_request_stops_the_other_workers(tmp_path, monkeypatch):
 def test_the_default_number_of_workers_is_that_of_the_cores_up_to_four(monkeypatch, cores, expected):
     monkeypatch.setattr(workers_module, "usable_cores", lambda: cores)
     assert workers_module.default_number() == expected
+
+
+def test_what_a_library_prints_is_no_answer(tmp_path, monkeypatch):
+    code = """
+import os
+from keras_deit.reproduction import __main__ as worker
+
+def train(training, teacher):
+    print("from Python")
+    os.write(1, b"from C\\n")
+    return None, {"accuracy": 0.5, "seconds": 1.0}
+
+worker.train = train
+worker.main()
+"""
+    monkeypatch.setattr(workers_module, "COMMAND", [sys.executable, "-c", code])
+    process = workers_module._start(0)
+    student = next(training for training in TRAININGS if training.condition == "no teacher")
+    request = {"directory": str(tmp_path), "training": dataclasses.asdict(student)}
+    assert process.communicate(json.dumps(request) + "\n")[0] == "done\n"
+    assert Store(tmp_path).has(student)
 
 
 def test_a_worker_sees_no_gpu(monkeypatch):
