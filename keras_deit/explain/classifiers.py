@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from keras_deit.explain.forward import BatchFunction, image_batches
+from keras_deit.explain.forward import BATCH_SIZE, BatchFunction, image_batches
 from keras_deit.fusion import EARLY_FUSIONS, MEANS, fuse
 from keras_deit.imaging.class_names import match_classes
 from keras_deit.imaging.normalisation import check_normalisation
@@ -15,7 +15,6 @@ from keras_deit.models.deit import DeiT
 from keras_deit.runtime.shorten import shorten
 from keras_deit.teacher import Teacher
 
-BATCH_SIZE = 128
 TEACHER, STUDENT = "teacher", "student"
 HEADS = CLASS, DISTILLATION, FUSED = "class", "distillation", "fused"
 

@@ -10,6 +10,7 @@ from keras_deit.models.classifier import check_whole_tokens
 from keras_deit.runtime.concrete import concrete_values
 from keras_deit.runtime.endless import is_endless
 
+BATCH_SIZE = 128  # largest number of images that are computed together
 ATTENTION_BYTES = 2**28  # of the attention maps of all blocks, which bounds the number of images in a batch
 
 
@@ -35,6 +36,14 @@ class BatchFunction(keras.Model):
         """Returns the outputs of the function."""
         return self._function[0](images)
 
+    def predict_on_batch(self, images):
+        """Returns the outputs as arrays with one row for each image.
+
+        On TensorFlow with several replicas, Keras returns the outputs of all replicas one after the other.
+        """
+        outputs = super().predict_on_batch(images)
+        return keras.tree.map_structure(lambda values: values[: len(images)], outputs)
+
 
 def map_images(function, model, images):
     """Computes a function of a DeiT's backbone for all images, in batches that bound the memory.
@@ -53,7 +62,7 @@ def map_images(function, model, images):
     backbone = backbone_of(model)
     record = getattr(model, "preprocessing", None) or Preprocessing()
     compute = BatchFunction(lambda batch: function(backbone, batch), backbone)
-    size = max(1, ATTENTION_BYTES // _attention_bytes(backbone))
+    size = max(1, min(BATCH_SIZE, ATTENTION_BYTES // _attention_bytes(backbone)))
     for batch in image_batches(images, size):
         check_normalized(batch, record.mean, record.std)
         yield compute.predict_on_batch(batch)

@@ -10,6 +10,7 @@ from keras_deit.runtime.endless import mark_endless
 from tests.explain.models import random_deit, random_images
 
 IMAGES = random_images(5)
+BYTES_OF_AN_IMAGE = 4 * 2 * 2 * (24 + 2) ** 2  # of its attention maps
 
 
 class Batches(keras.utils.PyDataset):
@@ -66,11 +67,30 @@ def test_other_images_are_refused(images, message):
 @pytest.mark.eager
 def test_the_attention_maps_of_a_batch_have_a_bounded_size(monkeypatch):
     deit, sizes = random_deit(), []
-    of_one_image = 4 * 2 * 2 * (24 + 2) ** 2
-    monkeypatch.setattr(forward, "ATTENTION_BYTES", 3 * of_one_image + 1)
+    monkeypatch.setattr(forward, "ATTENTION_BYTES", 3 * BYTES_OF_AN_IMAGE + 1)
     outputs = forward.map_images(lambda backbone, images: sizes.append(len(images)) or images, deit, IMAGES)
     np.testing.assert_array_equal(np.concatenate(list(outputs)), IMAGES)
     assert sizes == [3, 2]
+
+
+@pytest.mark.eager
+@pytest.mark.backend_independent
+def test_small_models_get_batches_of_128_images():
+    images = random_images(130)
+    sizes = [len(batch) for batch in forward.map_images(lambda backbone, images: images, random_deit(), images)]
+    assert sizes == [128, 2]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="replicas of TensorFlow")
+def test_each_image_has_one_map_on_several_replicas(monkeypatch):
+    tensorflow = pytest.importorskip("tensorflow")
+    deit = random_deit()
+    expected = attention_rollout(deit, IMAGES)
+    monkeypatch.setattr(forward, "ATTENTION_BYTES", 2 * BYTES_OF_AN_IMAGE)
+    with tensorflow.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        copy = random_deit()
+        copy.set_weights(deit.get_weights())
+        np.testing.assert_allclose(attention_rollout(copy, IMAGES), expected, rtol=1e-4)
 
 
 @pytest.mark.backend_independent
