@@ -7,6 +7,7 @@ import warnings
 
 from keras_deit.evaluation.evaluate import UnlabelledError
 from keras_deit.evaluation.heads import first_outputs
+from keras_deit.evaluation.prepared_images import preparation_of
 from keras_deit.models import DeiT, DeiTClassifier
 from keras_deit.report.findings import Examiner
 from keras_deit.report.page import Report
@@ -21,9 +22,11 @@ from keras_deit.training.teachers.load import load_teacher, teacher_of_student_i
 from keras_deit.training.teachers.stored_outputs import TeacherPredictor
 from keras_deit.training.usable_images import explain_unreadable_images
 
-MAX_IMAGES = 10_000  # of the test split that are predicted when a run ends
+MAX_IMAGES = 2_000  # of the test split that are predicted when a run ends
 TOLERANCE = 0.005  # between two measurements of the accuracy of a teacher
 INTERRUPTED = "The run was interrupted, so its student was not examined on test images."
+DIVERGED = "The training diverged, so its student was not examined on test images."
+NOT_EXAMINED = "The student could not be examined on test images"
 UNLABELLED = "No test image has a label, so the mistakes are not known."
 STORED = "The run used stored outputs of its teacher, so the teacher's predictions of the test images are missing here."
 NO_TEACHER = "The teacher could not be loaded, so its predictions are missing"
@@ -59,7 +62,7 @@ def write_again(directory, settings, student, data, **options):
     """
     summary, history = run_directory.read_summary(directory), read_history(directory / "history.csv")
     try:
-        teacher, notes = _teacher_of(settings, student, data), []
+        teacher, notes = _teacher_of(settings, student, data, options), []
     except (ValueError, ImportError, OSError) as error:
         teacher, notes = None, [f"{NO_TEACHER}: {error}"]
         warnings.warn(notes[0], stacklevel=2)
@@ -78,25 +81,43 @@ def _write_or_warn(run, summary, history):
     began = time.perf_counter()
     try:
         path = _report_at_end(run, summary, history).write()
-    except Exception as error:
-        cause = " ".join(f"{type(error).__name__}: {error}".split())  # in one line
-        again = shlex.join(_again(run.directory))
-        warnings.warn(f"The report of the run could not be written ({cause}). Try again: {again}", stacklevel=2)
+    except (Exception, KeyboardInterrupt) as error:  # a run that is complete stays so if a signal ends the report
+        _warn(f"The report of the run could not be written ({_cause(error)}).", run.directory)
     else:
         print(f"Report: {path}, written in {format_duration(time.perf_counter() - began)}.")
 
 
+def _warn(text, directory):
+    warnings.warn(f"{text} Try again: {shlex.join(_again(directory))}", stacklevel=2)
+
+
+def _cause(error):
+    """Describes an exception in one line."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted by a signal"
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def _report_at_end(run, summary, history):
     if not summary["complete"]:
-        commands = _commands(run.directory, summary)
-        return Report(run.directory, summary, history, commands, notes=(INTERRUPTED,))
+        return _bare_report(run, summary, history, DIVERGED if "diverged" in summary else INTERRUPTED)
     teacher = getattr(run.model, "teacher", None)
     function = None if teacher is None else _batch_function(teacher, run.data.mean, run.data.std)
     notes = [STORED] if run.cache else []
     options = {"pipeline": run.settings.pipeline, "num_workers": run.settings.num_workers, "max_images": MAX_IMAGES}
-    with processes.alone():
-        student = run_directory.load_student(run.directory) if processes.is_distributed() else run.student
-        return _report(run.directory, summary, history, student, run.data.test, function, notes, **options)
+    try:
+        with processes.alone():
+            student = run_directory.load_student(run.directory) if processes.is_distributed() else run.student
+            return _report(run.directory, summary, history, student, run.data.test, function, notes, **options)
+    except Exception as error:
+        note = f"{NOT_EXAMINED} ({_cause(error)})."
+        _warn(note, run.directory)
+        return _bare_report(run, summary, history, *notes, note)
+
+
+def _bare_report(run, summary, history, *notes):
+    """Composes a report without test images."""
+    return Report(run.directory, summary, history, _commands(run.directory, summary), notes=notes)
 
 
 def _report(directory, summary, history, student, data, teacher, notes, **options):
@@ -117,16 +138,19 @@ def _findings(examiner):
         return examiner.findings()
 
 
-def _teacher_of(settings, student, data):
-    """A function of a batch of images to the logits of the run's teacher in the order of the student's classes, or None."""
+def _teacher_of(settings, student, data, options):
+    """A function of a batch of images to the logits of the run's teacher in the order of the student's classes, or None.
+
+    `options` are the arguments of the `Evaluator` that prepares the images.
+    """
     if settings.distillation == "none":
         return None
     if settings.teacher is None:
         teacher = teacher_of_student_images(cached_convnet(data), image_size=data.image_size)
     else:
         teacher = load_teacher(settings, student.num_classes)
-    record = student.preprocessing
-    return _batch_function(teacher.match_classes(student.class_names), record.mean, record.std)
+    preparation = preparation_of(student, overrides={key: options[key] for key in ("mean", "std") if key in options})
+    return _batch_function(teacher.match_classes(student.class_names), preparation["mean"], preparation["std"])
 
 
 def _other_teacher(found, expected):

@@ -4,6 +4,7 @@ import types
 import warnings
 
 import keras
+import numpy as np
 import pytest
 
 import keras_deit as kd
@@ -54,6 +55,45 @@ def test_a_report_that_cannot_be_written_is_a_warning_that_names_the_cause(tmp_p
     )
 
 
+@pytest.mark.backend_independent
+def test_a_signal_during_the_report_leaves_the_run_complete(tmp_path, monkeypatch):
+    def write(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Report, "write", write)
+    with pytest.warns(UserWarning, match="could not be written") as caught:
+        write_at_end(stopped_run(tmp_path), STOPPED, HISTORY)
+    assert "(interrupted by a signal). Try again: keras-deit evaluate" in user_warning(caught)
+
+
+@pytest.mark.backend_independent
+def test_a_run_that_diverged_is_not_called_interrupted(tmp_path):
+    write_at_end(stopped_run(tmp_path), {**STOPPED, "diverged": {"loss": "nan"}}, HISTORY)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "The training diverged, so its student was not examined" in text
+    assert "was interrupted" not in text
+
+
+@pytest.mark.backend_independent
+def test_a_student_that_cannot_be_examined_leaves_a_page_with_the_cause(tmp_path, monkeypatch):
+    def shown_attention(student, data):
+        raise ValueError("The model has no attention.")
+
+    monkeypatch.setattr(run_report, "shown_attention", shown_attention)
+    data = types.SimpleNamespace(test=make_data([-1] * 5))
+    settings = types.SimpleNamespace(pipeline="python", num_workers=None)
+    run = types.SimpleNamespace(
+        directory=tmp_path, model=None, cache=None, settings=settings, student=make_student(), data=data
+    )
+    with pytest.warns(UserWarning, match="could not be examined") as caught:
+        write_at_end(run, SUMMARY, HISTORY)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    note = "The student could not be examined on test images (ValueError: The model has no attention.)."
+    assert user_warning(caught) == f"{note} Try again: keras-deit evaluate --weights {tmp_path} --report"
+    assert note in page.text
+    assert {"Curves", "Settings"} <= set(page.headings)
+
+
 @pytest.fixture
 def finished(tmp_path, monkeypatch):
     monkeypatch.setattr(run_report.run_directory, "read_summary", lambda directory: SUMMARY)
@@ -82,6 +122,18 @@ def test_another_teacher_than_that_of_the_run_is_noticed(finished, monkeypatch):
         path, evaluation = write_again(finished, settings, make_student(), make_data())
     assert f"an accuracy of {evaluation.accuracies['teacher_accuracy']:.2%}, and" in user_warning(caught)
     assert user_warning(caught) in Page(path.read_text(encoding="utf-8")).text
+
+
+@pytest.mark.eager
+@pytest.mark.backend_independent
+def test_the_teacher_gets_the_normalisation_of_the_images_that_are_examined(finished, monkeypatch):
+    settings, found = resolve({"variant": "deit_ti", "teacher": "teacher.keras"}), []
+    convnet = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    monkeypatch.setattr(run_report, "load_teacher", lambda settings, num_classes: kd.Teacher(convnet))
+    monkeypatch.setattr(run_report, "_batch_function", lambda teacher, *normalisation: found.append(normalisation))
+    for overrides in ({}, {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7)}):
+        write_again(finished, settings, make_student(), make_data(), **overrides)
+    np.testing.assert_allclose(found, [((0.4, 0.5, 0.6), (0.2, 0.3, 0.4)), ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))])
 
 
 @pytest.mark.eager
