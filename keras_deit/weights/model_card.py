@@ -8,7 +8,7 @@ from keras_deit.runtime.shorten import shorten
 
 MODEL_CARD = "README.md"
 UNKNOWN = "unknown"
-LIBRARY = "keras"
+TAG = "keras-deit"  # of every model card that this package writes
 TASK = "image-classification"
 ACCURACIES = {
     "accuracy": "Accuracy",
@@ -32,14 +32,14 @@ def write_model_card(model, output, summary=None, overwrite=False):
             written.
         summary: Dictionary as in the `summary.json` of the run that trained the model; None means that training and
             accuracy are unknown.
-        overwrite: Whether an existing `README.md` is replaced.
+        overwrite: Whether an existing model card of this package is replaced.
 
     Returns:
         The `pathlib.Path` of the card.
 
     Raises:
         ImportError: If huggingface_hub is not installed.
-        ValueError: If there is a `README.md` already.
+        ValueError: If there is a `README.md` already that may not be replaced.
 
     Example:
 
@@ -49,8 +49,10 @@ def write_model_card(model, output, summary=None, overwrite=False):
     ```
     """
     path = card_path(output, overwrite)
-    name = path.absolute().parent.name if user_path(output).is_dir() else user_path(output).stem
-    lines = ["---", _metadata(name, summary), "---", "", *_body(name, model, user_path(output).name, summary)]
+    output = user_path(output)
+    name = path.absolute().parent.name if output.is_dir() else output.stem
+    metadata = _metadata(name, "transformers" if output.is_dir() else "keras", summary)
+    lines = ["---", metadata, "---", "", *_body(name, model, output, summary)]
     write_whole(path, "\n".join(lines) + "\n")
     return path
 
@@ -66,7 +68,7 @@ def card_path(output, overwrite=False):
 
     Raises:
         ImportError: If huggingface_hub is not installed.
-        ValueError: If the card exists already.
+        ValueError: If the file exists already, and is another one or `overwrite` is not set.
     """
     require("huggingface_hub", extra="weights", purpose="Writing a model card")
     output = user_path(output)
@@ -75,16 +77,18 @@ def card_path(output, overwrite=False):
         raise ValueError(
             f"{str(path)!r} exists already: choose another directory, or replace it with `overwrite=True`."
         )
+    if path.exists() and TAG not in path.read_text(encoding="utf-8", errors="replace"):
+        raise ValueError(
+            f"{str(path)!r} is no model card of keras_deit and is not replaced: move it, or choose another directory."
+        )
     return path
 
 
-def _metadata(name, summary):
+def _metadata(name, library, summary):
     """The metadata that the hub reads, in YAML; without the license."""
     hub = require("huggingface_hub", extra="weights", purpose="Writing a model card")
-    given = {"tags": ["keras-deit", "deit", "vision-transformer"], "pipeline_tag": TASK, "library_name": LIBRARY}
+    given = {"tags": [TAG, "deit", "vision-transformer"], "pipeline_tag": TASK, "library_name": library}
     settings, results = (summary or {}).get("settings", {}), _results(summary)
-    if settings and not _is_path(settings["dataset"]):
-        given["datasets"] = [settings["dataset"]]
     if str(settings.get("weights") or "").startswith(HUB):
         given["base_model"] = settings["weights"].removeprefix(HUB).partition("@")[0]
     if results:
@@ -124,7 +128,7 @@ def _dataset_name(settings):
     return pathlib.Path(settings["dataset"]).stem if _is_path(settings["dataset"]) else settings["dataset"]
 
 
-def _body(name, model, file, summary):
+def _body(name, model, output, summary):
     record = getattr(model, "preprocessing", None)
     names = getattr(model, "class_names", None)
     settings = (summary or {}).get("settings", {})
@@ -136,17 +140,38 @@ def _body(name, model, file, summary):
         "Keras 3."
     )
     yield from ("", "## Use", "", "```python", "import keras_deit as kd", "")
-    yield f'model = kd.pretrained("hf://OWNER/REPOSITORY")  # or the path of {file}'
+    yield _loading(output)
     yield from ("logits = model(model.image_processor()(images))  # images: pixels in 0..255", "```")
     yield from ("", "## Classes and images", "")
     yield f"- Classes: {shorten(names, shown=20) if names else UNKNOWN}."
     yield f"- Preparation of images: {_preparation(model, record)}."
     yield from ("", "## Training", "", f"- Dataset: {_dataset_name(settings) if settings else UNKNOWN}.")
-    for key in TRAINING if settings else ():
-        yield f"- {key.replace('_', ' ').capitalize()}: {_shown(settings.get(key))}."
+    for key, value in _training(summary).items():
+        yield f"- {key.replace('_', ' ').capitalize()}: {_shown(value)}."
     yield from ("", "## Evaluation", "", *_evaluation(summary))
     yield from ("", "## License, intended use and limits", "")
     yield "Unknown. The author of the repository states them here, and the license as `license` at the top of this file."
+
+
+def _loading(output):
+    """The line of Python that loads the model; the hub has a directory's files under the names that `pretrained` seeks."""
+    if output.is_dir():
+        return f'model = kd.pretrained("hf://OWNER/REPOSITORY", fused=True)  # or the path of {output.name}'
+    return f'model = kd.pretrained("{output.name}", fused=True)'
+
+
+def _training(summary):
+    """What the card says of a training, by name; empty if nothing is known."""
+    if not summary:
+        return {}
+    settings = summary["settings"]
+    facts = {key: settings.get(key) for key in TRAINING} | {"epochs": summary["epochs"]}
+    if settings.get("learning_rate_batch"):
+        batch = f"a batch of {settings['learning_rate_batch']} images, in proportion to the batch size"
+        facts["learning_rate"] = f"{settings['learning_rate']} for {batch}"
+    if settings.get("distillation") != "none" and settings.get("teacher") is None:
+        facts["teacher"] = "a convnet that was trained on the dataset"
+    return facts
 
 
 def _preparation(model, record):
