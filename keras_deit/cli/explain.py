@@ -85,11 +85,32 @@ def _pictures(options, paths):
         return [output]
     if output.exists() and not output.is_dir():
         raise ValueError(f"--output must be a directory, or a .png file. Received: the file {str(output)!r}")
-    stems = []
-    for path in paths:
-        numbered = (f"{path.stem}-{number}" for number in itertools.count(2))  # for images with the same name
-        stems.append(next(stem for stem in itertools.chain([path.stem], numbered) if stem not in stems))
-    return [output / f"{stem}-attention.png" for stem in stems]
+    return [output / f"{stem}-attention.png" for stem in distinct_stems([path.stem for path in paths])]
+
+
+def distinct_stems(stems):
+    """Numbers equal names of images.
+
+    Args:
+        stems: List of names of files without extension.
+
+    Returns:
+        List of distinct names.
+
+    Example:
+
+    >>> distinct_stems(["cat", "cat", "cat-2", "dog"])
+    ['cat', 'cat-2', 'cat-2-2', 'dog']
+    """
+    taken, found = set(), []
+    numbers = collections.defaultdict(lambda: itertools.count(2))  # the next number of each stem
+    for stem in stems:
+        name = stem
+        while name in taken:
+            name = f"{stem}-{next(numbers[stem])}"
+        taken.add(name)
+        found.append(name)
+    return found
 
 
 def _arrays(options, pictures):

@@ -62,7 +62,9 @@ def _compute(model, teacher, inputs):
     """The figures that the model has, in lists: a model with one token and no teacher has only attention distances."""
     figures = {}
     models = student_and_teacher(model, teacher)
-    if len(models) > 1:
+    if len(models) > 1 and model.multi_label:
+        print("The disagreement is left out: the model may give an image several classes (`multi_label`).")
+    elif len(models) > 1:
         normalisation = {"image_mean": inputs.mean, "image_std": inputs.std}
         names, rates = disagreement(models, _batches(inputs, "disagreement"), **normalisation)
         figures["disagreement"] = {"names": list(names), "rates": rates.tolist()}

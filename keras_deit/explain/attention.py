@@ -9,6 +9,7 @@ from keras_deit.explain.forward import backbone_of, grid_of, map_images
 from keras_deit.runtime.numpy_numbers import python_number
 
 TOKENS = ("class", "distillation")  # in the order of the prefix tokens
+NO_ATTENTION = "Lower `discard_ratio` if it is given; otherwise the weights of the model are damaged."
 
 
 def attention_rollout(model, images, token="class", discard_ratio=0.0):
@@ -162,7 +163,7 @@ def _checked_number(name, number, largest):
     return number
 
 
-def patch_maps(compute, row_of, model, images, tokens):
+def patch_maps(compute, row_of, model, images, tokens, cause=NO_ATTENTION):
     """Computes maps of tokens, batch by batch.
 
     Args:
@@ -171,6 +172,7 @@ def patch_maps(compute, row_of, model, images, tokens):
             tokens in this token, `(batch, tokens)`.
         model, images: See `attention_rollout`.
         tokens: List of `"class"` and `"distillation"`.
+        cause: Sentence that ends the error if no patch of an image has a weight: why, or what to do.
 
     Yields:
         For each batch, a dictionary from the tokens to maps `(batch, rows, columns)` of the patches that sum to 1.
@@ -182,7 +184,7 @@ def patch_maps(compute, row_of, model, images, tokens):
     for token in tokens:
         token_index(model, token)
     for outputs in map_images(compute, model, images):
-        yield {token: _patch_map(backbone, row_of(outputs, token), token) for token in tokens}
+        yield {token: _patch_map(backbone, row_of(outputs, token), token, cause) for token in tokens}
 
 
 def only(token, batches):
@@ -211,13 +213,13 @@ def _without_smallest(maps, ratio):
     return values.reshape(maps.shape)
 
 
-def _patch_map(backbone, rows, token):
-    """Arranges a token's row of weights `(images, tokens)` as maps of the patches that sum to 1."""
+def _patch_map(backbone, rows, token, cause):
+    """Arranges a token's row of weights `(images, tokens)` as maps of the patches that sum to 1.
+
+    `cause` is the sentence of the error for a row without a weight of a patch.
+    """
     weights = rows[:, backbone.num_prefix_tokens :].astype("float64")
     sums = weights.sum(axis=1, keepdims=True)
     if not np.all(sums > 0):
-        raise ValueError(
-            f"The {token} token of image {int(np.argmin(sums))} of a batch attends to no patch. Lower `discard_ratio` if it "
-            "is given; otherwise the weights of the model are damaged."
-        )
+        raise ValueError(f"The {token} token of image {int(np.argmin(sums))} of a batch attends to no patch. {cause}")
     return (weights / sums).reshape(-1, *grid_of(backbone)).astype("float32")

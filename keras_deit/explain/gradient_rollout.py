@@ -9,6 +9,11 @@ from keras_deit.models.deit import DeiT
 from keras_deit.runtime.gradients import gradients
 from keras_deit.runtime.numpy_numbers import python_number
 
+NO_SLOPE = (
+    "No attention to a patch raises the logit of the class: pass another `class_index`, or use `attention_rollout` for the "
+    "image."
+)
+
 
 def gradient_rollout(model, images, token="class", class_index=None):
     """Computes the attention of a token through all blocks, as far as it raises the logit of a class.
@@ -28,7 +33,8 @@ def gradient_rollout(model, images, token="class", class_index=None):
         Float32 array `(images, rows, columns)`. Each map sums to 1.
 
     Raises:
-        ValueError: If the model has no such head or class, merges tokens or is no DeiT, or the images are not normalised.
+        ValueError: If the model has no such head or class, merges tokens or is no DeiT, the images are not normalised, or no
+            attention to a patch of an image raises the logit.
 
     Example:
 
@@ -73,7 +79,7 @@ def gradient_maps(model, images, tokens, class_index=None):
     def row_of(maps, token):
         return _relevance(maps[token], TOKENS.index(token))
 
-    return patch_maps(weighted_maps, row_of, model, images, tokens)
+    return patch_maps(weighted_maps, row_of, model, images, tokens, NO_SLOPE)
 
 
 def _deit_of(model):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_deit.runtime.files import replacing, user_path
+from keras_deit.runtime.html_page import printable
 from keras_deit.runtime.optional import require
 
 CELL_INCHES, LINE_INCHES, BAR_INCHES = 2.5, 0.16, 0.7
@@ -100,7 +101,7 @@ def _draw_row(figure, cells, pixels, maps, titles):
         cell.imshow(weights, alpha=OPACITY, **scale, **frame)
     for cell, title in zip(cells, titles, strict=True):
         cell.set_axis_off()
-        cell.set_title(title, fontsize=8, pad=3, parse_math=False)  # a $ is a character
+        cell.set_title(printable(title), fontsize=8, pad=3, parse_math=False)  # a $ is a character
     bar = figure.colorbar(cells[-1].images[-1], ax=list(cells), shrink=0.85, pad=0.01, aspect=25)
     bar.solids.set_alpha(1)
     bar.set_label("attention\n(1 = the same for all patches)", fontsize=7)

@@ -4,6 +4,7 @@ import keras
 
 from keras_deit.explain.forward import BatchFunction
 from keras_deit.explain.token_similarity import token_cosines
+from keras_deit.training.usable_images import explain_unreadable_images
 
 NUM_IMAGES = 32
 COLUMN = "token_similarity"  # of `history.csv`
@@ -18,11 +19,15 @@ class TokenSimilarity(keras.callbacks.Callback):
     Args:
         student: `DeiT` with two tokens.
         data: `RunData`.
+
+    Raises:
+        UnreadableError: If one of the images cannot be read.
     """
 
     def __init__(self, student, data):
         super().__init__()
-        self._images, _ = data.prepared(data.test, NUM_IMAGES)
+        with explain_unreadable_images(lambda: [(data.test, data.test.spaced_indices(NUM_IMAGES))]):
+            self._images, _ = data.prepared(data.test, NUM_IMAGES)
         self._cosines = BatchFunction(lambda images: token_cosines(student.backbone, images), student.backbone)
 
     def on_epoch_end(self, epoch, logs=None):

@@ -10,6 +10,7 @@ import pytest
 import keras_deit as kd
 from keras_deit.choices import EXPLANATION_FILES
 from keras_deit.cli import main
+from keras_deit.cli.explain import distinct_stems
 from keras_deit.explain import attention_rollout, raw_attention
 from tests.runs import need_run_packages
 
@@ -176,3 +177,22 @@ def test_models_without_attention_are_refused(explain, tmp_path, capsys):
     kd.RegNetY.from_variant("regnety_002", num_classes=2).save(tmp_path / "convnet.keras")
     assert explain("images", weights=tmp_path / "convnet.keras") == 2
     assert "The attention of a DeiT is needed" in capsys.readouterr().err
+
+
+@pytest.mark.eager
+@pytest.mark.backend_independent
+def test_a_model_of_two_tokens_and_several_labels_has_all_figures_but_the_disagreement(explain, tmp_path, capsys):
+    random_deit(multi_label=True).save(tmp_path / "several.keras")
+    options = ["--dataset", "data.npz", "--class-names", "names.txt", "--max-images", 4, "--pipeline", "python"]
+    assert explain(*options, "--output", tmp_path / "out", weights=tmp_path / "several.keras") == 0
+    figures = json.loads((tmp_path / "out" / "explanation.json").read_text())
+    assert {"token_similarity", "attention_distance"} <= set(figures)
+    assert "disagreement" not in figures
+    assert "The disagreement is left out: the model may give an image several classes" in capsys.readouterr().out
+
+
+@pytest.mark.backend_independent
+def test_many_images_with_the_same_name_get_distinct_names():
+    names = distinct_stems(["a"] * 20_000)
+    assert len(set(names)) == 20_000
+    assert (names[0], names[-1]) == ("a", "a-20000")

@@ -102,3 +102,15 @@ def test_frozen_weights_have_maps_and_stay_as_they_are():
 def test_models_without_the_head_or_class_are_refused(deit, model, arguments, message):
     with pytest.raises(ValueError, match=message):
         gradient_rollout(model(deit), images_of(1), **arguments)
+
+
+@pytest.mark.backend_independent
+def test_a_class_that_no_attention_raises_has_an_error_of_its_own():
+    deit = random_deit(**SMALL)
+    head = deit.get_layer("class_head")
+    head.set_weights([np.zeros_like(weight) for weight in head.get_weights()])
+    with pytest.raises(
+        ValueError, match="No attention to a patch raises the logit of the class: pass another"
+    ) as error:
+        gradient_rollout(deit, images_of(1))
+    assert "damaged" not in str(error.value)

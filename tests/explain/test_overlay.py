@@ -83,3 +83,9 @@ def test_numbers_that_differ_are_refused(images, maps, captions, tmp_path):
     with pytest.raises(ValueError, match="needs at least one image and one column of maps"):
         draw_attention(images, maps, path, MEAN, STD, captions)
     assert path.read_bytes() == b"earlier"
+
+
+def test_a_caption_may_be_the_name_of_a_file_that_is_not_in_utf_8(tmp_path):
+    caption = b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    path = draw_attention(IMAGES[:1], {"class": np.ones((1, 2, 2))}, tmp_path / "attention.png", MEAN, STD, [caption])
+    assert pillow.open(path).size[0] > 100

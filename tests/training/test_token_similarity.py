@@ -1,10 +1,15 @@
 """The similarity of the two tokens during training."""
 
+import pathlib
+
 import keras
 import numpy as np
+import pytest
 
 import keras_deit as kd
 from keras_deit.training.token_similarity import NUM_IMAGES, TokenSimilarity
+from keras_deit.training.usable_images import UnreadableError
+from tests.image_folders import write_images
 
 IMAGES = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype("float32")
 
@@ -44,3 +49,21 @@ def test_each_epoch_logs_the_cosine_of_the_trained_weights():
     model.fit(IMAGES, np.arange(8) % 4, epochs=2, batch_size=4, verbose=0, callbacks=callbacks)
     np.testing.assert_allclose(logged, found, atol=1e-5)
     assert abs(logged[0] - logged[1]) > 1e-4
+
+
+@pytest.mark.backend_independent
+def test_a_test_image_that_cannot_be_read_is_named(tmp_path):
+    pytest.importorskip("PIL.Image", reason="Pillow reads the images")
+    write_images(tmp_path, 10)
+    data = kd.data.load(tmp_path)
+    pathlib.Path(data.paths[2]).write_bytes(b"damaged")
+
+    class DamagedData:
+        test = data
+
+        def prepared(self, data, count):
+            raise RuntimeError("of the pipeline")
+
+    student = kd.DeiT(num_classes=4, image_size=16, patch_size=8, hidden_dim=16, num_layers=1, num_heads=2)
+    with pytest.raises(UnreadableError, match=f"cannot be read: {data.paths[2]}"):
+        TokenSimilarity(student, DamagedData())
