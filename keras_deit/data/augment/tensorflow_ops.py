@@ -34,7 +34,10 @@ def apply(image, operations, arguments):
 
 @functools.cache
 def _compiled():
-    """Returns the function that applies operations, which XLA compiles once for all calls."""
+    """Returns the function that applies operations.
+
+    XLA compiles the function once for all calls from outside, and again within each compiled function that calls it.
+    """
     tf = tensorflow()
 
     def apply_one(image, operation, argument):

@@ -57,6 +57,23 @@ def test_flip_operations_and_erasing_come_in_this_order(transform):
     np.testing.assert_allclose(sample, expected, atol=1e-5)
 
 
+def test_transforms_with_equal_arguments_are_compiled_once(transform):
+    pixels = noise(*SIZE, 3)
+
+    def invert(transform):
+        given = tensors(draws(operations=[index_of("Invert")], arguments=[0.0]))
+        return transform.training_sample(tf.constant(pixels), given, Augmentation())
+
+    invert(transform)
+    num_traces = transform._finish.experimental_get_tracing_count()
+    second = ImageTransform(list(SIZE), np.array(MEAN), np.array(STD), crop_ratio=0.5)
+    assert second._finish.experimental_get_tracing_count() == num_traces
+    invert(second)
+    assert second._finish.experimental_get_tracing_count() == num_traces
+    of_other_std = invert(ImageTransform(SIZE, MEAN, [2 * value for value in STD], crop_ratio=1.0))
+    np.testing.assert_allclose(of_other_std, normalized(255 - pixels) / 2, atol=1e-5)
+
+
 def test_crops_are_cut_out_of_the_image():
     pixels = noise(*SIZE, 3)
     transform = ImageTransform((3, 4), MEAN, STD, 1.0)
