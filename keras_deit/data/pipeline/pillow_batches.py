@@ -44,18 +44,23 @@ class TrainingBatches:
         if self.transform.leaves_unchanged(self.data, self.plan.augmentation):
             return _unchanged(self.data, self.plan.samples(epoch, index)[0], self.transform)
         draws = self.plan.draws(epoch, index)
-        batch, labels = empty((len(draws["index"]), *self.plan.image_size, 3), "float32"), []
-        images = np.asarray(batch)
+        batch = empty((len(draws["index"]), *self.plan.image_size, 3), "float32")
+        with _freed_on_error(batch):
+            labels = self._fill(np.asarray(batch), draws)
+            if self.plan.augmentation.mixes:
+                _, labels = mix(np.asarray(batch), labels, *self.plan.mixing(epoch, index))
+        return batch, labels
+
+    def _fill(self, images, draws):
+        """Writes the samples to an array and returns their labels, see `batch`."""
+        labels = []
         for row, example in enumerate(draws["index"]):
             image, label = self.data[example]
             of_sample = {name: values[row] for name, values in draws.items()}
             with _naming_image(self.data, example):
                 self.transform.training_sample(image, of_sample, self.plan.augmentation, out=images[row])
             labels.append(label)
-        labels = _rows(labels, self.data)
-        if self.plan.augmentation.mixes:
-            _, labels = mix(images, labels, *self.plan.mixing(epoch, index))
-        return batch, labels
+        return _rows(labels, self.data)
 
 
 class EvaluationBatches(keras.utils.PyDataset):
@@ -122,6 +127,17 @@ def _rows(labels, data):
 def _unchanged(data, indices, transform):
     """A batch of images in memory that are only normalised, without a loop over them."""
     return transform.normalize(data.images[indices]), _rows(data.labels[indices], data)
+
+
+@contextlib.contextmanager
+def _freed_on_error(batch):
+    """Frees the shared memory of an array, if it has any, after an error. Nobody receives the array then."""
+    try:
+        yield
+    except BaseException:
+        if hasattr(batch, "unlink_on_del"):  # `grain.multiprocessing.SharedMemoryArray`
+            batch.unlink_on_del()
+        raise
 
 
 @contextlib.contextmanager

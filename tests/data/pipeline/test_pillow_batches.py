@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import itertools
+import time
+from multiprocessing import shared_memory
 
 import keras
 import numpy as np
@@ -124,12 +126,44 @@ def test_more_steps_than_batches_use_the_images_again_in_another_order(numbered)
     assert once != again
 
 
-@backend_independent
-def test_an_unreadable_image_is_named(numbered):
+@pytest.fixture
+def unreadable(numbered):
+    """Ten images, of which image 7 cannot be read."""
     records = [(b"not an image" if index == 7 else image, label) for index, (image, label) in enumerate(numbered)]
-    data = ImageRecords("mine", records, numbered.class_names)
+    return ImageRecords("mine", records, numbered.class_names)
+
+
+@backend_independent
+def test_an_unreadable_image_is_named(unreadable):
     message = "image 7 of 'mine': .*cannot be read.*`keras-deit validate-data` lists all"
     with pytest.raises(ValueError, match=message):
-        evaluation(data, 10)[0]
+        evaluation(unreadable, 10)[0]
     with pytest.raises(ValueError, match=message):
-        training(data, 10).batch(0, 0)
+        training(unreadable, 10).batch(0, 0)
+
+
+@backend_independent
+def test_an_unreadable_image_leaves_no_shared_memory_behind(unreadable):
+    grain = pytest.importorskip("grain", reason="Grain allocates the shared memory")
+    names = []
+
+    def empty(shape, dtype):
+        array = grain.multiprocessing.SharedMemoryArray(shape, dtype)
+        names.append(array.metadata.name)
+        return array
+
+    with pytest.raises(ValueError, match="cannot be read"):
+        training(unreadable, 10).batch(0, 0, empty)
+    deadline = time.monotonic() + 10  # Grain may free the memory in a thread
+    while exists(names[0]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not exists(names[0])
+
+
+def exists(name):
+    """Whether a block of shared memory exists."""
+    try:
+        shared_memory.SharedMemory(name).close()
+    except FileNotFoundError:
+        return False
+    return True
