@@ -13,12 +13,14 @@ VARIABLES = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_
 def keep_freed_memory():
     """Lets this process keep freed memory for later allocations, on Linux with glibc.
 
-    Without this call, glibc returns the memory of large freed arrays to the operating system. Each batch of images then uses
-    new memory, and its first use causes a page fault for every 4 kB.
+    Without this call, glibc returns the memory of large freed arrays to the operating system. Each sample then uses new
+    memory, and its first use causes a page fault for every 4 kB. Arrays of 32 MiB or more use new memory also after this
+    call, since glibc accepts no larger threshold. A float32 batch of 56 images of 224 pixels is such an array.
 
-    The call changes the whole process until it ends: up to 64 MiB of freed memory at the end of each heap stay with the
-    process. The package therefore makes this call when a process begins to make training batches, not when the package is
-    imported.
+    The call changes the whole process until it ends: up to 64 MiB of freed memory in each arena of glibc stay with the
+    process. A process with many threads can have eight arenas for each core, so this can be up to 512 MiB for each core. The
+    environment variable `MALLOC_ARENA_MAX` limits the number of arenas. The package makes this call when a process begins to
+    make training batches, not when the package is imported.
 
     Returns:
         A boolean: whether the settings were changed. They stay unchanged with another C library, and if the user has chosen
