@@ -3,11 +3,14 @@
 import dataclasses
 import pathlib
 import shutil
+import types
 
 import keras
 import numpy as np
 import pytest
 
+from keras_deit.data import Augmentation, ImageData, InputPipeline
+from keras_deit.teacher import Teacher
 from keras_deit.training import run
 from keras_deit.training.teachers import stored_outputs
 from tests.runs import SHORT, need_run_packages, num_replicas_of, summary_of, train, weights_of
@@ -100,6 +103,25 @@ def test_stored_outputs_for_other_samples_are_refused(cached_run, tmp_path, caps
     assert "seed: 0 stored, 1 here" in capsys.readouterr().err
     assert train(*cached_run.options, "--mixup", "0.5", "--output-dir", tmp_path / "other") == 2
     assert "mixup: 0.8 stored, 0.5 here" in capsys.readouterr().err
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize(
+    ("pipeline", "crop_scale", "differs"),
+    [("python", (0.3, 1), True), ("python", None, False), ("tf.data", (0.3, 1), False)],
+)
+def test_crops_that_pytorch_resizes_need_a_cache_of_their_own(pipeline, crop_scale, differs, monkeypatch):
+    images = ImageData("noise", np.zeros((4, 8, 8, 3), "uint8"), np.arange(4) % 2, ("a", "b"))
+    augmentation = Augmentation(crop_scale=crop_scale, flip=0.5)
+    training = InputPipeline(images, 8, batch_size=2, augmentation=augmentation, pipeline=pipeline)
+    data = types.SimpleNamespace(train=images, training=training, mean=training.mean, std=training.std)
+    teacher = Teacher(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]))
+    keys = []
+    for backend in ("torch", "jax", "tensorflow"):
+        monkeypatch.setattr("keras.backend.backend", lambda backend=backend: backend)
+        keys.append(stored_outputs._key(types.SimpleNamespace(crop_ratio=1.0), data, teacher))
+    assert keys[1] == keys[2]
+    assert (keys[0] != keys[1]) == differs
 
 
 @pytest.mark.backend_independent

@@ -14,6 +14,11 @@ from keras_deit.imaging.sizes import before_centre_crop, centre_crop_offset, is_
 from keras_deit.runtime.optional import require
 
 
+def resizing_library():
+    """Returns the package that resizes random crops on the active backend: `"torch"` on PyTorch, otherwise `"pillow"`."""
+    return "torch" if keras.backend.backend() == "torch" else "pillow"
+
+
 class ImageTransform:
     """Turns images into samples of one size and normalisation.
 
@@ -123,7 +128,7 @@ class ImageTransform:
         image = read_pillow_image(image, self.bit_depth) if is_file else _pillow_image(image)
         top, left, height, width = map(int, crop(attempts, float(image.height), float(image.width)))
         cut_out = image.crop((left, top, left + width, top + height))
-        if keras.backend.backend() == "torch":
+        if resizing_library() == "torch":
             return torch_resizing.resize(cut_out, self.image_size)
         return cut_out.resize(self.image_size[::-1], _pillow().Resampling.BICUBIC)
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_deit.data.augment.pillow_transform import resizing_library
 from keras_deit.data.pipeline.sample_order import rows_of_shard
 from keras_deit.data.pipeline.sampling_plan import SAMPLING_VERSION
 from keras_deit.data.pipeline.teacher_cache import TeacherCache
@@ -113,6 +114,9 @@ def _key(settings, data, teacher):
     }
     if (data.mean, data.std) != (IMAGENET_MEAN, IMAGENET_STD):
         described["normalisation"] = [data.mean, data.std]
+    crops = plan.augmentation.crop_scale is not None
+    if crops and data.training.training_pipeline != "tf.data" and resizing_library() != "pillow":
+        described["resizing"] = resizing_library()
     if teacher.class_positions is not None:
         described["teacher_classes"] = teacher.class_positions.tolist()
     return {**described, **sampling, **dataclasses.asdict(plan.augmentation)}
