@@ -68,7 +68,7 @@ def _check_options(options):
     for method, names in OF_METHODS.items():
         given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) is not None]
         if given and method != options.method:
-            raise ValueError(f"{' and '.join(given)} are for --method {method}. Received: --method {options.method}")
+            raise ValueError(f"Only --method {method} takes {' and '.join(given)}. Received: --method {options.method}")
 
 
 def _pictures(options, paths):

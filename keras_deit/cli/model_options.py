@@ -22,10 +22,10 @@ def load_model(options, any_keras_model=False):
         any_keras_model: Whether a `.keras` file may hold another model than one of this package.
 
     Returns:
-        The model; a `DeiT` as a `DeiTClassifier`.
+        The model, in the precision of `--precision` if the command has this option; a `DeiT` as a `DeiTClassifier`.
 
     Raises:
-        ValueError: If there is no such model, or it is no classifier.
+        ValueError: If there is no such model, or it is no classifier, or it has no other precision.
     """
     model = pretrained(
         options.weights,
@@ -38,7 +38,7 @@ def load_model(options, any_keras_model=False):
     )
     if not any_keras_model and not hasattr(model, "num_classes"):
         raise ValueError(f"Expected a classifier in {options.weights!r}. Received: {type(model).__name__}")
-    return model
+    return _in_precision(model, options)
 
 
 def load_model_or_export(options, any_keras_model=False):
@@ -57,7 +57,7 @@ def load_model_or_export(options, any_keras_model=False):
             for weights.
     """
     if not is_exported(options.weights):
-        return _in_precision(load_model(options, any_keras_model), options)
+        return load_model(options, any_keras_model)
     if options.precision is not None:
         raise ValueError(
             f"--precision is for models of Keras. Received: the exported model {options.weights!r}, whose precision is "
@@ -66,7 +66,7 @@ def load_model_or_export(options, any_keras_model=False):
     given = [f"--{name.replace('_', '-')}" for name in OF_WEIGHTS if getattr(options, name) is not None]
     if given:
         raise ValueError(
-            f"{' and '.join(given)} are for weights without a model. Received: the exported model {options.weights!r}, "
+            f"Only weights without a model take {' and '.join(given)}. Received: the exported model {options.weights!r}, "
             "whose architecture is fixed. Leave these options out."
         )
     model = ExportedModel(options.weights)
@@ -80,7 +80,7 @@ def load_model_or_export(options, any_keras_model=False):
 
 
 def _in_precision(model, options):
-    if options.precision is None:
+    if getattr(options, "precision", None) is None:  # `export` has no such option
         return model
     if not hasattr(model, "to_dtype"):
         raise ValueError(

@@ -11,7 +11,7 @@ import keras_deit as kd
 from keras_deit.choices import EXPLANATION_FILES
 from keras_deit.cli import main
 from keras_deit.cli.explain import distinct_stems
-from keras_deit.explain import attention_rollout, raw_attention
+from keras_deit.explain import attention_rollout, gradient_rollout, raw_attention
 from tests.runs import need_run_packages
 
 need_run_packages()
@@ -96,6 +96,19 @@ def test_one_image_may_have_a_file_and_the_raw_attention_of_a_head(explain, deit
 
 
 @pytest.mark.eager
+@pytest.mark.parametrize("method", ["raw", "rollout", "gradient"])
+def test_the_precision_of_the_model_is_that_of_the_option(explain, deit, tmp_path, method):
+    options = ["--method", method, "--precision", "bfloat16", "--arrays"]
+    assert explain("images/photo.png", "--output", tmp_path, *options) == 0
+    found = np.load(tmp_path / "photo-attention.npz")["class"]
+    function = {"raw": raw_attention, "rollout": attention_rollout, "gradient": gradient_rollout}[method]
+    image = processed(deit, "images/photo.png")
+    expected, other = (function(model, image, "class")[0] for model in (deit.to_dtype("bfloat16"), deit))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert np.any(np.abs(found - other) > 1e-3 * np.abs(other))
+
+
+@pytest.mark.eager
 @pytest.mark.backend_independent
 def test_the_picture_names_the_predictions(explain, deit, tmp_path, monkeypatch):
     drawn = []
@@ -158,8 +171,14 @@ def test_the_figures_of_a_dataset_are_written(explain, deit, tmp_path, capsys):
         (["images/photo.png", "--output", "images/photo.png", "--overwrite"], "must be another file than the image."),
         (["images", "--output", "names.txt"], "--output must be a directory, or a .png file."),
         (["images", "--top", 0], "--top must be positive."),
-        (["images", "--head", 1, "--block", 2], "--block and --head are for --method raw. Received: --method rollout"),
-        (["images", "--method", "raw", "--discard-ratio", 0.5], "--discard-ratio are for --method rollout."),
+        (
+            ["images", "--head", 1, "--block", 2],
+            "Only --method raw takes --block and --head. Received: --method rollout",
+        ),
+        (
+            ["images", "--method", "raw", "--discard-ratio", 0.5],
+            "Only --method rollout takes --discard-ratio. Received: --method raw",
+        ),
         (["images", "--method", "raw", "--block", 3], "--block must be a number in 1..2, or None. Received: --block 3"),
         (["images", "--discard-ratio", 1], "--discard-ratio must lie in [0, 1). Received: --discard-ratio 1.0"),
         (["--dataset", "data.npz", "--max-images", 0], "--max-images must be positive."),

@@ -288,7 +288,7 @@ def test_wrong_options_are_refused_before_anything_is_loaded(options, message, c
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--variant", "deit_ti", "--num-heads", 3], "--variant and --num-heads are for weights without a model"),
+        (["--variant", "deit_ti", "--num-heads", 3], "Only weights without a model take --variant and --num-heads"),
         (["--image-size", 32], "takes images of 16×16 pixels only"),
     ],
 )
