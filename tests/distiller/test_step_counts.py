@@ -13,6 +13,8 @@ import pytest
 from keras import ops
 
 import keras_deit as kd
+from keras_deit.layers import DropPath
+from keras_deit.layers.composite import layers_inside
 from keras_deit.training.schedule import CosineBySteps
 from tests.distiller.scripted import BACKEND, CLASSES, crossentropy, fit, small_deit, small_images
 from tests.toys import conv_teacher
@@ -95,6 +97,8 @@ def test_a_step_copies_few_numbers_to_a_gpu_and_none_back(distils, num_copies, m
         with _listing_copies(monkeypatch) as copies:
             model.train_step(batch)
     assert len(copies) == num_copies, copies
+    seeds = [layer.seed_generator.state.value for layer in layers_inside(model) if isinstance(layer, DropPath)]
+    assert {seed.device.type for seed in seeds} == {"cpu"}  # `meta` has no values from which a seed is read
 
 
 @on_pytorch
