@@ -4,6 +4,7 @@ import math
 import warnings
 
 import keras
+from keras import ops
 
 from keras_deit.imaging.class_names import names_in_order
 from keras_deit.imaging.preprocessing import Preprocessing
@@ -19,6 +20,7 @@ from keras_deit.weights.checkpoint import HEADS
 from keras_deit.weights.load import load
 from keras_deit.weights.names import MASKED_IMAGE_PREFIXES
 
+_FLOATS = {"bfloat16", "float16", "float32", "float64"}
 _IDENTIFYING_ARGUMENTS = {  # by which the variant of a checkpoint is recognised
     "deit": ("hidden_dim", "num_layers", "patch_size", "prefix_positions"),
     "regnety": ("widths", "depths", "group_width"),
@@ -226,10 +228,11 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
 
         Returns:
             A model of the same class with variables of its own, not compiled. Its weights are rounded to the nearest values
-            of the new dtype.
+            of the new dtype. Gradient checkpointing (`block.remat`) is that of the model.
 
         Raises:
-            ValueError: If `dtype` is no policy of floats, or the model is quantized.
+            ValueError: If `dtype` is no policy of floats, or too small for a weight (above 65,504 in float16), or the model
+                is quantized, or a layer outside the encoder blocks has LoRA.
 
         Example:
 
@@ -242,14 +245,14 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
         Reference:
             Kalamkar et al., 2019, A Study of BFLOAT16 for Deep Learning Training (arXiv 1905.12322).
         """
-        if any(layer.quantization_mode for layer in layers_inside(self)):
-            raise ValueError(
-                "`to_dtype` needs a model whose kernels are floats. Received: a quantized model. Call `to_dtype` first, "
-                "then `quantize`."
-            )
-        config = _with_dtype(self.get_config(), keras.dtype_policies.serialize(keras.dtype_policies.get(dtype)))
-        copy = type(self).from_config(config)
+        policy = _policy_of_floats(dtype)
+        _check_can_be_copied(self)
+        copy = type(self).from_config(_with_dtype(self.get_config(), keras.dtype_policies.serialize(policy)))
         copy.set_weights(self.get_weights())
+        _check_no_overflow(copy, self)
+        for mine, theirs in zip(layers_inside(copy), layers_inside(self), strict=True):
+            if hasattr(theirs, "remat"):  # no argument of the constructor
+                mine.remat = theirs.remat
         return copy
 
     def image_processor(self, image_size=None, **overrides):
@@ -429,6 +432,43 @@ def classification_head(num_classes, policy, name):
     check_at_least(1, num_classes=num_classes)
     initializer = keras.initializers.RandomNormal(stddev=0.02)
     return keras.layers.Dense(num_classes, kernel_initializer=initializer, dtype=head_dtype(policy), name=name)
+
+
+def _policy_of_floats(dtype):
+    """Returns the dtype policy of the argument of `to_dtype`."""
+    policy = keras.dtype_policies.get(dtype)
+    if not {policy.variable_dtype, policy.compute_dtype} <= _FLOATS:
+        raise ValueError(f"`dtype` must be a policy of floats, such as 'bfloat16'. Received: {policy.name!r}")
+    return policy
+
+
+def _check_can_be_copied(model):
+    """Checks that `to_dtype` can copy the kernels of a model."""
+    layers = layers_inside(model)
+    if any(layer.quantization_mode for layer in layers):
+        raise ValueError(
+            "`to_dtype` needs a model whose kernels are floats. Received: a quantized model. Call `to_dtype` first, then "
+            "`quantize`."
+        )
+    lost = [layer.path for layer in layers if getattr(layer, "lora_enabled", False) and not _keeps_lora(layer)]
+    if lost:
+        raise ValueError(
+            f"`to_dtype` copies LoRA only in the dense layers of encoder blocks. Received: LoRA in {', '.join(lost)}. Add "
+            "the matrices to the kernels before: `keras_deit.lora.merge(model).to_dtype(...)`."
+        )
+
+
+def _keeps_lora(layer):
+    return getattr(layer, "keeps_lora", False)
+
+
+def _check_no_overflow(copy, model):
+    """Checks that the finite weights of a model are finite in a copy with another dtype."""
+    for mine, theirs in zip(copy.weights, model.weights, strict=True):
+        if ops.any(ops.logical_and(ops.isfinite(theirs), ops.logical_not(ops.isfinite(mine)))):
+            raise ValueError(
+                f"The values of {theirs.path!r} are too large for {mine.dtype}. Pass another `dtype`, such as 'bfloat16'."
+            )
 
 
 def _with_dtype(config, policy):

@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from keras_deit import DeiT, DeiTBackbone, DeiTClassifier, DeiTMaskedImageModel, RegNetY
-from keras_deit.lora import enable
+from keras_deit.lora import enable, merge
 from keras_deit.models.image_model import ImageModel, classification_head, head_dtype
 from tests.goldens.weights import fill, noise
 
@@ -333,6 +333,39 @@ def test_a_copy_keeps_lora_and_frozen_layers():
     assert [one.trainable for one in copy.weights] == [one.trainable for one in model.weights]
     images = noise("images", (2, 32, 32, 3))
     np.testing.assert_allclose(*(ops.convert_to_numpy(each(images)["class"]) for each in (copy, model)), rtol=1e-4)
+
+
+def test_a_copy_keeps_gradient_checkpointing():
+    model = DeiT.from_variant("deit_ti", **{**SMALL, "num_layers": 2}, num_classes=3)
+    model.backbone.blocks[1].remat = True
+    assert [block.remat for block in model.to_dtype("bfloat16").backbone.blocks] == [False, True]
+
+
+@pytest.mark.backend_independent
+@pytest.mark.parametrize("dtype", ["int32", "bool"])
+def test_a_copy_in_a_dtype_that_is_no_float_is_refused(dtype):
+    with pytest.raises(
+        ValueError, match=f"`dtype` must be a policy of floats, such as 'bfloat16'. Received: '{dtype}'"
+    ):
+        HALF["deit"]().to_dtype(dtype)
+
+
+def test_a_copy_in_which_a_weight_would_become_infinite_is_refused():
+    model = HALF["deit"]()
+    bias = model.backbone.blocks[0].mlp.expansion.bias
+    bias.assign(ops.full(bias.shape, 65536.0))
+    with pytest.raises(ValueError, match="The values of '.*expansion/bias' are too large for float16"):
+        model.to_dtype("float16")
+    bias.assign(ops.full(bias.shape, 65504.0))
+    assert ops.convert_to_numpy(model.to_dtype("float16").backbone.blocks[0].mlp.expansion.bias)[0] == 65504
+
+
+def test_a_copy_of_a_model_with_lora_in_a_head_is_refused():
+    model = HALF["deit"]()
+    model.get_layer("class_head").enable_lora(4)
+    with pytest.raises(ValueError, match="Received: LoRA in .*class_head.*lora.merge"):
+        model.to_dtype("bfloat16")
+    assert merge(model).to_dtype("bfloat16").get_layer("class_head").kernel.dtype == "float32"
 
 
 def test_a_quantized_model_has_no_copy_in_another_precision():
