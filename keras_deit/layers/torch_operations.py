@@ -16,14 +16,23 @@ def drop_path(tokens, rate, seed_generator):
     """The draws are those of `keras.random.dropout`, which makes the processor wait for the GPU to read the seed from it."""
     import torch
 
-    probabilities = torch.full((len(tokens), 1, 1), 1 - rate, device=tokens.device)
-    is_kept = torch.bernoulli(probabilities, generator=_generator(seed_generator, tokens.device))
-    return tokens * is_kept.to(tokens.dtype) / (1 - rate)
+    # `torch.compile` cannot trace a generator. Each call of `disable` takes about as long as the draws.
+    draw = torch.compiler.disable(_draw) if torch.compiler.is_compiling() else _draw
+    is_kept = draw(len(tokens), 1 - rate, seed_generator, tokens.device)
+    return tokens.masked_fill(is_kept == 0, 0) / (1 - rate)  # zeros also in place of infinity
 
 
 def seed_device():
     """The processor, where the seed is read."""
     return keras.device("cpu")
+
+
+def _draw(num_examples, probability, seed_generator, device):
+    """Draws a 1 for each example with the given probability, otherwise a 0; `(examples, 1, 1)`."""
+    import torch
+
+    probabilities = torch.full((num_examples, 1, 1), probability, device=device)
+    return torch.bernoulli(probabilities, generator=_generator(seed_generator, device))
 
 
 def _generator(seed_generator, device):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_deit.layers import DropPath
+from keras_deit.layers import DropPath, operations
 from tests.battery import check_layer
 from tests.goldens.weights import noise
 
@@ -43,6 +43,25 @@ def test_the_expectation_is_kept(rate):
     standard_error = np.sqrt(rate / (1 - rate) / num_examples)
     assert outputs.mean() == pytest.approx(1, abs=4 * standard_error)
     assert np.mean(outputs == 0) == pytest.approx(rate, abs=0.03)
+
+
+def test_dropped_branches_are_zeros_also_where_the_tokens_are_infinite():
+    outputs = ops.convert_to_numpy(DropPath(0.5, seed=1)(np.full((64, 1, 2), np.inf, "float32"), training=True))
+    assert set(outputs.flatten()) == {0, np.inf}
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="PyTorch compiles a call in parts")
+def test_pytorch_compiles_one_graph_for_all_draws():
+    import torch
+
+    graphs, layer, tokens = [], DropPath(0.5, seed=1), torch.ones((64, 1, 2))
+    compiled = torch.compile(
+        lambda tokens: operations.drop_path(tokens, layer.rate, layer.seed_generator),
+        backend=lambda graph, _: graphs.append(graph) or graph.forward,
+    )
+    first, second, _ = (compiled(tokens) for _ in range(3))
+    assert len(graphs) == 1  # after the draws, which are not traced
+    assert torch.any(first != second)
 
 
 def test_every_call_draws_new_values():
