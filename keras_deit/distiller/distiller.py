@@ -474,8 +474,10 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
         values = ops.cast(values, keras.config.floatx())
         if weights is not None:
             values = values * ops.cast(weights, values.dtype)
-        mean = ops.mean(values)
-        return mean if self.num_replicas() == 1 else mean * ops.cast(1 / self.num_replicas(), mean.dtype)
+        if self.num_replicas() == 1:
+            return ops.mean(values)
+        num_values = ops.cast(ops.size(values) * self.num_replicas(), values.dtype)
+        return ops.divide_no_nan(ops.sum(values), num_values)  # a replica may have no examples
 
     def label_shape(self):
         """Shape of the label of one example in the form that says "unlabelled" by -1."""

@@ -274,6 +274,13 @@ def test_regularisation_is_added_once_independently_of_alpha():
         np.testing.assert_allclose(layer.get_weights()[0], expected, rtol=1e-5, atol=1e-6)
 
 
+def test_the_mean_of_a_replica_without_examples_is_zero_and_others_add_their_share(monkeypatch):
+    distiller = kd.Distiller(small_deit(), teacher=None)
+    monkeypatch.setattr(kd.Distiller, "num_replicas", lambda self: 2)
+    assert float(distiller._reduce(ops.zeros((0,)), None)) == 0
+    assert float(distiller._reduce(ops.convert_to_tensor([1.0, 2.0, 6.0]), None)) == pytest.approx(1.5)
+
+
 def test_class_weights_are_the_sample_weights_of_their_classes():
     images, class_weight = script(*random_logits()), {0: 2.0, 1: 0.5, 3: 0.0}
     by_class, by_example = compiled(), compiled()
