@@ -6,6 +6,7 @@ import pytest
 
 from keras_deit.benchmark.peers import our_step
 from keras_deit.benchmark.steps import array_sum_step, matrix_product_step, torch_step
+from keras_deit.layers import operations
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -47,6 +48,12 @@ def test_the_matrix_product_is_computed(precision):
     left, right = np.random.default_rng(0).standard_normal((2, 16, 16), dtype="float32")
     expected = (left.astype("float64") @ right.astype("float64"))[0, 0]
     assert matrix_product_step(precision, 16)(2) == pytest.approx(expected, abs=1e-5 if precision == "float32" else 0.1)
+
+
+@pytest.mark.backend_independent
+def test_the_matrix_product_is_that_of_the_dense_layers(monkeypatch):
+    monkeypatch.setattr(operations, "product", lambda left, right: keras.ops.full((1, 1), 7))
+    assert matrix_product_step("bfloat16", 16)() == 7
 
 
 def test_the_sum_of_an_array_is_computed():
