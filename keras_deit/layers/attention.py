@@ -6,6 +6,7 @@ from keras import ops
 from keras_deit.layers import operations
 from keras_deit.layers.composite import CompositeLayer
 from keras_deit.layers.dense import TokenDense
+from keras_deit.layers.jax_operations import runs_on_cpus
 
 
 @keras.saving.register_keras_serializable(package="keras_deit")
@@ -116,5 +117,5 @@ def _log_sizes(token_sizes):
 
 def _has_fused_kernel():
     if keras.backend.backend() == "jax":
-        return not all(device.startswith("cpu") for device in keras.distribution.list_devices())
+        return not runs_on_cpus()
     return keras.backend.backend() == "torch"

@@ -10,7 +10,7 @@ def product(tokens, kernel):
     XLA's CPU backend multiplies matrices in bfloat16 as they are only if the result is float32. For a result in
     bfloat16 it converts both matrices to float32.
     """
-    if keras.backend.standardize_dtype(tokens.dtype) != "bfloat16" or not _runs_on_cpus():
+    if keras.backend.standardize_dtype(tokens.dtype) != "bfloat16" or not runs_on_cpus():
         return ops.matmul(tokens, kernel)
     import jax.numpy as jnp
 
@@ -48,6 +48,11 @@ def gelu(tokens):
     return ops.cast(values * (0.5 + 0.5 * ops.erf(values * 0.5**0.5)), tokens.dtype)
 
 
+def runs_on_cpus():
+    """Returns whether JAX has no other devices than CPUs."""
+    return all(device.startswith("cpu") for device in keras.distribution.list_devices())
+
+
 def _standardize(values, epsilon):
     """Returns tokens of mean 0 and variance 1, and the factor `(tokens, 1)` by which they were scaled."""
     centered = values - ops.mean(values, axis=-1, keepdims=True)
@@ -57,7 +62,3 @@ def _standardize(values, epsilon):
 
 def _at_least_float32(tokens):
     return ops.cast(tokens, keras.backend.result_type(tokens.dtype, "float32"))
-
-
-def _runs_on_cpus():
-    return all(device.startswith("cpu") for device in keras.distribution.list_devices())
