@@ -44,9 +44,7 @@ class CosineByEpochs(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         epoch = ops.cast(ops.cast(step, "int32") // self.steps_per_epoch, "float32")
-        warming_up = self.warmup_from + epoch * (self.peak - self.warmup_from) / max(self.warmup_epochs, 1)
-        cosine = self.end + (self.peak - self.end) / 2 * (1 + ops.cos(math.pi * epoch / self.epochs))
-        return ops.where(epoch < self.warmup_epochs, warming_up, cosine)
+        return _learning_rate(self, epoch, self.warmup_epochs, epoch / self.epochs)
 
     def get_config(self):
         """Returns the arguments of the constructor."""
@@ -94,11 +92,9 @@ class CosineBySteps(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         step = ops.cast(step, "float32")
-        warming_up = self.warmup_from + step * (self.peak - self.warmup_from) / max(self.warmup_steps, 1)
         fraction = (step - self.warmup_steps) / (self.steps - self.warmup_steps)
         fraction = ops.where(fraction < 1, fraction, ops.ones_like(fraction))
-        cosine = self.end + (self.peak - self.end) / 2 * (1 + ops.cos(math.pi * fraction))
-        return ops.where(step < self.warmup_steps, warming_up, cosine)
+        return _learning_rate(self, step, self.warmup_steps, fraction)
 
     def get_config(self):
         """Returns the arguments of the constructor."""
@@ -109,6 +105,23 @@ class CosineBySteps(keras.optimizers.schedules.LearningRateSchedule):
             "warmup_steps": self.warmup_steps,
             "warmup_from": self.warmup_from,
         }
+
+
+def _learning_rate(schedule, time, warmup, fraction):
+    """The learning rate of a warm-up and a cosine.
+
+    Args:
+        schedule: The schedule with `peak`, `end` and `warmup_from`.
+        time: Scalar tensor: the number of epochs or steps so far.
+        warmup: Number of epochs or steps of warm-up.
+        fraction: Scalar tensor: the fraction of the cosine so far.
+
+    Returns:
+        Scalar tensor.
+    """
+    warming_up = schedule.warmup_from + time * (schedule.peak - schedule.warmup_from) / max(warmup, 1)
+    cosine = schedule.end + (schedule.peak - schedule.end) / 2 * (1 + ops.cos(math.pi * fraction))
+    return ops.where(time < warmup, warming_up, cosine)
 
 
 def learning_rate_schedule(settings, steps_per_epoch):
