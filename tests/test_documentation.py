@@ -1,4 +1,4 @@
-"""The pages of the documentation: links, navigation, syntax of Python code. `nox -s docs` runs the code."""
+"""The pages of the documentation: links, navigation, syntax of Python code. The code itself is not run."""
 
 import pathlib
 import re
