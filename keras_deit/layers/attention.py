@@ -104,7 +104,8 @@ class MultiHeadSelfAttention(CompositeLayer):
         precision = keras.backend.result_type(logits.dtype, "float32")  # in half precision the rows would not sum to 1
         logits = ops.cast(logits, precision)
         attention = ops.softmax(logits if bias is None else logits + bias, axis=-1)
-        attention = attention if offset is None else attention + offset
+        if offset is not None:
+            attention = attention + ops.cast(offset, precision)  # Keras casts the arguments to half precision
         mixed = ops.matmul(ops.cast(attention, value.dtype), value)
         mixed = ops.transpose(mixed, (0, 2, 1, 3))
         return ops.reshape(mixed, (-1, operations.num_tokens(mixed), self.num_heads * self.head_dim)), attention
