@@ -3,8 +3,6 @@
 import dataclasses
 import importlib.util
 import json
-import subprocess
-import sys
 import tempfile
 
 import keras
@@ -12,7 +10,7 @@ import keras
 from keras_deit.benchmark.images import write_images
 from keras_deit.benchmark.pipelines import NEEDED_MODULES, PIPELINES, WARM_UP_BATCHES
 from keras_deit.benchmark.timing import mean_seconds
-from keras_deit.runtime.child_process import child_environment
+from keras_deit.runtime.child_process import child_environment, run_python
 
 
 def run(setting, rounds):
@@ -66,10 +64,5 @@ def images_per_second(name, setting, folder):
 
 def _run_in_child_process(name, setting, folder):
     request = {"name": name, "setting": dataclasses.asdict(setting), "folder": folder}
-    command = [sys.executable, "-m", "keras_deit.benchmark", "pipeline", json.dumps(request)]
-    environment = child_environment(keras.backend.backend())
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
-    if result.returncode:
-        reason = result.stderr.strip() or f"its process failed with exit status {result.returncode}"
-        raise RuntimeError(reason.splitlines()[-1][:200])
-    return float(result.stdout.strip().splitlines()[-1])
+    arguments = ["-m", "keras_deit.benchmark", "pipeline", json.dumps(request)]
+    return float(run_python(arguments, child_environment(keras.backend.backend())))

@@ -9,10 +9,11 @@ def device_name():
     """Names the device of the active backend.
 
     Returns:
-        The model name of the first GPU, or `"cpu (N cores)"`.
+        The model name of the first GPU, or for example `"cpu (2 cores)"`.
     """
     find_gpu = {"tensorflow": _tensorflow_gpu, "jax": _jax_gpu, "torch": _torch_gpu}[keras.backend.backend()]
-    return find_gpu() or f"cpu ({usable_cores()} cores)"
+    cores = usable_cores()
+    return find_gpu() or f"cpu ({cores} core{'s' if cores > 1 else ''})"
 
 
 def has_gpu():

@@ -6,13 +6,11 @@ The peak of a process that times several models in turns belongs to all of them,
 import dataclasses
 import importlib
 import json
-import subprocess
-import sys
 
 import keras
 
 from keras_deit.benchmark.peers import PEERS, implementations
-from keras_deit.runtime.child_process import child_environment
+from keras_deit.runtime.child_process import child_environment, run_python
 from keras_deit.runtime.devices import peak_memory
 
 STEPS = 3
@@ -46,10 +44,11 @@ def peak_in_child_process(name, setting):
         name, setting: As for `peak_of`.
 
     Returns:
-        Bytes, or None if the process fails, for example because the package is not installed.
+        Bytes, as for `peak_of`.
+
+    Raises:
+        RuntimeError: If the process fails. The message is the last line of its error output.
     """
     request = json.dumps({"name": name, "setting": dataclasses.asdict(setting)})
-    command = [sys.executable, "-m", "keras_deit.benchmark", "memory", request]
-    environment = child_environment(keras.backend.backend())
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
-    return None if result.returncode else int(result.stdout.strip().splitlines()[-1])
+    arguments = ["-m", "keras_deit.benchmark", "memory", request]
+    return int(run_python(arguments, child_environment(keras.backend.backend())))

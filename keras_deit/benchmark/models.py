@@ -16,7 +16,7 @@ from keras_deit.benchmark.measurement import Measurement, Timing
 from keras_deit.benchmark.memory import peak_in_child_process
 from keras_deit.benchmark.peers import COMPILED, OURS, implementations
 from keras_deit.benchmark.roofline import matrix_size
-from keras_deit.benchmark.steps import matrix_product_step
+from keras_deit.benchmark.steps import forget_compiled_functions, matrix_product_step
 from keras_deit.benchmark.table import model_table
 from keras_deit.benchmark.timing import seconds_in_turns
 from keras_deit.runtime.child_process import child_environment
@@ -72,6 +72,7 @@ def measure(setting, comparison, memory=None):
     Returns:
         A `Measurement`.
     """
+    forget_compiled_functions()
     chosen, memory = implementations(setting, comparison.peers, comparison.compiled), memory or {}
     builds = {name: functools.partial(implementation.build, setting) for name, implementation in chosen.items()}
     size = matrix_size()
@@ -90,10 +91,16 @@ def measure(setting, comparison, memory=None):
 
 
 def _memories(setting, comparison):
-    """The peak memory of each implementation in bytes, by name; of those that can run."""
-    names = implementations(setting, comparison.peers, comparison.compiled)
-    peaks = {name: peak_in_child_process(name, setting) for name in names}
-    return {name: peak for name, peak in peaks.items() if peak is not None}
+    """The peak memory of each implementation in bytes, by name; of those that are installed and do not fail."""
+    peaks = {}
+    for name, implementation in implementations(setting, comparison.peers, comparison.compiled).items():
+        if importlib.util.find_spec(implementation.package) is None:
+            continue
+        try:
+            peaks[name] = peak_in_child_process(name, setting)
+        except RuntimeError as error:
+            print(f"The memory of {name} is unknown: {error}", file=sys.stderr)
+    return peaks
 
 
 def run_in_child_process(backend, settings, comparison):
@@ -140,9 +147,17 @@ def build_steps(builders, failures=FAILURES_OF_PEERS):
         try:
             steps[name] = _warmed_up(build())
         except failures as error:
-            hint = " (pip install 'keras-deit[benchmark]')" if isinstance(error, ModuleNotFoundError) else ""
-            left_out[name] = f"{type(error).__name__}: {' '.join(str(error).split())}{hint}"
+            left_out[name] = f"{type(error).__name__}: {' '.join(str(error).split())}{_hint(error)}"
     return steps, left_out
+
+
+def _hint(error):
+    if not isinstance(error, ModuleNotFoundError):
+        return ""
+    packages = (
+        "timm" if error.name == "timm" else "'keras-deit[benchmark]'"
+    )  # no extra brings timm and torchvision along
+    return f" (pip install {packages})"
 
 
 def _warmed_up(step):

@@ -2,15 +2,13 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 import tempfile
 import time
 
 import keras
 
 from keras_deit.benchmark.peers import our_step
-from keras_deit.runtime.child_process import child_environment
+from keras_deit.runtime.child_process import child_environment, run_python
 
 FIRST_STEP, SECOND_START = "first training step", "first training step, compiled before"
 _HELP = "import sys; sys.argv = ['keras-deit', '--help']; from keras_deit.cli import main; main()"
@@ -77,11 +75,8 @@ def _with_cache(folder):
 
 def _seconds_of(arguments, environment):
     start = time.perf_counter()
-    result = subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, errors="replace"
-    )
-    seconds = time.perf_counter() - start
-    if result.returncode:
-        reason = result.stderr.strip() or f"its process failed with exit status {result.returncode}"
-        raise RuntimeError(f"Starting failed: {reason.splitlines()[-1][:200]}")
-    return seconds
+    try:
+        run_python(arguments, environment)
+    except RuntimeError as error:
+        raise RuntimeError(f"Starting failed: {error}") from error
+    return time.perf_counter() - start

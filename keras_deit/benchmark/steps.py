@@ -81,6 +81,14 @@ def _repeated_batch(images, labels):
     return lambda: ((images, labels) for _ in itertools.count())
 
 
+def forget_compiled_functions():
+    """Empties the cache of `torch.compile`, which holds eight kinds of inputs of a function and compiles no others."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.compiler.reset()
+
+
 def matrix_product_step(precision, size):
     """Makes the step of a large matrix product, as the dense layers compute it; its speed counts as the peak of the device.
 

@@ -1,9 +1,12 @@
-"""The environment variables of a Python process that the package starts."""
+"""Python processes that the package starts."""
 
 import os
 import pathlib
+import subprocess
+import sys
 
 PACKAGE_PARENT = pathlib.Path(__file__).parents[2]
+LONGEST_REASON = 200  # characters
 
 
 def child_environment(backend, **variables):
@@ -26,3 +29,29 @@ def child_environment(backend, **variables):
     paths = [str(PACKAGE_PARENT), *filter(None, [os.environ.get("PYTHONPATH")])]
     fixed = {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
     return {**os.environ, **fixed, **variables}
+
+
+def run_python(arguments, environment):
+    """Runs Python in a child process, and waits for its end.
+
+    Args:
+        arguments: List of the arguments of Python, for example `["-m", "json.tool", "--help"]`.
+        environment: Dictionary of the environment variables.
+
+    Returns:
+        The last line that the child process printed, without the line break; an empty string if nothing was printed.
+
+    Raises:
+        RuntimeError: If the child process fails. The message is the last line of its error output.
+
+    Example:
+
+    >>> run_python(["-c", "print(6 * 7)"], child_environment("torch"))
+    '42'
+    """
+    command = [sys.executable, *arguments]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
+    if result.returncode:
+        reason = result.stderr.strip() or f"its process failed with exit status {result.returncode}"
+        raise RuntimeError(reason.splitlines()[-1][:LONGEST_REASON])
+    return "".join(result.stdout.strip().splitlines()[-1:])

@@ -1,14 +1,16 @@
 """The name of the device."""
 
 import keras
+import pytest
 
 from keras_deit.benchmark import device
-from keras_deit.runtime.cores import usable_cores
 
 
-def test_a_machine_without_a_gpu_is_named_with_its_cores(monkeypatch):
+@pytest.mark.parametrize(("cores", "name"), [(1, "cpu (1 core)"), (2, "cpu (2 cores)")])
+def test_a_machine_without_a_gpu_is_named_with_its_cores(cores, name, monkeypatch):
     monkeypatch.setattr(device, f"_{keras.backend.backend()}_gpu", lambda: None)
-    assert device.device_name() == f"cpu ({usable_cores()} cores)"
+    monkeypatch.setattr(device, "usable_cores", lambda: cores)
+    assert device.device_name() == name
     assert not device.has_gpu()
 
 

@@ -1,8 +1,5 @@
 """The peak memory of a step is measured in a process of its own."""
 
-import subprocess
-import sys
-
 import keras
 import pytest
 
@@ -34,22 +31,14 @@ def test_the_peak_is_that_which_building_and_stepping_add(make_setting, monkeypa
 def test_a_child_process_prints_the_peak(make_setting, monkeypatch, capsys):
     environments = []
 
-    def run_here(command, env, **options):
-        assert command[:3] == [sys.executable, "-m", "keras_deit.benchmark"]
-        environments.append(env)
-        __main__.main(*command[3:])
-        return subprocess.CompletedProcess(command, 0, stdout="a notice\n" + capsys.readouterr().out)
+    def run_here(arguments, environment):
+        assert arguments[:2] == ["-m", "keras_deit.benchmark"]
+        environments.append(environment)
+        __main__.main(*arguments[2:])
+        return capsys.readouterr().out.strip()
 
     setting = make_setting("training")
-    monkeypatch.setattr(memory.subprocess, "run", run_here)
+    monkeypatch.setattr(memory, "run_python", run_here)
     monkeypatch.setattr(memory, "peak_of", lambda name, given: 123 if (name, given) == ("timm", setting) else None)
     assert memory.peak_in_child_process("timm", setting) == 123
     assert environments[0]["KERAS_BACKEND"] == keras.backend.backend()
-
-
-@pytest.mark.backend_independent
-def test_a_child_process_that_fails_has_no_peak(make_setting, monkeypatch):
-    monkeypatch.setattr(
-        memory.subprocess, "run", lambda command, **options: subprocess.CompletedProcess(command, 1, stdout="")
-    )
-    assert memory.peak_in_child_process("timm", make_setting()) is None

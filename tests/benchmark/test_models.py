@@ -55,6 +55,10 @@ def test_peers_take_turns_and_the_order_alternates(monkeypatch, make_setting):
             ModuleNotFoundError("No module named 'keras_hub'"),
             "ModuleNotFoundError: No module named 'keras_hub' (pip install 'keras-deit[benchmark]')",
         ),
+        (
+            ModuleNotFoundError("No module named 'timm'", name="timm"),
+            "ModuleNotFoundError: No module named 'timm' (pip install timm)",
+        ),
         (TypeError("in two\n  lines"), "TypeError: in two lines"),
     ],
 )
@@ -103,6 +107,16 @@ def test_the_memory_of_each_implementation_is_measured_before_the_device_is_used
     (result,) = models.run([make_setting()], models.Comparison(rounds=1, memory=True))
     assert calls == ["keras_deit", "device"]
     assert result.timings[0].memory == 7
+
+
+def test_a_memory_that_cannot_be_measured_is_named_with_the_reason(instant_step, make_setting, monkeypatch, capsys):
+    def fail(name, setting):
+        raise RuntimeError("MemoryError: too large")
+
+    monkeypatch.setattr(models, "peak_in_child_process", fail)
+    (result,) = models.run([make_setting()], models.Comparison(rounds=1, memory=True))
+    assert result.timings[0].memory is None
+    assert "The memory of keras_deit is unknown: MemoryError: too large" in capsys.readouterr().err
 
 
 def test_another_backend_runs_in_a_child_process(instant_step, make_setting, monkeypatch):

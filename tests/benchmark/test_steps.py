@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_deit.benchmark.peers import our_step
-from keras_deit.benchmark.steps import array_sum_step, matrix_product_step, torch_step
+from keras_deit.benchmark.steps import array_sum_step, forget_compiled_functions, matrix_product_step, torch_step
 from keras_deit.layers import operations
 
 
@@ -41,6 +41,26 @@ def test_a_compiled_step_computes_the_same(mode, make_setting):
         keras.utils.set_random_seed(0)
         results.append(our_step(make_setting(mode), compiled)())
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="the cache of `torch.compile`")
+def test_every_size_of_a_sweep_is_compiled():
+    import torch
+
+    sizes = []
+
+    def compile_graph(graph, inputs):
+        sizes.append(len(inputs[0]))
+        return graph.forward
+
+    @torch.compile(backend=compile_graph, dynamic=False)
+    def double(numbers):
+        return numbers * 2
+
+    for size in range(2, 14):
+        forget_compiled_functions()
+        double(torch.ones(size))
+    assert sizes == list(range(2, 14))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

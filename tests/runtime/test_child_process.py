@@ -1,12 +1,14 @@
-"""A child process finds this package and uses the given backend."""
+"""A child process finds this package, uses the given backend, and gives its output or its error."""
 
 import os
 import pathlib
 import subprocess
 import sys
 
+import pytest
+
 import keras_deit
-from keras_deit.runtime.child_process import child_environment
+from keras_deit.runtime.child_process import child_environment, run_python
 
 
 def test_the_package_is_found_before_the_users_own_paths(monkeypatch):
@@ -28,3 +30,20 @@ def test_files_of_the_working_directory_are_not_imported_in_place_of_modules(tmp
     assert subprocess.run(command, **options).returncode == 0
     options["env"].pop("PYTHONSAFEPATH")
     assert "the file of the working directory" in subprocess.run(command, **options).stderr
+
+
+@pytest.mark.parametrize(("program", "last_line"), [("print('first'); print('last')", "last"), ("pass", "")])
+def test_the_last_printed_line_is_returned(program, last_line):
+    assert run_python(["-c", program], child_environment("torch")) == last_line
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("raise ValueError('too small')", "^ValueError: too small$"),
+        ("exit(9)", "its process failed with exit status 9"),
+    ],
+)
+def test_a_process_that_fails_is_an_error_with_the_reason(program, reason):
+    with pytest.raises(RuntimeError, match=reason):
+        run_python(["-c", program], child_environment("torch"))
