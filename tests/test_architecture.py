@@ -66,6 +66,7 @@ COVERED_ELSEWHERE = {
     "optimizers/torch_lists.py": ("optimizers/test_base.py", "the same values are expected on every backend"),
     "cli/image_files.py": ("cli/test_predict.py", "`predict` reads images and prints their classes"),
     "cli/explain_dataset.py": ("cli/test_explain.py", "it is the part of `explain` with the option --dataset"),
+    "cli/benchmark_parsers.py": ("cli/test_commands.py", "the help of every command is printed there"),
     "cli/parsers.py": ("cli/test_commands.py", "the help of every command is printed there"),
     "distiller/checked_data.py": (
         "distiller/test_checks.py",

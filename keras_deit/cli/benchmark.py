@@ -23,8 +23,8 @@ from keras_deit.benchmark.table import (
     summary_table,
     sweep_table,
 )
+from keras_deit.cli.benchmark_parsers import BACKENDS
 from keras_deit.cli.common import reporting
-from keras_deit.cli.parsers import BACKENDS
 from keras_deit.models import get_variant
 from keras_deit.runtime.files import write_whole
 from keras_deit.runtime.numpy_numbers import check_at_least
@@ -36,7 +36,7 @@ def main(options):
     """Times models.
 
     Args:
-        options: Namespace of its parser in `keras_deit.cli.parsers`.
+        options: Namespace of its parser in `keras_deit.cli.benchmark_parsers`.
 
     Returns:
         The exit status: 0; 1 if a backend is not installed or its process failed; 2 for bad input; 130 after Ctrl-C.
@@ -60,7 +60,7 @@ def time_data(options):
     """Times input pipelines.
 
     Args:
-        options: Namespace of its parser in `keras_deit.cli.parsers`.
+        options: Namespace of its parser in `keras_deit.cli.benchmark_parsers`.
 
     Returns:
         The exit status: 0; 2 for bad input; 130 after Ctrl-C.
@@ -80,7 +80,7 @@ def time_export(options):
     """Times exported models.
 
     Args:
-        options: Namespace of its parser in `keras_deit.cli.parsers`.
+        options: Namespace of its parser in `keras_deit.cli.benchmark_parsers`.
 
     Returns:
         The exit status: 0; 2 for bad input; 130 after Ctrl-C.
@@ -98,7 +98,7 @@ def time_startup(options):
     """Times imports and the first training step.
 
     Args:
-        options: Namespace of its parser in `keras_deit.cli.parsers`.
+        options: Namespace of its parser in `keras_deit.cli.benchmark_parsers`.
 
     Returns:
         The exit status: 0; 1 if a process failed; 2 for bad input; 130 after Ctrl-C.
@@ -121,7 +121,7 @@ def time_roofline(options):
     """Times arithmetic and memory, and prints what they allow for each part of a step.
 
     Args:
-        options: Namespace of its parser in `keras_deit.cli.parsers`.
+        options: Namespace of its parser in `keras_deit.cli.benchmark_parsers`.
 
     Returns:
         The exit status: 0; 2 for bad input; 130 after Ctrl-C.
