@@ -77,14 +77,15 @@ def draw_sweep(measurements, dimension, path):
         costs.set_xscale("log")
         _set_plain_ticks(times.yaxis)
         _set_plain_ticks(costs.xaxis)
-        times.margins(x=0.12)
+        for panel in (times, costs):  # they share the axis, and the names of the values need space at its end
+            panel.margins(x=0.12)
         costs.set_xlabel("GFLOP per step")
         costs.set_ylim(bottom=0)
         costs.axhline(1, color="black", linewidth=0.8, linestyle="--")
     panels[0, 0].set_ylabel("ms per step")
     panels[1, 0].set_ylabel("time per operation,\nrelative to the fastest")
     panels[0, 0].legend(fontsize=8)
-    figure.suptitle(f"{dimension}: {measurements[0].device}", fontsize=10)
+    figure.suptitle(f"time of a step over {dimension}, {measurements[0].device}", fontsize=10)
     _save(figure, path)
 
 
