@@ -94,26 +94,64 @@ def test_gradients_are_those_of_finite_differences():
     assert torch.autograd.gradcheck(network, inputs)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="TensorFlow differentiates Keras's operations")
+JAX_DERIVATIVES = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="TensorFlow differentiates Keras's operations"
+)
+POINT = noise("tokens", (2, 5, 8)), noise("gamma", (8,)), noise("beta", (8,))
+DIRECTION = noise("step", (2, 5, 8)), noise("gamma step", (8,)), noise("beta step", (8,))
+
+
+def norm_of_gelu(tokens, gamma, beta):
+    return operations.layer_norm(operations.gelu(tokens), gamma, beta, 1e-6)
+
+
+def exact_along(point, distance):
+    """The formula of `norm_of_gelu` in float64, at a distance from a point in `DIRECTION`."""
+    tokens, gamma, beta = (
+        np.asarray(start, "float64") + distance * step for start, step in zip(point, DIRECTION, strict=True)
+    )
+    return numpy_reference.layer_norm(numpy_reference.gelu(tokens), {"gamma": gamma, "beta": beta}, 1e-6)
+
+
+def exact_slope(point):
+    return (exact_along(point, 1e-5) - exact_along(point, -1e-5)) / 2e-5
+
+
+@JAX_DERIVATIVES
 def test_derivatives_in_both_directions_are_those_of_finite_differences_in_float64():
     import jax
 
-    def formula(tokens, gamma, beta):
-        return numpy_reference.layer_norm(numpy_reference.gelu(tokens), {"gamma": gamma, "beta": beta}, 1e-6)
-
-    def operation(tokens, gamma, beta):
-        return operations.layer_norm(operations.gelu(tokens), gamma, beta, 1e-6)
-
-    arrays = noise("tokens", (2, 5, 8)), noise("gamma", (8,)), noise("beta", (8,))
-    steps = noise("step", (2, 5, 8)), noise("gamma step", (8,)), noise("beta step", (8,))
-    ahead, behind = (
-        formula(*(array.astype("float64") + sign * 1e-5 * step for array, step in zip(arrays, steps, strict=True)))
-        for sign in (1, -1)
-    )
-    expected = (ahead - behind) / 2e-5
-    _, forward = jax.jvp(operation, arrays, steps)
+    expected = exact_slope(POINT)
+    _, forward = jax.jvp(norm_of_gelu, POINT, DIRECTION)
     np.testing.assert_allclose(forward, expected, atol=1e-3)
     weights = noise("weights", expected.shape)
-    gradients = jax.vjp(operation, *arrays)[1](weights)
-    product = sum(np.sum(np.asarray(gradient) * step) for gradient, step in zip(gradients, steps, strict=True))
+    gradients = jax.vjp(norm_of_gelu, *POINT)[1](weights)
+    product = sum(np.sum(np.asarray(gradient) * step) for gradient, step in zip(gradients, DIRECTION, strict=True))
     np.testing.assert_allclose(product, np.sum(weights * expected), rtol=1e-4)
+
+
+@JAX_DERIVATIVES
+def test_the_second_derivative_is_that_of_finite_differences_in_float64():
+    import jax
+
+    def along(distance):
+        return norm_of_gelu(*(start + distance * step for start, step in zip(POINT, DIRECTION, strict=True)))
+
+    expected = (exact_along(POINT, 1e-4) - 2 * exact_along(POINT, 0) + exact_along(POINT, -1e-4)) / 1e-8
+    np.testing.assert_allclose(
+        jax.jacfwd(jax.jacfwd(along))(0.0), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max()
+    )
+    weights = noise("weights", expected.shape)
+    reverse = jax.grad(jax.grad(lambda distance: ops.sum(weights * along(distance))))(0.0)
+    np.testing.assert_allclose(reverse, np.sum(weights * expected), rtol=1e-3)
+
+
+@JAX_DERIVATIVES
+def test_the_derivative_in_half_precision_is_that_of_float64():
+    import jax
+
+    point, direction = ([ops.cast(array, "bfloat16") for array in arrays] for arrays in (POINT, DIRECTION))
+    expected = exact_slope([np.asarray(array, "float64") for array in point])
+    _, slope = jax.jvp(norm_of_gelu, point, direction)
+    assert slope.dtype == "bfloat16"
+    np.testing.assert_allclose(np.asarray(slope, "float64"), expected, atol=0.02 * np.abs(expected).max())
