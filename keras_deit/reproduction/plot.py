@@ -45,6 +45,8 @@ def _draw_accuracies(axes, results):
     axes.set_xticks(range(len(results.design.labels)), map(describe_labels, results.design.labels))
     axes.set(title="Accuracy on the test split, 95 % intervals", ylabel="%", xlabel="labelled images")
     axes.grid(axis="y", alpha=0.3)
+    lowest, highest = axes.get_ylim()
+    axes.set_ylim(max(lowest, -1), min(highest, 101))  # the intervals of few seeds may exceed 0..100 %
     axes.legend(fontsize="small")
 
 
