@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_deit.export import subprocess_tensorflow
+from keras_deit.export.litert_quantization import QUANTIZATIONS
 from keras_deit.export.metadata import activation_of
 from keras_deit.export.runtimes import LiteRTRuntime, OnnxRuntime, OpenVinoRuntime, SavedModelRuntime
 from keras_deit.imaging.preprocessing import Preprocessing
@@ -54,6 +55,7 @@ class ExportedModel:
         class_names: Tuple of the names of the classes, or None.
         preprocessing: `keras_deit.Preprocessing`, or None.
         multi_label: Whether an image may have several labels.
+        quantization: `"float16"`, `"dynamic_int8"` or `"int8"`, or None if the export computes in float32.
         activation: `"softmax"` or `"sigmoid"`, the function that turns logits into probabilities.
         num_classes: Number of classes.
         input_shape, output_shape: Tuples `(batch, height, width, 3)` and `(batch, classes)`. None stands for any size.
@@ -83,6 +85,7 @@ class ExportedModel:
         with reading(self.path):
             self.preprocessing = Preprocessing.of(known.get("preprocessing"))
         self.multi_label = bool(known.get("multi_label"))
+        self.quantization = next((name for name in QUANTIZATIONS if name == known.get("quantization")), None)
         self.num_classes = self.runtime.num_classes
         self.activation = known.get("activation") or activation_of(self.multi_label, self.num_classes)
         self._check_number_of_classes(known)

@@ -9,7 +9,7 @@ from keras_deit.export import litert, onnx, subprocess_tensorflow
 from keras_deit.export.exported_model import ExportedModel
 from keras_deit.export.litert_quantization import quantizer_package
 from keras_deit.export.openvino import openvino_package, to_openvino
-from keras_deit.export.report import Limits, comparison, images_of, model_logits
+from keras_deit.export.report import LIMITS, Limits, comparison, images_of, model_logits
 from keras_deit.export.saved_model import to_saved_model
 from keras_deit.export.serving import serving_model
 from keras_deit.export.signatures import INPUTS, NORMALIZED, PIXELS
@@ -18,7 +18,6 @@ from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
 
 CALIBRATION_IMAGES = 128
-EXACT = Limits()  # of formats that compute in float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,24 +34,24 @@ class Format:
 
     write: Callable
     file_name: str
-    limits: Limits = EXACT
+    limits: Limits = LIMITS[None]
     inputs: tuple = (NORMALIZED,)
     is_calibrated: bool = False
 
 
-def _litert(quantization, limits=EXACT, is_calibrated=False):
+def _litert(quantization):
     """The format of LiteRT with a quantization, or None."""
     writer = functools.partial(litert.to_litert, quantization=quantization)
     file_name = "_".join(filter(None, ("student", quantization))) + ".tflite"
-    return Format(writer, file_name, limits, (NORMALIZED, PIXELS), is_calibrated)
+    return Format(writer, file_name, LIMITS[quantization], (NORMALIZED, PIXELS), is_calibrated=quantization == "int8")
 
 
 FORMATS = {
     "saved_model": Format(to_saved_model, "saved_model", inputs=tuple(INPUTS)),
     "litert": _litert(None),
-    "litert:float16": _litert("float16", Limits(5e-3)),
-    "litert:dynamic_int8": _litert("dynamic_int8", Limits(None, agreement=0.995)),
-    "litert:int8": _litert("int8", Limits(None, agreement=0.99), is_calibrated=True),
+    "litert:float16": _litert("float16"),
+    "litert:dynamic_int8": _litert("dynamic_int8"),
+    "litert:int8": _litert("int8"),
     "onnx": Format(onnx.to_onnx, "student.onnx"),
     "openvino": Format(to_openvino, "student.xml"),
 }

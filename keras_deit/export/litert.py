@@ -99,7 +99,7 @@ def to_litert(
         content = temporary.read_bytes()
         if quantization is not None:
             content = quantize(content, quantization, batches, int8_io)
-        metadata = to_json(export_metadata(served, inputs))
+        metadata = to_json(export_metadata(served, inputs, quantization))
         temporary.write_bytes(_with_metadata(content, metadata))
         temporary_sidecar.write_text(metadata, encoding="utf-8")
     return path

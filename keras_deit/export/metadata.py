@@ -19,17 +19,19 @@ KEYS = (
     "num_classes",
     "image_size",
     "inputs",
+    "quantization",
     "producer",
 )
 SOFTMAX, SIGMOID = "softmax", "sigmoid"
 
 
-def export_metadata(model, inputs="normalized"):
+def export_metadata(model, inputs="normalized", quantization=None):
     """Describes an exported model for the programs that run it.
 
     Args:
         model: The Keras model that is exported, with one image input and one output `(batch, classes)`.
         inputs: What the exported model takes: `"normalized"` images, `"pixels"` in 0..255 or `"bytes"` of image files.
+        quantization: As for `keras_deit.export.to_litert`.
 
     Returns:
         A dictionary that JSON can hold:
@@ -42,6 +44,7 @@ def export_metadata(model, inputs="normalized"):
         - `num_classes`: the number of logits;
         - `image_size`: `[height, width]` in pixels; None for a model that takes images of any size;
         - `inputs`: the argument `inputs`;
+        - `quantization`: the argument `quantization`;
         - `producer`: name and version of this package.
 
     Example:
@@ -62,6 +65,7 @@ def export_metadata(model, inputs="normalized"):
         "num_classes": num_classes,
         "image_size": None if None in (height, width) else [height, width],
         "inputs": inputs,
+        "quantization": quantization,
         "producer": f"keras_deit {__version__}",
     }
 

@@ -33,6 +33,14 @@ class Limits:
         return " and ".join(parts)
 
 
+LIMITS = {  # by the quantization of the export
+    None: Limits(),
+    "float16": Limits(5e-3),
+    "dynamic_int8": Limits(None, agreement=0.995),
+    "int8": Limits(None, agreement=0.99),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Report:
     """The result of comparing an export with its model. As a string, it is one line of text.
@@ -91,8 +99,9 @@ def compare(model, path, images, labels=None, name=None, limits=None):
             a LiteRT file.
         images: At least one normalised image, as an array `(images, height, width, channels)`.
         labels: Integers `(images,)`: the right classes of the images, -1 for an unlabelled image; None without labels.
-        name: Name of the format for the report; None means that of the file, without a quantization.
-        limits: `keras_deit.export.report.Limits` that decide on `agrees`; None means a largest difference of 1e-4.
+        name: Name of the format for the report; None means that of the file, with its quantization.
+        limits: `keras_deit.export.report.Limits` that decide on `agrees`. None means a largest difference of 1e-4, or of
+            5e-3 with the quantization `"float16"`; an agreement of 99.5 % with `"dynamic_int8"`, and of 99 % with `"int8"`.
 
     Returns:
         A `keras_deit.export.report.Report`, with the attributes `largest_difference` and `agrees`, among others.
@@ -131,7 +140,7 @@ def comparison(expected, exported, images, labels=None, name=None, limits=None, 
     Raises:
         ValueError: If the numbers of classes differ.
     """
-    logits, limits = _by_chunks(exported.predict_on_batch, images, progress), limits or Limits()
+    logits, limits = _by_chunks(exported.predict_on_batch, images, progress), limits or LIMITS[exported.quantization]
     if logits.shape != expected.shape:
         raise ValueError(
             f"{exported.path} must be an export of the model, whose logits have the shape {expected.shape}. Received: "
@@ -143,7 +152,7 @@ def comparison(expected, exported, images, labels=None, name=None, limits=None, 
     predicted, of_model = logits.argmax(axis=-1), expected.argmax(axis=-1)
     decisions = ((logits > 0) == (expected > 0)) if exported.activation == SIGMOID else predicted == of_model
     report = Report(
-        format=name or exported.format,
+        format=name or ":".join(filter(None, (exported.format, exported.quantization))),
         path=str(exported.path),
         size=exported.size,
         images=len(images),

@@ -9,6 +9,7 @@ import pytest
 
 import keras_deit as kd
 from keras_deit.export import compare, litert, to_litert
+from keras_deit.export.exported_model import ExportedModel
 from keras_deit.export.litert import check_model
 from keras_deit.export.metadata import export_metadata, read_metadata
 from tests.export.litert_files import operations, run, tensors
@@ -132,8 +133,9 @@ def test_pixels_are_normalised_in_the_file(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), "uint8")
     arguments = dict(quantization="dynamic_int8", inputs="pixels")
     path = to_litert(model, tmp_path / "student.tflite", **arguments)
-    assert read_metadata(path)["inputs"] == "pixels"
-    assert read_metadata(path)["class_names"][0] == "犬"
+    metadata = read_metadata(path)
+    assert (metadata["inputs"], metadata["quantization"], metadata["class_names"][0]) == ("pixels", "dynamic_int8", "犬")
+    assert ExportedModel(path).quantization == "dynamic_int8"
     normalised = (pixels / 255 - np.array([0.3, 0.4, 0.5])) / 0.25
     exact = keras.ops.convert_to_numpy(kd.DeiTClassifier(model)(normalised.astype("float32")))
     assert np.abs(run(path, pixels) - exact).max() < 0.1 * exact.std()

@@ -21,6 +21,7 @@ METADATA = {
     "num_classes": 3,
     "image_size": [32, 16],
     "inputs": "normalized",
+    "quantization": None,
     "producer": f"keras_deit {kd.__version__}",
 }
 

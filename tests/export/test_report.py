@@ -59,8 +59,8 @@ class FakeExport:
 
     format, path, size = "litert", "student.tflite", 1
 
-    def __init__(self, logits, activation="softmax"):
-        self.logits, self.activation = np.array(logits), activation
+    def __init__(self, logits, activation="softmax", quantization=None):
+        self.logits, self.activation, self.quantization = np.array(logits), activation, quantization
 
     def predict_on_batch(self, images):
         assert len(images) == len(self.logits)
@@ -88,6 +88,21 @@ def test_differences_agreement_and_accuracy(limits, agrees):
     assert report.difference_percentiles["50"] == pytest.approx(0.0)
     assert report.difference_percentiles["100"] == pytest.approx(0.5)
     assert report.agrees is agrees
+
+
+@pytest.mark.parametrize(
+    ("quantization", "name", "limits"),
+    [
+        (None, "litert", Limits(1e-4)),
+        ("float16", "litert:float16", Limits(5e-3)),
+        ("dynamic_int8", "litert:dynamic_int8", Limits(None, 0.995)),
+        ("int8", "litert:int8", Limits(None, 0.99)),
+    ],
+)
+def test_the_quantization_of_the_export_decides_on_the_limits(quantization, name, limits):
+    export = FakeExport([[1.0, 0.0]], quantization=quantization)
+    report = comparison(np.array([[1.0, 0.0]]), export, np.zeros((1, 2, 2, 3)))
+    assert (report.format, report.limits) == (name, limits)
 
 
 def test_a_logit_that_is_nan_never_agrees():
