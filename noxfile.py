@@ -15,6 +15,7 @@ nox.options.sessions = ["lint", "tests", "together"]
 BACKENDS = ("tensorflow", "jax", "torch")
 TORCH = "torch==2.13.0"  # a range would bring gigabytes of CUDA packages along
 TEST_PACKAGES = ("pytest", "pytest-xdist")
+PACKAGES_OF_PAGES = ("keras-tuner", "timm")  # what the code of the documentation uses in addition
 TWO_WORKERS = ("-n", "2", "--dist", "worksteal")
 PASSED = tempfile.TemporaryDirectory()  # lasts as long as this call of nox
 TOGETHER = (  # what needs several backends, or packages beside a backend: TFDS, Grain, keras-cv, peers, transformers
@@ -114,7 +115,13 @@ def together(session):
 
 @nox.session
 def docs(session):
-    """The documentation site in `docs/_build`, where a warning is an error; on request only: `nox -s docs`."""
-    install_backend(session, "torch")
-    install(session, ".[docs]")
-    session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build", env={"KERAS_BACKEND": "torch"})
+    """The documentation site in `docs/_build`, and the code of its pages; on request only: `nox -s docs`."""
+    install(session, TORCH)
+    install(session, ".[dev,docs]", *PACKAGES_OF_PAGES)
+    variables = environment(session, "torch", skip_backend_independent=False)
+    session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build", env=variables)
+    pages = ("README.md", *sorted(map(str, pathlib.Path("docs").glob("*.md"))))
+    for page in session.posargs or pages:  # each page in a process of its own
+        session.run("python", "-m", "pytest", "-o", "addopts=", "-p", "docs.run_code", page, env=variables)
+    if not session.posargs:
+        session.run("python", "-m", "docs.run_notebooks", env=variables)

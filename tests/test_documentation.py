@@ -1,9 +1,11 @@
-"""The pages of the documentation: links, navigation, syntax of Python code. The code itself is not run."""
+"""The pages of the documentation: links, navigation, notebooks, syntax of Python code. `nox -s docs` runs the code."""
 
 import pathlib
 import re
 
 import pytest
+
+from docs.make_notebooks import GUIDES, NOTEBOOKS, notebook_of
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -30,3 +32,10 @@ def test_python_code_compiles(page):
 def test_each_page_is_in_the_navigation():
     navigation = re.findall(r"\w+", (ROOT / "docs" / "index.rst").read_text(encoding="utf-8"))
     assert {page.stem for page in PAGES if page.parent.name == "docs"} <= set(navigation)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_the_notebook_of_a_guide_is_up_to_date(guide):
+    assert (NOTEBOOKS / f"{guide}.ipynb").read_text(encoding="utf-8") == notebook_of(guide), (
+        "run docs/make_notebooks.py"
+    )
