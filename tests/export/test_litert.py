@@ -134,7 +134,11 @@ def test_pixels_are_normalised_in_the_file(tmp_path):
     arguments = dict(quantization="dynamic_int8", inputs="pixels")
     path = to_litert(model, tmp_path / "student.tflite", **arguments)
     metadata = read_metadata(path)
-    assert (metadata["inputs"], metadata["quantization"], metadata["class_names"][0]) == ("pixels", "dynamic_int8", "犬")
+    assert (metadata["inputs"], metadata["quantization"], metadata["class_names"][0]) == (
+        "pixels",
+        "dynamic_int8",
+        "犬",
+    )
     assert ExportedModel(path).quantization == "dynamic_int8"
     normalised = (pixels / 255 - np.array([0.3, 0.4, 0.5])) / 0.25
     exact = keras.ops.convert_to_numpy(kd.DeiTClassifier(model)(normalised.astype("float32")))
