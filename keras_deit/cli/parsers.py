@@ -218,8 +218,8 @@ def export_parser():
     group.add_argument(
         "--report",
         action="store_true",
-        help="also measure the time of calls, and write report.json and report.html (a page with plots) to the output "
-        "directory",
+        help="also measure the time of calls, and write export_report.json and export_report.html (a page with plots) to "
+        "the output directory",
     )
     group.add_argument(
         "--tolerance",

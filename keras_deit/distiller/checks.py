@@ -74,7 +74,8 @@ def _compares_probabilities(distillation):
     """Whether a function given as `distillation` is a cross-entropy or divergence of Keras."""
     definition = distillation if hasattr(distillation, "__name__") else type(distillation)
     name = definition.__name__.replace("_", "").lower()
-    return definition.__module__.startswith("keras.") and name.endswith(("crossentropy", "kldivergence"))
+    module = definition.__module__ or ""  # None for a function that `exec` defined
+    return module.startswith("keras.") and name.endswith(("crossentropy", "kldivergence"))
 
 
 def check_student(student, teacher):

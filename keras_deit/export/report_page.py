@@ -1,4 +1,4 @@
-"""The report on exported models as files: `report.json`, and `report.html` with plots, which needs no network."""
+"""The report on exported models as files: `export_report.json`, and `export_report.html` with plots."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from keras_deit.runtime.files import user_path, write_json, write_whole
 from keras_deit.runtime.html_page import drawing, escape, page, table
 
 SHOWN_PERCENTILES = ("50", "90", "99", "100")
-REPORT_FILES = ("report.json", "report.html")
+REPORT_FILES = ("export_report.json", "export_report.html")
 SMALLEST = 1e-9  # difference that the logarithmic axis begins with
 
 
@@ -29,7 +29,7 @@ class Examined:
 
 
 def write_report(directory, examined, model_latencies, facts):
-    """Writes `report.json` and `report.html`. Earlier files are replaced.
+    """Writes `export_report.json` and `export_report.html`. Earlier files are replaced.
 
     Args:
         directory: Path of the directory.

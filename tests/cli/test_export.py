@@ -50,14 +50,14 @@ def exported(weights, tmp_path_factory):
 
 @pytest.mark.backend_independent
 def test_the_report_compares_the_export_on_the_test_split(exported):
-    found = json.loads((exported / "report.json").read_text(encoding="utf-8"))
+    found = json.loads((exported / "export_report.json").read_text(encoding="utf-8"))
     assert (found["dataset"], found["images"]) == ("digits", 364)
     (onnx,) = found["exports"]
     assert onnx["largest_difference"] <= 1e-4
     assert (onnx["agreement"], onnx["agrees"]) == (1.0, True)
     assert onnx["accuracy"] == onnx["model_accuracy"]
     assert onnx["metadata"]["class_names"] == list(NAMES)
-    assert "Exported models" in (exported / "report.html").read_text(encoding="utf-8")
+    assert "Exported models" in (exported / "export_report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.backend_independent
@@ -144,15 +144,19 @@ def test_a_format_that_is_named_twice_is_exported_once(weights, tmp_path, capsys
 @needs_onnx
 def test_every_file_in_the_way_is_found_before_anything_is_loaded(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(cli_export, "check_formats", lambda formats: None)
-    for name in ("student.bin", "student.json", "report.html"):
+    for name in ("student.bin", "student.json", "export_report.html"):
         (tmp_path / name).write_text("mine")
     options = ["none.keras", "--data", "none", "--output", tmp_path]
-    for names, taken in (("onnx", "report.html"), ("onnx,litert", "student.json"), ("onnx,openvino", "student.bin")):
+    for names, taken in (
+        ("onnx", "export_report.html"),
+        ("onnx,litert", "student.json"),
+        ("onnx,openvino", "student.bin"),
+    ):
         assert command("export", *options, "--format", names, "--report") == 2
         error = capsys.readouterr().err
         assert str(tmp_path / taken) in error.partition("Already there:")[2]
         assert "pass --overwrite to replace them" in error
-    assert command("export", *options[:3], "--format", "onnx", "--output", tmp_path / "report.html") == 2
+    assert command("export", *options[:3], "--format", "onnx", "--output", tmp_path / "export_report.html") == 2
     assert "--output must be a directory" in capsys.readouterr().err
 
 

@@ -92,6 +92,13 @@ def test_a_loss_of_keras_between_logits_is_a_distillation():
     np.testing.assert_allclose(evaluate(distiller, x)["distillation_loss"], expected, rtol=1e-5)
 
 
+def test_a_function_without_a_module_is_a_distillation():
+    namespace = {"__name__": None}
+    exec("def distance(teacher, student):\n    return abs(teacher - student).mean(-1)", namespace)
+    assert namespace["distance"].__module__ is None
+    kd.Distiller(scripted_student(), scripted_teacher, distillation=namespace["distance"])
+
+
 def test_a_function_as_distillation_needs_stored_logits_rather_than_decisions():
     distiller = compiled(teacher=None, distillation=keras.losses.mean_squared_error)
     with pytest.raises(

@@ -28,7 +28,9 @@ def examined(name, agrees=True, arithmetic="float"):
 def written(tmp_path_factory):
     exports = [examined("litert", agrees=False, arithmetic="quantized"), examined("onnx")]
     page = write_report(tmp_path_factory.mktemp("report"), exports, (Latency(1, 9.0, 8.0, 10.0, 30),), FACTS)
-    return json.loads((page.parent / "report.json").read_text(encoding="utf-8")), page.read_text(encoding="utf-8")
+    return json.loads((page.parent / "export_report.json").read_text(encoding="utf-8")), page.read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_file_has_every_figure(written):
