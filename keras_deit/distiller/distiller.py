@@ -326,8 +326,11 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
             Scalar tensor.
 
         Raises:
-            ValueError: If required outputs of the teacher, or attention maps of the student, are missing.
+            ValueError: If required outputs of the teacher, or attention maps of the student, are missing, or the Distiller
+                is not compiled.
         """
+        if not self.compiled:
+            raise ValueError("`compute_loss` needs the loss that `compile` sets: call `compile` first.")
         if training:
             checks.check_loss_inputs(x, y_pred, self.attention_weight > 0)
         class_logits, distillation_logits = _heads(y_pred)

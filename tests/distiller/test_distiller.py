@@ -372,6 +372,12 @@ def test_the_list_of_evaluate_is_in_the_order_of_the_names():
             np.testing.assert_allclose(values, [logs[name] for name in model.metrics_names], rtol=1e-6)
 
 
+def test_the_loss_needs_compile():
+    distiller = kd.Distiller(scripted_student(), scripted_teacher)
+    with pytest.raises(ValueError, match="call `compile` first"):
+        distiller.compute_loss(y=np.zeros(2, "int32"), y_pred={})
+
+
 def test_an_own_training_loop_has_the_loss_of_fit():
     images, weights = script(*random_logits()), np.array([1, 2, 0.5, 1, 3, 1], "float32")
     distiller = compiled(distillation="soft", options={"optimizer": keras.optimizers.SGD(0.0)})
