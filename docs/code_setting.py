@@ -89,8 +89,11 @@ def _run(arguments):
 
 
 @contextlib.contextmanager
-def for_page(path, namespace):
-    """Runs the code of a page in a directory of its own, with the variables that the page does not define itself."""
+def for_page(path, namespace=None):
+    """Runs the code of a page in a directory of its own, with the variables that the page does not define itself.
+
+    A notebook has no such variables: without a `namespace`, there are only the files.
+    """
     name = pathlib.Path(path).name
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(stack.enter_context(tempfile.TemporaryDirectory())))
@@ -102,9 +105,10 @@ def for_page(path, namespace):
         stack.enter_context(_patched(kd, "train", _short_train(kd.train)))
         image_size = SMALL_IMAGES.get(name, 224)
         _write_files(image_size)
-        namespace.update(_variables(image_size), __name__="__main__")
-        if name == "models.md":  # there the dataset of the pre-training has no labels
-            namespace["dataset"] = [namespace["images"]]
+        if namespace is not None:
+            namespace.update(_variables(image_size), __name__="__main__")
+            if name == "models.md":  # there the dataset of the pre-training has no labels
+                namespace["dataset"] = [namespace["images"]]
         yield
 
 
@@ -171,7 +175,11 @@ def _short_train(train):
 
 
 def _remove(directory):
-    shutil.rmtree(directory, ignore_errors=True)
+    """Removes a directory of a run, which must be in the directory of the page."""
+    path = pathlib.Path(directory).expanduser().resolve()
+    if not path.is_relative_to(pathlib.Path.cwd()):
+        raise ValueError(f"A block that runs must write to a relative path. Received: {directory}")
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _write_files(image_size):

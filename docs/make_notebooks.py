@@ -2,7 +2,7 @@
 
 Run it from the root folder after a change of a guide: `python docs/make_notebooks.py`. The page is the only source. Blocks
 of Python and of shell become cells of code. The text between the blocks becomes cells of text. A block with a mark, such as
-`network`, stays text. `docs/run_notebooks.py` runs the notebooks.
+`network`, and a block of commands in the background stay text. `docs/run_notebooks.py` runs the notebooks.
 """
 
 import json
@@ -13,6 +13,8 @@ DOCS = pathlib.Path(__file__).parent
 NOTEBOOKS = DOCS / "notebooks"
 GUIDES = ("getting_started", "distil_your_cnn", "fine_tuning")
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BACKGROUND = re.compile(r"&$|^tail -f", re.MULTILINE)  # IPython starts no process in the background
+ROOT_FOLDER = "%cd ../..  # the root folder of the repository"
 LINK = re.compile(r"\]\((?!https?:|#)")
 
 
@@ -33,8 +35,10 @@ def notebook_of(guide):
     """Returns the notebook of a guide, as the text of a file."""
     text = (DOCS / f"{guide}.md").read_text(encoding="utf-8")
     text = text.replace(f"[This page as a notebook](notebooks/{guide}.ipynb)\n\n", "")
-    cells, end = [], 0
+    cells, end = [code_cell("python", ROOT_FOLDER)], 0
     for block in BLOCK.finditer(text):
+        if BACKGROUND.search(block[2]):
+            continue
         cells += [text_cell(text[end : block.start()]), code_cell(*block.groups())]
         end = block.end()
     cells = [cell for cell in (*cells, text_cell(text[end:])) if cell["source"]]

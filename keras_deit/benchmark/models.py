@@ -23,6 +23,7 @@ from keras_deit.runtime.child_process import child_environment
 
 FAILURES_OF_PEERS = Exception  # another package or a compiler may raise any; the table gives the reason
 MATRIX_PRODUCT = "matrix product"
+WITHOUT_EXTRA = ("timm", "torchvision")  # timm installs torchvision too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,10 +155,8 @@ def build_steps(builders, failures=FAILURES_OF_PEERS):
 def _hint(error):
     if not isinstance(error, ModuleNotFoundError):
         return ""
-    packages = (
-        "timm" if error.name == "timm" else "'keras-deit[benchmark]'"
-    )  # no extra brings timm and torchvision along
-    return f" (pip install {packages})"
+    package = "timm" if error.name in WITHOUT_EXTRA else "'keras-deit[benchmark]'"
+    return f" (pip install {package})"
 
 
 def _warmed_up(step):

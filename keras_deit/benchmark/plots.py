@@ -80,7 +80,7 @@ def draw_sweep(measurements, dimension, path):
         for panel in (times, costs):  # they share the axis, and the names of the values need space at its end
             panel.margins(x=0.12)
         costs.set_xlabel("GFLOP per step")
-        costs.set_ylim(bottom=0)
+        costs.set_ylim(0, 1.1 * costs.get_ylim()[1])
         costs.axhline(1, color="black", linewidth=0.8, linestyle="--")
     panels[0, 0].set_ylabel("ms per step")
     panels[1, 0].set_ylabel("time per operation,\nrelative to the fastest")

@@ -82,7 +82,10 @@ def _repeated_batch(images, labels):
 
 
 def forget_compiled_functions():
-    """Empties the cache of `torch.compile`, which holds eight kinds of inputs of a function and compiles no others."""
+    """Empties the cache of `torch.compile`.
+
+    The cache holds a function for eight shapes of its inputs. For further shapes, the function runs without compilation.
+    """
     if keras.backend.backend() == "torch":
         import torch
 

@@ -1,4 +1,4 @@
-"""The parsers of `keras-deit benchmark`. They import neither Keras nor a backend, as those of the other commands."""
+"""The parsers of `keras-deit benchmark`. They import neither Keras nor a backend, like the parsers of the other commands."""
 
 from keras_deit.choices import PEERS, REGNETY_VARIANTS
 from keras_deit.cli.common import make_parser

@@ -55,7 +55,7 @@ class ExportedModel:
         class_names: Tuple of the names of the classes, or None.
         preprocessing: `keras_deit.Preprocessing`, or None.
         multi_label: Whether an image may have several labels.
-        quantization: `"float16"`, `"dynamic_int8"` or `"int8"`, or None if the export computes in float32.
+        quantization: `"float16"`, `"dynamic_int8"` or `"int8"`, the quantization of a LiteRT file, or None.
         activation: `"softmax"` or `"sigmoid"`, the function that turns logits into probabilities.
         num_classes: Number of classes.
         input_shape, output_shape: Tuples `(batch, height, width, 3)` and `(batch, classes)`. None stands for any size.
@@ -85,7 +85,8 @@ class ExportedModel:
         with reading(self.path):
             self.preprocessing = Preprocessing.of(known.get("preprocessing"))
         self.multi_label = bool(known.get("multi_label"))
-        self.quantization = next((name for name in QUANTIZATIONS if name == known.get("quantization")), None)
+        quantization = known.get("quantization")
+        self.quantization = quantization if quantization in QUANTIZATIONS else None  # other programs may write others
         self.num_classes = self.runtime.num_classes
         self.activation = known.get("activation") or activation_of(self.multi_label, self.num_classes)
         self._check_number_of_classes(known)

@@ -140,7 +140,8 @@ def comparison(expected, exported, images, labels=None, name=None, limits=None, 
     Raises:
         ValueError: If the numbers of classes differ.
     """
-    logits, limits = _by_chunks(exported.predict_on_batch, images, progress), limits or LIMITS[exported.quantization]
+    logits = _by_chunks(exported.predict_on_batch, images, progress)
+    limits = limits or LIMITS[exported.quantization]
     if logits.shape != expected.shape:
         raise ValueError(
             f"{exported.path} must be an export of the model, whose logits have the shape {expected.shape}. Received: "

@@ -42,7 +42,8 @@ def run_python(arguments, environment):
         The last line that the child process printed, without the line break; an empty string if nothing was printed.
 
     Raises:
-        RuntimeError: If the child process fails. The message is the last line of its error output.
+        RuntimeError: If the child process fails. The message is the last line of its error output, shortened to 200
+            characters, or its exit status.
 
     Example:
 
@@ -52,6 +53,7 @@ def run_python(arguments, environment):
     command = [sys.executable, *arguments]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
     if result.returncode:
-        reason = result.stderr.strip() or f"its process failed with exit status {result.returncode}"
-        raise RuntimeError(reason.splitlines()[-1][:LONGEST_REASON])
+        lines = result.stderr.strip().splitlines() if result.returncode > 0 else []  # a killed process gives no reason
+        reason = lines[-1] if lines else f"its process failed with exit status {result.returncode}"
+        raise RuntimeError(reason[:LONGEST_REASON])
     return "".join(result.stdout.strip().splitlines()[-1:])

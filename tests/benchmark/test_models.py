@@ -59,6 +59,10 @@ def test_peers_take_turns_and_the_order_alternates(monkeypatch, make_setting):
             ModuleNotFoundError("No module named 'timm'", name="timm"),
             "ModuleNotFoundError: No module named 'timm' (pip install timm)",
         ),
+        (
+            ModuleNotFoundError("No module named 'torchvision'", name="torchvision"),
+            "ModuleNotFoundError: No module named 'torchvision' (pip install timm)",
+        ),
         (TypeError("in two\n  lines"), "TypeError: in two lines"),
     ],
 )
@@ -107,6 +111,14 @@ def test_the_memory_of_each_implementation_is_measured_before_the_device_is_used
     (result,) = models.run([make_setting()], models.Comparison(rounds=1, memory=True))
     assert calls == ["keras_deit", "device"]
     assert result.timings[0].memory == 7
+
+
+def test_the_compiled_functions_of_a_setting_are_forgotten_before_the_next_one(instant_step, make_setting, monkeypatch):
+    calls = []
+    monkeypatch.setattr(models, "forget_compiled_functions", lambda: calls.append("forgotten"))
+    monkeypatch.setattr(peers, "our_step", lambda setting: calls.append("built") or (lambda times=1: None))
+    models.run([make_setting(), make_setting("training")], models.Comparison(rounds=1))
+    assert calls == ["forgotten", "built", "forgotten", "built"]
 
 
 def test_a_memory_that_cannot_be_measured_is_named_with_the_reason(instant_step, make_setting, monkeypatch, capsys):

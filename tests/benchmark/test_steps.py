@@ -44,7 +44,7 @@ def test_a_compiled_step_computes_the_same(mode, make_setting):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="the cache of `torch.compile`")
-def test_every_size_of_a_sweep_is_compiled():
+def test_every_size_is_compiled_if_the_cache_is_emptied_before():
     import torch
 
     sizes = []

@@ -42,6 +42,10 @@ def test_the_last_printed_line_is_returned(program, last_line):
     [
         ("raise ValueError('too small')", "^ValueError: too small$"),
         ("exit(9)", "its process failed with exit status 9"),
+        (
+            "import os, sys; print('a notice', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)",
+            "its process failed with exit status -9",
+        ),
     ],
 )
 def test_a_process_that_fails_is_an_error_with_the_reason(program, reason):
