@@ -2,7 +2,7 @@
 
 Run it from the root folder after a change of a guide: `python docs/make_notebooks.py`. The page is the only source. Blocks
 of Python and of shell become cells of code. The text between the blocks becomes cells of text. A block with a mark, such as
-`network`, and a block of commands in the background stay text. `docs/run_notebooks.py` runs the notebooks.
+`network`, stays text. `docs/run_notebooks.py` runs the notebooks.
 """
 
 import json
@@ -13,15 +13,17 @@ DOCS = pathlib.Path(__file__).parent
 NOTEBOOKS = DOCS / "notebooks"
 GUIDES = ("getting_started", "distil_your_cnn", "fine_tuning")
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BACKGROUND = re.compile(r"&$|^tail -f", re.MULTILINE)  # IPython starts no process in the background
-ROOT_FOLDER = "%cd ../..  # the root folder of the repository"
+BACKGROUND = re.compile(
+    r" > \S+ 2>&1 &$|^tail -f .*$", re.MULTILINE
+)  # a cell waits for its command, and shows the output
+ROOT_FOLDER = "# the root folder of the repository\n%cd ../.."
 LINK = re.compile(r"\]\((?!https?:|#)")
 
 
 def code_cell(language, source):
     """Returns a cell of Python code, or of shell commands, each of which begins with `!`."""
     if language == "bash":
-        commands = source.strip().replace("\\\n", "\\\0").splitlines()
+        commands = BACKGROUND.sub("", source).strip().replace("\\\n", "\\\0").splitlines()
         source = "\n".join(f"!{command}" for command in commands if command).replace("\0", "\n")
     return {"cell_type": "code", "source": source.strip(), "metadata": {}, "outputs": [], "execution_count": None}
 
@@ -37,8 +39,6 @@ def notebook_of(guide):
     text = text.replace(f"[This page as a notebook](notebooks/{guide}.ipynb)\n\n", "")
     cells, end = [code_cell("python", ROOT_FOLDER)], 0
     for block in BLOCK.finditer(text):
-        if BACKGROUND.search(block[2]):
-            continue
         cells += [text_cell(text[end : block.start()]), code_cell(*block.groups())]
         end = block.end()
     cells = [cell for cell in (*cells, text_cell(text[end:])) if cell["source"]]
