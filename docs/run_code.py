@@ -5,7 +5,6 @@ outputs in blocks with the language `pycon` are compared. Of shell blocks, the c
 language marks a block that only has to compile or to parse; the word is not visible on the page:
 
 - `network`, `gpu`, `cluster`: the block needs a network, a GPU or several machines;
-- `tensorflow`: the block needs the TensorFlow backend;
 - `slow`: the block takes more than a minute.
 """
 
@@ -23,7 +22,7 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 
 from docs import code_setting
 
-MARKS = ("network", "gpu", "cluster", "tensorflow", "slow")
+MARKS = ("network", "gpu", "cluster", "slow")
 INFO = re.compile(r"(?P<language>python|pycon|bash)\b(?P<mark>[^\n]*)\n")
 
 
