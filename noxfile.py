@@ -115,13 +115,17 @@ def together(session):
 
 @nox.session
 def docs(session):
-    """The documentation site in `docs/_build`, and the code of its pages; on request only: `nox -s docs`."""
+    """The documentation site in `docs/_build`, its code, and the quick study; on request only: `nox -s docs`.
+
+    `nox -s docs -- docs/models.md` runs only the code of a page or of a notebook.
+    """
     install(session, TORCH)
     install(session, ".[dev,docs]", *PACKAGES_OF_PAGES)
     variables = environment(session, "torch", skip_backend_independent=False)
+    if session.posargs:
+        session.run("python", "-m", "docs.run_all", *session.posargs, env=variables)
+        return
     session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build", env=variables)
-    pages = ("README.md", *sorted(map(str, pathlib.Path("docs").glob("*.md"))))
-    for page in session.posargs or pages:  # each page in a process of its own
-        session.run("python", "-m", "pytest", "-o", "addopts=", "-p", "docs.run_code", page, env=variables)
-    if not session.posargs:
-        session.run("python", "-m", "docs.run_notebooks", env=variables)
+    with tempfile.TemporaryDirectory() as directory:  # an empty one: a study continues in the directory of its results
+        session.run("python", "scripts/reproduce.py", "--quick", "--output-dir", directory, env=variables)
+    session.run("python", "-m", "docs.run_all", env=variables)

@@ -7,12 +7,16 @@ are random, and a training ends after one epoch. `FULL_SIZE` names the pages tha
 import contextlib
 import dataclasses
 import functools
+import importlib
 import inspect
+import itertools
 import pathlib
 import re
 import shlex
 import shutil
+import sys
 import tempfile
+import types
 
 import keras
 import numpy as np
@@ -22,6 +26,7 @@ import keras_deit as kd
 from keras_deit import cli
 from keras_deit.cli import parsers
 from keras_deit.cli.common import make_parser
+from keras_deit.cli.reproduce import reproduce_parser
 from keras_deit.cli.train import add_options
 from keras_deit.models import presets
 from keras_deit.models.variants import VARIANTS
@@ -30,6 +35,7 @@ from keras_deit.weights import download
 
 FULL_SIZE = ("coming_from.md", "how_deit_works.md")
 CLASSES = ("bird", "cat", "dog", "fish", "horse")
+SCRIPT = re.compile(r"python scripts/(?P<name>\w+)\.py")
 VARIABLE = re.compile(r"\w+=\S*")  # of the environment, before a command
 REDIRECTION = re.compile(r"(?<=\s)(\d?>\S*(\s+[\w.]+\.log)?|&)(?=\s|$)")
 NARROW = {
@@ -40,10 +46,48 @@ SMALL_IMAGES = {"distilling.md": 32}  # the image size of a page, where the page
 IMAGES = ("cat.jpg", "dog.png", "new.jpg", "some.jpg", "boot.png", "digit.png", "image.png")
 
 
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A command of a shell block.
+
+    Attributes:
+        arguments: The arguments of `keras-deit`; for `python scripts/train.py --variant deit_ti`, those of the command that
+            the script is named after: `["train", "--variant", "deit_ti"]`.
+        runs: Whether the shell itself starts `keras-deit`, and not another program such as `srun` or `python`.
+    """
+
+    arguments: list
+    runs: bool
+
+
+def commands_of(block):
+    """Yields a `Command` for each command of this project in a shell block."""
+    for words in _simple_commands(block):
+        while words and VARIABLE.fullmatch(words[0]):
+            del words[0]
+        if "keras-deit" in words:
+            position = words.index("keras-deit")
+            yield Command(words[position + 1 :], runs=position == 0)
+        elif script := SCRIPT.fullmatch(" ".join(words[:2])):
+            yield Command([script["name"], *words[2:]], runs=False)
+
+
+def _simple_commands(block):
+    """Yields the words of each command, without what `&&`, `;` and `|` separate, redirections and comments."""
+    for line in block.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(REDIRECTION.sub("", line), posix=True, punctuation_chars="&;|")
+        lexer.whitespace_split = True
+        for is_separator, words in itertools.groupby(lexer, key=lambda word: not word.strip("&;|")):
+            if not is_separator:
+                yield list(words)
+
+
 def parse(arguments):
     """Parses the options of a `keras-deit` command without running it; an unknown option ends in `SystemExit`."""
     command, *options = arguments
-    if command == "train":
+    if command == "reproduce":
+        parser = reproduce_parser()
+    elif command == "train":
         parser = make_parser("train", "")
         add_options(parser)
     elif (benchmark := " ".join(arguments[:2])) in parsers.PARSERS:
@@ -54,29 +98,19 @@ def parse(arguments):
     parser.parse_args(options)
 
 
-def keras_deit_commands(block):
-    """Yields the arguments of each `keras-deit` command of a shell block."""
-    for line in block.replace("\\\n", " ").splitlines():
-        words = shlex.split(REDIRECTION.sub("", line), comments=True)
-        while words and VARIABLE.fullmatch(words[0]):
-            del words[0]
-        if words[:1] == ["keras-deit"]:
-            yield words[1:]
-
-
 def run_commands(block):
     """Runs the `keras-deit` commands of a shell block in this process.
 
     Args:
-        block: The shell commands; others than `keras-deit` are left out.
+        block: The shell commands; others are left out.
 
     Raises:
         RuntimeError: If a command ends with another status than 0.
     """
-    for arguments in keras_deit_commands(block):
-        status = _run(arguments)
+    for command in commands_of(block):
+        status = command.runs and _run(command.arguments)
         if status:
-            raise RuntimeError(f"keras-deit {shlex.join(arguments)} ended with status {status}")
+            raise RuntimeError(f"keras-deit {shlex.join(command.arguments)} ended with status {status}")
 
 
 def _run(arguments):
@@ -96,6 +130,8 @@ def for_page(path, namespace=None):
     """
     name = pathlib.Path(path).name
     with contextlib.ExitStack() as stack:
+        if name == "coming_from.md":
+            _make_torchvision_importable()
         stack.enter_context(contextlib.chdir(stack.enter_context(tempfile.TemporaryDirectory())))
         if name not in FULL_SIZE:
             stack.enter_context(_narrow_variants())
@@ -110,6 +146,19 @@ def for_page(path, namespace=None):
             if name == "models.md":  # there the dataset of the pre-training has no labels
                 namespace["dataset"] = [namespace["images"]]
         yield
+
+
+def _make_torchvision_importable():
+    """Leaves out the modules of torchvision that fail beside PyTorch for CPUs, and that timm does not need.
+
+    On Linux, the package index serves torchvision for CUDA. Its compiled operators then do not load, and the modules that
+    register derivatives and shapes for these operators raise an error.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        for name in ("torchvision._meta_registrations", "torchvision._autograd_registrations"):
+            sys.modules[name] = types.ModuleType(name)
 
 
 @contextlib.contextmanager

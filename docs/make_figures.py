@@ -1,6 +1,13 @@
 """Writes the figures of the pages to `docs/figures`, as SVG files that are legible on a narrow screen.
 
-Run it from the root folder after a change: `python docs/make_figures.py`.
+Run it from the root folder after a change: `python docs/make_figures.py`. The `.png` files are plots of the commands:
+
+- `digits_curves.png`: `curves.png` of the run of README's first command;
+- `attention.png`, `attention_gradient.png`: `keras-deit explain` of a DeiT-Ti that was trained on Fashion-MNIST with a
+  convolutional teacher, by the methods `rollout` and `gradient`;
+- `token_similarity.png`: the code block of the section on tokens' similarity in `explaining.md`, with the same DeiT-Ti;
+- `sweep_sizes.png`, `sweep_variants.png`, `sweep_batches.png`: `keras-deit benchmark --sweep`, by the commands that
+  `speed.md` shows.
 """
 
 import math

@@ -2,14 +2,15 @@
 
 Run it from the root folder after a change of a guide: `python docs/make_notebooks.py`. The page is the only source. Blocks
 of Python and of shell become cells of code. The text between the blocks becomes cells of text. A block with a mark, such as
-`network`, stays text. `docs/run_notebooks.py` runs the notebooks.
+`network`, stays text. `docs/run_notebook.py` runs a notebook.
 """
 
 import json
 import pathlib
 import re
 
-DOCS = pathlib.Path(__file__).parent
+ROOT = pathlib.Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 NOTEBOOKS = DOCS / "notebooks"
 GUIDES = ("getting_started", "distil_your_cnn", "fine_tuning")
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -1,8 +1,9 @@
 """Plugin of pytest that runs the code blocks of the pages: `python -m pytest -p docs.run_code docs/models.md`.
 
 The Python blocks of a page run one after the other in one namespace, in a directory that `docs/code_setting.py` fills. The
-outputs in blocks with the language `pycon` are compared. Of shell blocks, the commands `keras-deit` run. A word after the
-language marks a block that only has to compile or to parse; the word is not visible on the page:
+outputs in blocks with the language `pycon` are compared. Of shell blocks, the commands `keras-deit` run; of a command that
+another program starts (`srun`) and of `python scripts/...`, only the options are checked. A word after the language marks a
+block that only has to compile or to parse; the word is not visible on the page:
 
 - `network`, `gpu`, `cluster`: the block needs a network, a GPU or several machines;
 - `slow`: the block takes more than a minute.
@@ -23,7 +24,8 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from docs import code_setting
 
 MARKS = ("network", "gpu", "cluster", "slow")
-INFO = re.compile(r"(?P<language>python|pycon|bash)\b(?P<mark>[^\n]*)\n")
+NOT_RUN = ("", "json", "kotlin", "toml", "yaml")  # what a command prints, and excerpts of other files
+INFO = re.compile(r"(?P<language>\S*)(?P<mark>[^\n]*)\n")
 
 
 def compile_python(example):
@@ -32,10 +34,10 @@ def compile_python(example):
 
 
 def check_shell(example):
-    """Checks the syntax of a shell block, and the options of its `keras-deit` commands."""
+    """Checks the syntax of a shell block, and the options of its commands that are this project's."""
     subprocess.run(["bash", "-n"], input=example.parsed.encode(), check=True)
-    for arguments in code_setting.keras_deit_commands(example.parsed):
-        code_setting.parse(arguments)
+    for command in code_setting.commands_of(example.parsed):
+        code_setting.parse(command.arguments)
 
 
 def run_shell(example):
@@ -64,12 +66,19 @@ def parse_blocks(document):
         source = region.lexemes["source"]
         if mark and mark not in MARKS:
             raise ValueError(f"{document.path}: the mark of a block must be one of {MARKS}. Received: {mark!r}")
+        if language in NOT_RUN:
+            continue
         if language == "pycon":
             for example in _doctests(source, document.path):
                 example.adjust(region, source)
                 yield example
-        else:
+        elif language in EVALUATORS:
             yield Region(region.start, region.end, source, (CHECKS if mark else EVALUATORS)[language])
+        else:
+            languages = (*EVALUATORS, "pycon", *filter(None, NOT_RUN))
+            raise ValueError(
+                f"{document.path}: the language of a block must be one of {languages}. Received: {language!r}"
+            )
 
 
 pytest_collect_file = Sybil(

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from docs.code_setting import commands_of, parse
 from docs.make_notebooks import GUIDES, NOTEBOOKS, notebook_of
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -39,3 +40,25 @@ def test_the_notebook_of_a_guide_is_up_to_date(guide):
     assert (NOTEBOOKS / f"{guide}.ipynb").read_text(encoding="utf-8") == notebook_of(guide), (
         "run docs/make_notebooks.py"
     )
+
+
+def test_the_commands_of_a_block_are_found_wherever_they_stand():
+    block = """
+        python -m pip install ".[train]" && python scripts/train.py --variant deit_ti
+        KERAS_BACKEND=jax keras-deit predict 'a;b.jpg' \\
+            --weights runs/mine > predict.log 2>&1 &  # keras-deit export
+        srun --cpus-per-task=64 keras-deit evaluate --weights runs/mine | tee evaluate.log
+    """
+    found = [(command.arguments, command.runs) for command in commands_of(block)]
+    assert found == [
+        (["train", "--variant", "deit_ti"], False),
+        (["predict", "a;b.jpg", "--weights", "runs/mine"], True),
+        (["evaluate", "--weights", "runs/mine"], False),
+    ]
+
+
+@pytest.mark.parametrize("command", ["train", "reproduce", "benchmark"])
+def test_an_unknown_option_of_a_command_is_refused(command, capsys):
+    with pytest.raises(SystemExit):
+        parse([command, "--no-such-option"])
+    assert "--no-such-option" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import keras
 from keras_deit.benchmark.images import write_images
 from keras_deit.benchmark.pipelines import NEEDED_MODULES, PIPELINES, WARM_UP_BATCHES
 from keras_deit.benchmark.timing import mean_seconds
-from keras_deit.runtime.child_process import child_environment, run_python
+from keras_deit.runtime.child_process import child_environment, number_of_python
 
 
 def run(setting, rounds):
@@ -65,4 +65,4 @@ def images_per_second(name, setting, folder):
 def _run_in_child_process(name, setting, folder):
     request = {"name": name, "setting": dataclasses.asdict(setting), "folder": folder}
     arguments = ["-m", "keras_deit.benchmark", "pipeline", json.dumps(request)]
-    return float(run_python(arguments, child_environment(keras.backend.backend())))
+    return number_of_python(arguments, child_environment(keras.backend.backend()))

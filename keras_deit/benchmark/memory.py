@@ -10,7 +10,7 @@ import json
 import keras
 
 from keras_deit.benchmark.peers import PEERS, implementations
-from keras_deit.runtime.child_process import child_environment, run_python
+from keras_deit.runtime.child_process import child_environment, number_of_python
 from keras_deit.runtime.devices import peak_memory
 
 STEPS = 3
@@ -51,4 +51,4 @@ def peak_in_child_process(name, setting):
     """
     request = json.dumps({"name": name, "setting": dataclasses.asdict(setting)})
     arguments = ["-m", "keras_deit.benchmark", "memory", request]
-    return int(run_python(arguments, child_environment(keras.backend.backend())))
+    return int(number_of_python(arguments, child_environment(keras.backend.backend())))

@@ -73,8 +73,9 @@ def measure(setting, comparison, memory=None):
     Returns:
         A `Measurement`.
     """
-    forget_compiled_functions()
     chosen, memory = implementations(setting, comparison.peers, comparison.compiled), memory or {}
+    if any(name.endswith(COMPILED) for name in chosen):
+        forget_compiled_functions()
     builds = {name: functools.partial(implementation.build, setting) for name, implementation in chosen.items()}
     size = matrix_size()
     steps = {MATRIX_PRODUCT: _warmed_up(matrix_product_step(setting.precision, size))}

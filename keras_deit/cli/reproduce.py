@@ -23,6 +23,12 @@ def main(arguments=None):
     Returns:
         The exit status: 0; 1 if a training failed; 2 for bad input; 130 after Ctrl-C.
     """
+    parser = reproduce_parser()
+    return _run(parser, parser.parse_args(arguments))
+
+
+def reproduce_parser():
+    """The parser of the script."""
     parser = argparse.ArgumentParser(
         prog="reproduce.py",
         description=DESCRIPTION,
@@ -49,7 +55,7 @@ def main(arguments=None):
         metavar="N",
         help="number of processes, one core each; default: one for each core, at most 4",
     )
-    return _run(parser, parser.parse_args(arguments))
+    return parser
 
 
 @reporting

@@ -57,3 +57,27 @@ def run_python(arguments, environment):
         reason = lines[-1] if lines else f"its process failed with exit status {result.returncode}"
         raise RuntimeError(reason[:LONGEST_REASON])
     return "".join(result.stdout.strip().splitlines()[-1:])
+
+
+def number_of_python(arguments, environment):
+    """Runs Python in a child process that prints a number in its last line.
+
+    Args:
+        arguments, environment: As for `run_python`.
+
+    Returns:
+        The number, a float.
+
+    Raises:
+        RuntimeError: If the child process fails, or if its last line is not a number.
+
+    Example:
+
+    >>> number_of_python(["-c", "print(6 * 7)"], child_environment("torch"))
+    42.0
+    """
+    line = run_python(arguments, environment)
+    try:
+        return float(line)
+    except ValueError:
+        raise RuntimeError(f"its process printed no number in the last line: {line!r}"[:LONGEST_REASON]) from None

@@ -50,7 +50,7 @@ def test_a_pipeline_that_fails_is_left_out_with_the_reason(monkeypatch):
         raise RuntimeError("ValueError: too small")
 
     pretend_installed(monkeypatch, "timm")
-    monkeypatch.setattr(data, "run_python", fail)
+    monkeypatch.setattr(data, "number_of_python", fail)
     results, left_out = data.run(SETTING, rounds=2)
     assert results == {}
     assert left_out["timm"] == "ValueError: too small"

@@ -35,10 +35,10 @@ def test_a_child_process_prints_the_peak(make_setting, monkeypatch, capsys):
         assert arguments[:2] == ["-m", "keras_deit.benchmark"]
         environments.append(environment)
         __main__.main(*arguments[2:])
-        return capsys.readouterr().out.strip()
+        return float(capsys.readouterr().out)
 
     setting = make_setting("training")
-    monkeypatch.setattr(memory, "run_python", run_here)
+    monkeypatch.setattr(memory, "number_of_python", run_here)
     monkeypatch.setattr(memory, "peak_of", lambda name, given: 123 if (name, given) == ("timm", setting) else None)
     assert memory.peak_in_child_process("timm", setting) == 123
     assert environments[0]["KERAS_BACKEND"] == keras.backend.backend()

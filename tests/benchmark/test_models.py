@@ -113,12 +113,18 @@ def test_the_memory_of_each_implementation_is_measured_before_the_device_is_used
     assert result.timings[0].memory == 7
 
 
-def test_the_compiled_functions_of_a_setting_are_forgotten_before_the_next_one(instant_step, make_setting, monkeypatch):
+@pytest.mark.parametrize(
+    ("compiled", "calls_of_a_setting"), [(False, ["built"]), (True, ["forgotten", "built", "built"])]
+)
+def test_the_compiled_functions_of_a_setting_are_forgotten_before_the_next_one(
+    compiled, calls_of_a_setting, instant_step, make_setting, monkeypatch
+):
     calls = []
     monkeypatch.setattr(models, "forget_compiled_functions", lambda: calls.append("forgotten"))
-    monkeypatch.setattr(peers, "our_step", lambda setting: calls.append("built") or (lambda times=1: None))
+    monkeypatch.setattr(peers, "_is_compiled_too", lambda *given: compiled)
+    monkeypatch.setattr(peers, "our_step", lambda *given, **options: calls.append("built") or (lambda times=1: None))
     models.run([make_setting(), make_setting("training")], models.Comparison(rounds=1))
-    assert calls == ["forgotten", "built", "forgotten", "built"]
+    assert calls == 2 * calls_of_a_setting
 
 
 def test_a_memory_that_cannot_be_measured_is_named_with_the_reason(instant_step, make_setting, monkeypatch, capsys):

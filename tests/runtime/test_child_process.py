@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import keras_deit
-from keras_deit.runtime.child_process import child_environment, run_python
+from keras_deit.runtime.child_process import child_environment, number_of_python, run_python
 
 
 def test_the_package_is_found_before_the_users_own_paths(monkeypatch):
@@ -51,3 +51,10 @@ def test_the_last_printed_line_is_returned(program, last_line):
 def test_a_process_that_fails_is_an_error_with_the_reason(program, reason):
     with pytest.raises(RuntimeError, match=reason):
         run_python(["-c", program], child_environment("torch"))
+
+
+@pytest.mark.parametrize(("program", "line"), [("print('12 ms')", "'12 ms'"), ("pass", "''")])
+def test_a_last_line_that_is_no_number_is_an_error_that_shows_the_line(program, line):
+    assert number_of_python(["-c", "print(0.5)"], child_environment("torch")) == 0.5
+    with pytest.raises(RuntimeError, match=f"printed no number in the last line: {line}"):
+        number_of_python(["-c", program], child_environment("torch"))
