@@ -1,6 +1,9 @@
 """Batches that the worker processes of Grain make: a pipeline without TensorFlow."""
 
+import contextlib
 import signal
+import sys
+import types
 
 import keras
 import numpy as np
@@ -37,7 +40,57 @@ def training_stream(batches, epoch=0, batch=0, num_workers=2):
     flags = require("absl.flags", extra="grain", purpose="The pipeline of worker processes")
     if not flags.FLAGS.is_parsed():  # Grain needs parsed flags, which only programs started by absl have
         flags.FLAGS.mark_as_parsed()
-    return dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers), _start_worker)
+    dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers), _start_worker)
+    return _workers_without_main(grain)(dataset, num_workers)
+
+
+def _workers_without_main(grain):
+    """Makes the class of a dataset whose worker processes do not run the user's script again.
+
+    A new worker process imports the module `__main__` of its parent. A script that trains without
+    `if __name__ == "__main__":` would train again in each worker. The workers do not need the module: Grain sends the
+    functions and classes of `__main__` that the dataset uses.
+    """
+
+    class Iterator(grain.DatasetIterator):
+        def __init__(self, parent, num_workers):
+            super().__init__(parent)
+            self._num_starts = num_workers  # each of the first batches may start a worker
+
+        def __next__(self):
+            if not self._num_starts:
+                return next(self._parent)
+            with _empty_main():
+                batch = next(self._parent)
+            self._num_starts -= 1
+            return batch
+
+        def get_state(self):
+            return self._parent.get_state()
+
+        def set_state(self, state):
+            self._parent.set_state(state)
+
+    class Dataset(grain.IterDataset):
+        def __init__(self, parent, num_workers):
+            super().__init__(parent)
+            self._num_workers = num_workers
+
+        def __iter__(self):
+            return Iterator(iter(self._parent), self._num_workers)
+
+    return Dataset
+
+
+@contextlib.contextmanager
+def _empty_main():
+    """Replaces the module `__main__` by one without a file, which no child process imports."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _start_worker(*_):

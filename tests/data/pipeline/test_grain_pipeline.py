@@ -4,15 +4,38 @@ import itertools
 import multiprocessing
 import os
 
+import keras
 import pytest
 
 from keras_deit.data import ImageRecords
 from keras_deit.data.pipeline.grain_pipeline import training_stream
 from keras_deit.data.pipeline.sampling_plan import SamplingPlan
+from keras_deit.runtime.child_process import child_environment, run_python
 from keras_deit.runtime.stop_signals import KINDS
 from tests.data.pipeline.first_batches import assert_equal, input_pipeline, skip_without, take
 
 grain = pytest.importorskip("grain", reason="Grain makes the batches")
+SCRIPT = """
+import os
+from keras_deit.data.pipeline.grain_pipeline import training_stream
+from keras_deit.data.pipeline.sampling_plan import SamplingPlan
+
+with open({log!r}, "a") as log:
+    print("the script runs", file=log)
+
+
+class Squares:  # the worker gets the class, which no module has that it could import
+    plan = SamplingPlan(10, 4, (8, 8))
+
+    def batch(self, epoch, index, empty):
+        return index**2, os.getpid()
+
+
+batches = iter(training_stream(Squares(), num_workers=2))
+received = [next(batches) for _ in range(3)]
+assert os.getpid() not in [process for _, process in received]
+print([square for square, _ in received])
+"""
 
 
 def test_worker_processes_change_no_batch_and_live_on_after_the_signals_that_stop_a_run(image_files, first_batches):
@@ -43,3 +66,12 @@ def test_a_dataset_of_grain_serves_as_records(image_files, first_batches):
     dataset = grain.MapDataset.source(list(range(24))).map(lambda index: image_files[index])
     records = ImageRecords("mine", dataset, image_files.class_names)
     assert_equal(take(input_pipeline(records, "python").training_batches(), 3), first_batches("python")[:3])
+
+
+@pytest.mark.backend_independent
+def test_workers_do_not_run_a_script_again_that_has_no_main_guard(tmp_path):
+    script, log = tmp_path / "script.py", tmp_path / "log.txt"
+    script.write_text(SCRIPT.format(log=str(log)))
+    last_line = run_python([str(script)], child_environment(keras.backend.backend()))
+    assert last_line == "[0, 1, 0]"
+    assert log.read_text() == "the script runs\n"
