@@ -1,14 +1,53 @@
 """Extension of Sphinx: chooses the members of the API reference, and warns of public names that the reference does not have.
 
+The extension also turns the code blocks of docstrings, which have Markdown's fences, into those of reStructuredText.
+
 The build of the site treats a warning as an error.
 """
 
 import inspect
+import re
 
 from sphinx.util import logging
 
 import keras_deit
 from tests.test_public_surface import METHODS, public_members
+
+FENCE = re.compile(r"(?P<indent> *)```(?P<language>\w*)")
+INTERNAL = {  # methods and properties that Keras or other modules of the package call, and that users do not
+    *(
+        "build",
+        "call_traced",
+        "compile_from_config",
+        "compute_output_shape",
+        "compute_output_spec",
+        "get_compile_config",
+    ),
+    *("input_spec", "load_own_variables", "save_own_variables", "update_step"),
+    *(
+        "backbone_config",
+        "build_with_token_merging",
+        "check_num_classes",
+        "iter_blocks",
+        "kept_settings",
+        "other_setting",
+    ),
+    *("record_config",),
+    *("apply", "can_update_lists", "decays", "keras_variable", "moment_lists", "moments", "tensors", "update_lists"),
+    *("update_moments", "uses_weight_decay", "variable_index"),
+    *(
+        "add_teacher_outputs",
+        "batch_divisor",
+        "check_compile_options",
+        "dataset_batch_size",
+        "epoch_logs",
+        "label_shape",
+    ),
+    *("num_replicas", "pad_batches", "run_inference"),
+    *("check", "from_bare_model", "match_classes"),
+    *("crops_alone", "draw", "draw_mixing", "mixes", "policies"),
+    *("content_digest", "evenly_spaced", "spaced_indices"),
+}
 
 
 def members_of_module(module):
@@ -21,7 +60,8 @@ def members_of_class(cls):
     """Yields the methods and properties of this package that a class has and that are described where they are defined."""
     for name in dir(cls):
         value = inspect.getattr_static(cls, name)
-        if not name.startswith("_") and isinstance(value, METHODS) and not is_foreign(value) and value.__doc__:
+        is_shown = not name.startswith("_") and name not in INTERNAL and not is_foreign(value)
+        if is_shown and isinstance(value, METHODS) and value.__doc__:
             yield name
 
 
@@ -44,9 +84,22 @@ def public_names(owner=keras_deit):
             yield from (f"{prefix}.{name}.{method}" for method in members_of_class(value))
 
 
-def leave_out_foreign(app, what, name, member, skip, options):
-    """Leaves out of a class what other packages define."""
-    return skip or (what == "class" and is_foreign(member))
+def leave_out(app, what, name, member, skip, options):
+    """Leaves out of a class what other packages define and what users do not call."""
+    return skip or (what == "class" and (name in INTERNAL or is_foreign(member)))
+
+
+def show_fenced_code(app, what, name, value, options, lines):
+    """Turns code between Markdown's fences into code blocks of reStructuredText, in place."""
+    shown, is_code = [], False
+    for line in lines:
+        fence = FENCE.fullmatch(line)
+        if fence:
+            is_code = not is_code
+            shown += [f"{fence['indent']}.. code-block:: {fence['language']}", ""] if is_code else [""]
+        else:
+            shown.append(f"    {line}" if is_code and line else line)
+    lines[:] = shown
 
 
 def show_constructor(app, what, name, value, options, signature, annotation):
@@ -67,7 +120,10 @@ def warn_of_missing_names(app, environment):
 
 def setup(app):
     """Connects what autodoc asks for, and the check, which runs when all pages have been read."""
-    app.connect("autodoc-skip-member", leave_out_foreign)
+    app.connect("autodoc-skip-member", leave_out)
+    app.connect(
+        "autodoc-process-docstring", show_fenced_code, priority=400
+    )  # before Napoleon, which indents the sections
     app.connect("autodoc-process-signature", show_constructor)
     app.connect("env-check-consistency", warn_of_missing_names)
     return {"parallel_read_safe": True}

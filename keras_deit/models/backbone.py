@@ -131,7 +131,7 @@ class DeiTBackbone(ImageModel):
         self.drop_path_rate = drop_path_rate
         self.drop_path_schedule = drop_path_schedule
         self.layer_norm_epsilon = layer_norm_epsilon
-        if frozen_blocks is not None:
+        if frozen_blocks is not None and trainable:
             self.freeze(frozen_blocks)
 
     @property
@@ -155,10 +155,11 @@ class DeiTBackbone(ImageModel):
         return _split(run_layer(self, self.get_layer("norm"), tokens), self.distilled)
 
     def freeze(self, up_to):
-        """Freezes the patch embedding, the tokens and the first blocks. The later blocks are trained.
+        """Freezes the patch embedding, the tokens and the first blocks. The later blocks and the final norm are trained.
 
-        Frozen layers stay frozen when the model is saved and loaded. Like every change of `trainable`, the call takes
-        effect at the next `compile`.
+        The later layers are trained also if `trainable = False` has frozen the whole backbone before. Frozen layers stay
+        frozen when the model is saved and loaded. Like every change of `trainable`, the call takes effect at the next
+        `compile`.
 
         Args:
             up_to: Number of the last frozen block, counted from 1; 0 freezes only the patch embedding and the tokens, None
@@ -182,10 +183,11 @@ class DeiTBackbone(ImageModel):
                 "The model has LoRA, and `freeze` would train its kernels: freeze before `keras_deit.lora.enable`, or begin "
                 "again with the model that `keras_deit.lora.merge` returns."
             )
-        for name in ("patch_embedding", "prefix_tokens"):
-            self.get_layer(name).trainable = up_to is None
-        for number, block in enumerate(self.blocks, start=1):
-            block.trainable = up_to is None or number > up_to
+        self.trainable = True
+        if up_to is not None:
+            first = (self.get_layer("patch_embedding"), self.get_layer("prefix_tokens"), *self.blocks[:up_to])
+            for layer in first:
+                layer.trainable = False
 
     def features(self, images, blocks=(3, 6, 9, 12), norm=False):
         """Computes feature maps after some of the blocks, for example for detection or segmentation.

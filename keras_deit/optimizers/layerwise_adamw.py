@@ -19,9 +19,10 @@ HEAD = "head"
 class LayerwiseAdamW(DecayInUpdate, keras.optimizers.Adam):
     """AdamW with smaller learning rates, and therefore smaller decay, for earlier layers of a DeiT.
 
-    The heads have the full learning rate, and each block has `layer_decay` times the learning rate of the block after it.
-    The last block has `layer_decay` times the full learning rate, as has the final norm. The patch embedding and the tokens
-    have `layer_decay` times the learning rate of the first block.
+    The heads have the full learning rate, as have the other layers of a model that contains the DeiT. Each block has
+    `layer_decay` times the learning rate of the block after it. The last block has `layer_decay` times the full learning
+    rate, as has the final norm. The patch embedding and the tokens have `layer_decay` times the learning rate of the first
+    block.
 
     Args:
         *args: As for `keras.optimizers.Adam`.

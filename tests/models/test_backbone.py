@@ -216,6 +216,21 @@ def test_features_of_images_of_another_size_are_refused():
         small().features(keras.Input((48, 48, 3)), blocks=(1,))
 
 
+def test_freezing_the_first_blocks_trains_the_later_layers_of_a_frozen_backbone():
+    backbone, expected = small(num_layers=2), small(num_layers=2)
+    backbone.trainable = False
+    for model in (backbone, expected):
+        model.freeze(1)
+    assert backbone.trainable
+    trained = {variable.path.split("/")[0] for variable in backbone.trainable_variables}
+    assert trained == {"block_2", "norm"}
+    assert len(backbone.trainable_variables) == len(expected.trainable_variables)
+
+
+def test_a_backbone_that_is_built_frozen_stays_frozen_with_frozen_blocks():
+    assert not small(num_layers=2, frozen_blocks=1, trainable=False).trainable_variables
+
+
 def test_freezing_a_block_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match=r"`up_to` must lie in 0..2.*Received: up_to=3"):
         small(num_layers=2).freeze(3)
