@@ -117,11 +117,12 @@ def together(session):
 def docs(session):
     """The documentation site in `docs/_build`, its code, and the quick study; on request only: `nox -s docs`.
 
-    `nox -s docs -- docs/models.md` runs only the code of a page or of a notebook.
+    `nox -s docs -- docs/models.md` runs only the code of a page or of a notebook. The environment variable KERAS_BACKEND
+    selects the backend.
     """
     install(session, TORCH)
     install(session, ".[dev,docs]", *PACKAGES_OF_PAGES)
-    variables = environment(session, "torch", skip_backend_independent=False)
+    variables = environment(session, os.environ.get("KERAS_BACKEND", "torch"), skip_backend_independent=False)
     if session.posargs:
         session.run("python", "-m", "docs.run_all", *session.posargs, env=variables)
         return

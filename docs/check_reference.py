@@ -44,7 +44,7 @@ INTERNAL = {  # methods and properties that Keras or other modules of the packag
         "label_shape",
     ),
     *("num_replicas", "pad_batches", "run_inference"),
-    *("check", "from_bare_model", "match_classes"),
+    *("check", "from_bare_model", "from_checkpoint", "match_classes"),
     *("crops_alone", "draw", "draw_mixing", "mixes", "policies"),
     *("content_digest", "evenly_spaced", "spaced_indices"),
 }

@@ -24,6 +24,7 @@ autodoc_inherit_docstrings = False  # what overrides a method of Keras is descri
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "imported-members": True, "inherited-members": True}
 napoleon_numpy_docstring = False
+napoleon_use_param = False  # else the description of `mean, std` is repeated for each of the two
 napoleon_use_rtype = False
 napoleon_custom_sections = ["Input shape", "Output shape", ("Call arguments", "params_style"), "Reference"]
 

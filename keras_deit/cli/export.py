@@ -174,6 +174,7 @@ def _calibration(options, model):
     settings = dataclasses.replace(data_settings(options, model), check_images=False)
     data = load_images(settings, "train").data.evenly_spaced(CALIBRATION_IMAGES)
     images, _ = _prepared(model, settings, data)
+    print(f"Calibration of the int8 file: {len(images):,} training images of {options.dataset!r}", flush=True)
     return images
 
 

@@ -122,6 +122,7 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
 
         ```python
         model = kd.DeiTClassifier.from_preset("deit_small_distilled_patch16_224", num_classes=10)
+        backbone = kd.DeiTBackbone.from_preset("deit_small_distilled_patch16_224", image_size=384)
         ```
         """
         cls.check_num_classes(num_classes)

@@ -172,7 +172,9 @@ def test_calibration_images_are_those_of_the_training_split(weights, tmp_path, c
     monkeypatch.setattr(cli_export, "write", write)
     options = ["--format", "litert:int8", "--data", "digits", "--output", tmp_path]
     assert command("export", weights, *options) == 2
-    assert "The export to litert:int8 failed. no conversion here" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "The export to litert:int8 failed. no conversion here" in printed.err
+    assert "Calibration of the int8 file: 128 training images of 'digits'" in printed.out
     data = kd.data.load("digits", "train")
     chosen = np.round(np.arange(128) * (len(data) - 1) / 127).astype(int)
     expected = kd.ImageProcessor(16, **RECORD)(np.stack([data.images[index] for index in chosen]))
