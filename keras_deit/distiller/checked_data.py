@@ -193,8 +193,8 @@ class CheckedData:
             self.questions_teacher = False
             warn_caller(
                 f"The teacher is {described}. Likely causes: `keras_deit.Teacher` describes other images than the model "
-                "takes (`value_range`, `mean`, `std`, `preprocessing`, `image_size`); the model has the student's classes in "
-                "another order; or it was trained too little."
+                "takes (`value_range`, `mean`, `std`, `preprocessing`, `image_size`); the model has the student's classes "
+                "in another order; or it was trained too little."
             )
 
     def _check_batches(self, x, batch_size=None, validation_split=0):

@@ -363,7 +363,7 @@ class Settings(RecipeFields):
     )
     keep: str = setting(
         "weights that the run writes at the end; last: those of the last epoch; best: also those of the epoch with the "
-        "highest accuracy on the test split, to student_best.keras; the first of several epochs with this accuracy",
+        "highest accuracy on the test split (of several such epochs, the first), to student_best.keras",
         group=RUN,
         default="last",
         choices=("best", "last"),
