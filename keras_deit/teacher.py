@@ -2,7 +2,6 @@
 
 import copy
 import pathlib
-import warnings
 
 import keras
 import numpy as np
@@ -15,6 +14,7 @@ from keras_deit.imaging.class_names import match_classes
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.imaging.sizes import height_and_width
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
@@ -52,9 +52,9 @@ class Teacher:
             or any callable of images on the active backend, such as a PyTorch module. The model must return a tensor
             `(batch, classes)`, a dictionary or list with one such tensor, the dictionary of a `DeiT` (the mean of its two
             heads is used) or an object with an attribute `logits`.
-        image_size: Side, or `(height, width)`, of the teacher's input in pixels. None means that of the student's images,
-            also for a `RegNetY`. For a model with a `preprocessing` that takes images of one size, such as a `DeiT` from a
-            preset, None means the image size of the model.
+        image_size: Side, or `(height, width)`, of the teacher's input in pixels. None means, for a model of this package
+            with a `preprocessing`, its own image size: that of the model, or `preprocessing.image_size`, which a `RegNetY`
+            from a run has. Otherwise None means the size of the student's images, also for a `RegNetY` from a preset.
         mean, std: The teacher's normalisation: a number, or one number for each channel, in units of `value_range`. None
             for both means the normalisation of `model.preprocessing` if `value_range` is None too and a model of this
             package has a `preprocessing`; otherwise no normalisation.
@@ -115,7 +115,7 @@ class Teacher:
         self._is_torch_module &= hasattr(self.model, "eval")
         record = getattr(self.model, "preprocessing", None)
         if isinstance(record, Preprocessing):
-            self.image_size = self.image_size or getattr(self.model, "image_size", None)
+            self.image_size = self.image_size or getattr(self.model, "image_size", None) or record.image_size
             if not is_described and preprocessing is None:
                 mean, std = record.mean, record.std
         self.mean = mean
@@ -180,10 +180,7 @@ class Teacher:
             )
         if np.array_equal(positions, np.arange(len(positions))):
             return self._in_order(None)
-        warnings.warn(
-            f"The teacher has the student's classes in another order ({names}): its outputs are reordered.",
-            stacklevel=2,
-        )
+        warn_caller(f"The teacher has the student's classes in another order ({names}): its outputs are reordered.")
         return self._in_order(positions)
 
     def _in_order(self, class_positions):
@@ -384,10 +381,9 @@ def check_output_kind(outputs, declared, are_surely_logits=False):
             f"they lie between {outputs.min():.4g} and {outputs.max():.4g} and sum to {sums}. {_KIND_ADVICE[seen]}"
         )
     if outputs.min() == 0 < outputs.max() and declared == "logits" and not are_surely_logits:
-        warnings.warn(
+        warn_caller(
             "None of the teacher's logits is negative and some are exactly 0, as behind a ReLU, which makes the unlikely "
-            "classes equal. If the model ends in an activation, remove the activation.",
-            stacklevel=2,
+            "classes equal. If the model ends in an activation, remove the activation."
         )
 
 

@@ -524,6 +524,17 @@ def test_a_model_with_a_record_receives_the_images_that_it_was_trained_on(make):
     np.testing.assert_allclose(predict(kd.Teacher(deit, mean=0, std=1), images), plain, atol=1e-4)  # said otherwise
 
 
+@pytest.mark.parametrize("make", [kd.Teacher, kd.Teacher.from_bare_model])
+def test_a_convnet_receives_images_of_its_recorded_size(make):
+    pixels, images = student_images(size=8)
+    record = kd.Preprocessing(MEAN, STD, image_size=16)
+    convnet = kd.RegNetY(widths=(8,), depths=(1,), group_width=8, num_classes=3, preprocessing=record)
+    resized = ops.image.resize(pixels.astype("float32"), (16, 16), data_format="channels_last")
+    expected = convnet.predict((ops.convert_to_numpy(resized) - np.float32(MEAN)) / np.float32(STD), verbose=0)
+    np.testing.assert_allclose(predict(make(convnet), images), expected, atol=1e-4)
+    assert kd.Teacher(convnet, image_size=8).image_size == (8, 8)
+
+
 def test_a_bare_model_of_the_students_normalisation_receives_its_images_to_the_bit():
     _, images = student_images(size=8)
     deit = recorded_teacher()

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 
 from keras_deit.distiller import checks
+from keras_deit.distiller.chance import describe_chance
 from keras_deit.distiller.metrics import set_modes
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.endless import check_steps
 from keras_deit.runtime.first_batch import FirstBatchCheck
 
@@ -48,7 +50,8 @@ class CheckedData:
 
         Raises:
             ValueError: If a label is out of range, the images are not normalised as declared, the replicas do not divide a
-                batch, or the data have no end and the number of steps is not given.
+                batch, or the data have no end and the number of steps is not given. A warning says if the teacher is no
+                better than chance on the validation data.
         """
         check_steps("steps_per_epoch", kwargs.get("steps_per_epoch"), x)
         check_steps("validation_steps", kwargs.get("validation_steps"), validation_data)
@@ -102,18 +105,22 @@ class CheckedData:
             The logs: a dictionary from names to values, or a list of the values in the order of `metrics_names`.
 
         Raises:
-            ValueError: If a label is out of range, or the replicas do not divide a batch.
+            ValueError: If a label is out of range, or the replicas do not divide a batch. A warning says if the teacher is
+                no better than chance.
         """
         kwargs |= dict(steps=steps, callbacks=callbacks, return_dict=True)
         is_validation = self._is_fitting and isinstance(callbacks, keras.callbacks.CallbackList)
         if is_validation:  # of validation data, `fit` has checked and padded the whole already
-            return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+            logs = super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+            self._question_teacher(logs)
+            return logs
         check_steps("steps", steps, x)
         self._check_data(x, y, sample_weight)
         self._check_batches(x, batch_size)
         with self._first_batch_check() as first_batch:
             x = first_batch.of(self.pad_batches(x))
             logs = super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+        self._question_teacher(logs)
         return logs if return_dict else [logs[name] for name in self.metrics_names]
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
@@ -175,6 +182,20 @@ class CheckedData:
         """The logs of a batch as `train_on_batch` and `test_on_batch` return them."""
         names = self.epoch_logs(logs)
         return logs if return_dict else [logs[name] for name in names]
+
+    def _question_teacher(self, logs):
+        """Warns once if the teacher was no better than chance in an evaluation, which has counted its images."""
+        if not self.questions_teacher or self.teacher is None or "teacher_accuracy" not in logs or self._is_multi_label:
+            return
+        num_images = int(self._log_means.count("teacher_accuracy"))
+        described = describe_chance(float(logs["teacher_accuracy"]), self.num_classes, num_images)
+        if described is not None:
+            self.questions_teacher = False
+            warn_caller(
+                f"The teacher is {described}. Likely causes: `keras_deit.Teacher` describes other images than the model "
+                "takes (`value_range`, `mean`, `std`, `preprocessing`, `image_size`); the model has the student's classes "
+                "in another order; or it was trained too little."
+            )
 
     def _check_batches(self, x, batch_size=None, validation_split=0):
         divisor = self.batch_divisor()

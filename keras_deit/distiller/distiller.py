@@ -181,6 +181,7 @@ class Distiller(CheckedData, _DistillationSteps, EpochLogsHook, PortableCompileC
             teacher = teacher.match_classes(getattr(self.student, "class_names", None))
         with self._changing_steps():
             self._teacher = teacher
+        self.questions_teacher = True
 
     def __setattr__(self, name, value):
         if name == "teacher":  # Keras would track an assigned model, and so train and save it

@@ -49,4 +49,11 @@ class LogMeans(keras.metrics.Metric):
 
     def total(self, name):
         """Returns the total of a mean as a float."""
-        return float(ops.convert_to_numpy(ops.convert_to_tensor(self.totals))[self.names.index(name)])
+        return self._entry(self.totals, name)
+
+    def count(self, name):
+        """Returns the number of examples of a mean as a float."""
+        return self._entry(self.counts, name)
+
+    def _entry(self, variable, name):
+        return float(ops.convert_to_numpy(ops.convert_to_tensor(variable))[self.names.index(name)])

@@ -23,7 +23,7 @@ class Preprocessing:
         interpolation: Filter of Pillow that resizes the image, see `keras_deit.ImageProcessor`.
         squash: Whether images are resized without keeping their aspect ratio.
         image_size: Side of the images in pixels, or `(height, width)`, for a model that takes images of any size; None for
-            models of one image size.
+            models of one image size, and for presets, whose images have 224 pixels by default.
         bit_depth: Number of bits that the pixels of 16-bit image files use, see `keras_deit.ImageProcessor`; None means the
             number that the files state.
 

@@ -216,7 +216,7 @@ def open_preset(source, family=None, variant=None, weights_entry=None):
         if weights_entry is not None:
             raise ValueError(f"A preset holds one model. Received: weights_entry={weights_entry!r}")
         tensors = open_checkpoint(_find_or_download(preset)).tensors
-        record = {"class_names": imagenet.class_names(), "preprocessing": _preprocessing(preset)}
+        record = {"class_names": imagenet.class_names(), "preprocessing": Preprocessing(crop_ratio=preset.crop_ratio)}
         return Checkpoint(tensors, f"the preset {preset.name!r}", **record), preset.variant
     if str(source).startswith(HUB_PREFIX):
         repository, _, revision = str(source).removeprefix(HUB_PREFIX).partition("@")
@@ -245,14 +245,6 @@ def open_preset(source, family=None, variant=None, weights_entry=None):
         f"There is no preset {str(source)!r}, and no such file or directory.{hint} `keras_deit.list_presets()` lists all "
         f"presets; a repository on the hub is written {HUB_PREFIX}owner/repository."
     )
-
-
-def _preprocessing(preset):
-    variant = VARIANTS[preset.variant]
-    image_size = (
-        variant.image_size if variant.family == "regnety" else None
-    )  # the other models have a size of their own
-    return Preprocessing(crop_ratio=preset.crop_ratio, image_size=image_size)
 
 
 def _is_published(repository):

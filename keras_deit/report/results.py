@@ -8,7 +8,7 @@ ROWS = {
     "teacher_accuracy": "teacher",
     "teacher_agreement": "agreement with the teacher",
 }
-COLUMNS = {"student": "student", "student_average": "average", "without_teacher": "no teacher"}
+COLUMNS = {"student_average": "average", "without_teacher": "no teacher"}  # beside the student, or the convnet
 
 
 def accuracies(summary):
@@ -28,11 +28,15 @@ def accuracies(summary):
     """
     if summary["student"] is None:
         return [], []
-    results = [_with_teacher(summary, key) for key in COLUMNS if key in summary]
+    columns = {
+        "student": summary.get("model", "student"),
+        **{key: name for key, name in COLUMNS.items() if key in summary},
+    }
+    results = [_with_teacher(summary, key) for key in columns]
     has_heads = any("class_accuracy" in values for values in results)
     labels = ROWS if has_heads else {**ROWS, "accuracy": "accuracy"}
     rows = [(label, [values.get(key) for values in results]) for key, label in labels.items()]
-    return [name for key, name in COLUMNS.items() if key in summary], [row for row in rows if any_known(row[1])]
+    return list(columns.values()), [row for row in rows if any_known(row[1])]
 
 
 def any_known(values):

@@ -4,11 +4,11 @@ import contextlib
 import json
 import pathlib
 import shutil
-import warnings
 
 import keras
 import numpy as np
 
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import remove_abandoned, replacing
 
 FOLDER = "checkpoints"
@@ -72,10 +72,9 @@ class Checkpoints:
                 raise
             except Exception as error:  # of zipfile, zlib, NumPy or JSON, depending on the byte that is wrong
                 path.replace(path.with_suffix(".damaged"))
-                warnings.warn(
+                warn_caller(
                     f"The checkpoint {str(path)!r} is damaged ({error}). It was renamed to {path.stem}.damaged; the run "
-                    "continues from the one before, or from its beginning if there is none.",
-                    stacklevel=2,
+                    "continues from the one before, or from its beginning if there is none."
                 )
         return None
 

@@ -69,7 +69,8 @@ def _skipped(skipped):
     for split, counts in skipped.items():
         if counts["images"]:
             issues = ", ".join(f"{number} {issue}" for issue, number in counts.items() if issue != "images")
-            yield f"{counts['images']} images of the {split} split were left out ({issues})"
+            were = "was" if counts["images"] == 1 else "were"
+            yield f"{format_count(counts['images'], 'image')} of the {split} split {were} left out ({issues})"
 
 
 def _accuracies(summary):

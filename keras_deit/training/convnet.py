@@ -1,10 +1,10 @@
 """The convnet of a run that fine-tunes a teacher, from its settings."""
 
 import dataclasses
-import warnings
 
 from keras_deit.models import ApplicationClassifier, RegNetY
 from keras_deit.models.pretrained import pretrained
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.training.settings import IMAGENET, PRECISIONS
 from keras_deit.training.student import with_record_of_weights, with_weights
 from keras_deit.weights.download import DownloadError
@@ -58,5 +58,5 @@ def _application(settings, data, options):
     convnet = ApplicationClassifier(settings.architecture, **options)
     notes = convnet.take_weights(trained)
     if notes:
-        warnings.warn(f"{settings.weights}: {' '.join(notes)}", stacklevel=2)
+        warn_caller(f"{settings.weights}: {' '.join(notes)}")
     return convnet

@@ -31,6 +31,7 @@ from keras_deit.training.progress import Progress
 from keras_deit.training.run import without_teacher
 from keras_deit.training.run_report import write_at_end
 from keras_deit.training.schedule import learning_rate_schedule
+from keras_deit.training.teachers.chance import warn_if_convnet_at_chance
 from keras_deit.training.token_similarity import TokenSimilarity
 from keras_deit.training.trackers import check_trackers, make_trackers
 from keras_deit.training.usable_images import explain_unreadable_images
@@ -138,6 +139,8 @@ def train_run(run, resume=False, stop=None, accepts_changes=False):
         draw_curves(histories, run.directory / "curves.png")
     if trained.is_complete:
         _finish(run, summary)
+        if run.settings.is_convnet:
+            warn_if_convnet_at_chance(summary["student"]["accuracy"], run.data.test)
     write_at_end(run, summary, next(iter(results.values())).log.rows)
     if trained.diverged:
         raise trained.diverged
@@ -159,6 +162,7 @@ def _facts(run, results, is_complete):
     log = next(iter(results.values())).log
     return {
         "complete": is_complete,
+        "model": run.title,
         "teacher": {"accuracy": run.teacher_accuracy},
         "settings": _resolved_settings(run),
         "parameters": run.student.count_params(),

@@ -20,7 +20,7 @@ from keras_deit.training.recipe_optimizer import make_optimizer, scaling_loss
 from keras_deit.training.run_data import RunData, load_run_data
 from keras_deit.training.schedule import learning_rate_schedule
 from keras_deit.training.student import make_student
-from keras_deit.training.teachers.chance import warn_if_at_chance
+from keras_deit.training.teachers.chance import warn_if_teacher_at_chance
 from keras_deit.training.teachers.convnet import trained_convnet
 from keras_deit.training.teachers.digest import digest_of_model
 from keras_deit.training.teachers.load import load_teacher, naming_settings, teacher_of_student_images
@@ -128,7 +128,7 @@ def build_run(settings, directory, num_replicas=1, adapts_batch_size=False):
     elif accuracy is None:
         accuracy = data.evaluate(model, num_replicas)["teacher_accuracy"]
         print(f"Teacher: {settings.teacher}, {accuracy:.1%} on the test split.")
-    warn_if_at_chance(accuracy, data.test)
+    warn_if_teacher_at_chance(accuracy, data.test, settings, teacher.model)
     return Run(settings, directory, num_replicas, data, student, model, accuracy, cache, digest)
 
 
@@ -178,6 +178,7 @@ def _distiller(settings, data, student, teacher):
         image_std=data.std,
         multi_label=False,  # the binary loss of DeiT III is one on images of one class
     )
+    distiller.questions_teacher = False  # the run does so itself, and names its settings
     distiller.compile(_optimizer(settings, data, student), loss=make_criterion(settings))
     return distiller
 

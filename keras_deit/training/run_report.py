@@ -3,7 +3,6 @@
 import dataclasses
 import shlex
 import time
-import warnings
 
 from keras_deit.evaluation.evaluate import UnlabelledError
 from keras_deit.evaluation.heads import first_outputs
@@ -13,6 +12,7 @@ from keras_deit.report.findings import Examiner
 from keras_deit.report.page import Report
 from keras_deit.report.pixels import shown_attention
 from keras_deit.runtime import processes
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.command import COMMAND, command_line_of
 from keras_deit.runtime.printing import format_duration
 from keras_deit.training import run_directory
@@ -65,14 +65,14 @@ def write_again(directory, settings, student, data, **options):
         teacher, notes = _teacher_of(settings, student, data, options), []
     except (ValueError, ImportError, OSError) as error:
         teacher, notes = None, [f"{NO_TEACHER}: {error}"]
-        warnings.warn(notes[0], stacklevel=2)
+        warn_caller(notes[0])
     report = _report(directory, summary, history, student, data, teacher, notes, **options)
     evaluation = None if report.findings is None else report.findings.evaluation
     differing = evaluation and _other_teacher(
         evaluation.accuracies.get("teacher_accuracy"), summary["teacher"]["accuracy"]
     )
     if differing:
-        warnings.warn(differing, stacklevel=2)
+        warn_caller(differing)
         report = dataclasses.replace(report, notes=(*report.notes, differing))
     return report.write(), evaluation
 
@@ -88,7 +88,7 @@ def _write_or_warn(run, summary, history):
 
 
 def _warn(text, directory):
-    warnings.warn(f"{text} Try again: {shlex.join(_again(directory))}", stacklevel=2)
+    warn_caller(f"{text} Try again: {shlex.join(_again(directory))}")
 
 
 def _cause(error):

@@ -230,8 +230,7 @@ class Settings(RecipeFields):
         default=None,
         rule=POSITIVE,
         metavar="PIXELS",
-        none="the image size of the weights if the teacher is a DeiT from a preset, a checkpoint or a run, otherwise the "
-        "student's",
+        none="the image size that the teacher was trained at if it is a DeiT or comes from a run, otherwise the student's",
     )
     teacher_value_range: tuple[float, float] | None = setting(
         "range to which the teacher's pixels are scaled before mean and standard deviation, such as 0,255",
@@ -364,7 +363,7 @@ class Settings(RecipeFields):
     )
     keep: str = setting(
         "weights that the run writes at the end; last: those of the last epoch; best: also those of the epoch with the "
-        "highest accuracy on the test split, to student_best.keras",
+        "highest accuracy on the test split (of several such epochs, the first), to student_best.keras",
         group=RUN,
         default="last",
         choices=("best", "last"),

@@ -1,13 +1,13 @@
 """The student of a run, from its settings."""
 
 import dataclasses
-import warnings
 
 from keras_deit import lora
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models import DeiT, find_preset, get_variant
 from keras_deit.models.presets import open_preset
 from keras_deit.models.pretrained import find_keras_file, pretrained
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.training.settings import IMAGENET, PRECISIONS
 from keras_deit.weights.write import as_checkpoint
 
@@ -161,5 +161,5 @@ def with_weights(settings, model_class, options):
         options["patch_size"] = checkpoint.architecture(options.get("image_size"))["patch_size"]
     model, notes = model_class.from_checkpoint(checkpoint, variant=settings.variant, **options)
     if notes:
-        warnings.warn(f"{settings.weights}: {' '.join(notes)}", stacklevel=2)
+        warn_caller(f"{settings.weights}: {' '.join(notes)}")
     return model

@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import re
-import warnings
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from keras_deit.data.sources.equal_images import (
 )
 from keras_deit.data.sources.image_issues import ValidationReport, example_key, read_report
 from keras_deit.imaging.image_files import reading_environment
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import cache_directory
 from keras_deit.runtime.shorten import shorten
 from keras_deit.training.divergence import DivergedError
@@ -115,7 +115,7 @@ def warn_of_equal_images(settings, splits):
     if not settings.check_images:
         return
     for line in describe_equal_images(_equal_images(settings, splits), splits):
-        warnings.warn(f"{line} `keras-deit validate-data {settings.dataset}` lists them.", stacklevel=2)
+        warn_caller(f"{line} `keras-deit validate-data {settings.dataset}` lists them.")
 
 
 class UnreadableError(ValueError):

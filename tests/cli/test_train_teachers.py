@@ -57,16 +57,20 @@ def test_a_given_teacher_receives_the_images_that_it_was_trained_on(tmp_path, ca
     np.testing.assert_allclose(summary["teacher"]["accuracy"], (predictions == test.labels).mean(), atol=1e-6)
     printed = capsys.readouterr()
     assert f"{summary['teacher']['accuracy']:.1%} on the test split" in printed.out
-    assert "about as often as random predictions would be (10.0% with 10 classes)" in printed.err
+    assert printed.err.count("about as often as random predictions would be (10.0% with 10 classes)") == 1
+    assert "another range (`--teacher-value-range 0,255`)" in printed.err
 
 
-def test_a_convnet_that_was_fine_tuned_and_interrupted_teaches(tmp_path, monkeypatch):
+def test_a_convnet_that_was_fine_tuned_and_interrupted_teaches(tmp_path, monkeypatch, capsys):
     """The resumed convnet is that of an uninterrupted run, its moving statistics included; a student takes its run."""
     tiny = dataclasses.replace(variants.VARIANTS["regnety_002"], arguments=TINY)
     monkeypatch.setitem(variants.VARIANTS, "regnety_002", tiny)
     options = ["--variant", "regnety_002", "--recipe", "transfer_convnet", "--crop-ratio", "1", *ON_ONE_DEVICE]
     options += ["--epochs", "2", "--steps-per-epoch", "1", "--batch-size", "8", "--checkpoint-every", "1"]
     assert train(*options, "--output-dir", tmp_path / "whole") == 0
+    printed = capsys.readouterr()
+    assert ["On", "the", "test", "split", "convnet"] in [line.split() for line in printed.out.splitlines()]
+    assert "Train it for more --epochs, or start from published --weights." in printed.err
 
     def stop(self, epoch, logs=None):
         if epoch == 1:

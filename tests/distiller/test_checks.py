@@ -1,5 +1,7 @@
 """Arguments and data that a Distiller refuses, and unusual ones that it accepts."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -245,6 +247,38 @@ def test_a_teacher_of_probabilities_raises_unless_declared():
     with pytest.raises(ValueError, match="look like probabilities"):
         kd.Distiller(scripted_student(), teacher)
     kd.Distiller(scripted_student(), kd.Teacher(teacher, outputs="probabilities"))
+
+
+def _warned(call):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    return [warning for warning in caught if "about as often as random predictions" in str(warning.message)]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_a_teacher_at_chance_is_warned_of_once(method):
+    teacher_logits = np.eye(CLASSES)[np.arange(40) % CLASSES]
+    images, labels = script(teacher_logits, teacher_logits, teacher_logits), np.arange(40) % CLASSES
+    wrong, distiller = (labels + 1) % CLASSES, compiled()
+    calls = {
+        "fit": lambda: fit(distiller, images, wrong, validation_data=(images, wrong), epochs=2, batch_size=8),
+        "evaluate": lambda: evaluate(distiller, images, wrong, batch_size=8),
+    }
+    (warning,) = _warned(calls[method])
+    expected = (
+        "The teacher is right on 0.0% of 40 test images, about as often as random predictions would be (25.0% with 4"
+    )
+    assert str(warning.message).startswith(expected)
+    assert warning.filename.endswith("scripted.py")  # which calls `fit` and `evaluate`
+    assert not _warned(calls[method])
+    distiller.teacher = scripted_teacher  # another one is questioned anew
+    assert len(_warned(calls[method])) == 1
+    distiller.teacher = scripted_teacher
+    assert not _warned(lambda: evaluate(distiller, images, labels))  # it is right
+    assert not _warned(lambda: evaluate(distiller, images))  # nothing tells
+    assert not _warned(lambda: fit(distiller, images, wrong))  # no validation
 
 
 def test_a_teacher_that_is_the_student_raises():

@@ -30,3 +30,10 @@ def test_a_reset_forgets_everything():
     update(means, "first", BATCHES[0])
     means.reset_state()
     assert [float(value) for value in means.result().values()] == [0, 0]
+
+
+def test_the_count_of_a_mean_is_its_number_of_examples():
+    means = LogMeans(["first", "second"])
+    for batch in BATCHES:
+        update(means, "second", batch)
+    assert (means.count("first"), means.count("second")) == (0, 9)

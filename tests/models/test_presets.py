@@ -306,11 +306,20 @@ def test_a_preset_keeps_the_preparation_and_the_classes_of_its_published_accurac
     model = kd.DeiT(num_classes=1000, **{**SMALL, "distilled": False})
     file = kd.weights.to_timm(model, tmp_path / "model.safetensors")
     monkeypatch.setattr(presets, "_find_or_download", lambda preset: file)
-    for name, crop_ratio, image_size in (
-        ("deit_tiny_patch16_224", 0.875, None),
-        ("deit3_small_patch16_224", 1.0, None),
-    ):
-        checkpoint, _ = presets.open_preset(name)
-        assert checkpoint.preprocessing == kd.Preprocessing(crop_ratio=crop_ratio, image_size=image_size)
-        assert checkpoint.class_names == imagenet.class_names()
-    assert presets.open_preset("regnety_160")[0].preprocessing.image_size == (224, 224)
+    presets_of_crop_ratios = {0.875: ("deit_tiny_patch16_224", "regnety_160"), 1.0: ("deit3_small_patch16_224",)}
+    for crop_ratio, names in presets_of_crop_ratios.items():
+        for name in names:
+            checkpoint, _ = presets.open_preset(name)
+            assert checkpoint.preprocessing == kd.Preprocessing(crop_ratio=crop_ratio)
+            assert checkpoint.class_names == imagenet.class_names()
+
+
+def test_a_published_convnet_gets_images_of_224_pixels(tmp_path, monkeypatch):
+    pytest.importorskip("safetensors", reason="the weights are in its format")
+    arguments = dict(widths=(8,), depths=(1,), group_width=8)
+    monkeypatch.setitem(VARIANTS, "regnety_002", dataclasses.replace(VARIANTS["regnety_002"], arguments=arguments))
+    file = kd.weights.to_timm(kd.RegNetY(**arguments), tmp_path / "model.safetensors")
+    monkeypatch.setattr(presets, "_find_or_download", lambda preset: file)
+    model = kd.pretrained("regnety_002")
+    assert model.image_processor().image_size == (224, 224)
+    assert kd.Teacher(model).image_size is None  # as a teacher it gets images of the student's size

@@ -31,15 +31,28 @@ def test_the_results_stand_in_a_table():
         ["teacher", "99.00%"],
     ]
     assert "3 images of the train split were left out (2 unreadable, 1 tiny)" in lines
-    assert not any("test split were" in line for line in lines)
+    assert not any("of the test split were" in line for line in lines)
     assert "5,000,000 parameters, 20 epochs in 1 min 15 s" in lines
     assert "1,234 images a second, 25% of the time waiting for data, 1.50 GiB of memory at most" in lines
     assert any(str(pathlib.Path("runs/1/student.keras")) in line for line in lines)
     assert not any("--resume" in line for line in lines)
 
 
-def test_a_single_epoch_is_no_plural():
-    assert "5,000,000 parameters, 1 epoch in 1 min 15 s" in describe(SUMMARY | {"epochs": 1}, pathlib.Path("runs/1"))
+def test_a_single_thing_is_no_plural():
+    text = describe(SUMMARY | {"epochs": 1, "skipped": {"test": {"images": 1, "tiny": 1}}}, pathlib.Path("runs/1"))
+    assert "5,000,000 parameters, 1 epoch in 1 min 15 s" in text
+    assert "\n1 image of the test split was left out (1 tiny)\n" in text
+
+
+def test_the_results_of_a_teacher_are_those_of_the_convnet():
+    summary = SUMMARY | {"model": "convnet", "student": {"accuracy": 0.9}}
+    assert describe(summary, pathlib.Path("runs/1")).splitlines()[3].split() == [
+        "On",
+        "the",
+        "test",
+        "split",
+        "convnet",
+    ]
 
 
 def test_the_teacher_has_its_row_although_stored_outputs_replaced_it():

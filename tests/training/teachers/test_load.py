@@ -52,6 +52,14 @@ def test_weights_receive_images_of_their_own_size(tmp_path):
     assert load_teacher(settings_of(file, teacher_image_size=64), num_classes=10).image_size == (64, 64)
 
 
+def test_a_convnet_from_a_run_receives_images_of_the_size_of_its_training(tmp_path):
+    record = kd.Preprocessing(image_size=64)
+    convnet = kd.RegNetY(widths=(8,), depths=(1,), group_width=8, num_classes=10, preprocessing=record)
+    convnet.save(tmp_path / "student.keras")
+    assert load_teacher(settings_of(tmp_path), num_classes=10).image_size == (64, 64)
+    assert load_teacher(settings_of(tmp_path, teacher_image_size=32), num_classes=10).image_size == (32, 32)
+
+
 @pytest.mark.parametrize(
     ("teacher", "message"),
     [
