@@ -42,7 +42,7 @@ def test_excluded_images_are_printed_first_and_issues_of_used_images_are_counted
     for path, pixels in zip(paths[4:], noise(1200, 28, 28, 3), strict=True):
         pillow.fromarray(pixels).save(path)
     for path in paths[7:10]:
-        path.write_bytes(b"not an image")
+        path.write_bytes(f"not an image: {path}".encode())
     assert main(["validate-data", str(folder)]) == 1
     bad, tiny = sorted(map(str, paths[7:10])), str(folder / "test" / "bright" / "001.jpg")
     assert capsys.readouterr().out.splitlines() == [
