@@ -10,6 +10,7 @@ from keras import ops
 from keras_deit.choices import APPLICATIONS, OUTPUTS
 from keras_deit.fusion import fuse
 from keras_deit.imaging.applications import find_preprocessing
+from keras_deit.imaging.channels import LUMA, advise_wrapping, count_channels
 from keras_deit.imaging.class_names import match_classes
 from keras_deit.imaging.normalisation import check_normalisation
 from keras_deit.imaging.preprocessing import Preprocessing
@@ -32,10 +33,6 @@ _KIND_ADVICE = {
     "log(p / (1 - p)). If it ends in another activation, such as a ReLU, remove the activation. If they are logits "
     "nevertheless, subtract the same number from all of them, which does not change their softmax.",
 }
-_CHANNEL_ADVICE = (
-    "Convert the images for the teacher by `preprocessing`, a function of pixels in 0..255; for grey images, for example "
-    "`keras_deit.Teacher(model, preprocessing=lambda pixels: keras.ops.repeat(pixels, 3, axis=-1) / 255)`."
-)
 _CHECK_SEED = 20
 _CHECK_SIZE = 64  # height and width of the images of `check` where the student accepts any
 
@@ -44,8 +41,10 @@ class Teacher:
     """A frozen classifier that predicts on the student's images, whatever input it was trained on.
 
     The teacher undoes the normalisation of the student's images, and then applies its own image size, value range, mean and
-    standard deviation, in this order. The teacher runs in inference mode (no dropout, moving statistics of batch norm) and
-    in its own precision. No gradients are computed for the teacher, and it is not saved in the student's files.
+    standard deviation, in this order. If the model is a Keras model of images with one channel, and there is no
+    `preprocessing`, RGB images first become grey by the luma of ITU-R 601, as Pillow's `convert("L")` computes it. The
+    teacher runs in inference mode (no dropout, moving statistics of batch norm) and in its own precision. No gradients are
+    computed for the teacher, and it is not saved in the student's files.
 
     Args:
         model: A Keras model or layer; the path of a `.keras` file; the directory of a SavedModel (TensorFlow backend only);
@@ -154,6 +153,18 @@ class Teacher:
         """Number of tokens before the patch tokens of a transformer teacher."""
         return self.model.num_prefix_tokens
 
+    @property
+    def num_channels(self):
+        """Number of channels of the images that a Keras model takes; None if that is not known, or any number."""
+        shape = self._input_shape()
+        return None if shape is None else shape[2]
+
+    def _input_shape(self):
+        """`(height, width, channels)` of the images that a Keras model takes channels-last, each None if it may vary."""
+        shape = getattr(self.model, "input_shape", None)
+        is_known = isinstance(shape, tuple) and len(shape) == 4 and self.data_format == "channels_last"
+        return shape[1:] if is_known else None
+
     def match_classes(self, class_names):
         """Finds the student's classes in those of the teacher by their names, if both know the names.
 
@@ -233,7 +244,7 @@ class Teacher:
             )
         image_shape = tuple(_CHECK_SIZE if side is None else side for side in image_shape)
         self._check_channels(image_shape[2], image_mean, image_std)
-        self._check_size(image_shape)
+        self._check_size(image_shape[:2])
         images = ops.convert_to_tensor(_check_images(image_shape))
         run = run or (lambda function, images, variables: function(images))
         outputs = run(lambda images: self._predict(images, image_mean, image_std), images, self.variables)
@@ -254,37 +265,40 @@ class Teacher:
         return run(last_attention, images, self.variables).shape[-1] - self.num_prefix_tokens
 
     def _check_channels(self, channels, image_mean, image_std):
-        """Checks that no normalisation would turn the channels of the student's images into others by broadcasting."""
-        if self.uses_student_images:
-            return
-        given = {"image_mean": image_mean, "image_std": image_std, "mean": self.mean, "std": self.std}
-        wrong = [name for name, values in given.items() if values is not None and np.size(values) not in (1, channels)]
-        if wrong:
-            raise ValueError(
-                f"The student's images have {channels} channel(s), and {' and '.join(f'`{name}`' for name in wrong)} have "
-                f"another number of values. {_CHANNEL_ADVICE} The Distiller's `image_mean` and `image_std` are those of the "
-                f"student's images, such as 0.5. Received: {', '.join(f'{name}={given[name]}' for name in wrong)}"
-            )
+        """Checks that the model takes the channels of its images, and that no normalisation changes them by broadcasting."""
         if isinstance(self.preprocessing, str) and channels != 3:
             raise ValueError(
-                f"The models of keras.applications take images of 3 channels. {_CHANNEL_ADVICE} Received: images of "
-                f"{channels} channels and preprocessing={self.preprocessing!r}"
+                "The models of keras.applications take images of 3 channels. Pass a function as `preprocessing`, for grey "
+                "images for example `lambda pixels: keras.applications.resnet50.preprocess_input(keras.ops.repeat(pixels, "
+                f"3, axis=-1))`. Received: images of {count_channels(channels)} and preprocessing={self.preprocessing!r}"
             )
+        prepared = 1 if self._turns_grey(channels) else channels
+        if not callable(self.preprocessing) and self.num_channels not in (None, prepared):
+            raise ValueError(
+                f"The teacher takes images of {count_channels(self.num_channels)}, and the student's have {channels}. "
+                f"{self._channel_advice(channels)}"
+            )
+        if not self.uses_student_images:
+            _check_one_for_each_channel("student", channels, image_mean=image_mean, image_std=image_std)
+            _check_one_for_each_channel("teacher", prepared, mean=self.mean, std=self.std)
 
-    def _check_size(self, image_shape):
-        expected = getattr(self.model, "input_shape", None)
-        if not isinstance(expected, tuple) or len(expected) != 4 or self.data_format != "channels_last":
-            return
-        channels = expected[3] if callable(self.preprocessing) else image_shape[2]
-        if expected[3] not in (None, channels):
-            raise ValueError(
-                f"The teacher takes images of {expected[3]} channels, and the student's have {channels}. {_CHANNEL_ADVICE}"
+    def _channel_advice(self, channels):
+        if self.uses_student_images and (self.num_channels, channels) == (1, 3):
+            return (
+                "Pass `keras_deit.Teacher(model)` with the value range, mean and standard deviation of the model: this "
+                "teacher gets grey images."
             )
-        received = (*(self.image_size or image_shape[:2]), channels)
-        if any(side not in (None, given) for side, given in zip(expected[1:], received, strict=True)):
+        return advise_wrapping(self._input_shape(), channels)
+
+    def _check_size(self, image_size):
+        expected = self._input_shape()
+        if expected is None:
+            return
+        received = self.image_size or image_size
+        if any(side not in (None, given) for side, given in zip(expected[:2], received, strict=True)):
             raise ValueError(
-                f"The teacher takes images of shape {expected[1:]} and would receive {received}. Declare its size: "
-                f"`keras_deit.Teacher(model, image_size={expected[1:3]}, ...)`."
+                f"The teacher takes images of shape {expected} and would receive {(*received, expected[2])}. Declare its "
+                f"size: `keras_deit.Teacher(model, image_size={expected[:2]}, ...)`."
             )
 
     def _predict(self, images, image_mean, image_std):
@@ -312,10 +326,16 @@ class Teacher:
         if not self._takes(images, image_mean, image_std):
             std, mean = (self._constant(images, _channels, *np.ravel(value)) for value in (image_std, image_mean))
             images = images * std + mean  # pixels in 0..1
+            if self._turns_grey(images.shape[-1]):
+                images = ops.sum(images * self._constant(images, _channels, *LUMA), axis=-1, keepdims=True)
             if self.image_size not in (None, tuple(images.shape[1:3])):
                 images = self._resize(images)
             images = self._normalise(images)
         return ops.transpose(images, (0, 3, 1, 2)) if self.data_format == "channels_first" else images
+
+    def _turns_grey(self, channels):
+        """Whether images of so many channels become grey for the model; a `preprocessing` gets them as they are."""
+        return channels == 3 and self.num_channels == 1 and self.preprocessing is None and not self.uses_student_images
 
     def _normalise(self, images):
         if self._preprocessing_function is not None:
@@ -384,6 +404,17 @@ def check_output_kind(outputs, declared, are_surely_logits=False):
         warn_caller(
             "None of the teacher's logits is negative and some are exactly 0, as behind a ReLU, which makes the unlikely "
             "classes equal. If the model ends in an activation, remove the activation."
+        )
+
+
+def _check_one_for_each_channel(whose, channels, **given):
+    """Checks that each of the given values is None, one number, or one number for each channel."""
+    wrong = {name: value for name, value in given.items() if value is not None and np.size(value) not in (1, channels)}
+    if wrong:
+        raise ValueError(
+            f"{' and '.join(f'`{name}`' for name in wrong)} must be one number, or one for each channel. The images of the "
+            f"{whose} have {count_channels(channels)}. Received: "
+            f"{', '.join(f'{name}={value}' for name, value in wrong.items())}"
         )
 
 

@@ -1,5 +1,6 @@
 """The input of a teacher, its outputs, and the models that can be one."""
 
+import re
 import types
 
 import keras
@@ -36,8 +37,8 @@ def predict(teacher, images):
     return ops.convert_to_numpy(run(lambda images: teacher(images, **NORMALISATION), images))
 
 
-def linear_model(size=4, num_classes=5, activation=None):
-    images = keras.Input((size, size, 3))
+def linear_model(size=4, num_classes=5, activation=None, channels=3):
+    images = keras.Input((size, size, channels))
     return keras.Sequential([images, keras.layers.Flatten(), keras.layers.Dense(num_classes, activation=activation)])
 
 
@@ -365,20 +366,112 @@ def test_another_number_of_classes_raises():
 
 
 GREY = {"image_shape": (4, 4, 1), "num_classes": 5}
+ONE_NUMBER = {"image_mean": 0.5, "image_std": 0.25}
 
 
 @pytest.mark.parametrize(
     ("arguments", "normalisation", "message"),
     [
-        ({}, NORMALISATION, "`image_mean` and `image_std` have another number"),
-        ({"mean": MEAN}, {"image_mean": 0.5, "image_std": 0.5}, "`mean` have another number"),
-        ({"preprocessing": "resnet50"}, {"image_mean": 0.5, "image_std": 0.5}, "take images of 3 channels"),
-        ({}, {"image_mean": 0.5, "image_std": 0.5}, "takes images of 3 channels, and the student's have 1"),
+        ({}, NORMALISATION, "`image_mean` and `image_std` must be one number.*images of the student have 1 channel[.]"),
+        (
+            {"mean": MEAN},
+            ONE_NUMBER,
+            "`mean` must be one number, or one for each channel. The images of the teacher have 1",
+        ),
+        ({"preprocessing": "resnet50"}, ONE_NUMBER, r"take images of 3 channels.*Received: images of 1 channel and"),
     ],
 )
 def test_a_normalisation_of_three_channels_does_not_colour_grey_images(arguments, normalisation, message):
-    with pytest.raises(ValueError, match=rf"{message}.*keras.ops.repeat\(pixels, 3, axis=-1\)"):
-        kd.Teacher(linear_model(), **arguments).check(**GREY, **normalisation)
+    with pytest.raises(ValueError, match=message):
+        kd.Teacher(pixels_as_logits, **arguments).check(**GREY, **normalisation)
+
+
+@pytest.mark.parametrize(
+    ("taken", "given", "conversion"),
+    [
+        (3, 1, lambda images: keras.ops.repeat(images, 3, axis=-1)),
+        (4, 3, lambda images: keras.ops.pad(images, ((0, 0), (0, 0), (0, 0), (0, 1)))),
+        (1, 2, lambda images: images[..., :1]),
+    ],
+)
+def test_a_teacher_of_another_number_of_channels_is_wrapped(taken, given, conversion):
+    model = linear_model(channels=taken)
+    shape = {"image_shape": (4, 4, given), "num_classes": 5}
+    with pytest.raises(
+        ValueError, match=f"takes images of {taken} channels?, and the student's have {given}[.]"
+    ) as error:
+        kd.Teacher(model).check(**shape, **ONE_NUMBER)
+    code = re.search(r"`(images = .*); wrapped = (.*)`", str(error.value))
+    namespace = {"keras": keras, "model": model, "convert": conversion}
+    exec(code[1], namespace)
+    wrapped = eval(code[2], namespace)
+    assert kd.Teacher(wrapped).check(**shape, **ONE_NUMBER) is None
+    pixels = np.random.default_rng(0).uniform(size=(2, 4, 4, given)).astype("float32")
+    expected = model.predict(ops.convert_to_numpy(conversion(pixels)), verbose=0)
+    np.testing.assert_allclose(wrapped.predict(pixels, verbose=0), expected, rtol=1e-5)
+
+
+# A teacher of grey images.
+
+
+def grey_logits(model, grey):
+    """The outputs of a linear model for float64 images `(batch, height, width)`, in NumPy."""
+    return grey.reshape(len(grey), -1) @ model.get_weights()[0].astype("float64")
+
+
+def test_a_teacher_of_one_channel_receives_the_luma_before_its_own_normalisation():
+    pixels, images = student_images()
+    model = linear_model(channels=1)
+    teacher = kd.Teacher(model, value_range=(0, 255), mean=100.0, std=50.0)
+    assert check(teacher) is None
+    luma = pixels @ (0.299, 0.587, 0.114)  # ITU-R 601
+    expected = grey_logits(model, (luma * 255 - 100) / 50)
+    np.testing.assert_allclose(predict(teacher, images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_luma_is_that_of_pillow():
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow computes the expected values")
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), "uint8")
+    read = np.asarray(pillow.fromarray(pixels[0]).convert("L"))
+    images = ((pixels / 255 - MEAN) / STD).astype("float32")
+    model = linear_model(num_classes=16, channels=1)
+    model.set_weights([np.eye(16), np.zeros(16)])
+    received = predict(kd.Teacher(model, value_range=(0, 255)), images).reshape(4, 4)
+    assert np.abs(received - read).max() <= 0.51  # Pillow rounds
+
+
+def test_a_teacher_of_one_channel_receives_the_pixels_of_grey_files():
+    grey = np.random.default_rng(0).integers(0, 256, (2, 8, 8)).astype("float64")
+    images = ((grey[..., None] / 255 - MEAN) / STD).astype("float32")  # three equal channels, normalised
+    model = linear_model(channels=1)
+    teacher = kd.Teacher(model, image_size=4)
+    halves = np.stack([ops.convert_to_numpy(predict_shrunk(one)) for one in grey])
+    np.testing.assert_allclose(predict(teacher, images), grey_logits(model, halves / 255), rtol=1e-4, atol=1e-4)
+
+
+def predict_shrunk(pixels):
+    """Shrinks an image `(8, 8)` to `(4, 4)` by Keras."""
+    return ops.image.resize(pixels[..., None], (4, 4), antialias=True, data_format="channels_last")[..., 0]
+
+
+def test_a_function_gets_the_three_channels_for_a_teacher_of_one():
+    pixels, images = student_images()
+    model = linear_model(channels=1)
+    teacher = kd.Teacher(model, preprocessing=lambda pixels: pixels[..., :1])
+    assert check(teacher) is None
+    np.testing.assert_allclose(predict(teacher, images), grey_logits(model, pixels[..., 0] * 255), rtol=1e-4, atol=1e-3)
+
+
+def test_a_teacher_of_one_channel_is_described():
+    model = linear_model(channels=1)
+    with pytest.raises(ValueError, match=r"of 1 channel, and the student's have 3. Pass `keras_deit.Teacher\(model\)`"):
+        check(kd.Teacher.from_bare_model(model))
+    with pytest.raises(
+        ValueError, match=r"`mean` must be one number.*images of the teacher have 1 channel. Received: mean"
+    ):
+        check(kd.Teacher(model, mean=MEAN))
+    with pytest.raises(ValueError, match=r"keras.Model\(images, model\(keras.ops.image.rgb_to_grayscale\(images\)\)\)"):
+        check(kd.Teacher(model, preprocessing="mobilenet"))
 
 
 def test_a_function_makes_coloured_images_of_grey_ones():

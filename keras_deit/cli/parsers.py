@@ -87,8 +87,10 @@ Draw one batch of training images after cropping, augmentation and mixing (mixup
 --teacher, the teacher's predictions are drawn too. The options are those of `keras-deit train`. A batch has 32 images
 unless --batch-size or --config gives another number."""
 
-VALIDATE_DATA = "Read every image of a dataset and list the images that have one of these issues:\n\n" + "\n".join(
-    f"  {issue:<15} {meaning}" for issue, meaning in IMAGE_ISSUES.items()
+VALIDATE_DATA = (
+    "Read every image of a dataset. Print the images that training excludes, and the number of the other images that have\n"
+    "an issue. --output writes a list of all images that have one of these issues:\n\n"
+    + "\n".join(f"  {issue:<15} {meaning}" for issue, meaning in IMAGE_ISSUES.items())
 )
 
 
@@ -278,7 +280,9 @@ def validate_data_parser():
     add_setting_options(parser, [DATA], DATASET_SETTINGS)
     parser.add_argument("--num-workers", type=int, metavar="N", help="number of threads; default: one for each core")
     parser.add_argument(
-        "--output", metavar="FILE.json", help="report to write, for the option --validated of keras-deit train"
+        "--output",
+        metavar="FILE.json",
+        help="report to write, which lists all images with an issue; for the option --validated of keras-deit train",
     )
     return parser
 

@@ -1,8 +1,8 @@
-"""`keras-deit validate-data`: lists the images of a dataset that cannot be read, or are not what they seem."""
+"""`keras-deit validate-data`: finds the images of a dataset that cannot be read, or are not what they seem."""
 
 import dataclasses
 
-from keras_deit.choices import FATAL_ISSUES, SPLITS
+from keras_deit.choices import FATAL_ISSUES, IMAGE_ISSUES, SPLITS
 from keras_deit.cli.common import reporting
 from keras_deit.cli.parsers import DATASET_SETTINGS
 from keras_deit.data.sources.classes import check_trained, describe_classes
@@ -17,6 +17,8 @@ from keras_deit.data.sources.load import load
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.numpy_numbers import check_at_least
 from keras_deit.training.settings import decode_value
+
+MAX_LISTED = 20  # excluded images of a split, and groups of equal images, that are printed one by one
 
 
 @reporting
@@ -38,6 +40,11 @@ def main(options):
     splits = SPLITS if options.split == "both" else [options.split]
     data = {split: _load(options, split) for split in splits}
     reports = {split: _validate_split(options, split, data[split]) for split in splits}
+    if any(report.problems for report in reports.values()):
+        print(
+            f"Training excludes images that are {' or '.join(FATAL_ISSUES)}, and uses images with other issues, unless "
+            "--skip-images names the issue."
+        )
     counts = {split: report.class_counts for split, report in reports.items()}
     print(describe_classes(data, counts))
     first, *others = reports.values()
@@ -57,20 +64,35 @@ def _load(options, split):
 
 def _validate_split(options, split, data):
     report = validate(data, options.num_workers)
-    for key, issues in sorted(report.problems.items()):
-        print(f"{', '.join(issues)}: {key}{report.details(key)}")
-    counts = ", ".join(f"{number} {issue}" for issue, number in report.counts().items()) or "no issues"
-    print(f"{data.name} ({split}): {report.checked:,} images of {data.num_classes} classes; {counts}")
+    excluded = sorted(report.having(FATAL_ISSUES))
+    result = f"{len(excluded):,} excluded" if report.problems else "no issues"
+    print(f"{data.name} ({split}): {report.checked:,} images of {data.num_classes} classes; {result}")
+    for key in excluded[:MAX_LISTED]:
+        print(f"  excluded, {report.problems[key][0]}: {_name(data, report, key)}")
+    if len(excluded) > MAX_LISTED:
+        print(f"  and {len(excluded) - MAX_LISTED:,} more; --output FILE.json lists all")
+    for issue in [issue for issue in IMAGE_ISSUES if issue not in FATAL_ISSUES]:
+        used = report.having([issue])
+        if used:
+            number = f"{len(used):,} image{'' if len(used) == 1 else 's'}"
+            print(f"  used, {issue}: {number} ({IMAGE_ISSUES[issue]}), for example {_name(data, report, min(used))}")
     for sentence in report.advice():
         print(sentence)
     return report
 
 
+def _name(data, report, key):
+    """Names an image of a report, with the details of its issues."""
+    return f"{key if data.paths else f'image {key}'}{report.details(key)}"
+
+
 def _list_equal_images(splits):
-    """Prints groups of equal images; returns their keys."""
+    """Prints groups of equal images; returns the keys of all groups."""
     groups = find_equal_images(splits)
-    for group in groups:
+    for group in groups[:MAX_LISTED]:
         print(f"equal: {', '.join(describe_example(splits[split], split, index) for split, index in group)}")
+    if len(groups) > MAX_LISTED:
+        print(f"and {len(groups) - MAX_LISTED:,} more groups of equal images; --output FILE.json lists all")
     for line in describe_equal_images(groups, splits):
         print(line)
     return keys_of_groups(groups, splits)

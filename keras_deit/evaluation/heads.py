@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_deit.fusion import MEANS, fuse
+from keras_deit.imaging.channels import advise_wrapping
 from keras_deit.models import DeiT, DeiTClassifier
 
 FUSED, CLASS, DISTILLATION = "fused", "class", "distillation"
@@ -63,11 +64,16 @@ class Heads:
 
 def _check_input(model):
     shape = getattr(model, "input_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3:
-        raise ValueError(
-            "The evaluation prepares RGB images for a model with one input (batch, height, width, 3). Received: a model "
-            f"with input_shape={shape}. In Python, prepare the images yourself, and call the model's own `evaluate`."
-        )
+    is_of_images = isinstance(shape, tuple) and len(shape) == 4
+    if is_of_images and shape[-1] == 3:
+        return
+    advice = "In Python, prepare the images yourself, and call the model's own `evaluate`."
+    if is_of_images and shape[-1] == 1:
+        advice = advise_wrapping(shape[1:], 3)
+    raise ValueError(
+        "The evaluation prepares RGB images for a model with one input (batch, height, width, 3). Received: a model with "
+        f"input_shape={shape}. {advice}"
+    )
 
 
 def first_outputs(outputs, number):

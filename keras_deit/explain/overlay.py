@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_deit.imaging.channels import LUMA
 from keras_deit.runtime.files import replacing, user_path
 from keras_deit.runtime.html_page import printable
 from keras_deit.runtime.optional import require
@@ -9,7 +10,6 @@ from keras_deit.runtime.optional import require
 CELL_INCHES, LINE_INCHES, BAR_INCHES = 2.5, 0.16, 0.7
 COLORS = "viridis"  # light means more, also to the colour-blind and without colours
 OPACITY = 0.65  # of a map over its image
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 EVEN = 1.0  # attention of each patch where all patches get the same
 
 

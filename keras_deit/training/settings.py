@@ -248,7 +248,7 @@ class Settings(RecipeFields):
         rule=CHANNELS,
         metavar="R,G,B",
         none="the mean that is stored in the teacher, otherwise ImageNet's; 0 if teacher_value_range or "
-        "teacher_std is given",
+        "teacher_std is given, or if the teacher takes grey images",
     )
     teacher_std: tuple[float, ...] | None = setting(
         "standard deviation by which the teacher's pixels are divided after scaling to teacher_value_range",
@@ -257,7 +257,7 @@ class Settings(RecipeFields):
         rule=POSITIVE_CHANNELS,
         metavar="R,G,B",
         none="the standard deviation that is stored in the teacher, otherwise ImageNet's; 1 if teacher_value_range or "
-        "teacher_mean is given",
+        "teacher_mean is given, or if the teacher takes grey images",
     )
     teacher_preprocessing: str | None = setting(
         "module of keras.applications whose function preprocess_input prepares the teacher's images, instead of "

@@ -83,6 +83,7 @@ def test_models_of_other_inputs_are_refused_in_one_line(shapes):
     ) as raised:
         Heads(model)
     assert len(str(raised.value)) < 400
+    assert ("keras.ops.image.rgb_to_grayscale(images)" in str(raised.value)) == (shapes == [(16, 16, 1)])
 
 
 def test_predictions_that_are_not_finite_are_refused(images):

@@ -11,9 +11,9 @@ import math
 import numpy as np
 
 from keras_deit.data.augment.operation_names import FILL, NAMES
+from keras_deit.imaging.channels import LUMA
 from keras_deit.runtime.devices import import_tensorflow
 
-GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow
 BLUR_PASSES = 3  # number of box blurs that Pillow approximates a Gaussian blur with
 BLUR_REACH = 2  # pixels that a box blur reaches, for radii of up to 2.5
 
@@ -125,7 +125,7 @@ def _solarize_add(tf, image, addition):
 
 def _grey(tf, image):
     """Pillow's luma: `(height, width, 1)`, floats that are integers."""
-    red, green, blue = (tf.cast(image[..., channel], tf.float32) * share for channel, share in enumerate(GREY))
+    red, green, blue = (tf.cast(image[..., channel], tf.float32) * share for channel, share in enumerate(LUMA))
     return tf.floor(red + green + blue + 0.5)[..., None]
 
 

@@ -183,7 +183,8 @@ def describe_classes(splits, counts):
 
     Args:
         splits: Dictionary from the names of the splits to `LabelledImages` of one dataset.
-        counts: Dictionary from the names of the splits to what `count_labels` returns, or None where it is not known.
+        counts: Dictionary from the names of the splits to what `count_labels` returns, or None where it is not known. The
+            sizes of the splits in the text are those of the counts, which may leave out images that cannot be read.
 
     Returns:
         Text of several lines. With more than 20 classes it names the classes with the fewest and the most images. Without
@@ -199,7 +200,8 @@ def describe_classes(splits, counts):
       0        36
     """
     first = next(iter(splits.values()))
-    sizes = ", ".join(f"{len(data):,} {split}" for split, data in splits.items())
+    numbers = {split: len(data) if counts[split] is None else sum(counts[split]) for split, data in splits.items()}
+    sizes = ", ".join(f"{number:,} {split}" for split, number in numbers.items())
     origins = " and ".join(dict.fromkeys(data.origin for data in splits.values() if data.origin))
     lines = [f"{first.name}: {first.num_classes} classes, {sizes}{f', from {origins}' if origins else ''}"]
     if all(numbers is not None for numbers in counts.values()):

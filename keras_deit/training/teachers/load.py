@@ -83,7 +83,7 @@ def load_teacher(settings, num_classes):
     normalisation = {name: value for name, value in normalisation.items() if value is not None}
     with naming_settings():
         teacher = Teacher(model, **normalisation, **options)
-    if not normalisation and teacher.mean is None:  # without a record of its own
+    if not normalisation and teacher.mean is None and teacher.num_channels != 1:  # without a record of its own
         teacher.mean, teacher.std = imagenet.IMAGENET_MEAN, imagenet.IMAGENET_STD
     return teacher
 

@@ -76,7 +76,12 @@ def test_records_whose_labels_are_not_known_are_counted_as_a_whole():
     splits = {"train": records, "test": records}
     assert describe_classes(splits, {"train": None, "test": None}) == "mine: 2 classes, 1 train, 1 test"
     counts = {"train": np.array([3, 1, 0]), "test": np.array([2, 0, 0])}
-    assert describe_classes(splits, counts).splitlines()[2:] == ["  a          3     2", "  b          1     0"]
+    assert describe_classes(splits, counts).splitlines() == [
+        "mine: 2 classes, 4 train, 2 test",
+        "  class  train  test",
+        "  a          3     2",
+        "  b          1     0",
+    ]
 
 
 def test_a_class_with_test_images_alone_is_refused():

@@ -43,6 +43,18 @@ def test_a_saved_model_receives_images_with_its_own_normalisation(linear, settin
     np.testing.assert_allclose(outputs, logits(inputs), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("settings", "high"), [({}, 1), ({"teacher_value_range": (0.0, 255.0)}, 255)], ids=["default", "0 to 255"]
+)
+def test_a_saved_model_of_one_channel_receives_grey_pixels(tmp_path, settings, high):
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.save(tmp_path / "teacher.keras")
+    teacher = load_teacher(settings_of(tmp_path / "teacher.keras", **settings), num_classes=10)
+    outputs = keras.ops.convert_to_numpy(teacher(IMAGES, kd.IMAGENET_MEAN, kd.IMAGENET_STD))
+    grey = (PIXELS @ (0.299, 0.587, 0.114)).reshape(4, -1) / 255 * high
+    np.testing.assert_allclose(outputs, grey @ model.get_weights()[0], rtol=1e-3, atol=1e-3)
+
+
 def test_weights_receive_images_of_their_own_size(tmp_path):
     pytest.importorskip("safetensors", reason="the weights are in its format")
     model = kd.DeiT.from_variant("deit_ti", num_classes=10, num_layers=1, image_size=32)
