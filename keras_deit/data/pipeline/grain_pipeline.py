@@ -53,31 +53,33 @@ def _workers_without_main(grain):
     """
 
     class Iterator(grain.DatasetIterator):
-        def __init__(self, parent, num_workers):
-            super().__init__(parent)
-            self._num_starts = num_workers  # each of the first batches may start a worker
+        def __init__(self, batches, num_workers):
+            super().__init__(batches)
+            self.batches = batches
+            self.num_starts = num_workers  # each of the first batches may start a worker
 
         def __next__(self):
-            if not self._num_starts:
-                return next(self._parent)
+            if not self.num_starts:
+                return next(self.batches)
             with _empty_main():
-                batch = next(self._parent)
-            self._num_starts -= 1
+                batch = next(self.batches)
+            self.num_starts -= 1
             return batch
 
         def get_state(self):
-            return self._parent.get_state()
+            return self.batches.get_state()
 
         def set_state(self, state):
-            self._parent.set_state(state)
+            self.batches.set_state(state)
 
     class Dataset(grain.IterDataset):
-        def __init__(self, parent, num_workers):
-            super().__init__(parent)
-            self._num_workers = num_workers
+        def __init__(self, dataset, num_workers):
+            super().__init__(dataset)
+            self.dataset = dataset
+            self.num_workers = num_workers
 
         def __iter__(self):
-            return Iterator(iter(self._parent), self._num_workers)
+            return Iterator(iter(self.dataset), self.num_workers)
 
     return Dataset
 
