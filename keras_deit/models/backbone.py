@@ -183,11 +183,10 @@ class DeiTBackbone(ImageModel):
                 "The model has LoRA, and `freeze` would train its kernels: freeze before `keras_deit.lora.enable`, or begin "
                 "again with the model that `keras_deit.lora.merge` returns."
             )
+        first = [self.get_layer("patch_embedding"), self.get_layer("prefix_tokens"), *self.blocks[:up_to]]
         self.trainable = True
-        if up_to is not None:
-            first = (self.get_layer("patch_embedding"), self.get_layer("prefix_tokens"), *self.blocks[:up_to])
-            for layer in first:
-                layer.trainable = False
+        for layer in self.layers:  # the flag of the model does not reach all layers on TensorFlow
+            layer.trainable = up_to is None or layer not in first
 
     def features(self, images, blocks=(3, 6, 9, 12), norm=False):
         """Computes feature maps after some of the blocks, for example for detection or segmentation.
