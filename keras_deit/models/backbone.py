@@ -185,7 +185,7 @@ class DeiTBackbone(ImageModel):
             )
         first = [self.get_layer("patch_embedding"), self.get_layer("prefix_tokens"), *self.blocks[:up_to]]
         self.trainable = True
-        for layer in self.layers:  # the flag of the model does not reach all layers on TensorFlow
+        for layer in self.layers:  # on TensorFlow, the flag of the model alone left layers frozen
             layer.trainable = up_to is None or layer not in first
 
     def features(self, images, blocks=(3, 6, 9, 12), norm=False):
