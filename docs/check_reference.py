@@ -71,17 +71,27 @@ def is_foreign(member):
     return not (getattr(function, "__module__", None) or "").startswith("keras_deit")
 
 
-def public_names(owner=keras_deit):
-    """Yields the full names of what users import: the names of the package, of its public modules and of their classes."""
-    prefix = owner.__name__
+def public_values(owner=keras_deit):
+    """Yields the full name and the value of each member of the package and of its public modules."""
     for name in members_of_module(owner):
         value = getattr(owner, name)
         if inspect.ismodule(value):
-            yield from public_names(value)
-            continue
-        yield f"{prefix}.{name}"
+            yield from public_values(value)
+        else:
+            yield f"{owner.__name__}.{name}", value
+
+
+def public_names():
+    """Yields the full names of what users import: the names of the package, of its public modules and of their classes."""
+    for name, value in public_values():
+        yield name
         if inspect.isclass(value):
-            yield from (f"{prefix}.{name}.{method}" for method in members_of_class(value))
+            yield from (f"{name}.{method}" for method in members_of_class(value))
+
+
+def outdated_internal_names():
+    """Returns the names in `INTERNAL` that no public class has."""
+    return INTERNAL.difference(*(dir(value) for _, value in public_values() if inspect.isclass(value)))
 
 
 def leave_out(app, what, name, member, skip, options):
@@ -111,11 +121,15 @@ def show_constructor(app, what, name, value, options, signature, annotation):
 
 
 def warn_of_missing_names(app, environment):
-    """Warns of each public name that no page of the reference describes."""
+    """Warns of each public name that no page of the reference describes, and of names in `INTERNAL` that no class has."""
     described = environment.get_domain("py").objects
     for name in public_names():
         if name not in described:
             logging.getLogger(__name__).warning("%s is public, but missing from the API reference in docs/api", name)
+    for name in outdated_internal_names():
+        logging.getLogger(__name__).warning(
+            "%s of INTERNAL in docs/check_reference.py is not a member of a class", name
+        )
 
 
 def setup(app):

@@ -34,6 +34,8 @@ class CheckedData:
     ):
         """Trains, as `keras.Model.fit` does, after checking arrays, batch sizes and the images of the first batch.
 
+        If the teacher is no better than chance on the validation data, `fit` warns.
+
         Args:
             x: Images or a dataset, see the class.
             y: Labels, see the class.
@@ -50,8 +52,7 @@ class CheckedData:
 
         Raises:
             ValueError: If a label is out of range, the images are not normalised as declared, the replicas do not divide a
-                batch, or the data have no end and the number of steps is not given. A warning says if the teacher is no
-                better than chance on the validation data.
+                batch, or the data have no end and the number of steps is not given.
         """
         check_steps("steps_per_epoch", kwargs.get("steps_per_epoch"), x)
         check_steps("validation_steps", kwargs.get("validation_steps"), validation_data)
@@ -92,6 +93,8 @@ class CheckedData:
     ):
         """Evaluates, as `keras.Model.evaluate` does, after the same checks. Without a teacher it uses the labels alone.
 
+        If the teacher is no better than chance on the data, `evaluate` warns.
+
         Args:
             x: Images or a dataset, see the class.
             y: Labels, see the class.
@@ -105,8 +108,7 @@ class CheckedData:
             The logs: a dictionary from names to values, or a list of the values in the order of `metrics_names`.
 
         Raises:
-            ValueError: If a label is out of range, or the replicas do not divide a batch. A warning says if the teacher is
-                no better than chance.
+            ValueError: If a label is out of range, or the replicas do not divide a batch.
         """
         kwargs |= dict(steps=steps, callbacks=callbacks, return_dict=True)
         is_validation = self._is_fitting and isinstance(callbacks, keras.callbacks.CallbackList)

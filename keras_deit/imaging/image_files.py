@@ -16,6 +16,7 @@ from keras_deit.imaging.sixteen_bits import (
     stated_bits,
     swap_bytes,
 )
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
 
@@ -363,10 +364,9 @@ def _decoded_by_pillow(content, image, bit_depth):
 def _question_unused_bits(samples):
     bits = int(samples.max(initial=0)).bit_length()
     if 0 < bits < 16 - MOST_UNUSED:
-        warnings.warn(
+        warn_caller(
             f"uint16 images are scaled from 0..65535 to 0..255, but these reach {samples.max()} and come out almost black. "
-            f"If they use {bits} bits only, multiply them by {2 ** (16 - bits)}.",
-            stacklevel=4,
+            f"If they use {bits} bits only, multiply them by {2 ** (16 - bits)}."
         )
 
 

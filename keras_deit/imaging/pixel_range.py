@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_deit.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.concrete import concrete_values, is_symbolic
 
 PIXEL_DTYPES = ("uint8", "uint16")
@@ -56,10 +57,9 @@ def check_pixels(images, name="The images"):
     if advice:
         raise ValueError(f"{name} must have pixels in 0..255. Received: {received}. {advice}")
     if low < 0 < high <= LARGEST_NORMALIZED:
-        warnings.warn(
+        warn_caller(
             f"{name} must have pixels in 0..255, and those received may be normalised: they are {received}. {UNDO} If they "
-            "are dark pixels, clip them to 0..255.",
-            stacklevel=3,
+            "are dark pixels, clip them to 0..255."
         )
 
 
@@ -122,17 +122,15 @@ def check_normalized(images, mean=IMAGENET_MEAN, std=IMAGENET_STD, name="The ima
             f"mean={_rounded(mean)} and std={_rounded(std)}. {advice}".rstrip()
         )
     if is_large:
-        warnings.warn(
+        warn_caller(
             f"{name} seem not to be normalised by mean={_rounded(mean)} and std={_rounded(std)}: they are {received}. "
             "Ignore this if they are normalised by another mean and standard deviation. Otherwise compute "
-            "(images - mean) / std of pixels in 0..1.",
-            stacklevel=3,
+            "(images - mean) / std of pixels in 0..1."
         )
     if 0 <= low < high <= 1 and np.min(-np.asarray(mean) / np.asarray(std)) < 0:
-        warnings.warn(
+        warn_caller(
             f"{name} seem to be pixels in 0..1 that are not normalised: they are {received}. Images normalised by "
-            f"mean={_rounded(mean)} and std={_rounded(std)} have negative values. Compute (images - mean) / std.",
-            stacklevel=3,
+            f"mean={_rounded(mean)} and std={_rounded(std)} have negative values. Compute (images - mean) / std."
         )
 
 

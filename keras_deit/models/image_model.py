@@ -1,7 +1,6 @@
 """The base class of the models: building from variants, presets and checkpoints."""
 
 import math
-import warnings
 
 import keras
 from keras import ops
@@ -13,6 +12,7 @@ from keras_deit.layers.composite import CHANGES, changes_of, layers_inside, rest
 from keras_deit.models.checked_images import CheckedImages
 from keras_deit.models.presets import open_preset
 from keras_deit.models.variants import get_variant, matching_variants
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.kept_settings import KeptSettings
 from keras_deit.runtime.keras_private import PortableCompileConfig
 from keras_deit.runtime.numpy_numbers import check_at_least
@@ -129,7 +129,7 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
         checkpoint, variant = open_preset(preset, cls.family, variant, weights_entry)
         model, notes = cls.from_checkpoint(checkpoint, variant, num_classes, image_size, **overrides)
         if notes:
-            warnings.warn(f"{preset}: {' '.join(notes)}", stacklevel=2)
+            warn_caller(f"{preset}: {' '.join(notes)}")
         return model
 
     @classmethod

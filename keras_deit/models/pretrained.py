@@ -1,7 +1,5 @@
 """Loading a trained model from any kind of source."""
 
-import warnings
-
 import keras
 
 from keras_deit.imaging.sizes import height_and_width
@@ -14,6 +12,7 @@ from keras_deit.models.image_model import ImageModel
 from keras_deit.models.masked_image_model import DeiTMaskedImageModel
 from keras_deit.models.presets import find_preset, open_preset
 from keras_deit.models.regnet import RegNetY
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.weights.checkpoint import HEADS
@@ -77,7 +76,7 @@ def pretrained(
     else:
         model, notes = _load_checkpoint(source, num_classes, image_size, fused, variant, num_heads, weights_entry)
     if notes:
-        warnings.warn(f"{source}: {' '.join(notes)}", stacklevel=2)
+        warn_caller(f"{source}: {' '.join(notes)}")
     return DeiTClassifier(model) if fused and isinstance(model, DeiT) else model
 
 

@@ -1,13 +1,13 @@
 """AdamW with a learning rate for each layer."""
 
 import re
-import warnings
 
 import keras
 from keras import ops
 
 from keras_deit.optimizers import torch_lists
 from keras_deit.optimizers.base import DecayInUpdate
+from keras_deit.runtime.caller_warning import warn_caller
 
 FIRST_LAYERS = ("patch_embedding", "prefix_tokens")
 BLOCK = "block_"  # followed by the block's number, from 1
@@ -122,8 +122,7 @@ def _check_layers(paths, num_layers):
             f"block {max(blocks)}."
         )
     if blocks and max(blocks) < num_layers:
-        warnings.warn(
+        warn_caller(
             f"LayerwiseAdamW received num_layers={num_layers}, but the last trained block is block {max(blocks)}. Its rate "
-            f"has the factor layer_decay {num_layers + 1 - max(blocks)} times.",
-            stacklevel=3,
+            f"has the factor layer_decay {num_layers + 1 - max(blocks)} times."
         )

@@ -7,10 +7,10 @@ import pathlib
 import re
 import shutil
 import socket
-import warnings
 
 import keras
 
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import FULL, cache_directory, replacing
 from keras_deit.runtime.optional import require
 from keras_deit.weights.files import CONFIG, HUB_FILES, parts
@@ -174,11 +174,10 @@ def _fetch_if_there(hub, repository, name, revision):
         _fetch(hub, repository, name, revision)
     except (hub.errors.LocalEntryNotFoundError, DownloadError) as error:
         if hub.try_to_load_from_cache(repository, name, cache_dir=cache_directory("hub"), revision=revision) is None:
-            warnings.warn(
+            warn_caller(
                 f"The file {name} of {repository!r} could not be downloaded. Whether it exists is unknown: "
                 f"{_first_cause(error)}. Without the file, the model is that of the official code. Load the weights once "
-                "with a network.",
-                stacklevel=3,
+                "with a network."
             )
     except hub.errors.EntryNotFoundError:  # which the cache remembers
         pass

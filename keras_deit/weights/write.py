@@ -2,12 +2,12 @@
 
 import json
 import pathlib
-import warnings
 
 import numpy as np
 
 from keras_deit.layers.composite import check_not_quantized
 from keras_deit.layers.lora import merged_weights
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import user_path, write_whole
 from keras_deit.weights import files
 from keras_deit.weights.checkpoint import Checkpoint
@@ -172,11 +172,10 @@ def _warn_of_fusion(model, reader):
     """Warns of a classifier whose predictions are not those of the written heads."""
     fusion = getattr(model, "fusion", "mean_logits")
     if fusion != "mean_logits" and model.backbone.distilled:
-        warnings.warn(
+        warn_caller(
             f"The heads are written, but not their fusion={fusion!r}: {reader} predicts the mean of both heads' logits. To "
             "keep the fusion, save the model as `.keras`, or load the heads by `keras_deit.DeiTClassifier.from_preset` with "
-            f"fusion={fusion!r}.",
-            stacklevel=3,
+            f"fusion={fusion!r}."
         )
 
 
@@ -184,10 +183,9 @@ def _warn_of_merging(model, reader):
     """Warns of a classifier that merges tokens."""
     token_merging = getattr(model, "token_merging", 0)
     if token_merging:
-        warnings.warn(
+        warn_caller(
             f"The weights are written, but not token_merging={token_merging}: {reader} merges no tokens. To keep the "
-            "merging, save the model as `.keras`, or pass `token_merging` to `keras_deit.DeiTClassifier.from_preset`.",
-            stacklevel=3,
+            "merging, save the model as `.keras`, or pass `token_merging` to `keras_deit.DeiTClassifier.from_preset`."
         )
 
 

@@ -4,10 +4,10 @@ import collections
 import decimal
 import math
 import unicodedata
-import warnings
 
 import numpy as np
 
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.shorten import shorten
 
 LABEL_SIGNS = ("|", ",", ";")  # between the labels of an image that has several
@@ -108,10 +108,9 @@ def warn_of_similar_names(name, class_names):
         spellings[_spoken(one)].append(one)
     similar = [", ".join(map(ascii, group)) for group in spellings.values() if len(group) > 1]
     if similar:
-        warnings.warn(
+        warn_caller(
             f"Classes of {name} have names that differ only in case, spaces, the Unicode form of a letter or the spelling "
-            f"of a number: {'; '.join(similar)}. Give them one name if they are one class.",
-            stacklevel=3,
+            f"of a number: {'; '.join(similar)}. Give them one name if they are one class."
         )
 
 
@@ -126,10 +125,9 @@ def warn_of_combined_names(name, class_names):
         one for one in class_names for sign in LABEL_SIGNS if sign in one and _parts(one, sign) <= set(class_names)
     ]
     if combined:
-        warnings.warn(
+        warn_caller(
             f"Classes of {name} combine other classes: {shorten(combined)}. Each of them is a class of its own, because an "
-            "image of a folder or a table has one class.",
-            stacklevel=3,
+            "image of a folder or a table has one class."
         )
 
 

@@ -3,7 +3,6 @@
 import collections
 import os
 import pathlib
-import warnings
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from keras_deit.data.sources.image_files import ImageFiles
 from keras_deit.data.sources.image_tree import describe_ignored, find_images, has_image, list_folder
 from keras_deit.data.sources.split_folders import find_split_folders
 from keras_deit.data.sources.splits import divide, split_of_name
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.shorten import shorten
 
 
@@ -112,7 +112,7 @@ def _class_names(path, folders, found):
     if len(names) < 2:
         raise ValueError(_too_few(folders.train, names, empty))
     if empty:
-        warnings.warn(f"Folders of {path} without images are no classes: {shorten(empty)}.", stacklevel=5)
+        warn_caller(f"Folders of {path} without images are no classes: {shorten(empty)}.")
     _warn_of_inner_folders(folders.train, names)
     return names
 
@@ -127,11 +127,10 @@ def _warn_of_inner_folders(root, names):
         inner[name] = [folder.name for folder in entries.folders]
     name = max(inner, key=lambda one: len(inner[one]))
     if len(inner[name]) > 1:
-        warnings.warn(
+        warn_caller(
             f"No class folder of {root} holds files, only folders: {name}/ holds {shorten(inner[name])}, whose images all "
             f"belong to the class {name!r}. If these folders are the classes or splits, arrange the images as "
-            "train/class/image, or pass the folder that holds the folders of the classes.",
-            stacklevel=6,
+            "train/class/image, or pass the folder that holds the folders of the classes."
         )
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import warnings
 
 from keras_deit.choices import BIT_DEPTHS, SPLITS, TEST_SPLITS
 from keras_deit.data.sources.classes import check_classes, warn_of_combined_names, warn_of_similar_names
@@ -12,6 +11,7 @@ from keras_deit.data.sources.npz import load_npz
 from keras_deit.data.sources.sklearn_digits import load_digits
 from keras_deit.data.sources.tfds import TFDS_NAME, is_of_tfds, load_tfds
 from keras_deit.imaging.class_names import names_in_order
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.shorten import shorten
 
@@ -129,10 +129,9 @@ def _load(name, split, data_dir, class_names, folders, test_split):
     is_digits = _is_digits(name)
     if path.is_dir() and not is_digits:
         if isinstance(name, str) and is_of_tfds(name):
-            warnings.warn(
+            warn_caller(
                 f"{name!r} is taken as the folder './{name}', and not as the dataset of TFDS of that name. Pass './{name}' "
-                "for the folder, or run in another folder for the dataset of TFDS.",
-                stacklevel=3,
+                "for the folder, or run in another folder for the dataset of TFDS."
             )
         return load_folder(path, split, class_names, *folders, test_split)
     if any(folders):
@@ -143,9 +142,7 @@ def _load(name, split, data_dir, class_names, folders, test_split):
         raise ValueError(f"{str(name)!r} has no splits to choose from. Received: test_split={test_split!r}")
     if is_digits:
         if path.is_dir():
-            warnings.warn(
-                "'digits' is the built-in dataset of scikit-learn. The folder of that name is './digits'.", stacklevel=3
-            )
+            warn_caller("'digits' is the built-in dataset of scikit-learn. The folder of that name is './digits'.")
         return load_digits(split)
     if path.suffix.lower() == ".npz":
         return load_npz(path, split, class_names)

@@ -1,6 +1,5 @@
 """An `.npz` file of images and labels, in the convention of `keras.datasets`."""
 
-import warnings
 import zipfile
 import zlib
 
@@ -10,6 +9,7 @@ from keras_deit.choices import TEST_SPLITS
 from keras_deit.data.sources.image_data import ImageData
 from keras_deit.data.sources.splits import divide, split_of_name
 from keras_deit.imaging.pixel_range import warn_of_dark_pixels
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.shorten import shorten
 
 EXPECTED = "Expected x_train, y_train, x_test and y_test, as in `keras.datasets`"
@@ -66,7 +66,7 @@ def _check_others(path, others, has_test):
             f"The file {str(path)!r} has the array {tests[0]!r} and no 'x_test'. {EXPECTED}. Rename the arrays of the test "
             "split, or leave them out."
         )
-    warnings.warn(f"Arrays of {str(path)!r} that are not used: {shorten(others)}. {EXPECTED}.", stacklevel=5)
+    warn_caller(f"Arrays of {str(path)!r} that are not used: {shorten(others)}. {EXPECTED}.")
 
 
 def _check_counted_from_0(path, labels):
@@ -92,10 +92,9 @@ def _warn_of_unused(path, labels, names):
     """Warns of classes that no image has."""
     unused = np.setdiff1d(np.arange(len(names)), labels)
     if len(unused):
-        warnings.warn(
+        warn_caller(
             f"The labels of {str(path)!r} leave out {shorten(names[label] for label in unused)}: these classes are kept "
-            "without images.",
-            stacklevel=5,
+            "without images."
         )
 
 
