@@ -120,8 +120,9 @@ def test_folders_without_images_are_no_classes_and_that_is_said(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     for name in ("__MACOSX/b/._1.png", "b/.ipynb_checkpoints/1-checkpoint.png"):
         (tmp_path / name).write_bytes((tmp_path / "b" / "00.png").read_bytes())
-    with pytest.warns(UserWarning, match=r"Folders of .* without images are no classes: a\."):
+    with pytest.warns(UserWarning, match=r"Folders of .* without images are no classes: a\.") as warned:
         train = data.load(tmp_path)
+    assert warned[0].filename == __file__
     assert (train.class_names, train.labels.tolist()) == (("b", "c"), [0] * 4 + [1] * 4)
 
 

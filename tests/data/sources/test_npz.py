@@ -165,8 +165,9 @@ def test_labels_that_do_not_begin_with_0_are_refused_unless_the_classes_are_name
 @backend_independent
 def test_numbers_that_no_image_has_are_warned_of(tmp_path):
     path = save(tmp_path / "gaps.npz", y_train=np.array([0, 1, 5, 3, -1, 0]), y_test=np.array([0, 1]))
-    with pytest.warns(UserWarning, match="leave out 2, 4: these classes"):
+    with pytest.warns(UserWarning, match="leave out 2, 4: these classes") as warned:
         assert load(path).class_names == ("0", "1", "2", "3", "4", "5")
+    assert warned[0].filename == __file__
 
 
 @backend_independent
