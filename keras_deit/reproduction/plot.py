@@ -22,16 +22,17 @@ def draw_results(results, title, path):
         ImportError: If matplotlib is not installed.
     """
     figures = require("matplotlib.figure", extra="run", purpose="Drawing the results")
-    figure = figures.Figure(figsize=(15, 6.5), layout="constrained")
+    figure = figures.Figure(figsize=(8.5, 11), layout="constrained")
     figure.suptitle(title)
-    accuracies, differences = figure.subplots(1, 2, width_ratios=(1, 1.2))
+    accuracies, differences = figure.subfigures(2, 1, height_ratios=(1, 1.4))
     _draw_accuracies(accuracies, results)
-    _draw_findings(differences, results)
+    _draw_findings(differences.subplots(), results)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110)
 
 
-def _draw_accuracies(axes, results):
+def _draw_accuracies(figure, results):
+    axes = figure.subplots()
     rows = {**TEACHER_ROWS, **MAIN_ROWS}
     for index, (name, row) in enumerate(rows.items()):
         found = {x: results.accuracy(row, labels) for x, labels in enumerate(results.design.labels)}
@@ -47,7 +48,7 @@ def _draw_accuracies(axes, results):
     axes.grid(axis="y", alpha=0.3)
     lowest, highest = axes.get_ylim()
     axes.set_ylim(max(lowest, -1), min(highest, 101))  # the intervals of few seeds may exceed 0..100 %
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside right upper", fontsize="small")
 
 
 def _draw_findings(axes, results):
@@ -60,7 +61,7 @@ def _draw_findings(axes, results):
         style = dict(color=COLORS[verdict(found)], marker="o", markersize=4, capsize=2)
         axes.errorbar(100 * found.mean, position, xerr=100 * found.half_width, **style)
     names = [f"{claim} [{describe_labels(labels)}]" for claim, labels, _ in lines]
-    axes.set_yticks(range(len(lines)), names, fontsize=7)
+    axes.set_yticks(range(len(lines)), names, fontsize=8)
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)
     axes.grid(axis="x", alpha=0.3)
