@@ -3,8 +3,12 @@
 import pathlib
 import re
 
+import keras
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
+import keras_deit as kd
 from docs.code_setting import commands_of, parse
 from docs.make_notebooks import GUIDES, NOTEBOOKS, notebook_of
 
@@ -62,3 +66,21 @@ def test_an_unknown_option_of_a_command_is_refused(command, capsys):
     with pytest.raises(SystemExit):
         parse([command, "--no-such-option"])
     assert "--no-such-option" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [(100, 75), (75, 100), (64, 64), (37, 41)])
+@pytest.mark.parametrize(("image_size", "crop_ratio"), [((64, 64), 0.875), ((48, 64), 1.0)])
+def test_the_preparation_in_the_code_for_exported_files_is_that_of_the_image_processor(
+    size, image_size, crop_ratio, tmp_path, monkeypatch
+):
+    pages = (ROOT / "docs" / "exporting.md").read_text(encoding="utf-8")
+    found = set(re.findall(r"^image = ImageOps.*?^images = [^\n]*$", pages, flags=re.MULTILINE | re.DOTALL))
+    assert len(found) == 1  # LiteRT and ONNX Runtime get the same images
+    monkeypatch.chdir(tmp_path)
+    Image.effect_noise(size, 60).convert("RGB").save("cat.jpg")
+    record = kd.Preprocessing(crop_ratio=crop_ratio)
+    variables = {"np": np, "Image": Image, "ImageOps": ImageOps}
+    variables |= {"preprocessing": record.get_config(), "height": image_size[0], "width": image_size[1]}
+    exec(found.pop(), variables)
+    expected = keras.ops.convert_to_numpy(record.processor(image_size)("cat.jpg"))
+    np.testing.assert_allclose(variables["images"][0], expected, atol=1e-5)

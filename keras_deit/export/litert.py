@@ -14,8 +14,11 @@ from keras_deit.export.litert_quantization import QUANTIZATIONS, quantize, quant
 from keras_deit.export.metadata import KEY, export_metadata, sidecar, to_json
 from keras_deit.export.serving import check_file_size, image_shape, other_class, serving_model
 from keras_deit.export.signatures import INPUT, OUTPUT, SERVING_DEFAULT
+from keras_deit.imaging.pixel_range import check_normalized
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.layers.composite import layers_inside
 from keras_deit.models import DeiTClassifier
+from keras_deit.models.image_model import ImageModel
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.numpy_numbers import python_number
 from keras_deit.runtime.optional import require
@@ -72,7 +75,8 @@ def to_litert(
         ImportError: If TensorFlow or the quantizer is not installed; the message names the extra.
         RuntimeError: If the conversion fails, for example because LiteRT lacks an operation of the model.
         ValueError: If `path` does not end in `.tflite`, or the model does not have one image input of a known size and one
-            output, or Keras has quantized the model, or an argument is invalid.
+            output, or Keras has quantized the model, or the calibration images are not normalised, or an argument is
+            invalid.
 
     Example:
 
@@ -88,7 +92,7 @@ def to_litert(
     served = serving_model(model)
     check_model(served)
     _check_arguments(model, quantization, inputs, batch_size, int8_io)
-    batches = _calibration_batches(calibration, quantization, inputs, (batch_size, *image_shape(served)))
+    batches = _calibration_batches(calibration, quantization, inputs, (batch_size, *image_shape(served)), served)
     if quantization is not None:
         quantizer_package()
     with destinations([path, sidecar(path)], overwrite) as (temporary, temporary_sidecar):
@@ -174,7 +178,7 @@ def _check_arguments(model, quantization, inputs, batch_size, int8_io):
         )
 
 
-def _calibration_batches(images, quantization, inputs, shape):
+def _calibration_batches(images, quantization, inputs, shape, model):
     """Divides the calibration images into batches of the shape of the file's input; the last images fill the last batch."""
     if (images is None) == (quantization == "int8"):
         raise ValueError(
@@ -191,6 +195,9 @@ def _calibration_batches(images, quantization, inputs, shape):
             f"Expected at least one calibration image of shape {shape[1:]} as the file takes it ({inputs}: {dtype}), in an "
             f"array (images, height, width, channels). Received: {images.dtype} of shape {images.shape}"
         )
+    if inputs == "normalized" and isinstance(model, ImageModel):
+        record = model.preprocessing or Preprocessing()
+        check_normalized(images, record.mean, record.std, "The calibration images")
     images, size = images.astype(dtype), shape[0]
     padded = np.concatenate([images, np.repeat(images[-1:], -len(images) % size, axis=0)])
     return [padded[start : start + size] for start in range(0, len(padded), size)]

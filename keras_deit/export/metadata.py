@@ -4,6 +4,7 @@ import json
 import pathlib
 
 from keras_deit.export.serving import gives_probabilities, image_shape
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.foreign_files import reading
 from keras_deit.runtime.optional import require
@@ -37,7 +38,8 @@ def export_metadata(model, inputs="normalized", quantization=None):
         A dictionary that JSON can hold:
 
         - `class_names`: list of strings in the order of the logits, or None if the model does not know them;
-        - `preprocessing`: the attributes of `keras_deit.Preprocessing`, or None if the model does not know them;
+        - `preprocessing`: the attributes of the `keras_deit.Preprocessing` of `model.image_processor()`; None for a model
+          that is not of this package;
         - `multi_label`: whether an image may have several labels;
         - `activation`: `"softmax"` or `"sigmoid"`, the function that turns logits into probabilities; None if the outputs
           are probabilities already, because the model ends in one of the two;
@@ -54,12 +56,13 @@ def export_metadata(model, inputs="normalized", quantization=None):
     >>> metadata["activation"], metadata["num_classes"], metadata["image_size"], metadata["class_names"]
     ('softmax', 10, [224, 224], None)
     """
-    record = model.record_config() if hasattr(model, "record_config") else {}
+    is_own = hasattr(model, "record_config")
+    record = model.record_config() if is_own else {}
     multi_label, num_classes = bool(record.get("multi_label")), int(model.outputs[0].shape[-1])
     height, width, _ = image_shape(model)
     return {
         "class_names": record.get("class_names"),
-        "preprocessing": record.get("preprocessing"),
+        "preprocessing": (model.preprocessing or Preprocessing()).get_config() if is_own else None,
         "multi_label": multi_label,
         "activation": None if gives_probabilities(model) else activation_of(multi_label, num_classes),
         "num_classes": num_classes,

@@ -10,6 +10,7 @@ from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.version import __version__
 
+EXTENSION = ".onnx"
 OPSET, IR_VERSION = 20, 9  # the first operator set with Gelu, and the first version of the format that has this set
 
 
@@ -34,7 +35,8 @@ def to_onnx(model, path, overwrite=False):
     Raises:
         FileExistsError: If `path` exists and `overwrite` is false, or if it is a directory.
         ImportError: If the package `onnx` is not installed; the message names the extra.
-        ValueError: If the model is of another class, merges tokens or is quantized by Keras, or its weights exceed 2 GiB.
+        ValueError: If `path` does not end in `.onnx`, or the model is of another class, merges tokens or is quantized by
+            Keras, or its weights exceed 2 GiB.
 
     Example:
 
@@ -47,6 +49,8 @@ def to_onnx(model, path, overwrite=False):
         ONNX, "Open Neural Network Exchange Intermediate Representation (ONNX IR) Specification",
         https://github.com/onnx/onnx/blob/main/docs/IR.md.
     """
+    if user_path(path).suffix != EXTENSION:  # `ExportedModel` knows the format by it
+        raise ValueError(f"The name of an ONNX file must end in {EXTENSION}. Received: {str(path)!r}")
     check_model(model)
     onnx = onnx_package()
     with destination(path, overwrite) as temporary:

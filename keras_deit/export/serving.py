@@ -5,6 +5,8 @@ import keras
 from keras_deit.layers.composite import layers_inside
 from keras_deit.layers.lora import LORA, lora_layers, merged_weights, without_keys
 from keras_deit.models import DeiT, DeiTClassifier
+from keras_deit.models.image_model import ImageModel
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import format_bytes
 
 OWN_PACKAGES = ("keras", "keras_deit")
@@ -14,6 +16,8 @@ MAX_WEIGHTS = 2**31 - 2**24  # bytes: protobuf and FlatBuffers end at 2 GiB, and
 
 def serving_model(model):
     """Turns a model into the one that is exported: images to logits, computed in float32.
+
+    If a model of this package has no names of its classes, a warning says how to add them.
 
     Args:
         model: A `keras_deit.DeiT`, whose heads are fused by the mean of their logits (for another fusion, pass a
@@ -30,7 +34,8 @@ def serving_model(model):
     Example:
 
     >>> import keras_deit as kd
-    >>> deit = kd.DeiT.from_variant("deit_ti", num_classes=10, num_layers=1, dtype="mixed_bfloat16")
+    >>> names = list("abcdefghij")
+    >>> deit = kd.DeiT.from_variant("deit_ti", num_classes=10, class_names=names, num_layers=1, dtype="mixed_bfloat16")
     >>> served = serving_model(deit)
     >>> served.output_shape, served.dtype_policy.name
     ((None, 10), 'float32')
@@ -38,6 +43,7 @@ def serving_model(model):
     if isinstance(model, DeiT):
         model = DeiTClassifier(model)
     _check(model)
+    _warn_of_missing_names(model)
     config = keras.saving.serialize_keras_object(model)
     in_float32 = _in_float32(without_keys(config, LORA))
     if in_float32 == config and not lora_layers(model):
@@ -163,6 +169,14 @@ def _check(model):
         f"of logits. Received: {type(model).__name__} with inputs of shapes {[tensor.shape for tensor in inputs]} and "
         f"{len(outputs)} outputs. From a Distiller, export its `student`; from several outputs, select one with keras.Model."
     )
+
+
+def _warn_of_missing_names(model):
+    if isinstance(model, ImageModel) and model.class_names is None:
+        warn_caller(
+            "The model has no names of its classes, so the exported file has none either. Assign the names before the "
+            "export, in the order of the logits: `model.class_names = [...]`, for example `class_names` of the dataset."
+        )
 
 
 def _in_float32(config):

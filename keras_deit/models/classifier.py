@@ -5,6 +5,7 @@ import types
 import keras
 
 from keras_deit.fusion import EARLY_FUSIONS, fuse
+from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models.deit import DeiT
 from keras_deit.models.image_model import BackboneMixin, ImageModel, classification_head
 from keras_deit.models.variants import get_variant
@@ -195,13 +196,21 @@ class DeiTClassifier(BackboneMixin, ImageModel):
 
     @property
     def class_names(self):
-        """Names of the classes, a tuple of strings; None if unknown."""
+        """Names of the classes, a tuple of strings in the order of the logits; None if unknown. They may be assigned."""
         return self.deit.class_names
+
+    @class_names.setter
+    def class_names(self, class_names):
+        self.deit.class_names = class_names
 
     @property
     def preprocessing(self):
-        """How images must be prepared for the model, a `keras_deit.Preprocessing`; None if unknown."""
+        """How images must be prepared for the model, a `keras_deit.Preprocessing`; None if unknown. It may be assigned."""
         return self.deit.preprocessing
+
+    @preprocessing.setter
+    def preprocessing(self, preprocessing):
+        self.deit.preprocessing = Preprocessing.of(preprocessing)
 
     @property
     def multi_label(self):

@@ -52,7 +52,7 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
     family = "deit"
     has_classes = True
     recorded_arguments = ()
-    class_names = None
+    _class_names = None
     preprocessing = None
     multi_label = False
     ignored_checkpoint_prefixes = MASKED_IMAGE_PREFIXES
@@ -68,6 +68,15 @@ class ImageModel(CheckedImages, PortableCompileConfig, KeptSettings, keras.Model
                 f"`model.quantize({policy.quantization_mode!r})`."
             )
         self.dtype_policy = policy
+
+    @property
+    def class_names(self):
+        """Names of the classes, a tuple of strings in the order of the logits; None if unknown. They may be assigned."""
+        return self._class_names
+
+    @class_names.setter
+    def class_names(self, class_names):
+        self._class_names = check_class_names(class_names, self.num_classes)
 
     @classmethod
     def from_variant(cls, variant, **overrides):

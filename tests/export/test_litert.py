@@ -24,6 +24,7 @@ from tests.export.students import (
     tensorflow_only,
 )
 
+PIXELS = np.linspace(0, 255, 3072).astype("uint8").reshape(1, 32, 32, 3)
 # Matrix products, softmax, GELU and the parts of a layer norm.
 OPERATIONS = {
     "ADD",
@@ -263,12 +264,23 @@ def test_another_extension_is_refused(name, tmp_path):
         (dict(quantization="int8", calibration=np.zeros((0, 32, 32, 3))), "at least one calibration image"),
         (dict(quantization="int8", calibration=np.zeros((1, 3, 32, 32))), r"of shape \(32, 32, 3\)"),
         (dict(quantization="int8", inputs="pixels", calibration=np.zeros((1, 32, 32, 3))), "pixels: uint8"),
+        (dict(quantization="int8", calibration=PIXELS), "The calibration images must be normalised.*uint8"),
+        (
+            dict(quantization="int8", calibration=PIXELS.astype("float32")),
+            "must be normalised.* float32 values in 0..255",
+        ),
     ],
 )
 def test_invalid_arguments_are_refused(arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         to_litert(student(num_layers=1), tmp_path / "student.tflite", **arguments)
     assert not list(tmp_path.iterdir())
+
+
+@needs_quantizer
+def test_calibration_images_in_0_to_1_are_questioned(tmp_path):
+    with pytest.warns(UserWarning, match=r"The calibration images seem to be pixels in 0\.\.1"):
+        to_litert(student(num_layers=1), tmp_path / "int8.tflite", quantization="int8", calibration=PIXELS / 255)
 
 
 def test_a_model_for_images_of_any_size_is_refused():

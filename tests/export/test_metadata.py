@@ -43,6 +43,13 @@ def test_the_metadata_have_the_documented_keys():
     assert tuple(export_metadata(described_student())) == KEYS
 
 
+def test_a_model_without_a_record_has_the_preparation_of_its_image_processor():
+    metadata, processor = export_metadata(serving_model(student())), student().image_processor()
+    assert metadata["class_names"] is None
+    assert metadata["preprocessing"]["crop_ratio"] == processor.crop_ratio == 0.875
+    assert tuple(metadata["preprocessing"]["mean"]) == tuple(processor.mean) == kd.IMAGENET_MEAN
+
+
 def test_another_keras_model_has_no_record():
     layers = [keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D(data_format="channels_last")]
     metadata = export_metadata(keras.Sequential(layers), inputs="pixels")

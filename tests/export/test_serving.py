@@ -1,12 +1,14 @@
 """The model that an export writes: one output, in float32."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 
 import keras_deit as kd
 from keras_deit.export.serving import image_shape, serving_model
-from tests.export.students import images, student
+from tests.export.students import CLASS_NAMES, images, student
 
 
 def test_the_heads_of_a_deit_are_fused_by_the_mean_of_their_logits():
@@ -85,3 +87,15 @@ def test_a_quantized_model_in_mixed_precision_keeps_its_quantization():
     served = serving_model(model)
     for ours, theirs in zip(served.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_model_without_class_names_is_questioned():
+    with pytest.warns(UserWarning, match="no names of its classes.*model.class_names = ") as warned:
+        serving_model(student())
+    assert warned[0].filename == __file__
+    named = student()
+    named.class_names = CLASS_NAMES
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        serving_model(named)
+        serving_model(dense_model("float32"))  # of another package: its names are unknown to it

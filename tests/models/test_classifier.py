@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_deit import DeiT, DeiTClassifier, lora
+from keras_deit import DeiT, DeiTClassifier, Preprocessing, lora
 from tests import numpy_reference
 from tests.battery import check_model, weights_of
 from tests.goldens.weights import fill, noise
@@ -273,3 +273,17 @@ def test_a_file_keeps_merging_frozen_blocks_and_lora(tmp_path):
     heads = [numpy_reference.subweights(weights, f"{name}_head") for name in ("class", "distillation")]
     logits = sum(numpy_reference.dense(tokens[:, index], head) for index, head in enumerate(heads)) / 2
     np.testing.assert_allclose(expected, logits, atol=2e-5)
+
+
+def test_class_names_and_preprocessing_can_be_assigned_and_are_saved(tmp_path):
+    classifier = small()
+    assert (classifier.class_names, classifier.preprocessing) == (None, None)
+    classifier.class_names = ["a", "b", "c", "d", 5]
+    classifier.preprocessing = {"crop_ratio": 1.0}
+    classifier.save(tmp_path / "named.keras")
+    loaded = keras.saving.load_model(tmp_path / "named.keras")
+    assert loaded.class_names == loaded.deit.class_names == ("a", "b", "c", "d", "5")
+    assert loaded.preprocessing == Preprocessing(crop_ratio=1.0)
+    with pytest.raises(ValueError, match="one name per class. Received: 4 names, num_classes=5"):
+        classifier.class_names = list("abcd")
+    assert classifier.class_names[-1] == "5"
