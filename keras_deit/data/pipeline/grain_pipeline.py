@@ -1,8 +1,11 @@
 """Batches that the worker processes of Grain make: a pipeline without TensorFlow."""
 
 import contextlib
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 import types
 
 import keras
@@ -100,6 +103,7 @@ def _start_worker(*_):
     if keras.backend.backend() == "torch":
         torch_resizing.use_one_thread()
     _leave_signals_to_the_run()
+    threading.Thread(target=_end_with_the_run, daemon=True, name="end with the run").start()
 
 
 def _leave_signals_to_the_run():
@@ -112,6 +116,12 @@ def _leave_signals_to_the_run():
         signal.signal(kind, signal.SIG_IGN)
     if hasattr(signal, "alarm"):  # Windows has none
         signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_AFTER_SIGTERM))
+
+
+def _end_with_the_run():
+    """Ends the worker when the run has ended. A run that is killed cannot end its workers."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 class _BatchSource:

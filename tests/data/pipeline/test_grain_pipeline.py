@@ -3,6 +3,11 @@
 import itertools
 import multiprocessing
 import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import keras
 import pytest
@@ -36,6 +41,8 @@ received = [next(batches) for _ in range(3)]
 assert os.getpid() not in [process for _, process in received]
 print([square for square, _ in received])
 """
+KILLED = SCRIPT + "print(*[process for _, process in received[:2]], flush=True)\nos.kill(os.getpid(), {kind})\n"
+PATIENCE = 60.0  # seconds
 
 
 def test_worker_processes_change_no_batch_and_live_on_after_the_signals_that_stop_a_run(image_files, first_batches):
@@ -75,3 +82,28 @@ def test_workers_do_not_run_a_script_again_that_has_no_main_guard(tmp_path):
     last_line = run_python([str(script)], child_environment(keras.backend.backend()))
     assert last_line == "[0, 1, 0]"
     assert log.read_text() == "the script runs\n"
+
+
+@pytest.mark.backend_independent
+@pytest.mark.skipif(not pathlib.Path("/proc/self/status").exists(), reason="the state of processes is read as on Linux")
+def test_workers_end_with_a_run_that_is_killed(tmp_path):
+    script, printed = tmp_path / "script.py", tmp_path / "printed.txt"
+    script.write_text(KILLED.format(log=str(tmp_path / "log.txt"), kind=int(signal.SIGKILL)))
+    environment = child_environment(keras.backend.backend())
+    with printed.open("w") as output:  # a pipe would stay open as long as a worker lives
+        ended = subprocess.run([sys.executable, str(script)], env=environment, stdout=output)
+    assert ended.returncode == -signal.SIGKILL
+    workers = [int(process) for process in printed.read_text().splitlines()[-1].split()]
+    assert len(set(workers)) == 2
+    end = time.monotonic() + PATIENCE
+    while any(map(is_running, workers)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(is_running, workers))
+
+
+def is_running(process):
+    """Whether there is a process of this number that has not ended; one that nobody has waited for has ended."""
+    try:
+        return "\nState:\tZ" not in pathlib.Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
