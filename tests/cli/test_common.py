@@ -48,6 +48,27 @@ def test_options_cannot_be_abbreviated(capsys):
     assert "usage: keras-deit name" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--range", "-1,1", "-1,1"),
+        ("--range", "-.5,.5", "-.5,.5"),
+        ("--range", "-1", "-1"),
+        ("--range", "-1e-3", "-1e-3"),
+        ("--many", "-2", ["-2"]),
+    ],
+)
+def test_options_take_values_that_begin_with_a_minus(option, value, expected):
+    parser = make_parser("name", "Description.")
+    parser.add_argument("--range")
+    parser.add_argument("--many", nargs="+")
+    parser.add_argument("--flag", action="store_true")
+    for arguments in ([option, value], [f"{option}={value}"]):
+        received = vars(parser.parse_args([*arguments, "--flag"]))
+        assert received[option.strip("-")] == expected
+        assert received["flag"]
+
+
 @pytest.fixture(scope="module")
 def parser():
     parser = make_parser("train", "Description.")
