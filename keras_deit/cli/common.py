@@ -110,9 +110,14 @@ def print_error(parser, error):
 @contextlib.contextmanager
 def plain_warnings(parser):
     """Prints each warning of this package once, without the line of code that caused it, while the block runs."""
+
+    @functools.cache  # Python forgets which warnings it has shown where other code changes the filters for a moment
+    def show(text):
+        print(in_options(text, parser), file=sys.stderr)
+
     with warnings.catch_warnings():
         warnings.filterwarnings("default", category=UserWarning, module="keras_deit")
-        warnings.showwarning = lambda message, *_, **__: print(in_options(str(message), parser), file=sys.stderr)
+        warnings.showwarning = lambda message, *_, **__: show(str(message))
         yield
 
 

@@ -1,10 +1,13 @@
 """What the commands share: errors and exit status."""
 
+import warnings
+
 import pytest
 
-from keras_deit.cli.common import in_options, make_parser, reporting
+from keras_deit.cli.common import in_options, make_parser, plain_warnings, reporting
 from keras_deit.cli.options import add_setting_options
 from keras_deit.recipes.fields import settings_of
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.training.settings import Settings
 
 pytestmark = pytest.mark.backend_independent
@@ -32,6 +35,15 @@ def run_command(failure):
 def test_errors_that_a_user_can_correct_are_printed(failure, status, printed, capsys):
     assert run_command(failure) == status
     assert capsys.readouterr().err == printed
+
+
+def test_a_warning_is_printed_once_whatever_other_code_does_to_the_filters(capsys):
+    with plain_warnings(make_parser("name", "Description.")):
+        for text in ("Similar names.", "Similar names.", "Other names."):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+            warn_caller(text)
+    assert capsys.readouterr().err == "Similar names.\nOther names.\n"
 
 
 def test_a_defect_of_the_package_is_raised():

@@ -39,7 +39,7 @@ def test_a_misspelt_folder_is_said_before_a_package_is_asked_for(name, tmp_path,
     pathlib.Path(name).with_name("clothes").mkdir()
     with pytest.raises(ImportError) as with_similar:
         data.load(name)
-    needs = "A dataset of TFDS of this name needs `tensorflow_datasets`, which is not installed. Install it with: pip install"
+    needs = "A dataset of TFDS of this name needs `tensorflow_datasets`, which is not installed. Install it with: pip"
     meant = str(pathlib.Path(name).with_name("clothes"))
     assert str(without_similar.value).startswith(f"There is no folder or file {name!r}. {needs}")
     assert str(with_similar.value).startswith(f"There is no folder or file {name!r}. Did you mean {meant!r}? {needs}")
