@@ -33,8 +33,28 @@ _KIND_ADVICE = {
     "log(p / (1 - p)). If it ends in another activation, such as a ReLU, remove the activation. If they are logits "
     "nevertheless, subtract the same number from all of them, which does not change their softmax.",
 }
+STUDENT_SIZE_ADVICE = "give the student images of this size"  # in the error about the teacher's image size
 _CHECK_SEED = 20
 _CHECK_SIZE = 64  # height and width of the images of `check` where the student accepts any
+
+
+class OutputShapeError(ValueError):
+    """The outputs of a teacher do not cover the classes of the student.
+
+    Args:
+        shape: Shape of the outputs for a batch.
+        num_classes: Number of classes of the student.
+
+    Attributes:
+        shape: As given.
+    """
+
+    def __init__(self, shape, num_classes):
+        super().__init__(
+            f"The teacher's outputs must cover the student's {num_classes} classes: (batch, {num_classes}). Received: "
+            f"shape={shape}. Give the teacher a head for these classes, or build the student with num_classes={shape[-1]}."
+        )
+        self.shape = shape
 
 
 class Teacher:
@@ -250,11 +270,7 @@ class Teacher:
         outputs = run(lambda images: self._predict(images, image_mean, image_std), images, self.variables)
         outputs = ops.convert_to_numpy(outputs).astype("float32")
         if outputs.ndim != 2 or outputs.shape[-1] != num_classes:
-            raise ValueError(
-                f"The teacher's outputs must cover the student's {num_classes} classes: (batch, {num_classes}). Received: "
-                f"shape={outputs.shape}. Give the teacher a head for these classes, or build the student with "
-                f"num_classes={outputs.shape[-1]}."
-            )
+            raise OutputShapeError(outputs.shape, num_classes)
         check_output_kind(outputs, self.outputs, _ends_linearly(self.model))
         if not attention:
             return None
@@ -298,7 +314,7 @@ class Teacher:
         if any(side not in (None, given) for side, given in zip(expected[:2], received, strict=True)):
             raise ValueError(
                 f"The teacher takes images of shape {expected} and would receive {(*received, expected[2])}. Declare its "
-                f"size: `keras_deit.Teacher(model, image_size={expected[:2]}, ...)`."
+                f"size: `keras_deit.Teacher(model, image_size={expected[:2]}, ...)`, or {STUDENT_SIZE_ADVICE}."
             )
 
     def _predict(self, images, image_mean, image_std):

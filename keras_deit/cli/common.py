@@ -18,6 +18,29 @@ PYTHON_CALLS = {  # in messages that a command passes on, and what does the same
 }
 
 
+NEGATIVE_VALUE = re.compile(r"-[\d.]")
+LONG_OPTION = re.compile(r"--\w[\w-]*")  # without a value
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parser whose options take values such as `-1,1`, which `argparse` would take for options."""
+
+    def parse_args(self, args=None, namespace=None):
+        """Parses the arguments, see `argparse.ArgumentParser.parse_args`."""
+        return super().parse_args(_with_joined_values(sys.argv[1:] if args is None else args), namespace)
+
+
+def _with_joined_values(arguments):
+    """The arguments with `--option=-1,1` in place of `--option` and `-1,1`."""
+    joined = []
+    for argument in arguments:
+        if joined and NEGATIVE_VALUE.match(argument) and LONG_OPTION.fullmatch(joined[-1]):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def make_parser(name, description):
     """Makes the parser of a command, which takes no abbreviated options.
 
@@ -26,9 +49,9 @@ def make_parser(name, description):
         description: Text of the help, printed with its line breaks.
 
     Returns:
-        An `argparse.ArgumentParser`.
+        A `CommandParser`.
     """
-    return argparse.ArgumentParser(
+    return CommandParser(
         prog=f"keras-deit {name}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -87,9 +110,14 @@ def print_error(parser, error):
 @contextlib.contextmanager
 def plain_warnings(parser):
     """Prints each warning of this package once, without the line of code that caused it, while the block runs."""
+
+    @functools.cache  # Python forgets which warnings it has shown where other code changes the filters for a moment
+    def show(text):
+        print(in_options(text, parser), file=sys.stderr)
+
     with warnings.catch_warnings():
         warnings.filterwarnings("default", category=UserWarning, module="keras_deit")
-        warnings.showwarning = lambda message, *_, **__: print(in_options(str(message), parser), file=sys.stderr)
+        warnings.showwarning = lambda message, *_, **__: show(str(message))
         yield
 
 

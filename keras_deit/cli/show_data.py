@@ -49,7 +49,7 @@ def _titles(settings, images, labels, data):
         return titles
     teacher = load_teacher(settings, len(class_names))
     attention = bool(settings.attention_weight)
-    with naming_settings():
+    with naming_settings(class_names):
         teacher = teacher.match_classes(class_names)
         teacher.check(images.shape[1:], len(class_names), *normalisation, attention)  # as a `Distiller` does
     logits = teacher(images, *normalisation)

@@ -23,9 +23,11 @@ def describe_chance(accuracy, num_classes, num_images):
     """
     if not num_images or accuracy > chance_level(num_classes, num_images):
         return None
+    mean = 1 / num_classes
+    comparison = "less often than" if accuracy < mean / 2 else "about as often as"
     return (
-        f"right on {accuracy:.1%} of {num_images:,} test images, about as often as random predictions would be "
-        f"({1 / num_classes:.1%} with {num_classes:,} classes)"
+        f"right on {accuracy:.1%} of {num_images:,} test images, {comparison} random predictions would be "
+        f"({mean:.1%} with {num_classes:,} classes)"
     )
 
 

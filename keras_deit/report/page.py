@@ -9,7 +9,7 @@ import numpy as np
 from keras_deit.explain.confusion import MAX_NAMED, confusion_figure
 from keras_deit.report.charts import draw_charts
 from keras_deit.report.results import accuracies
-from keras_deit.runtime.files import format_bytes, write_whole
+from keras_deit.runtime.files import format_bytes, user_path, write_whole
 from keras_deit.runtime.html_page import embedded_figure, embedded_pixels, escape, page, table
 from keras_deit.runtime.printing import format_count, format_duration
 
@@ -72,9 +72,9 @@ class Report:
         yield "Curves", list(_curves(self.history))
         if self.findings is not None:
             yield "Confusion matrix", list(_confusion(self.findings))
-            yield "Most confident mistakes", list(_mistakes(self.findings))
+            yield "Most confident mistakes", list(_mistakes(self.findings, self._within_dataset))
             yield "Disagreement", list(_disagreement(self.findings))
-        yield "Attention", list(_attention(self.attention))
+        yield "Attention", list(_attention(self.attention, self._within_dataset))
         yield "Exports", list(_exports(self.summary.get("exports", ())))
         yield "Settings", list(self._settings())
         yield "Commands", [f"<p>{escape(what)}:</p><pre>{escape(line)}</pre>" for what, line in self.commands.items()]
@@ -94,6 +94,13 @@ class Report:
             _state(summary),
         ]
         return " · ".join(facts)
+
+    def _within_dataset(self, image):
+        """The description of an image; a path is relative to the folder of the dataset if it is below that folder."""
+        dataset = user_path(self.summary["settings"]["dataset"]).absolute()
+        folder = dataset if dataset.is_dir() else dataset.parent
+        path = pathlib.Path(image).absolute()
+        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else image
 
     def _results(self):
         names, rows = accuracies(self.summary)
@@ -197,17 +204,18 @@ def most_confused(confusion):
     return [(row, column, count, count / int(images[row])) for row, column, count in pairs if count]
 
 
-def _mistakes(findings):
+def _mistakes(findings, name):
+    """`name` is a function of the description of an image, and returns what the page calls the image."""
     total = len(findings.evaluation.mistakes)
     if not total:
         yield "<p>There is no mistake.</p>"
         return
     shown = len(findings.mistakes)
     yield f'<p class="note">{shown:,} of {format_count(total, "mistake")}, as the student sees the images.</p>'
-    yield f'<div class="cards">{"".join(map(_mistake, findings.mistakes))}</div>'
+    yield f'<div class="cards">{"".join(_mistake(one, name(one.image)) for one in findings.mistakes)}</div>'
 
 
-def _mistake(mistake):
+def _mistake(mistake, name):
     lines = [
         f"true: <b>{escape(mistake.true)}</b>",
         f'predicted: <b class="bad">{escape(mistake.predicted)}</b> ({mistake.probability:.1%})',
@@ -217,8 +225,8 @@ def _mistake(mistake):
         lines.append(
             f'teacher: <span class="{kind}">{escape(mistake.teacher)}</span> ({mistake.teacher_probability:.1%})'
         )
-    lines.append(f'<span class="note">{escape(mistake.image)}</span>')
-    image = embedded_pixels(mistake.pixels, f"{mistake.true}, predicted as {mistake.predicted}: {mistake.image}")
+    lines.append(f'<span class="note">{escape(name)}</span>')
+    image = embedded_pixels(mistake.pixels, f"{mistake.true}, predicted as {mistake.predicted}: {name}")
     return f"<figure>{image}<figcaption>{'<br>'.join(lines)}</figcaption></figure>"
 
 
@@ -229,18 +237,18 @@ def _disagreement(findings):
         yield table(["", *names], [[name, *map(_share, row)] for name, row in zip(names, rates.tolist(), strict=True)])
 
 
-def _attention(examples):
+def _attention(examples, name):
     if examples:
         yield (
             '<p class="note">Attention rollout over test images at equal distances in the order of the split: how much of '
             "each patch reaches a token through all blocks.</p>"
         )
-        yield f'<div class="plots large">{"".join(map(_attended, examples))}</div>'
+        yield f'<div class="plots large">{"".join(_attended(one.figure, name(one.image)) for one in examples)}</div>'
 
 
-def _attended(example):
-    image = embedded_figure(example.figure, f"attention over {example.image}")
-    return f'<figure>{image}<figcaption class="note">{escape(example.image)}</figcaption></figure>'
+def _attended(figure, name):
+    image = embedded_figure(figure, f"attention over {name}")
+    return f'<figure>{image}<figcaption class="note">{escape(name)}</figcaption></figure>'
 
 
 def _exports(reports):

@@ -115,7 +115,7 @@ def build_run(settings, directory, num_replicas=1, adapts_batch_size=False):
     if settings.distillation == "none":
         return Run(settings, directory, num_replicas, data, student, _classifier(settings, data, student))
     teacher, accuracy = _teacher(settings, data, num_replicas)
-    with naming_settings():
+    with naming_settings(data.train.class_names):
         model = _distiller(
             settings, data, student, teacher
         )  # checks the teacher before its outputs are computed for hours

@@ -11,6 +11,9 @@ from PIL import Image
 
 import keras_deit
 from keras_deit.cli import COMMANDS, main
+from keras_deit.cli.common import make_parser
+from keras_deit.cli.parsers import PARSERS
+from keras_deit.cli.train import add_options as add_train_options
 from keras_deit.runtime.child_process import child_environment
 from tests.weights.checkpoints import SHAPE
 
@@ -42,6 +45,34 @@ def test_every_command_has_help(command, capsys):
 def test_an_unknown_command_is_refused(capsys):
     assert main(["trian"]) == 2
     assert "'trian' is not a command. Commands: train, " in capsys.readouterr().err
+
+
+NEEDED = {"evaluate": ["--weights", "x"], "train": [], "show-data": [], "benchmark data": []}  # arguments of a command
+
+
+def parsed(command, *arguments):
+    """The options of a command as a dictionary."""
+    if command == "train":
+        parser = make_parser("train", "")
+        add_train_options(parser)
+    else:
+        parser = PARSERS[command]()
+    return vars(parser.parse_args([*NEEDED[command], *arguments]))
+
+
+@pytest.mark.parametrize("command", ["train", "show-data"])
+def test_a_value_range_below_zero_needs_no_equals_sign(command):
+    for arguments in (["--teacher-value-range", "-1,1"], ["--teacher-value-range=-1,1"]):
+        assert parsed(command, *arguments)["teacher_value_range"] == (-1, 1)
+
+
+@pytest.mark.parametrize("command", NEEDED)
+@pytest.mark.parametrize("arguments", [["--nope"], ["--nope", "-1,1"], ["-1x"], ["-x"], ["--batch-size", "8", "-1x"]])
+def test_unknown_options_are_refused(command, arguments, capsys):
+    with pytest.raises(SystemExit) as ending:
+        parsed(command, *arguments)
+    assert ending.value.code == 2
+    assert "unrecognized arguments: -" in capsys.readouterr().err
 
 
 @pytest.fixture

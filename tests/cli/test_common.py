@@ -1,10 +1,13 @@
 """What the commands share: errors and exit status."""
 
+import warnings
+
 import pytest
 
-from keras_deit.cli.common import in_options, make_parser, reporting
+from keras_deit.cli.common import in_options, make_parser, plain_warnings, reporting
 from keras_deit.cli.options import add_setting_options
 from keras_deit.recipes.fields import settings_of
+from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.training.settings import Settings
 
 pytestmark = pytest.mark.backend_independent
@@ -34,6 +37,15 @@ def test_errors_that_a_user_can_correct_are_printed(failure, status, printed, ca
     assert capsys.readouterr().err == printed
 
 
+def test_a_warning_is_printed_once_whatever_other_code_does_to_the_filters(capsys):
+    with plain_warnings(make_parser("name", "Description.")):
+        for text in ("Similar names.", "Similar names.", "Other names."):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+            warn_caller(text)
+    assert capsys.readouterr().err == "Similar names.\nOther names.\n"
+
+
 def test_a_defect_of_the_package_is_raised():
     with pytest.raises(KeyError):
         run_command(KeyError("defect"))
@@ -46,6 +58,27 @@ def test_options_cannot_be_abbreviated(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(["--out", "x"])
     assert "usage: keras-deit name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--range", "-1,1", "-1,1"),
+        ("--range", "-.5,.5", "-.5,.5"),
+        ("--range", "-1", "-1"),
+        ("--range", "-1e-3", "-1e-3"),
+        ("--many", "-2", ["-2"]),
+    ],
+)
+def test_options_take_values_that_begin_with_a_minus(option, value, expected):
+    parser = make_parser("name", "Description.")
+    parser.add_argument("--range")
+    parser.add_argument("--many", nargs="+")
+    parser.add_argument("--flag", action="store_true")
+    for arguments in ([option, value], [f"{option}={value}"]):
+        received = vars(parser.parse_args([*arguments, "--flag"]))
+        assert received[option.strip("-")] == expected
+        assert received["flag"]
 
 
 @pytest.fixture(scope="module")

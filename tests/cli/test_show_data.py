@@ -71,7 +71,8 @@ def test_the_images_are_normalised_as_the_weights_expect(tmp_path, monkeypatch):
     [
         (16, None, 10, "teacher takes images of shape (16, 16, 3) and would receive (8, 8, 3)"),
         (8, "softmax", 10, "outputs look like probabilities"),
-        (8, None, 7, "must cover the student's 10 classes"),
+        (16, None, 10, "`--teacher-image-size 16`, or give the student images of this size (--image-size)."),
+        (8, None, 7, "must cover the dataset's 10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Received: shape=(4, 7)."),
     ],
 )
 def test_a_given_teacher_is_checked_as_in_training(size, activation, num_classes, message, tmp_path, capsys):

@@ -27,9 +27,15 @@ def test_a_model_that_knows_its_classes_is_not_taken_for_random(accuracy, num_cl
     assert describe_chance(accuracy, num_classes, num_images) is None
 
 
-def test_the_text_has_the_accuracy_and_that_of_random_predictions():
-    text = "right on 20.0% of 100 test images, about as often as random predictions would be (20.0% with 5 classes)"
-    assert describe_chance(0.2, num_classes=5, num_images=100) == text
+@pytest.mark.parametrize(
+    ("accuracy", "comparison"),
+    [(0.25, "about as often as"), (0.2, "about as often as"), (0.1, "about as often as"), (0.01, "less often than")],
+)
+def test_the_text_has_the_accuracy_and_that_of_random_predictions(accuracy, comparison):
+    text = (
+        f"right on {accuracy:.1%} of 100 test images, {comparison} random predictions would be (20.0% with 5 classes)"
+    )
+    assert describe_chance(accuracy, num_classes=5, num_images=100) == text
 
 
 def test_without_a_labelled_image_nothing_is_known():

@@ -125,6 +125,33 @@ def test_a_page_shows_everything_of_a_distilled_run(tmp_path):
     assert len(content) < 2e6
 
 
+@pytest.mark.parametrize("table", ["", "table.csv"])
+def test_paths_of_images_are_relative_to_the_folder_of_the_dataset(table, tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for dataset in (f"images/{table}", f"./images/{table}", str(tmp_path / "images" / table)):
+        for folder in ("images", str(tmp_path / "images")):
+            mistake = ShownMistake(np.zeros((8, 8, 3)), f"{folder}/cat/1.png", "cat", "dog", 0.5)
+            found = dataclasses.replace(findings(), mistakes=(mistake,))
+            shown = (ShownAttention(f"{folder}/dog/2.png", attention()[0].figure),)
+            summary = {"settings": {**SETTINGS, "dataset": dataset}}
+            page = Page(report(tmp_path, summary=summary, findings=found, attention=shown).to_html())
+            assert "predicted: dog (50.0%)cat/1.png" in page.text
+            assert [one["alt"] for one in page.images[-2:]] == [
+                "cat, predicted as dog: cat/1.png",
+                "attention over dog/2.png",
+            ]
+
+
+@pytest.mark.parametrize("image", ["other/cat/1.png", "images_2/1.png", "image 3 of 'digits'"])
+def test_other_images_keep_their_descriptions(image, tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = dataclasses.replace(findings(), mistakes=(ShownMistake(np.zeros((8, 8, 3)), image, "cat", "dog", 0.5),))
+    summary = {"settings": {**SETTINGS, "dataset": "images"}}
+    assert f"(50.0%){image}" in Page(report(tmp_path, summary=summary, findings=found).to_html()).text
+
+
 def test_the_file_is_written_whole(tmp_path):
     one = report(tmp_path)
     assert one.write() == tmp_path / "<run>" / "report.html"
@@ -176,6 +203,8 @@ def test_the_most_confused_pairs_are_counted_and_others_are_a_class():
 @pytest.mark.skipif(not CHROMIUM, reason="the page is opened in Chromium")
 @pytest.mark.parametrize("width", [360, 1200])
 def test_a_browser_shows_the_page_without_a_network_and_without_scrolling_sideways(width, tmp_path):
-    content = report(tmp_path, findings=findings(60)).to_html()
+    long = ShownMistake(np.zeros((8, 8, 3)), "folder" * 60 + "/1.png", "cat", "dog", 0.5)
+    found = dataclasses.replace(findings(60), mistakes=(long,) * 3)
+    content = report(tmp_path, findings=found).to_html()
     seen = seen_by_browser(content, width, tmp_path)
     assert seen == {"hidden": 0, "images": len(Page(content).images), "broken": [], "loaded": []}

@@ -11,6 +11,7 @@ from keras_deit.data.sources.classes import label_of, order_classes, order_note
 from keras_deit.data.sources.folder import label_files
 from keras_deit.data.sources.splits import split_of_name
 from keras_deit.runtime.shorten import shorten
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 
 COLUMNS, SPLIT = ("path", "label"), "split"
 NEWLINE = b"\n"
@@ -132,7 +133,8 @@ def _text(path):
         content = path.read_bytes()
         return content.decode("utf-8-sig")
     except OSError as error:
-        raise ValueError(f"The table {str(path)!r} cannot be read: {error.strerror}.") from error
+        hint = did_you_mean(similar_paths(path))
+        raise ValueError(f"The table {str(path)!r} cannot be read: {error.strerror}.{hint}") from error
     except UnicodeDecodeError as error:
         before = content[: error.start]
         column = len(before) - (before.rfind(NEWLINE) + 1) + 1

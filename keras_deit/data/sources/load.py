@@ -14,6 +14,7 @@ from keras_deit.imaging.class_names import names_in_order
 from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.shorten import shorten
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 
 TABLE_EXTENSIONS = (".csv", ".tsv")
 
@@ -155,4 +156,5 @@ def _load(name, split, data_dir, class_names, folders, test_split):
         return load_tfds(str(name), split, data_dir, test_split)
     raise ValueError(
         f"There is no dataset at {str(name)!r}: neither a folder of class folders, nor a .csv file, nor an .npz file."
+        f"{did_you_mean(similar_paths(path))}"
     )

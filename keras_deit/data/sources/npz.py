@@ -11,6 +11,7 @@ from keras_deit.data.sources.splits import divide, split_of_name
 from keras_deit.imaging.pixel_range import warn_of_dark_pixels
 from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.shorten import shorten
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 
 EXPECTED = "Expected x_train, y_train, x_test and y_test, as in `keras.datasets`"
 ARRAYS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
@@ -110,7 +111,8 @@ def _read(path):
                 others = [name for name in arrays.files if name not in known]
                 return {name: arrays[name] for name in known if name in arrays.files}, others
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"The file {str(path)!r} cannot be read as arrays: {error}") from error
+        hint = did_you_mean(similar_paths(path))
+        raise ValueError(f"The file {str(path)!r} cannot be read as arrays: {error}.{hint}") from error
 
 
 def _checked(path, arrays, split, others):

@@ -9,6 +9,7 @@ from keras_deit.data.sources.image_records import ImageRecords
 from keras_deit.data.sources.splits import SPLIT_WORDS, TEST_EVERY
 from keras_deit.runtime.devices import import_tensorflow
 from keras_deit.runtime.optional import require
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 
 FILE_FORMAT = "array_record"  # which can be read in any order
 BESIDE = "array_record"  # folder, within the directory of TFDS, of the datasets that are prepared in that format
@@ -34,14 +35,13 @@ def load_tfds(name, split, data_dir=None, test_split=None):
     Raises:
         ValueError: If there is no such dataset, it lacks a feature, or its files must be downloaded by hand.
     """
-    tfds = require("tensorflow_datasets", extra="datasets", purpose="A dataset of TFDS")
+    missing = f"There is no folder or file {name!r}.{_meant(name, [])} A dataset of TFDS of this name"
+    tfds = require("tensorflow_datasets", extra="datasets", purpose=missing)
     known = tfds.list_builders(with_community_datasets=False)
     if re.match(r"\w+", name)[0] not in known:
-        nearest = difflib.get_close_matches(name, ["digits", *known], n=1)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
             f"There is no dataset {name!r}: neither 'digits', nor a folder, CSV file or .npz file at that path, nor a "
-            f"dataset of TFDS.{hint}"
+            f"dataset of TFDS.{_meant(name, known)}"
         )
     builder = _prepared_builder(tfds, name, data_dir)
     words = SPLIT_WORDS["train"] if split == "train" else _test_words(test_split)
@@ -57,6 +57,11 @@ def load_tfds(name, split, data_dir=None, test_split=None):
     records = builder.as_data_source(chosen, decoders={"image": tfds.decode.SkipDecoding()})
     full_name, class_names = builder.info.full_name, tuple(builder.info.features["label"].names)
     return ImageRecords(full_name, records, class_names, identity=f"{full_name} {chosen} {builder.data_dir}")
+
+
+def _meant(name, known):
+    """The question whether a similar path, or a similar name among the known datasets, is meant."""
+    return did_you_mean([*similar_paths(name), *difflib.get_close_matches(name, ["digits", *known], n=1)])
 
 
 def is_of_tfds(name):

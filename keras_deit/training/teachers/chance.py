@@ -36,8 +36,8 @@ def warn_if_teacher_at_chance(accuracy, data, settings, model):
         advice = (
             ". Likely causes: the teacher takes pixels of another range (`teacher_value_range=(0, 255)`), with another "
             "normalisation (`teacher_mean`, `teacher_std`) or of another image size (`teacher_image_size`); its classes "
-            "have another order than those of the dataset; or it was trained too little. `keras-deit show-data --teacher` "
-            "draws its predictions."
+            "have another order than those of the dataset (`class_names` sets the order of the dataset); or it was trained "
+            "too little. `keras-deit show-data --teacher` draws its predictions."
         )
     warn_caller(f"The teacher is {described}{advice}")
 

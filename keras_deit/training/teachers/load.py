@@ -5,12 +5,14 @@ import re
 import shlex
 
 from keras_deit.choices import REGNETY_VARIANTS
+from keras_deit.data.sources.classes import MAX_LISTED
 from keras_deit.imaging import imagenet
 from keras_deit.models import find_preset, is_weights
 from keras_deit.models.pretrained import find_keras_file, pretrained
 from keras_deit.runtime.argument_names import replace_arguments
 from keras_deit.runtime.files import user_path
-from keras_deit.teacher import Teacher
+from keras_deit.runtime.shorten import shorten
+from keras_deit.teacher import STUDENT_SIZE_ADVICE, OutputShapeError, Teacher
 
 TEACHER_ARGUMENTS = (
     "image_size",
@@ -24,8 +26,11 @@ TEACHER_ARGUMENTS = (
 
 
 @contextlib.contextmanager
-def naming_settings():
+def naming_settings(class_names=()):
     """Names the settings of a run in the errors of `keras_deit.Teacher`, which name its arguments.
+
+    Args:
+        class_names: Names of the classes of the dataset, for the error about a teacher of another number of classes.
 
     Raises:
         ValueError: Instead of one that names `image_size`, with `teacher_image_size`, and the like.
@@ -38,9 +43,17 @@ def naming_settings():
 
     try:
         yield
+    except OutputShapeError as error:
+        listed = shorten(class_names, MAX_LISTED)
+        raise ValueError(
+            f"The teacher's outputs must cover the dataset's {len(class_names)} classes: {listed}. Received: "
+            f"shape={error.shape}. A misspelt folder or label makes a class of its own: give it the name of the "
+            "class that is meant. If all these classes are meant, fine-tune the teacher on the dataset."
+        ) from error
     except ValueError as error:
         text = re.sub(r"keras_deit\.Teacher\(model, (.+?)(?:, \.\.\.)?\)`", r"\1`", str(error))
-        raise ValueError(replace_arguments(text, replace)) from error
+        text = replace_arguments(text, replace)
+        raise ValueError(text.replace(STUDENT_SIZE_ADVICE, f"{STUDENT_SIZE_ADVICE} (`image_size`)")) from error
 
 
 def load_teacher(settings, num_classes):

@@ -1,6 +1,8 @@
 """Datasets by name."""
 
 import pathlib
+import re
+import sys
 import warnings
 
 import numpy as np
@@ -25,6 +27,32 @@ pytestmark = pytest.mark.backend_independent
 def test_unknown_names_are_refused_with_the_possible_ones(name, split, message):
     with pytest.raises(ValueError, match=message):
         data.load(name, split)
+
+
+@pytest.mark.parametrize("name", ["cloths", "data/cloths"])
+def test_a_misspelt_folder_is_said_before_a_package_is_asked_for(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)  # as if it were not installed
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path(name).parent.mkdir(exist_ok=True)
+    with pytest.raises(ImportError) as without_similar:
+        data.load(name)
+    pathlib.Path(name).with_name("clothes").mkdir()
+    with pytest.raises(ImportError) as with_similar:
+        data.load(name)
+    needs = "A dataset of TFDS of this name needs `tensorflow_datasets`, which is not installed. Install it with: pip"
+    meant = str(pathlib.Path(name).with_name("clothes"))
+    assert str(without_similar.value).startswith(f"There is no folder or file {name!r}. {needs}")
+    assert str(with_similar.value).startswith(f"There is no folder or file {name!r}. Did you mean {meant!r}? {needs}")
+
+
+@pytest.mark.parametrize("name", ["pets.csv", "pets.npz", "all my pets/dog"])
+def test_a_misspelt_path_is_refused_with_a_similar_one(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    similar = pathlib.Path(name).with_name(f"the_{pathlib.Path(name).name}")
+    similar.parent.mkdir(exist_ok=True)
+    similar.touch()
+    with pytest.raises(ValueError, match=re.escape(f"Did you mean {str(similar)!r}?")):
+        data.load(name)
 
 
 def test_the_kind_of_the_dataset_follows_from_its_name(tmp_path):

@@ -1,6 +1,7 @@
 """Datasets of TensorFlow Datasets."""
 
 import io
+import pathlib
 
 import numpy as np
 import pytest
@@ -109,6 +110,15 @@ def test_imagenet_must_be_downloaded_by_hand_and_the_error_says_how(tmp_path):
 def test_an_unknown_name_is_refused_with_the_nearest_one():
     with pytest.raises(ValueError, match="There is no dataset 'cifar11'.*Did you mean 'cifar1"):
         data.load("cifar11")
+
+
+@pytest.mark.parametrize("name", ["cloths", "data/cloths"])
+def test_an_unknown_name_is_refused_with_a_similar_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    similar = pathlib.Path(name).with_name("clothes")
+    similar.mkdir(parents=True)
+    with pytest.raises(ValueError, match=f"There is no dataset {name!r}.*Did you mean {str(similar)!r}"):
+        data.load(name)
 
 
 class TextLabels(TinyPhotos):

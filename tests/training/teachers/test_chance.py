@@ -58,6 +58,7 @@ def test_a_model_that_stores_nothing_may_be_described_wrongly():
     assert message.startswith(f"The teacher is {CHANCE}. Likely causes: ")
     causes = ("`teacher_value_range=(0, 255)`", "`teacher_mean`", "`teacher_image_size`", "another order", "too little")
     assert all(cause in message for cause in causes)
+    assert "(`class_names` sets the order of the dataset)" in message
 
 
 def test_a_teacher_that_was_at_chance_in_its_own_run_should_be_trained_longer(own_run):

@@ -1,5 +1,7 @@
 """Loading the teacher of a run."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -108,6 +110,17 @@ def test_a_saved_student_receives_the_images_that_it_was_trained_on(tmp_path):
     teacher = load_teacher(settings_of(tmp_path / "teacher.keras"), num_classes=10)
     outputs = keras.ops.convert_to_numpy(teacher(IMAGES, kd.IMAGENET_MEAN, kd.IMAGENET_STD))
     np.testing.assert_allclose(outputs, (expected["class"] + expected["distillation"]) / 2, atol=1e-4)
+
+
+def test_another_number_of_classes_is_refused_with_the_classes_of_the_dataset():
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    message = (
+        "The teacher's outputs must cover the dataset's 3 classes: bag, sneaker, sneeker. Received: shape=(4, 2). A "
+        "misspelt folder or label makes a class of its own: give it the name of the class that is meant. If all these "
+        "classes are meant, fine-tune the teacher on the dataset."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)), naming_settings(("bag", "sneaker", "sneeker")):
+        kd.Teacher(model).check((8, 8, 3), 3, image_mean=0.5, image_std=0.5)
 
 
 def test_classes_of_other_names_are_those_of_the_dataset_if_the_settings_say_so(tmp_path):
