@@ -20,6 +20,7 @@ from keras_deit.runtime.files import user_path
 from keras_deit.runtime.keras_file import load_keras_file
 from keras_deit.runtime.optional import require
 from keras_deit.runtime.shorten import shorten
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 
 DATA_FORMATS = ("channels_last", "channels_first")
 _TINY = 1e-30  # lower bound of probabilities before their logarithm
@@ -503,7 +504,9 @@ def _load(model):
 
 def _load_path(path):
     if not path.exists():
-        raise ValueError(f"There is no teacher at {str(path)!r}: no such file or directory.")
+        raise ValueError(
+            f"There is no teacher at {str(path)!r}: no such file or directory.{did_you_mean(similar_paths(path))}"
+        )
     if not path.is_dir():
         return load_keras_file(path)
     if not (path / "saved_model.pb").exists():

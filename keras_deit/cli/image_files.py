@@ -7,6 +7,7 @@ import keras
 
 from keras_deit.data.sources.image_tree import describe_ignored, find_images
 from keras_deit.export.metadata import activation_of
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 
 BATCH_SIZE = 32
 
@@ -34,7 +35,7 @@ def find_image_files(paths):
         elif path.exists():
             yield path
         else:
-            raise ValueError(f"There is no image file at {str(path)!r}.")
+            raise ValueError(f"There is no image file at {str(path)!r}.{did_you_mean(similar_paths(path))}")
 
 
 class ImageReader:

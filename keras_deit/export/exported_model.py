@@ -14,6 +14,7 @@ from keras_deit.imaging.sizes import height_and_width
 from keras_deit.models.image_model import DEFAULT_IMAGE_SIZE
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.foreign_files import reading
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 
 CHUNK = 32  # images per call, so that any number of images fits into memory
 SAVED_MODEL = "saved_model"
@@ -76,7 +77,7 @@ class ExportedModel:
     def __init__(self, path):
         self.path = user_path(path)
         if not self.path.exists():
-            raise FileNotFoundError(f"There is no export at {self.path}.")
+            raise FileNotFoundError(f"There is no export at {self.path}.{did_you_mean(similar_paths(self.path))}")
         self.format = SAVED_MODEL if self.path.is_dir() else FORMATS.get(self.path.suffix, "litert")
         self.runtime = _open(self.format, self.path)
         self.metadata = self.runtime.metadata

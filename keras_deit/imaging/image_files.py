@@ -19,6 +19,7 @@ from keras_deit.imaging.sixteen_bits import (
 from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.optional import require
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 
 # Extensions of the raster formats that Pillow reads by itself.
 IMAGE_EXTENSIONS = (
@@ -115,7 +116,7 @@ def _read(source, decode, bit_depth):
     require("PIL.Image", extra="weights", purpose=_PURPOSE)
     name = "in memory" if isinstance(source, bytes) else repr(str(source))
     if not isinstance(source, bytes) and not user_path(source).exists():
-        raise ValueError(f"There is no image file at {name}.")
+        raise ValueError(f"There is no image file at {name}.{did_you_mean(similar_paths(source))}")
     try:
         content = source if isinstance(source, bytes) else user_path(source).read_bytes()
         with open_image(content) as image:

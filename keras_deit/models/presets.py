@@ -9,6 +9,7 @@ from keras_deit.imaging import imagenet
 from keras_deit.imaging.preprocessing import Preprocessing
 from keras_deit.models.variants import ALIASES, VARIANTS
 from keras_deit.runtime.files import user_path
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 from keras_deit.weights import download
 from keras_deit.weights.checkpoint import Checkpoint, open_checkpoint
 from keras_deit.weights.files import EXTENSIONS, is_checkpoint
@@ -235,7 +236,7 @@ def open_preset(source, family=None, variant=None, weights_entry=None):
     if preset is not None:
         raise ValueError(f"The preset {str(source)!r} is of another model. Presets of this model: {', '.join(known)}.")
     if path.suffix in EXTENSIONS:
-        raise ValueError(f"There is no file {str(source)!r}.")
+        raise ValueError(f"There is no file {str(source)!r}.{did_you_mean(similar_paths(source))}")
     if str(source) in VARIANTS or str(source) in ALIASES:
         hint = " It is a variant, which `from_variant` builds with random weights."
     else:

@@ -15,6 +15,7 @@ from keras_deit.models.regnet import RegNetY
 from keras_deit.runtime.caller_warning import warn_caller
 from keras_deit.runtime.files import user_path
 from keras_deit.runtime.keras_file import load_keras_file
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 from keras_deit.weights.checkpoint import HEADS
 from keras_deit.weights.files import HUB_FILES, is_checkpoint
 from keras_deit.weights.load import load
@@ -113,7 +114,7 @@ def _check_absent(source, **arguments):
 
 def _load_saved(file, num_classes, image_size, any_keras_model):
     if not file.exists():
-        raise ValueError(f"There is no file {str(file)!r}.")
+        raise ValueError(f"There is no file {str(file)!r}.{did_you_mean(similar_paths(file))}")
     model = load_keras_file(file)
     model = getattr(model, "student", model)
     if not isinstance(model, ImageModel):

@@ -11,6 +11,7 @@ import numpy as np
 from keras_deit.runtime.files import replacing, user_path
 from keras_deit.runtime.foreign_files import reading
 from keras_deit.runtime.optional import require
+from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 from keras_deit.weights.entries import choose
 from keras_deit.weights.foreign_config import arguments_of, check_arguments
 from keras_deit.weights.pytorch_file import read_pytorch
@@ -222,7 +223,9 @@ def _checkpoint_file(path):
             raise ValueError(f"The directory {str(path)!r} holds no checkpoint: it has none of {', '.join(HUB_FILES)}.")
         return present[0]
     if not path.exists():
-        raise ValueError(f"There is no checkpoint at {str(path)!r}: no such file or directory.")
+        raise ValueError(
+            f"There is no checkpoint at {str(path)!r}: no such file or directory.{did_you_mean(similar_paths(path))}"
+        )
     return path
 
 

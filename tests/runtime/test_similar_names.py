@@ -4,6 +4,9 @@ import pathlib
 
 import pytest
 
+import keras_deit as kd
+from keras_deit.cli.image_files import find_image_files
+from keras_deit.export.exported_model import ExportedModel
 from keras_deit.runtime.similar_names import did_you_mean, similar_paths
 
 pytestmark = pytest.mark.backend_independent
@@ -32,3 +35,21 @@ def test_the_question_names_all_of_them():
     assert did_you_mean(["clothes"]) == " Did you mean 'clothes'?"
     assert did_you_mean(["clothes", "cloth"]) == " Did you mean 'clothes' or 'cloth'?"
     assert did_you_mean([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("call", "ending"),
+    [
+        (kd.Teacher, ".keras"),
+        (kd.pretrained, ".keras"),
+        (kd.pretrained, ".safetensors"),
+        (kd.DeiT.from_preset, ".safetensors"),
+        (ExportedModel, ".onnx"),
+        (lambda path: list(find_image_files([path])), ".png"),
+        (lambda path: kd.ImageProcessor(32)(path), ".png"),
+    ],
+)
+def test_errors_about_missing_files_name_similar_ones(call, ending, tmp_path):
+    (tmp_path / f"student{ending}").touch()
+    with pytest.raises((ValueError, FileNotFoundError), match=rf"There is no .*Did you mean '.*student{ending}'\?"):
+        call(str(tmp_path / f"studnet{ending}"))
